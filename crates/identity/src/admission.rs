@@ -1,0 +1,88 @@
+//! Who may be a peer: the one place that judges an announcement together with its membership.
+
+use meshline_protocol::message::{Announcement, Membership, Role};
+use meshline_protocol::{Address, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
+
+use crate::record::{RecordError, verify};
+use crate::revocation::RevocationList;
+
+/// A member as its announcement describes it, checked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its id.
+    pub id: NodeId,
+    /// Its name; on an open network only claimed.
+    pub name: Name,
+    /// Its roles; on a closed network those its membership grants.
+    pub roles: Vec<Role>,
+    /// Where it listens.
+    pub addresses: Vec<Address>,
+    /// Ring mode: the address of its configured successor.
+    pub next: Option<Address>,
+    /// The sequence of the announcement.
+    pub seq: UnixMicros,
+    /// When the announcement ends.
+    pub expires: UnixMicros,
+    /// Closed networks: the sequence of the membership, which a later revocation ends.
+    pub membership_seq: Option<UnixMicros>,
+    /// The record itself, to be passed on.
+    pub record: SignedRecord,
+}
+
+impl Member {
+    /// Whether the member has a role.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
+}
+
+/// Judges an announcement at `now`.
+///
+/// # Errors
+/// The reason it is refused: of the announcement itself, of its membership, or that the member was revoked.
+pub fn admit(
+    record: &SignedRecord,
+    network: &NetworkId,
+    revoked: &RevocationList,
+    now: UnixMicros,
+) -> Result<Member, RecordError> {
+    let announcement: Announcement = verify(record, network, now)?;
+    let membership = match network {
+        NetworkId::Open(_) => None,
+        NetworkId::Closed(key) => Some(membership_of(record.by, &announcement, *key, now)?),
+    };
+    let membership_seq = membership.as_ref().map(|membership| membership.seq);
+    if membership_seq.is_some_and(|seq| revoked.ends(&record.by, seq)) {
+        return Err(RecordError::Revoked);
+    }
+    let granted = |role: &Role| membership.as_ref().is_none_or(|membership| membership.roles.contains(role));
+    Ok(Member {
+        id: record.by,
+        roles: announcement.roles.iter().copied().filter(granted).collect(),
+        name: announcement.name,
+        addresses: announcement.addresses.into_vec(),
+        next: announcement.next,
+        seq: announcement.seq,
+        expires: announcement.expires,
+        membership_seq,
+        record: record.clone(),
+    })
+}
+
+fn membership_of(
+    member: NodeId,
+    announcement: &Announcement,
+    key: NodeId,
+    now: UnixMicros,
+) -> Result<Membership, RecordError> {
+    let record = announcement.membership.as_ref().ok_or(RecordError::NotMember)?;
+    if record.by != key {
+        return Err(RecordError::Foreign);
+    }
+    let membership: Membership = verify(record, &NetworkId::Closed(key), now)?;
+    if membership.node != member || membership.name != announcement.name {
+        return Err(RecordError::Foreign);
+    }
+    Ok(membership)
+}

@@ -1,0 +1,22 @@
+//! Who a node is and who may say so: keys, signed records, membership, revocation.
+//!
+//! The id of a node is its ed25519 public key. A closed network is a key too; who holds a membership
+//! record signed by it is a member. Everything here is a function of its arguments: the time at which
+//! validity is judged is one of them.
+
+mod admission;
+mod join;
+mod keys;
+mod record;
+mod revocation;
+mod sequence;
+
+pub use admission::{Member, admit};
+pub use join::{JoinRequest, JoinRequestText};
+pub use keys::{KeyError, KeyPair, verify_bytes};
+pub use record::{RecordError, sign, verify};
+pub use revocation::{RevocationList, Revoked};
+pub use sequence::Sequence;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,299 @@
+//! Messages to all: flooded over a mesh, handed round on a ring, delivered once.
+
+mod seen;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshline_protocol::limits::MAX_TEXT;
+use meshline_protocol::message::{Broadcast as Message, BroadcastAck, BroadcastMessage, RecordText, SignedBroadcast};
+use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
+
+use crate::event::Event;
+use crate::gossip::Members;
+use crate::shared::Shared;
+use seen::{Freshness, Seen};
+
+/// How long a message may be under way: a ring may stay open for a while.
+const VALIDITY: i64 = 3_600_000_000;
+
+/// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
+pub(crate) const MAX_PENDING: usize = 256;
+
+/// An own message on its way.
+#[derive(Debug)]
+struct Pending {
+    line: BroadcastMessage,
+    body: Bytes,
+    /// Mesh: who has it.
+    holders: BTreeSet<NodeId>,
+    /// Mesh: how many were linked when it was sent.
+    expected: usize,
+    /// Ring: the round of the last own token before it was sent; `None` while it waits for a successor.
+    sent_round: Option<u32>,
+    expires: UnixMicros,
+}
+
+/// The state of broadcasts.
+#[derive(Debug, Default)]
+pub(crate) struct Broadcast {
+    seen: Seen,
+    pending: BTreeMap<UnixMicros, Pending>,
+}
+
+/// Where a node stands on the ring, if it is on one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingPlace {
+    pub(crate) successor: Option<NodeId>,
+    /// Own tokens sent and returned.
+    pub(crate) rounds: (u32, u32),
+}
+
+impl Broadcast {
+    /// Sends a service's text to all.
+    pub(crate) fn send(
+        &mut self,
+        service: ServiceName,
+        text: String,
+        ring: Option<RingPlace>,
+        shared: &mut Shared,
+    ) -> Result<UnixMicros, (Code, String)> {
+        if text.len() > MAX_TEXT {
+            return Err((Code::BodyTooLong, format!("text longer than {MAX_TEXT} bytes")));
+        }
+        self.make_room(ring.is_some(), shared)?;
+        let seq = shared.broadcast_seq.next(shared.judged());
+        shared.dirty = true;
+        let signed = SignedBroadcast {
+            kind: SignedBroadcast::TYPE.to_owned(),
+            network: shared.config.network.clone(),
+            seq,
+            expires: seq.offset(VALIDITY),
+            time: shared.now.wall,
+            service,
+            text,
+        };
+        let body: Bytes =
+            serde_json::to_vec(&signed).map_err(|error| (Code::InvalidMessage, error.to_string()))?.into();
+        let sig = shared.key.sign_bytes(&body);
+        let line = BroadcastMessage { by: shared.id, seq, sig, attempt: 0, holders: Bounded::from_first([shared.id]) };
+        let mut pending =
+            Pending { line, body, holders: BTreeSet::new(), expected: 0, sent_round: None, expires: signed.expires };
+        match ring {
+            Some(place) => hand_round(&mut pending, place, shared),
+            None => pending.expected = flood(&pending.line, &pending.body, None, false, shared),
+        }
+        if ring.is_some() {
+            flood(&pending.line, &pending.body, None, true, shared);
+        }
+        self.pending.insert(seq, pending);
+        Ok(seq)
+    }
+
+    /// A ring keeps what waits; a mesh forgets to watch the oldest.
+    fn make_room(&mut self, on_ring: bool, shared: &Shared) -> Result<(), (Code, String)> {
+        let now = shared.judged();
+        self.pending.retain(|_, pending| pending.expires > now);
+        if self.pending.len() >= MAX_PENDING {
+            if on_ring {
+                return Err((Code::RateLimited, format!("{MAX_PENDING} messages wait for the ring to close")));
+            }
+            self.pending.pop_first();
+        }
+        Ok(())
+    }
+
+    /// Takes in a message of a peer.
+    pub(crate) fn handle(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        body: Option<Bytes>,
+        ring: Option<RingPlace>,
+        members: &Members,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        let body = body.unwrap_or_default();
+        match message {
+            Message::Flood(line) => self.handle_flood(from, line, body, ring, members, shared),
+            Message::Ring(line) => self.handle_ring(from, line, body, ring, members, shared),
+            Message::Ack(ack) => {
+                self.handle_ack(ack, shared);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_flood(
+        &mut self,
+        from: NodeId,
+        line: BroadcastMessage,
+        body: Bytes,
+        ring: Option<RingPlace>,
+        members: &Members,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        if line.by == shared.id {
+            return Ok(());
+        }
+        if self.seen.look(line.by, line.seq, 0) == Freshness::New {
+            let text = verified(&line, &body, members, shared)?;
+            self.seen.note(line.by, line.seq, 0, from);
+            deliver(text, &line, members, shared);
+            if shared.config.carries() {
+                flood(&line, &body, Some(from), ring.is_some(), shared);
+                if let Some(successor) = ring.and_then(|place| place.successor) {
+                    let line = BroadcastMessage { holders: Bounded::from_first([shared.id]), ..line.clone() };
+                    send_ring(&successor, line, &body, shared);
+                }
+            }
+        }
+        let ack = BroadcastAck { author: line.by, seq: line.seq, by: shared.id };
+        shared.send(&from, Wire::Broadcast(Message::Ack(ack)));
+        Ok(())
+    }
+
+    fn handle_ring(
+        &mut self,
+        from: NodeId,
+        line: BroadcastMessage,
+        body: Bytes,
+        ring: Option<RingPlace>,
+        members: &Members,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        if line.holders.first() == Some(&shared.id) {
+            self.handle_round_done(&line, shared);
+            return Ok(());
+        }
+        if line.by == shared.id {
+            return Ok(());
+        }
+        match self.seen.look(line.by, line.seq, line.attempt) {
+            Freshness::Old => return Ok(()),
+            Freshness::LaterAttempt => self.seen.note(line.by, line.seq, line.attempt, from),
+            Freshness::New => {
+                let text = verified(&line, &body, members, shared)?;
+                self.seen.note(line.by, line.seq, line.attempt, from);
+                deliver(text, &line, members, shared);
+                flood(&line, &body, Some(from), true, shared);
+            }
+        }
+        let mut line = line;
+        if let Some(successor) = ring.and_then(|place| place.successor).filter(|_| line.holders.push(shared.id)) {
+            send_ring(&successor, line, &body, shared);
+        }
+        Ok(())
+    }
+
+    /// A message we put on the ring is back: all holders have it.
+    fn handle_round_done(&mut self, line: &BroadcastMessage, shared: &mut Shared) {
+        let delivered_to = line.holders.len().saturating_sub(1);
+        if line.by == shared.id {
+            if self.pending.remove(&line.seq).is_some() {
+                shared.event(Event::Delivered { seq: line.seq, delivered_to, complete: true });
+            }
+        } else if let Some(author_side) = self.seen.source(line.by, line.seq) {
+            for by in line.holders.iter().skip(1) {
+                let ack = BroadcastAck { author: line.by, seq: line.seq, by: *by };
+                shared.send(&author_side, Wire::Broadcast(Message::Ack(ack)));
+            }
+        }
+    }
+
+    fn handle_ack(&mut self, ack: BroadcastAck, shared: &mut Shared) {
+        if ack.author != shared.id {
+            if let Some(source) = self.seen.source(ack.author, ack.seq).filter(|_| shared.config.carries()) {
+                shared.send(&source, Wire::Broadcast(Message::Ack(ack)));
+            }
+            return;
+        }
+        let Some(pending) = self.pending.get_mut(&ack.seq) else { return };
+        if ack.by != shared.id && pending.holders.len() < crate::gossip::MAX_MEMBERS && pending.holders.insert(ack.by) {
+            let delivered_to = pending.holders.len();
+            let complete = delivered_to >= pending.expected;
+            shared.event(Event::Delivered { seq: ack.seq, delivered_to, complete });
+        }
+    }
+
+    /// Ring: sends what waited for a successor, and again what was lost. A token sent after a message takes the
+    /// same way; if it came back and the message did not, the message is lost.
+    pub(crate) fn retry(&mut self, place: RingPlace, shared: &mut Shared) {
+        let now = shared.judged();
+        self.pending.retain(|_, pending| pending.expires > now);
+        for pending in self.pending.values_mut() {
+            match pending.sent_round {
+                None => hand_round(pending, place, shared),
+                Some(round) if place.rounds.1 > round => {
+                    pending.line.attempt = pending.line.attempt.saturating_add(1);
+                    hand_round(pending, place, shared);
+                }
+                Some(_) => {}
+            }
+        }
+    }
+}
+
+/// Ring: hands an own message to the successor, if there is one.
+fn hand_round(pending: &mut Pending, place: RingPlace, shared: &mut Shared) {
+    if let Some(successor) = place.successor {
+        send_ring(&successor, pending.line.clone(), &pending.body, shared);
+        pending.sent_round = Some(place.rounds.0);
+    }
+}
+
+fn send_ring(to: &NodeId, line: BroadcastMessage, body: &Bytes, shared: &mut Shared) {
+    let frame = Frame { message: Wire::Broadcast(Message::Ring(line)), body: Some(body.clone()) };
+    shared.send_frame(to, &Arc::new(frame));
+}
+
+/// Sends to all linked peers but one (or only to those that merely look on), and says to how many.
+fn flood(
+    line: &BroadcastMessage,
+    body: &Bytes,
+    except: Option<NodeId>,
+    only_views: bool,
+    shared: &mut Shared,
+) -> usize {
+    let line = BroadcastMessage { attempt: 0, holders: Bounded::default(), ..line.clone() };
+    let frame = Arc::new(Frame { message: Wire::Broadcast(Message::Flood(line)), body: Some(body.clone()) });
+    let wanted = |(id, up): &(&NodeId, &crate::shared::UpPeer)| Some(**id) != except && (up.is_view || !only_views);
+    let peers: Vec<NodeId> = shared.up.iter().filter(wanted).map(|(id, _)| *id).collect();
+    for peer in &peers {
+        shared.send_frame(peer, &frame);
+    }
+    peers.len()
+}
+
+/// Checks author, signature and dates of a message that is new here.
+fn verified(
+    line: &BroadcastMessage,
+    body: &Bytes,
+    members: &Members,
+    shared: &Shared,
+) -> Result<SignedBroadcast, Code> {
+    if members.get(&line.by).is_none() {
+        return Err(Code::NotMember);
+    }
+    if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
+        return Err(Code::BadSignature);
+    }
+    let text: SignedBroadcast = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
+    if text.kind != SignedBroadcast::TYPE || text.seq != line.seq || text.text.len() > MAX_TEXT {
+        return Err(Code::InvalidMessage);
+    }
+    if text.network != shared.config.network {
+        return Err(Code::RecordForeign);
+    }
+    if text.expires <= shared.judged() {
+        return Err(Code::RecordExpired);
+    }
+    Ok(text)
+}
+
+fn deliver(message: SignedBroadcast, line: &BroadcastMessage, members: &Members, shared: &mut Shared) {
+    let name = members.get(&line.by).map_or("", |known| known.member.name.as_str());
+    let author = shared.shown(&line.by, name);
+    shared.event(Event::Broadcast { author, message: Box::new(message) });
+}

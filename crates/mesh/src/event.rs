@@ -1,0 +1,185 @@
+//! What happened, for logs, consoles, pages and the services on top.
+
+use meshline_protocol::message::SignedBroadcast;
+use meshline_protocol::{Address, Code, Name, NodeId, UnixMicros};
+
+use crate::input::{LinkId, Transport};
+
+/// Which side opened the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Direction {
+    /// We did.
+    Outbound,
+    /// They did.
+    Inbound,
+}
+
+impl Direction {
+    /// The name in status and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Outbound => "outbound",
+            Self::Inbound => "inbound",
+        }
+    }
+}
+
+/// A peer as it is shown: names of open networks carry a piece of the id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerName {
+    /// The id.
+    pub id: NodeId,
+    /// `bobby`, or `bobby~abcd` where names are only claimed.
+    pub name: String,
+}
+
+/// Something worth telling.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Event {
+    /// The listener is up.
+    Listening {
+        /// Where.
+        address: Address,
+    },
+    /// An attempt to connect failed.
+    ConnectFailed {
+        /// Where to.
+        address: Address,
+        /// Counted since the last success.
+        attempt: u32,
+        /// Fast attempts configured.
+        retries: u32,
+        /// Why.
+        code: Code,
+        /// More about it.
+        detail: String,
+    },
+    /// A link is up.
+    LinkUp {
+        /// Which.
+        link: LinkId,
+        /// Who.
+        peer: PeerName,
+        /// What bears it.
+        transport: Transport,
+        /// Who dialled.
+        direction: Direction,
+        /// The address at this end.
+        local: Address,
+        /// The address at the other end.
+        remote: Address,
+    },
+    /// A link that was up is up no more.
+    LinkDown {
+        /// Which.
+        link: LinkId,
+        /// Who.
+        peer: PeerName,
+        /// Why.
+        code: Code,
+        /// More about it.
+        detail: String,
+        /// Whether it bore the successor or predecessor of a ring.
+        ring: Option<RingSide>,
+    },
+    /// A connection was refused, by us or by them, before it became a link.
+    Refused {
+        /// The other end.
+        remote: Address,
+        /// Who it proved to be.
+        peer: Option<NodeId>,
+        /// Why.
+        code: Code,
+        /// More about it.
+        detail: String,
+        /// Whether the other side refused us.
+        by_them: bool,
+    },
+    /// A linked peer sent something that was refused.
+    Misbehaved {
+        /// Who.
+        peer: PeerName,
+        /// Why.
+        code: Code,
+        /// More about it.
+        detail: String,
+    },
+    /// A member is known that was not, or is back.
+    MemberJoined {
+        /// Who.
+        peer: PeerName,
+    },
+    /// A member said goodbye.
+    MemberLeft {
+        /// Who.
+        peer: PeerName,
+    },
+    /// A member was expelled.
+    MemberRevoked {
+        /// Who.
+        id: NodeId,
+        /// Its name, if known.
+        name: Option<Name>,
+    },
+    /// The successor or predecessor on the ring changed.
+    RingChanged {
+        /// The successor now.
+        next: Option<PeerName>,
+        /// The predecessor now.
+        previous: Option<PeerName>,
+    },
+    /// One's own token came round after the ring had been open or different.
+    RingClosed {
+        /// Live members, oneself included.
+        length: usize,
+    },
+    /// A service's message from another member arrived, once.
+    Broadcast {
+        /// Who wrote it.
+        author: PeerName,
+        /// What.
+        message: Box<SignedBroadcast>,
+    },
+    /// A message of our own reached further members.
+    Delivered {
+        /// Its sequence.
+        seq: UnixMicros,
+        /// Other members that have it.
+        delivered_to: usize,
+        /// Whether it is known to have reached all that could be.
+        complete: bool,
+    },
+    /// A signal server did not answer or refused.
+    SignalFailed {
+        /// The URL.
+        url: String,
+        /// What went wrong.
+        detail: String,
+    },
+    /// A signal server answered.
+    SignalAnswered {
+        /// The URL.
+        url: String,
+        /// Members it listed.
+        members: usize,
+    },
+    /// A proxy joined two members.
+    Relayed {
+        /// The one.
+        first: NodeId,
+        /// The other.
+        second: NodeId,
+    },
+}
+
+/// A place on the ring next to ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RingSide {
+    /// The one we hand messages to.
+    Next,
+    /// The one that hands messages to us.
+    Previous,
+    /// Both, on a ring of two.
+    Both,
+}

@@ -1,0 +1,121 @@
+//! The members known, each with its newest announcement.
+
+use std::collections::BTreeMap;
+
+use meshline_identity::Member;
+use meshline_protocol::message::SummaryEntry;
+use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
+
+use crate::now::Mono;
+
+/// Members known at most; a record is a kilobyte, so this is a few megabytes. Beyond it new ones are ignored.
+pub(crate) const MAX_MEMBERS: usize = 4_096;
+
+/// A member with what we know beside its announcement.
+#[derive(Debug)]
+pub(crate) struct Known {
+    pub(crate) member: Member,
+    /// Its goodbye, if it came after that announcement.
+    pub(crate) departure: Option<SignedRecord>,
+    /// When its announcement came.
+    pub(crate) heard: Mono,
+}
+
+impl Known {
+    pub(crate) fn has_left(&self) -> bool {
+        self.departure.is_some()
+    }
+}
+
+/// The members known.
+#[derive(Debug, Default)]
+pub(crate) struct Members {
+    known: BTreeMap<NodeId, Known>,
+}
+
+impl Members {
+    /// Takes in an announcement and says whether it is newer than what was known.
+    pub(crate) fn insert(&mut self, member: Member, now: Mono) -> bool {
+        match self.known.get(&member.id) {
+            Some(known) if known.member.seq >= member.seq => return false,
+            None if self.known.len() >= MAX_MEMBERS => return false,
+            Some(_) | None => {}
+        }
+        self.known.insert(member.id, Known { member, departure: None, heard: now });
+        true
+    }
+
+    /// Takes in a departure and says whether it is news.
+    pub(crate) fn leave(&mut self, record: &SignedRecord, seq: UnixMicros) -> bool {
+        match self.known.get_mut(&record.by) {
+            Some(known) if !known.has_left() && known.member.seq < seq => {
+                known.departure = Some(record.clone());
+                // What was announced before cannot come back through gossip.
+                known.member.seq = seq;
+                true
+            }
+            Some(_) | None => false,
+        }
+    }
+
+    /// Goodbyes that a peer's summary shows it has not heard.
+    pub(crate) fn departures_for(&self, entries: &[SummaryEntry]) -> Vec<SignedRecord> {
+        let unheard = |entry: &SummaryEntry| {
+            let known = self.known.get(&entry.id).filter(|known| known.member.seq > entry.seq)?;
+            known.departure.clone()
+        };
+        entries.iter().filter_map(unheard).collect()
+    }
+
+    pub(crate) fn remove(&mut self, id: &NodeId) -> Option<Known> {
+        self.known.remove(id)
+    }
+
+    pub(crate) fn get(&self, id: &NodeId) -> Option<&Known> {
+        self.known.get(id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.known.values()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    pub(crate) fn entries(&self) -> impl Iterator<Item = SummaryEntry> {
+        self.known
+            .values()
+            .filter(|known| !known.has_left())
+            .map(|known| SummaryEntry { id: known.member.id, seq: known.member.seq })
+    }
+
+    pub(crate) fn records_of<'a>(&self, ids: impl Iterator<Item = &'a NodeId>) -> Vec<SignedRecord> {
+        ids.filter_map(|id| self.known.get(id))
+            .filter(|known| !known.has_left())
+            .map(|known| known.member.record.clone())
+            .collect()
+    }
+
+    /// Announcements, our own among them, that are newer here than in a peer's summary.
+    pub(crate) fn newer_than(
+        &self,
+        entries: &[SummaryEntry],
+        own: (NodeId, UnixMicros),
+        announcement: &SignedRecord,
+    ) -> Vec<SignedRecord> {
+        let theirs: BTreeMap<NodeId, UnixMicros> = entries.iter().map(|entry| (entry.id, entry.seq)).collect();
+        let newer = |id: &NodeId, seq: UnixMicros| theirs.get(id).is_none_or(|known| *known < seq);
+        let others = self.known.values().filter(|known| !known.has_left() && newer(&known.member.id, known.member.seq));
+        let own = newer(&own.0, own.1).then(|| announcement.clone());
+        own.into_iter().chain(others.map(|known| known.member.record.clone())).collect()
+    }
+
+    /// Members of whom a peer's summary has something newer.
+    pub(crate) fn older_than(&self, entries: &[SummaryEntry], own: NodeId) -> Vec<NodeId> {
+        let older = |entry: &&SummaryEntry| {
+            entry.id != own && self.known.get(&entry.id).is_none_or(|known| known.member.seq < entry.seq)
+        };
+        entries.iter().filter(older).map(|entry| entry.id).collect()
+    }
+}

@@ -1,0 +1,187 @@
+//! Who is a member: announcements pushed to a few peers at once, and summaries compared with one peer at a
+//! time that repair whatever the pushes missed.
+
+mod members;
+
+use std::time::Duration;
+
+use meshline_identity::Member;
+use meshline_protocol::message::{Departure, Gossip as Message, Records, Summary, SummaryEntry, Want};
+use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord};
+
+pub(crate) use members::{Known, MAX_MEMBERS, Members};
+
+use crate::now::Mono;
+use crate::shared::Shared;
+
+/// Peers to whom news is pushed at once. Three reach everyone in a few rounds; the summaries do the rest.
+const FANOUT: usize = 3;
+
+/// Between summaries while there was news lately, and otherwise.
+const BUSY_INTERVAL: Duration = Duration::from_secs(2);
+const QUIET_INTERVAL: Duration = Duration::from_secs(15);
+
+/// How long after the last news the busy interval holds.
+const BUSY_FOR: Duration = Duration::from_secs(30);
+
+/// What came of a record.
+#[derive(Debug)]
+pub(crate) enum News {
+    /// A member is new, back, or somewhere else.
+    Member(Box<Member>),
+    /// A member left.
+    Left(NodeId),
+}
+
+/// The state of gossip.
+#[derive(Debug)]
+pub(crate) struct Gossip {
+    pub(crate) members: Members,
+    next_summary: Mono,
+    last_news: Mono,
+}
+
+impl Gossip {
+    pub(crate) fn new(now: Mono) -> Self {
+        Self { members: Members::default(), next_summary: now, last_news: now }
+    }
+
+    /// Takes in a message of a peer and returns what is new.
+    pub(crate) fn handle(&mut self, from: NodeId, message: Message, shared: &mut Shared) -> Result<Vec<News>, Code> {
+        match message {
+            Message::Summary(summary) => self.handle_summary(from, &summary, shared),
+            Message::Want(want) => {
+                let wanted = self.members.records_of(want.ids.iter());
+                send_records(from, wanted, shared);
+            }
+            Message::Records(records) => return self.handle_records(from, records, shared),
+            Message::Departure(record) => {
+                return self.handle_departure(Some(from), &record, shared).map(|news| news.into_iter().collect());
+            }
+        }
+        Ok(Vec::new())
+    }
+
+    fn handle_records(&mut self, from: NodeId, records: Records, shared: &mut Shared) -> Result<Vec<News>, Code> {
+        let mut news = Vec::new();
+        for record in records.records.into_vec() {
+            if record.by == shared.id {
+                continue;
+            }
+            let judged = meshline_identity::admit(&record, &shared.config.network, &shared.revoked, shared.judged());
+            let member = judged.map_err(meshline_identity::RecordError::code)?;
+            news.extend(self.learn(Some(from), member, shared));
+        }
+        Ok(news)
+    }
+
+    /// Takes in a checked member and passes it on if it is news.
+    pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Member, shared: &mut Shared) -> Option<News> {
+        if member.id == shared.id || !self.members.insert(member.clone(), shared.now.mono) {
+            return None;
+        }
+        self.note_news(shared);
+        shared.clock.set_known_members(self.members.len());
+        let record = Records { records: Bounded::from_first([member.record.clone()]) };
+        self.push(from, member.id, &Wire::Gossip(Message::Records(record)), shared);
+        Some(News::Member(Box::new(member)))
+    }
+
+    /// Takes in a departure and passes it on if it is news.
+    pub(crate) fn handle_departure(
+        &mut self,
+        from: Option<NodeId>,
+        record: &SignedRecord,
+        shared: &mut Shared,
+    ) -> Result<Option<News>, Code> {
+        let departure: Departure = meshline_identity::verify(record, &shared.config.network, shared.judged())
+            .map_err(meshline_identity::RecordError::code)?;
+        if record.by == shared.id || !self.members.leave(record, departure.seq) {
+            return Ok(None);
+        }
+        self.note_news(shared);
+        self.push(from, record.by, &Wire::Gossip(Message::Departure(record.clone())), shared);
+        Ok(Some(News::Left(record.by)))
+    }
+
+    fn note_news(&mut self, shared: &mut Shared) {
+        self.last_news = shared.now.mono;
+        self.next_summary = self.next_summary.min(shared.now.mono.after(BUSY_INTERVAL));
+        shared.dirty = true;
+    }
+
+    /// Pushes news to a few peers: not to whom it came from or whom it is about.
+    fn push(&self, from: Option<NodeId>, about: NodeId, message: &Wire, shared: &mut Shared) {
+        let mut peers: Vec<NodeId> =
+            shared.up.keys().copied().filter(|peer| Some(*peer) != from && *peer != about).collect();
+        let frame = std::sync::Arc::new(message.clone().into());
+        for _ in 0..FANOUT.min(peers.len()) {
+            let chosen = shared.below(peers.len());
+            let peer = peers.swap_remove(chosen);
+            shared.send_frame(&peer, &frame);
+        }
+    }
+
+    fn handle_summary(&mut self, from: NodeId, summary: &Summary, shared: &mut Shared) {
+        let digest = self.digest(shared);
+        if summary.digest == digest {
+            return;
+        }
+        if summary.entries.is_empty() && !summary.reply {
+            let entries = Bounded::from_first(self.entries(shared));
+            shared.send(&from, Wire::Gossip(Message::Summary(Summary { digest, entries, reply: true })));
+            return;
+        }
+        let own = (shared.id, shared.announcement_seq.last());
+        let newer_here = self.members.newer_than(&summary.entries, own, &shared.announcement);
+        let wanted: Vec<NodeId> = self.members.older_than(&summary.entries, shared.id);
+        send_records(from, newer_here, shared);
+        for departure in self.members.departures_for(&summary.entries) {
+            shared.send(&from, Wire::Gossip(Message::Departure(departure)));
+        }
+        if !wanted.is_empty() {
+            shared.send(&from, Wire::Gossip(Message::Want(Want { ids: Bounded::from_first(wanted) })));
+        }
+    }
+
+    fn entries(&self, shared: &Shared) -> Vec<SummaryEntry> {
+        let own = SummaryEntry { id: shared.id, seq: shared.announcement_seq.last() };
+        std::iter::once(own).chain(self.members.entries()).collect()
+    }
+
+    /// A hash over what is held: equal for two nodes that hold the same, whatever the order.
+    fn digest(&self, shared: &Shared) -> String {
+        let mix = |entry: SummaryEntry| {
+            let head = entry.id.as_bytes().first_chunk::<8>().map_or(0, |head| u64::from_le_bytes(*head));
+            (head ^ entry.seq.get()).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29)
+        };
+        let sum = self.entries(shared).into_iter().map(mix).fold(0_u64, u64::wrapping_add);
+        format!("{sum:016x}")
+    }
+
+    /// Compares with one peer when it is time.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+        if shared.now.mono < self.next_summary {
+            return;
+        }
+        let busy = shared.now.mono.since(self.last_news) < BUSY_FOR;
+        self.next_summary = shared.jittered(if busy { BUSY_INTERVAL } else { QUIET_INTERVAL });
+        let peers: Vec<NodeId> = shared.up.keys().copied().collect();
+        if let Some(peer) = peers.get(shared.below(peers.len())) {
+            let summary = Summary { digest: self.digest(shared), entries: Bounded::default(), reply: false };
+            shared.send(peer, Wire::Gossip(Message::Summary(summary)));
+        }
+    }
+
+    pub(crate) fn next_timeout(&self, shared: &Shared) -> Option<Mono> {
+        (!shared.up.is_empty()).then_some(self.next_summary)
+    }
+}
+
+/// Sends announcements, as many to a message as fit one.
+fn send_records(to: NodeId, records: Vec<SignedRecord>, shared: &mut Shared) {
+    for chunk in records.chunks(meshline_protocol::limits::MAX_RECORDS) {
+        let records = Bounded::from_first(chunk.iter().cloned());
+        shared.send(&to, Wire::Gossip(Message::Records(Records { records })));
+    }
+}

@@ -1,0 +1,170 @@
+//! Everything that can happen to a node.
+
+use meshline_protocol::signal::NodeList;
+use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
+
+use crate::output::RequestId;
+
+/// Names a connection. Given out by whoever opens connections, never used twice in a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Names an attempt to connect. Given out by the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DialId(pub u64);
+
+/// Names a connection that came with a relay ticket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RelayConnection(pub u64);
+
+/// What bears a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Transport {
+    /// TLS 1.3 over TCP.
+    Tcp,
+    /// TLS 1.3 over a proxy's pipe.
+    Relay,
+    /// TCP without TLS, for labs.
+    Plain,
+}
+
+impl Transport {
+    /// The name in configurations, status and logs.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Relay => "relay",
+            Self::Plain => "plain",
+        }
+    }
+}
+
+/// A connection whose transport is ready to carry frames.
+#[derive(Clone, Debug)]
+pub struct LinkOpened {
+    /// The new connection.
+    pub link: LinkId,
+    /// The attempt it came from; `None` if the other side dialled.
+    pub dial: Option<DialId>,
+    /// What bears it.
+    pub transport: Transport,
+    /// The address at this end.
+    pub local: Address,
+    /// The address at the other end (of a relayed link: the proxy's).
+    pub remote: Address,
+    /// The key the other side proved; `None` on a plain link.
+    pub proved: Option<NodeId>,
+    /// Time already spent on the transport's own handshake, in microseconds: it counts towards the limit.
+    pub spent_us: u64,
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub enum Input {
+    /// The listener is up (its real port where port 0 was asked for).
+    Listening {
+        /// The address.
+        address: Address,
+    },
+    /// A connection carries frames now.
+    LinkOpened(LinkOpened),
+    /// A connection ended, or was ended because of what came over it.
+    LinkClosed {
+        /// Which.
+        link: LinkId,
+        /// Why.
+        code: Code,
+        /// More about it, for people.
+        detail: String,
+    },
+    /// An attempt to connect failed before a link came of it.
+    DialFailed {
+        /// Which.
+        dial: DialId,
+        /// Why.
+        code: Code,
+        /// More about it, for people.
+        detail: String,
+    },
+    /// A known message arrived.
+    Frame {
+        /// On which link.
+        link: LinkId,
+        /// The message.
+        frame: Frame,
+    },
+    /// A message of an unknown type arrived and was skipped.
+    UnknownMessage {
+        /// On which link.
+        link: LinkId,
+        /// Its type.
+        tag: String,
+    },
+    /// An invalid message arrived and was skipped; the stream goes on.
+    InvalidMessage {
+        /// On which link.
+        link: LinkId,
+        /// What was wrong.
+        fault: Fault,
+    },
+    /// What a link has carried so far; comes before `Status`, which shows it.
+    LinkCounters {
+        /// Which.
+        link: LinkId,
+        /// Bytes of frames sent.
+        sent_bytes: u64,
+        /// Bytes of frames received.
+        received_bytes: u64,
+    },
+    /// A connection arrived that showed a relay ticket.
+    RelayArrived {
+        /// Which.
+        connection: RelayConnection,
+        /// The ticket.
+        ticket: Ticket,
+    },
+    /// Two joined relay connections ended, or a waiting one did.
+    RelayEnded {
+        /// Either of the two.
+        connection: RelayConnection,
+    },
+    /// A signal server or static list answered.
+    SignalAnswer {
+        /// The configured URL.
+        url: String,
+        /// The list, or what went wrong.
+        result: Result<Box<NodeList>, String>,
+    },
+    /// Somebody on this machine wants something.
+    Command {
+        /// Named again in the reply.
+        request: RequestId,
+        /// What.
+        command: Command,
+    },
+    /// The time of [`crate::Node::poll_timeout`] has come.
+    Timeout,
+}
+
+/// What somebody on this machine can want of the core.
+#[derive(Clone, Debug)]
+pub enum Command {
+    /// The node's own state.
+    Status,
+    /// All members known.
+    Peers,
+    /// Every attempt to reach one member.
+    Explain(NodeId),
+    /// Takes in a signed record: a membership of this node, or a revocation, which it spreads.
+    Apply(SignedRecord),
+    /// Sends a service's text to all members.
+    Broadcast {
+        /// The service.
+        service: meshline_protocol::ServiceName,
+        /// What it wants said.
+        text: String,
+    },
+    /// Says goodbye to all and links no more.
+    Leave,
+}

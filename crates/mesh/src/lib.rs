@@ -1,0 +1,40 @@
+//! All decisions of the mesh, as plain state: inputs and the time go in, outputs come out.
+//!
+//! [`Node`] is the dispatcher and holds no rules; each area has a folder of its own: `link` (who may be
+//! linked, for how long), `time` (clocks), `peers` (whom to dial, when), `gossip` (who is a member), `ring`
+//! (who follows whom), `broadcast` (messages to all), `relay` (proxies), `signal` (signal servers). There is no
+//! socket, clock, thread, disk or random source in here: the same code runs in the daemon, in a
+//! simulation of thousands and under a fuzzer.
+
+mod broadcast;
+mod config;
+mod event;
+mod gossip;
+mod input;
+mod link;
+mod node;
+mod now;
+mod output;
+mod peers;
+mod relay;
+mod report;
+mod ring;
+mod shared;
+mod signal;
+mod time;
+
+pub use config::{Config, Saved, SavedPeer, Topology};
+pub use event::{Direction, Event, PeerName, RingSide};
+pub use input::{Command, DialId, Input, LinkId, LinkOpened, RelayConnection, Transport};
+pub use link::HANDSHAKE_LIMIT;
+pub use node::Node;
+pub use now::{Mono, Now};
+pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
+pub use report::{
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, RingReport, Status,
+    TimeReport,
+};
+pub use ring::ring_order;
+
+#[cfg(test)]
+mod tests;

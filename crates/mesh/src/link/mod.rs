@@ -1,0 +1,90 @@
+//! Links: from a connection that carries frames to a peer that is up, and to its end.
+
+mod duplicate;
+mod hello;
+mod liveness;
+mod table;
+
+use std::time::Duration;
+
+use meshline_identity::Member;
+use meshline_protocol::message::Hello;
+use meshline_protocol::{Address, NodeId};
+
+pub(crate) use duplicate::{Contender, newer_wins};
+pub(crate) use hello::Verdict;
+pub(crate) use hello::{check_header, hello, judge};
+pub(crate) use liveness::Liveness;
+pub(crate) use table::{LinkDue, Links};
+
+use crate::event::Direction;
+use crate::input::{DialId, LinkId, Transport};
+use crate::now::Mono;
+use crate::time::LinkClock;
+
+/// From the connection to the accepted hello, everything together. Honest handshakes take milliseconds; a
+/// stranger that sends a byte a second is gone after this.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_millis(4_500);
+
+/// Connections without an accepted hello. More are closed at once; honest members retry.
+pub(crate) const MAX_HANDSHAKES: usize = 256;
+
+/// Invalid messages a link may bring before it is closed: a newer peer may err now and then, a fuzzer errs
+/// all the time.
+pub(crate) const MAX_FAULTS: u32 = 32;
+
+/// How far a connection has come.
+#[derive(Debug)]
+pub(crate) enum Stage {
+    /// Nothing came yet.
+    Opened,
+    /// The hello came, and this many revocations are still to come before it is judged.
+    Hello(Box<Hello>, u16),
+    /// We accepted it; the peer's first message will show that it accepted ours.
+    Accepted(Box<Member>),
+    /// Both accepted.
+    Up(Box<Member>),
+}
+
+/// One connection.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) id: LinkId,
+    pub(crate) dial: Option<DialId>,
+    pub(crate) transport: Transport,
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
+    pub(crate) proved: Option<NodeId>,
+    pub(crate) stage: Stage,
+    /// Until then the hello must be accepted.
+    pub(crate) deadline: Mono,
+    pub(crate) since: Mono,
+    pub(crate) faults: u32,
+    pub(crate) liveness: Liveness,
+    pub(crate) clock: LinkClock,
+    pub(crate) sent_bytes: u64,
+    pub(crate) received_bytes: u64,
+}
+
+impl Link {
+    pub(crate) fn direction(&self) -> Direction {
+        if self.dial.is_some() { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// The member at the other end, once its hello was accepted.
+    pub(crate) fn member(&self) -> Option<&Member> {
+        match &self.stage {
+            Stage::Accepted(member) | Stage::Up(member) => Some(member),
+            Stage::Opened | Stage::Hello(..) => None,
+        }
+    }
+
+    /// Who it is, as far as proved or accepted.
+    pub(crate) fn peer(&self) -> Option<NodeId> {
+        self.member().map(|member| member.id).or(self.proved)
+    }
+
+    pub(crate) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Up(_))
+    }
+}

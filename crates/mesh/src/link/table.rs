@@ -1,0 +1,103 @@
+//! All connections, and the timers that end them.
+
+use std::collections::BTreeMap;
+
+use meshline_protocol::NodeId;
+
+use super::liveness::Due;
+use super::{HANDSHAKE_LIMIT, Link, Liveness, MAX_HANDSHAKES, Stage};
+use crate::input::{LinkId, LinkOpened};
+use crate::now::Mono;
+use crate::time::LinkClock;
+
+/// All connections of a node.
+#[derive(Debug, Default)]
+pub(crate) struct Links {
+    links: BTreeMap<LinkId, Link>,
+}
+
+impl Links {
+    /// Takes in a new connection; `None` if there are too many without a hello.
+    pub(crate) fn open(&mut self, opened: LinkOpened, now: Mono) -> Option<&mut Link> {
+        if opened.dial.is_none() && self.handshakes() >= MAX_HANDSHAKES {
+            return None;
+        }
+        let spent = std::time::Duration::from_micros(opened.spent_us);
+        let link = Link {
+            id: opened.link,
+            dial: opened.dial,
+            transport: opened.transport,
+            local: opened.local,
+            remote: opened.remote,
+            proved: opened.proved,
+            stage: Stage::Opened,
+            deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
+            since: now,
+            faults: 0,
+            liveness: Liveness::new(now),
+            clock: LinkClock::default(),
+            sent_bytes: 0,
+            received_bytes: 0,
+        };
+        Some(self.links.entry(opened.link).or_insert(link))
+    }
+
+    pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
+        self.links.get(&id)
+    }
+
+    pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
+        self.links.get_mut(&id)
+    }
+
+    pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
+        self.links.remove(&id)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
+        self.links.values()
+    }
+
+    /// Connections without an accepted hello.
+    pub(crate) fn handshakes(&self) -> usize {
+        self.links.values().filter(|link| link.member().is_none()).count()
+    }
+
+    /// Links whose hello was accepted.
+    pub(crate) fn accepted(&self) -> usize {
+        self.links.values().filter(|link| link.member().is_some()).count()
+    }
+
+    /// The accepted link to a member other than `except`.
+    pub(crate) fn other_link_to(&self, peer: NodeId, except: LinkId) -> Option<&Link> {
+        self.links.values().find(|link| link.id != except && link.member().is_some_and(|member| member.id == peer))
+    }
+
+    /// Whether any connection, finished or not, leads to a member.
+    pub(crate) fn any_to(&self, peer: NodeId) -> bool {
+        self.links.values().any(|link| link.peer() == Some(peer))
+    }
+
+    /// Connections whose hello has not come in time.
+    pub(crate) fn overdue(&self, now: Mono) -> Vec<LinkId> {
+        let late = |link: &&Link| !link.is_up() && now >= link.deadline;
+        self.links.values().filter(late).map(|link| link.id).collect()
+    }
+
+    /// Links that want a time frame or are dead.
+    pub(crate) fn due(&mut self, now: Mono) -> Vec<(LinkId, Due)> {
+        let up = self.links.values_mut().filter(|link| link.member().is_some());
+        up.filter_map(|link| link.liveness.due(now).map(|due| (link.id, due))).collect()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        let timeout = |link: &Link| match link.stage {
+            Stage::Opened | Stage::Hello(..) => link.deadline,
+            Stage::Accepted(_) => link.deadline.min(link.liveness.next_timeout()),
+            Stage::Up(_) => link.liveness.next_timeout(),
+        };
+        self.links.values().map(timeout).min()
+    }
+}
+
+pub(crate) use super::liveness::Due as LinkDue;

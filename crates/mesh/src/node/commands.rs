@@ -1,0 +1,99 @@
+//! What somebody on this machine wants.
+
+use meshline_protocol::message::{Goodbye, Membership, RecordText};
+use meshline_protocol::{Code, Message, NodeId, SignedRecord};
+
+use super::Node;
+use crate::input::{Command, LinkId};
+use crate::output::{Output, Reply, RequestId};
+
+impl Node {
+    pub(super) fn on_command(&mut self, request: RequestId, command: Command) {
+        let reply = match command {
+            Command::Status => Reply::Status(Box::new(self.status())),
+            Command::Peers => Reply::Peers(self.peer_rows()),
+            Command::Explain(id) => Reply::Explanation(self.explain(&id).map(Box::new)),
+            Command::Apply(record) => match self.apply(&record) {
+                Ok(done) => Reply::Applied(done),
+                Err((code, detail)) => Reply::Refused { code, detail },
+            },
+            Command::Broadcast { service, text } => {
+                let ring = self.ring_mode();
+                match self.broadcast.send(service, text, ring, &mut self.shared) {
+                    Ok(seq) => Reply::Sent(seq),
+                    Err((code, detail)) => Reply::Refused { code, detail },
+                }
+            }
+            Command::Leave => {
+                self.leave();
+                Reply::Left
+            }
+        };
+        self.shared.push(Output::Reply { request, reply });
+    }
+
+    /// Takes in a record by its type: a membership of this node or a revocation.
+    fn apply(&mut self, record: &SignedRecord) -> Result<String, (Code, String)> {
+        match kind_of(record).as_deref() {
+            Some("membership") => self.apply_membership(record),
+            Some("revocation") => match self.revoke(record, None) {
+                Ok(true) => Ok("revocation taken in and passed on".to_owned()),
+                Ok(false) => Ok("revocation was known already".to_owned()),
+                Err(code) => Err((code, "the revocation was refused".to_owned())),
+            },
+            Some(other) => Err((Code::InvalidMessage, format!("records of type {other} cannot be applied"))),
+            None => Err((Code::InvalidMessage, "not a signed record".to_owned())),
+        }
+    }
+
+    fn apply_membership(&mut self, record: &SignedRecord) -> Result<String, (Code, String)> {
+        let shared = &mut self.shared;
+        if shared.config.network.key() != Some(record.by) {
+            return Err((Code::RecordForeign, "the membership is of another network".to_owned()));
+        }
+        let membership: Membership = meshline_identity::verify(record, &shared.config.network, shared.judged())
+            .map_err(|error| (error.code(), error.to_string()))?;
+        if membership.node != shared.id {
+            return Err((Code::RecordForeign, "the membership is another node's".to_owned()));
+        }
+        shared.clock.signed(membership.seq);
+        shared.config.membership = Some(record.clone());
+        shared.config.name = membership.name;
+        self.announce_anew();
+        Ok("membership taken in".to_owned())
+    }
+
+    /// Says goodbye to all and to the signal servers.
+    fn leave(&mut self) {
+        if self.shared.leaving {
+            return;
+        }
+        let departure = self.shared.departure();
+        self.shared.leaving = true;
+        let frame = std::sync::Arc::new(Message::Goodbye(Goodbye { departure: departure.clone() }).into());
+        let peers: Vec<NodeId> = self.shared.up.keys().copied().collect();
+        for peer in peers {
+            self.shared.send_frame(&peer, &frame);
+        }
+        let links: Vec<LinkId> = self.links.iter().map(|link| link.id).collect();
+        for link in links {
+            self.links.remove(link);
+            self.shared.push(Output::Close { link, error: None });
+        }
+        self.shared.up.clear();
+        self.signal.leave(&departure, &mut self.shared);
+    }
+}
+
+/// The `type` a record claims; nothing else of it is believed yet.
+fn kind_of(record: &SignedRecord) -> Option<String> {
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        #[serde(rename = "type")]
+        kind: String,
+    }
+    serde_json::from_str::<Kind>(&record.signed)
+        .ok()
+        .map(|text| text.kind)
+        .filter(|kind| kind.len() <= Membership::TYPE.len().max(32))
+}

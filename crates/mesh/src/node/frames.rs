@@ -1,0 +1,205 @@
+//! Messages that arrive, taken to their areas.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshline_protocol::message::{ErrorMessage, Hello, Relay, TimeFrame};
+use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
+
+use super::Node;
+use crate::input::LinkId;
+use crate::link::{Stage, Verdict, check_header, judge};
+use crate::time::StepContext;
+
+impl Node {
+    pub(super) fn on_frame(&mut self, id: LinkId, frame: Frame) {
+        let Some(link) = self.links.get(id) else { return };
+        match &link.stage {
+            Stage::Opened | Stage::Hello(..) => self.on_early(id, frame.message),
+            Stage::Accepted(_) => {
+                if let Message::Error(error) = &frame.message {
+                    self.on_error(id, error.clone());
+                    return;
+                }
+                self.bring_up(id);
+                self.on_message(id, frame);
+            }
+            Stage::Up(_) => self.on_message(id, frame),
+        }
+    }
+
+    /// Before the hello is accepted: only it, the revocations it announced, and a refusal.
+    fn on_early(&mut self, id: LinkId, message: Message) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let proved = link.proved;
+        match (&mut link.stage, message) {
+            (Stage::Opened, Message::Hello(hello)) => match check_header(&self.shared, &hello, proved) {
+                Err(fault) => self.refuse(id, &fault),
+                Ok(()) => {
+                    let left = hello.revocations;
+                    link.stage = Stage::Hello(hello, left);
+                    self.judge_when_whole(id);
+                }
+            },
+            (Stage::Hello(_, left), Message::Revocation(record)) => {
+                *left = left.saturating_sub(1);
+                if let Err(code) = self.revoke(&record, None) {
+                    self.shared.count(code);
+                }
+                self.judge_when_whole(id);
+            }
+            (_, Message::Error(error)) => self.on_error(id, error),
+            (_, other) => {
+                let detail = format!("{} before the hello was accepted", other.kind());
+                self.refuse(id, &Fault::new(Code::UnexpectedMessage, detail));
+            }
+        }
+    }
+
+    fn judge_when_whole(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let Stage::Hello(hello, 0) = &link.stage else { return };
+        let hello: Box<Hello> = hello.clone();
+        let known = self.gossip.members.get(&hello.id).map(|known| known.member.seq);
+        match judge(&mut self.shared, &hello, known) {
+            Verdict::Accept(member) => self.accept(id, *member),
+            Verdict::Refuse(fault) => {
+                self.refuse(id, &fault);
+                // If it is our clock that is wrong, the votes have just put it right: introduce ourselves anew.
+                if fault.code == Code::RecordExpired {
+                    self.shared.announce();
+                }
+            }
+        }
+    }
+
+    /// The peer refused us, or ended the link with a reason.
+    fn on_error(&mut self, id: LinkId, error: ErrorMessage) {
+        let up = self.links.get(id).is_some_and(crate::link::Link::is_up);
+        if up && !ends_link(error.code) {
+            if let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) {
+                let peer = self.peer_name(&peer);
+                self.shared.event(crate::Event::Misbehaved {
+                    peer,
+                    code: error.code,
+                    detail: format!("told us: {}", error.detail),
+                });
+            }
+            return;
+        }
+        if error.code == Code::RecordExpired && !up {
+            self.shared.announce();
+        }
+        self.shared.push(crate::Output::Close { link: id, error: None });
+        self.on_link_closed(id, error.code, &error.detail);
+    }
+
+    fn on_message(&mut self, id: LinkId, frame: Frame) {
+        let now = self.shared.now.mono;
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Some(peer) = link.member().map(|member| member.id) else { return };
+        link.liveness.heard(!matches!(frame.message, Message::Time(_)), now);
+        let done = match frame.message {
+            Message::Time(step) => self.on_time(id, peer, &step),
+            Message::Ping(echo) => {
+                self.shared.send_on(id, &Arc::new(Message::Pong(echo).into()));
+                Ok(())
+            }
+            Message::Pong(_) => Ok(()),
+            Message::Error(error) => {
+                self.on_error(id, error);
+                Ok(())
+            }
+            Message::Hello(_) => Err(Code::UnexpectedMessage),
+            Message::Goodbye(goodbye) => self.on_goodbye(id, peer, &goodbye.departure),
+            Message::Revocation(record) => self.revoke(&record, Some(peer)).map(|_| ()),
+            Message::Gossip(message) => {
+                self.gossip.handle(peer, message, &mut self.shared).map(|news| self.on_news(news))
+            }
+            Message::Ring(message) => {
+                if self.ring.handle(peer, message, &mut self.shared) {
+                    self.reselect_ring();
+                }
+                Ok(())
+            }
+            Message::Broadcast(message) => self.on_broadcast(peer, message, frame.body),
+            Message::Relay(message) => self.on_relay(peer, message),
+        };
+        if let Err(code) = done {
+            self.on_invalid(id, &Fault::new(code, "refused"));
+        }
+    }
+
+    fn on_time(&mut self, id: LinkId, peer: NodeId, step: &TimeFrame) -> Result<(), Code> {
+        if step.network != self.shared.config.network {
+            return Err(Code::WrongNetwork);
+        }
+        if step.id != peer {
+            return Err(Code::IdentityMismatch);
+        }
+        let Some(link) = self.links.get_mut(id) else { return Ok(()) };
+        if step.step == 1 {
+            link.liveness.answered();
+        }
+        let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
+        if let Some(answer) = link.clock.handle(step, context) {
+            self.shared.send_on(id, &Arc::new(Message::Time(Box::new(answer)).into()));
+        }
+        Ok(())
+    }
+
+    fn on_goodbye(&mut self, id: LinkId, peer: NodeId, departure: &SignedRecord) -> Result<(), Code> {
+        if departure.by != peer {
+            return Err(Code::RecordForeign);
+        }
+        let news = self.gossip.handle_departure(Some(peer), departure, &mut self.shared)?;
+        self.on_news(news.into_iter().collect());
+        self.shared.push(crate::Output::Close { link: id, error: None });
+        self.on_link_closed(id, Code::ShuttingDown, "the peer said goodbye");
+        Ok(())
+    }
+
+    fn on_broadcast(
+        &mut self,
+        peer: NodeId,
+        message: meshline_protocol::message::Broadcast,
+        body: Option<Bytes>,
+    ) -> Result<(), Code> {
+        let ring = self.ring_mode();
+        self.broadcast.handle(peer, message, body, ring, &self.gossip.members, &mut self.shared)
+    }
+
+    fn on_relay(&mut self, peer: NodeId, message: Relay) -> Result<(), Code> {
+        let (shared, links, members) = (&mut self.shared, &self.links, &self.gossip.members);
+        match message {
+            Relay::Request(request) => self.relay_server.handle_request(peer, request.peer, shared),
+            Relay::Accept(accept) => self.relay_server.handle_accept(peer, &accept, shared),
+            Relay::Refuse(refusal) => self.relay_server.handle_refuse(peer, &refusal, shared),
+            Relay::Offer(offer) => self.relay_client.handle_offer(peer, offer, shared, links, members),
+            Relay::Grant(grant) => self.relay_client.handle_grant(peer, grant, shared, &mut self.peers, links, members),
+            Relay::Ticket(_) => return Err(Code::UnexpectedMessage),
+        }
+        Ok(())
+    }
+}
+
+/// Refusals that a peer sends as its last words.
+fn ends_link(code: Code) -> bool {
+    matches!(
+        code,
+        Code::DuplicateLink
+            | Code::ShuttingDown
+            | Code::NotNeeded
+            | Code::Revoked
+            | Code::TooManyLinks
+            | Code::TooManyFaults
+            | Code::LinkTimeout
+            | Code::SlowReader
+            | Code::FrameTimeout
+            | Code::FrameTooLong
+            | Code::BodyTooLong
+            | Code::InvalidFrame
+            | Code::InvalidUtf8
+            | Code::TooDeep
+    )
+}

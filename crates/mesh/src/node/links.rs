@@ -1,0 +1,207 @@
+//! Connections come and go.
+
+use std::sync::Arc;
+
+use meshline_protocol::message::ErrorMessage;
+use meshline_protocol::{Code, Fault, Message, NodeId};
+
+use super::Node;
+use crate::event::Event;
+use crate::input::{LinkId, LinkOpened};
+use crate::link::{Contender, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
+use crate::output::Output;
+use crate::shared::UpPeer;
+use crate::time::StepContext;
+
+impl Node {
+    pub(super) fn on_link_opened(&mut self, opened: LinkOpened) {
+        let id = opened.link;
+        if self.shared.leaving {
+            self.shared.close(id, Code::ShuttingDown, "this node leaves");
+            return;
+        }
+        if self.links.open(opened, self.shared.now.mono).is_none() {
+            self.shared.count(Code::TooManyHandshakes);
+            self.shared.close(id, Code::TooManyHandshakes, "too many connections without a hello");
+            return;
+        }
+        let frame = Arc::new(Message::Hello(Box::new(hello(&self.shared))).into());
+        self.shared.send_on(id, &frame);
+        for record in self.shared.revoked.records().cloned().collect::<Vec<_>>() {
+            self.shared.send_on(id, &Arc::new(Message::Revocation(record).into()));
+        }
+    }
+
+    pub(super) fn on_link_closed(&mut self, id: LinkId, code: Code, detail: &str) {
+        if let Some(link) = self.links.remove(id) {
+            self.after_end(link, code, detail, true);
+        }
+    }
+
+    pub(super) fn on_counters(&mut self, id: LinkId, sent_bytes: u64, received_bytes: u64) {
+        if let Some(link) = self.links.get_mut(id) {
+            (link.sent_bytes, link.received_bytes) = (sent_bytes, received_bytes);
+        }
+    }
+
+    /// Ends a connection from our side with a named reason.
+    pub(super) fn end_link(&mut self, id: LinkId, code: Code, detail: &str) {
+        self.shared.close(id, code, detail);
+        if let Some(link) = self.links.remove(id) {
+            self.after_end(link, code, detail, false);
+        }
+    }
+
+    /// What follows from the end of a connection, whoever ended it.
+    fn after_end(&mut self, link: Link, code: Code, detail: &str, by_them: bool) {
+        let peer = link.peer();
+        if link.is_up() || self.is_current(&link) {
+            self.on_down(&link, code, detail);
+        } else if code != Code::DuplicateLink {
+            self.shared.count(code);
+            let event = Event::Refused { remote: link.remote.clone(), peer, code, detail: detail.to_owned(), by_them };
+            self.shared.event(event);
+        }
+        if let Some(dial) = link.dial {
+            self.peers.fail(&mut self.shared, dial, code, detail);
+        }
+    }
+
+    fn is_current(&self, link: &Link) -> bool {
+        link.peer().and_then(|peer| self.shared.up.get(&peer)).is_some_and(|up| up.link == link.id)
+    }
+
+    /// A link that was up is gone. If another link to the member took its place nothing is lost.
+    fn on_down(&mut self, link: &Link, code: Code, detail: &str) {
+        let Some(peer) = link.peer() else { return };
+        if !self.is_current(link) {
+            return;
+        }
+        let ring = self.ring.side_of(&peer);
+        let name = self.peer_name(&peer);
+        self.shared.up.remove(&peer);
+        let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
+        self.shared.event(event);
+        self.peers.lost(&mut self.shared, peer);
+        self.shared.dirty = true;
+        self.reselect_ring();
+    }
+
+    /// Refuses a connection that is not up, telling the peer why.
+    pub(super) fn refuse(&mut self, id: LinkId, fault: &Fault) {
+        self.end_link(id, fault.code, &fault.detail);
+    }
+
+    /// We accepted the hello: settles duplicates, and asks for the time, which shows the peer that it is accepted.
+    pub(super) fn accept(&mut self, id: LinkId, member: meshline_identity::Member) {
+        let peer = member.id;
+        if let Some(fault) = self.no_room_for(id, peer) {
+            self.refuse(id, &fault);
+            return;
+        }
+        if !self.settle_duplicate(id, peer) {
+            return;
+        }
+        let Some(link) = self.links.get_mut(id) else { return };
+        let asked = match &link.stage {
+            Stage::Hello(hello, _) => hello.encoding,
+            Stage::Opened | Stage::Accepted(_) | Stage::Up(_) => return,
+        };
+        let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
+        link.stage = Stage::Accepted(Box::new(member));
+        self.shared.push(Output::Accepted { link: id, encoding, peer });
+        self.ask_time(id);
+    }
+
+    fn no_room_for(&self, id: LinkId, peer: NodeId) -> Option<Fault> {
+        let full =
+            self.links.accepted() >= self.shared.config.max_links && self.links.other_link_to(peer, id).is_none();
+        full.then(|| Fault::new(Code::TooManyLinks, format!("all {} links are taken", self.shared.config.max_links)))
+    }
+
+    /// Keeps one of two links to a member; says whether it is the new one.
+    fn settle_duplicate(&mut self, id: LinkId, peer: NodeId) -> bool {
+        let contender = |link: &Link| Contender { transport: link.transport, direction: link.direction() };
+        let (Some(newer), Some(older)) = (self.links.get(id), self.links.other_link_to(peer, id)) else { return true };
+        let wins = newer_wins(self.shared.id, peer, contender(older), contender(newer));
+        let loser = if wins { older.id } else { newer.id };
+        // An older link that is up hands its place over when the new one comes up; until then both stay.
+        if !wins || !older.is_up() {
+            self.end_link(loser, Code::DuplicateLink, "another link to this member stays");
+        }
+        wins
+    }
+
+    /// The peer's first message after its hello: it accepted ours too, the link is up.
+    pub(super) fn bring_up(&mut self, id: LinkId) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let Stage::Accepted(member) = std::mem::replace(&mut link.stage, Stage::Opened) else { return };
+        link.stage = Stage::Up(member.clone());
+        link.since = self.shared.now.mono;
+        let (dial, transport, direction) = (link.dial, link.transport, link.direction());
+        let (local, remote) = (link.local.clone(), link.remote.clone());
+        let peer = member.id;
+        let is_view = member.has_role(meshline_protocol::message::Role::View);
+        let before = self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
+        let news = self.gossip.learn(Some(peer), (*member).clone(), &mut self.shared);
+        self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
+        self.peers.succeed(dial, peer, transport, &remote, &self.shared);
+        if let Some(before) = before {
+            self.end_link(before.link, Code::DuplicateLink, "another link to this member stays");
+        }
+        let name = self.shared.shown(&peer, member.name.as_str());
+        self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
+        self.shared.dirty = true;
+        self.on_news(news.into_iter().collect());
+        self.reselect_ring();
+    }
+
+    /// Ends what came too late or fell silent, and asks for the time where it is due.
+    pub(super) fn expire_links(&mut self) {
+        let now = self.shared.now.mono;
+        for id in self.links.overdue(now) {
+            self.end_link(id, Code::HandshakeTimeout, "no hello in time");
+        }
+        for (id, due) in self.links.due(now) {
+            match due {
+                LinkDue::Ask => self.ask_time(id),
+                LinkDue::Dead => self.end_link(id, Code::LinkTimeout, "the peer does not answer"),
+            }
+        }
+    }
+
+    fn ask_time(&mut self, id: LinkId) {
+        let exchange = self.shared.random_u32();
+        let Some(link) = self.links.get_mut(id) else { return };
+        let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
+        let step = link.clock.ask(exchange, context);
+        self.shared.send_on(id, &Arc::new(Message::Time(Box::new(step)).into()));
+    }
+
+    pub(super) fn on_unknown(&mut self, id: LinkId) {
+        self.shared.count(Code::Other);
+        if self.links.get(id).is_some_and(|link| link.member().is_none()) {
+            self.refuse(id, &Fault::new(Code::UnexpectedMessage, "the first message must be hello"));
+        }
+    }
+
+    /// An invalid message: named to the peer, and once too many, the end of the link.
+    pub(super) fn on_invalid(&mut self, id: LinkId, fault: &Fault) {
+        self.shared.count(fault.code);
+        let Some(link) = self.links.get_mut(id) else { return };
+        link.faults += 1;
+        let faults = link.faults;
+        let Some(peer) = link.member().map(|member| member.id) else {
+            self.refuse(id, fault);
+            return;
+        };
+        let name = self.peer_name(&peer);
+        self.shared.event(Event::Misbehaved { peer: name, code: fault.code, detail: fault.detail.clone() });
+        if faults > MAX_FAULTS {
+            self.end_link(id, Code::TooManyFaults, "too many invalid messages");
+            return;
+        }
+        let error = ErrorMessage { code: fault.code, detail: fault.detail.clone() };
+        self.shared.send_on(id, &Arc::new(Message::Error(error).into()));
+    }
+}

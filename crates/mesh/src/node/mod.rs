@@ -1,0 +1,413 @@
+//! The node: takes inputs to the area they belong to. It holds no rules of its own.
+
+mod commands;
+mod frames;
+mod links;
+mod reports;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use meshline_identity::{KeyPair, admit};
+use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
+
+use crate::broadcast::{Broadcast, RingPlace};
+use crate::config::{Config, Saved, SavedPeer};
+use crate::event::{Event, PeerName};
+use crate::gossip::{Gossip, News};
+use crate::input::{Input, LinkId};
+use crate::link::Links;
+use crate::now::{Mono, Now};
+use crate::output::Output;
+use crate::peers::{Heard, Peers, Purpose};
+use crate::relay::{RelayClient, RelayServer};
+use crate::ring::Ring;
+use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
+use crate::signal::Signal;
+
+/// Changes are kept on disk at most so much later: a burst of them is one write.
+const STORE_DELAY: Duration = Duration::from_secs(1);
+
+/// A node without links is ready after this, alone.
+const ALONE_AFTER: Duration = Duration::from_secs(2);
+
+/// A link we dialled that serves the ring no more is kept so long: rings settle in that time.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// Members kept on disk.
+const MAX_SAVED_PEERS: usize = 256;
+
+/// A node of a network.
+#[derive(Debug)]
+pub struct Node {
+    shared: Shared,
+    links: Links,
+    peers: Peers,
+    gossip: Gossip,
+    ring: Ring,
+    broadcast: Broadcast,
+    relay_client: RelayClient,
+    relay_server: RelayServer,
+    signal: Signal,
+    started: Mono,
+    listening: BTreeSet<Address>,
+    store_at: Option<Mono>,
+    renew_at: Mono,
+    sweep_at: Mono,
+}
+
+impl Node {
+    /// A node with a key and 32 secret random bytes, at the time `now`.
+    #[must_use]
+    pub fn new(config: Config, key: KeyPair, seed: [u8; 32], now: Now) -> Self {
+        let mut shared = Shared::new(config, key, seed, now);
+        let mut peers = Peers::default();
+        let configured = |peers: &mut Peers, addresses: &[Address], purpose| {
+            for address in addresses {
+                peers.add_address(address, purpose, now.mono);
+            }
+        };
+        configured(&mut peers, &shared.config.peers, Purpose::Configured);
+        configured(&mut peers, &shared.config.proxies, Purpose::Proxy);
+        configured(&mut peers, shared.config.next.as_slice(), Purpose::Next);
+        let mut node = Self {
+            links: Links::default(),
+            gossip: Gossip::new(now.mono),
+            ring: Ring::new(&shared),
+            broadcast: Broadcast::default(),
+            relay_client: RelayClient::default(),
+            relay_server: RelayServer::default(),
+            signal: Signal::new(&shared.config.signal, now.mono),
+            started: now.mono,
+            listening: BTreeSet::new(),
+            store_at: None,
+            renew_at: now.mono.after(half_validity()),
+            sweep_at: now.mono.after(LINGER),
+            peers,
+            shared: {
+                shared.clock.set_known_members(shared.config.saved.peers.len());
+                shared
+            },
+        };
+        node.restore();
+        node
+    }
+
+    /// Takes in what happened.
+    pub fn handle_input(&mut self, input: Input, now: Now) {
+        self.shared.now = now;
+        match input {
+            Input::Listening { address } => self.on_listening(address),
+            Input::LinkOpened(opened) => self.on_link_opened(opened),
+            Input::LinkClosed { link, code, detail } => self.on_link_closed(link, code, &detail),
+            Input::DialFailed { dial, code, detail } => self.peers.fail(&mut self.shared, dial, code, &detail),
+            Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::UnknownMessage { link, .. } => self.on_unknown(link),
+            Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
+            Input::LinkCounters { link, sent_bytes, received_bytes } => {
+                self.on_counters(link, sent_bytes, received_bytes)
+            }
+            Input::RelayArrived { connection, ticket } => {
+                self.relay_server.handle_arrival(connection, &ticket, &mut self.shared);
+            }
+            Input::RelayEnded { connection } => self.relay_server.handle_end(connection),
+            Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
+            Input::Command { request, command } => self.on_command(request, command),
+            Input::Timeout => {}
+        }
+        self.handle_timeout();
+    }
+
+    /// The next thing to do.
+    pub fn poll_output(&mut self) -> Option<Output> {
+        self.shared.pop()
+    }
+
+    /// When to call [`Node::handle_input`] with a timeout at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Mono> {
+        let alone = self.started.after(ALONE_AFTER);
+        let mut timeouts = vec![
+            self.links.next_timeout(),
+            self.gossip.next_timeout(&self.shared),
+            self.ring.next_timeout(),
+            self.relay_server.next_timeout(),
+            self.store_at,
+            Some(self.renew_at),
+            Some(self.sweep_at),
+            Some(alone).filter(|alone| *alone > self.shared.now.mono),
+        ];
+        if !self.shared.leaving {
+            timeouts.extend([self.peers.next_timeout(&self.links), self.signal.next_timeout()]);
+            timeouts.push(self.relay_client.next_timeout());
+        }
+        timeouts.into_iter().flatten().min()
+    }
+
+    /// This node's own name as others see it.
+    #[must_use]
+    pub fn own_name(&self) -> PeerName {
+        self.shared.shown(&self.shared.id, self.shared.config.name.as_str())
+    }
+
+    fn handle_timeout(&mut self) {
+        self.expire_links();
+        self.peers.handle_timeout(&mut self.shared, &self.links);
+        self.gossip.handle_timeout(&mut self.shared);
+        if self.ring.handle_timeout(&mut self.shared) {
+            self.reselect_ring();
+        }
+        if self.ring.is_enabled() {
+            self.broadcast.retry(self.ring_place(), &mut self.shared);
+        }
+        self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
+        self.relay_server.handle_timeout(&mut self.shared);
+        self.signal.handle_timeout(&mut self.shared);
+        self.renew();
+        self.sweep();
+        self.store();
+    }
+
+    /// Takes in what was kept on disk: revocations first, so that nobody revoked is dialled.
+    fn restore(&mut self) {
+        let saved = std::mem::take(&mut self.shared.config.saved);
+        for record in &saved.revocations {
+            // A record that does not pass any more is simply not taken in again.
+            let _ = self.shared.revoked.insert(record, &self.shared.config.network, self.shared.judged());
+        }
+        for peer in &saved.peers {
+            self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, Heard::Listed);
+            if let Some(record) = &peer.record {
+                let member = admit(record, &self.shared.config.network, &self.shared.revoked, UnixMicros::new(0));
+                if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
+                    self.gossip.members.insert(member, self.shared.now.mono);
+                }
+            }
+        }
+        self.reorder_ring();
+    }
+
+    fn on_listening(&mut self, address: Address) {
+        self.listening.insert(address.clone());
+        self.shared.event(Event::Listening { address });
+    }
+
+    fn on_signal_answer(&mut self, url: &str, result: Result<Box<meshline_protocol::signal::NodeList>, String>) {
+        self.signal.handle_answer(url, &result, &mut self.shared);
+        let Ok(list) = result else { return };
+        for record in list.revocations.iter() {
+            // A lying server is no reason to stop reading what else it has.
+            let _ = self.revoke(record, None);
+        }
+        for row in list.nodes.iter().chain(list.proxies.iter()) {
+            if let Some(member) = row.record.as_ref().and_then(|record| self.admit(record)) {
+                self.peers.add_member(&mut self.shared, member.id, &row.addresses, Heard::Listed);
+                let news = self.gossip.learn(None, member, &mut self.shared);
+                self.on_news(news.into_iter().collect());
+            } else if let Some(id) = row.id {
+                self.peers.add_member(&mut self.shared, id, &row.addresses, Heard::Listed);
+            } else {
+                for address in row.addresses.iter() {
+                    self.peers.add_address(address, Purpose::Member, self.shared.now.mono);
+                }
+            }
+        }
+    }
+
+    fn admit(&mut self, record: &SignedRecord) -> Option<meshline_identity::Member> {
+        let shared = &mut self.shared;
+        let judged = shared.judged();
+        match admit(record, &shared.config.network, &shared.revoked, judged) {
+            Ok(member) => Some(member),
+            Err(error) => {
+                shared.count(error.code());
+                None
+            }
+        }
+    }
+
+    /// What changes when members come and go.
+    fn on_news(&mut self, news: Vec<News>) {
+        if news.is_empty() {
+            return;
+        }
+        for item in news {
+            match item {
+                News::Member(member) => {
+                    let peer = self.shared.shown(&member.id, member.name.as_str());
+                    self.peers.encourage(&mut self.shared, &member);
+                    self.shared.event(Event::MemberJoined { peer });
+                }
+                News::Left(id) => {
+                    self.peers.leave(id);
+                    let peer = self.peer_name(&id);
+                    self.shared.event(Event::MemberLeft { peer });
+                }
+            }
+        }
+        self.reorder_ring();
+    }
+
+    fn reorder_ring(&mut self) {
+        if self.ring.is_enabled() {
+            self.ring.reorder(&self.shared, &self.gossip.members);
+            self.reselect_ring();
+        }
+    }
+
+    fn reselect_ring(&mut self) {
+        if self.ring.is_enabled() {
+            let change = self.ring.reselect(&mut self.shared, &self.gossip.members);
+            self.peers.want(change.wanted, self.shared.now.mono);
+        }
+    }
+
+    fn ring_place(&self) -> RingPlace {
+        RingPlace { successor: self.ring.successor(), rounds: self.ring.rounds() }
+    }
+
+    /// The ring place, if messages travel a ring here.
+    fn ring_mode(&self) -> Option<RingPlace> {
+        self.ring.is_enabled().then(|| self.ring_place())
+    }
+
+    fn peer_name(&self, id: &NodeId) -> PeerName {
+        let name = self.gossip.members.get(id).map_or("", |known| known.member.name.as_str());
+        self.shared.shown(id, name)
+    }
+
+    /// Takes in a revocation, applies it and passes it on if it is news.
+    fn revoke(&mut self, record: &SignedRecord, from: Option<NodeId>) -> Result<bool, Code> {
+        let shared = &mut self.shared;
+        let judged = shared.judged();
+        let network = shared.config.network.clone();
+        let revoked = shared.revoked.insert(record, &network, judged).map_err(meshline_identity::RecordError::code)?;
+        let Some(revoked) = revoked else { return Ok(false) };
+        shared.dirty = true;
+        shared.clock.signed(revoked.seq);
+        let frame = std::sync::Arc::new(meshline_protocol::Message::Revocation(record.clone()).into());
+        let others: Vec<NodeId> = shared.up.keys().copied().filter(|peer| Some(*peer) != from).collect();
+        for peer in others {
+            shared.send_frame(&peer, &frame);
+        }
+        self.expel(revoked.node, revoked.seq);
+        Ok(true)
+    }
+
+    /// Ends whatever a revoked member has here.
+    fn expel(&mut self, id: NodeId, seq: UnixMicros) {
+        let known =
+            self.gossip.members.get(&id).filter(|known| known.member.membership_seq.is_none_or(|held| held < seq));
+        let name = known.map(|known| known.member.name.clone());
+        if name.is_some() {
+            self.gossip.members.remove(&id);
+        }
+        let links: Vec<LinkId> = self.links.iter().filter(|link| link.peer() == Some(id)).map(|link| link.id).collect();
+        for link in links {
+            self.end_link(link, Code::Revoked, "the membership was revoked");
+        }
+        self.peers.forget(id);
+        self.relay_server.forget(id, &mut self.shared);
+        self.shared.event(Event::MemberRevoked { id, name });
+        self.reorder_ring();
+    }
+
+    /// Signs a fresh announcement at half of the old one's validity.
+    fn renew(&mut self) {
+        if self.shared.now.mono >= self.renew_at && !self.shared.leaving {
+            self.announce_anew();
+        }
+    }
+
+    fn announce_anew(&mut self) {
+        self.renew_at = self.shared.now.mono.after(half_validity());
+        self.shared.announce();
+        self.signal.hurry(self.shared.now.mono);
+        let record = meshline_protocol::message::Records {
+            records: meshline_protocol::Bounded::from_first([self.shared.announcement.clone()]),
+        };
+        let message = meshline_protocol::Message::Gossip(meshline_protocol::message::Gossip::Records(record));
+        let frame = std::sync::Arc::new(message.into());
+        for peer in self.shared.up.keys().copied().collect::<Vec<_>>() {
+            self.shared.send_frame(&peer, &frame);
+        }
+    }
+
+    /// Ring: ends links that we dialled and that serve nothing any more.
+    fn sweep(&mut self) {
+        let now = self.shared.now.mono;
+        if now < self.sweep_at {
+            return;
+        }
+        self.sweep_at = now.after(LINGER);
+        self.shared.revoked.expire(self.shared.clock.judged(self.shared.now.wall));
+        if !self.ring.is_enabled() {
+            return;
+        }
+        let configured: BTreeSet<NodeId> = self.configured_ids();
+        let idle = |link: &&crate::link::Link| {
+            let peer = link.member().map(|member| member.id);
+            link.is_up()
+                && link.dial.is_some()
+                && now.since(link.since) >= LINGER
+                && peer.is_some_and(|peer| !self.ring.needs(&peer) && !configured.contains(&peer))
+        };
+        let idle: Vec<LinkId> = self.links.iter().filter(idle).map(|link| link.id).collect();
+        for link in idle {
+            self.end_link(link, Code::NotNeeded, "the ring goes another way");
+        }
+    }
+
+    fn configured_ids(&self) -> BTreeSet<NodeId> {
+        let config = &self.shared.config;
+        let addresses = config.peers.iter().chain(&config.proxies).chain(&config.next);
+        addresses.filter_map(|address| self.peers.id_at(address)).chain(config.peer_ids.iter().copied()).collect()
+    }
+
+    /// Hands out what is kept on disk, some time after it changed.
+    fn store(&mut self) {
+        let now = self.shared.now.mono;
+        if self.shared.dirty && self.store_at.is_none() {
+            self.store_at = Some(now.after(STORE_DELAY));
+        }
+        if self.store_at.is_some_and(|at| at <= now || self.shared.leaving) {
+            self.store_at = None;
+            self.shared.dirty = false;
+            let saved = self.saved();
+            self.shared.push(Output::Store(Box::new(saved)));
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let shared = &self.shared;
+        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
+        peers.retain(|peer| !peer.addresses.is_empty());
+        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
+        peers.truncate(MAX_SAVED_PEERS);
+        Saved {
+            announcement_seq: shared.announcement_seq.last(),
+            broadcast_seq: shared.broadcast_seq.last(),
+            newest_signed: shared.clock.newest_signed(),
+            peers,
+            revocations: shared.revoked.records().cloned().collect(),
+        }
+    }
+
+    fn saved_peer(&self, known: &crate::gossip::Known) -> SavedPeer {
+        let id = known.member.id;
+        let mut addresses = self.peers.addresses(id);
+        for address in &known.member.addresses {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        let linked = self.shared.up.contains_key(&id);
+        let last_linked = if linked { self.shared.now.wall } else { known.member.seq };
+        let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
+        SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
+    }
+}
+
+fn half_validity() -> Duration {
+    Duration::from_micros(ANNOUNCEMENT_VALIDITY.unsigned_abs() / 2)
+}

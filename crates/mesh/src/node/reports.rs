@@ -1,0 +1,190 @@
+//! What the node says of itself.
+
+use meshline_protocol::NodeId;
+use meshline_protocol::message::Role;
+
+use super::{ALONE_AFTER, Node};
+use crate::config::Topology;
+use crate::gossip::Known;
+use crate::input::Transport;
+use crate::link::Link;
+use crate::report::{
+    AttemptRow, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, Status, TimeReport,
+};
+use crate::shared::role_name;
+
+impl Node {
+    pub(super) fn status(&self) -> Status {
+        let shared = &self.shared;
+        Status {
+            schema: "meshline/status/1",
+            id: shared.id,
+            name: self.own_name().name,
+            network: shared.config.network.clone(),
+            version: env!("CARGO_PKG_VERSION"),
+            state: if shared.up.is_empty() { "idle" } else { "connected" },
+            topology: match shared.config.topology {
+                Topology::Mesh => "mesh",
+                Topology::Ring => "ring",
+            },
+            roles: shared.config.roles.iter().map(|role| role_name(*role)).collect(),
+            listen: self.listening.iter().cloned().collect(),
+            uptime_ms: shared.now.mono.micros_since(self.started) / 1_000,
+            ready: self.readiness(),
+            links: self.links.iter().filter(|link| link.is_up()).map(|link| self.link_row(link)).collect(),
+            ring: self.ring.is_enabled().then(|| self.ring.report()),
+            nat: NatReport { observed: self.signal.observed.clone() },
+            time: self.time_report(),
+            limits: LimitsReport {
+                max_links: shared.config.max_links,
+                links: shared.up.len(),
+                handshakes: self.links.handshakes(),
+                members: self.gossip.members.len() + 1,
+            },
+            refused: shared.refused.clone(),
+        }
+    }
+
+    /// Listeners up and one link, or two seconds alone.
+    fn readiness(&self) -> Readiness {
+        let listening = self.listening.len() >= self.shared.config.listen.len();
+        let alone = self.shared.now.mono.since(self.started) >= ALONE_AFTER;
+        let (ready, reason) = match (listening, self.shared.up.len(), alone) {
+            (false, _, _) => (false, "the listeners are not up yet".to_owned()),
+            (true, 0, false) => (false, "no link yet".to_owned()),
+            (true, 0, true) => (true, "alone: no other member could be linked so far".to_owned()),
+            (true, count, _) => (true, format!("{count} links up")),
+        };
+        Readiness { ready: ready && !self.shared.leaving, reason }
+    }
+
+    fn time_report(&self) -> TimeReport {
+        let mut offsets: Vec<(i64, u64)> =
+            self.links.iter().filter(|link| link.is_up()).filter_map(|link| link.clock.offset()).collect();
+        offsets.sort_unstable();
+        let middle = offsets.get(offsets.len().saturating_sub(1) / 2).copied();
+        let (offset_us, error_us) = middle.unwrap_or((0, 0));
+        TimeReport { offset_us, error_us, members: offsets.len() }
+    }
+
+    fn link_row(&self, link: &Link) -> LinkRow {
+        let offset = link.clock.offset();
+        let peer = link.peer().unwrap_or(self.shared.id);
+        LinkRow {
+            peer,
+            name: self.peer_name(&peer).name,
+            transport: link.transport.name(),
+            direction: link.direction().name(),
+            address: link.remote.clone(),
+            rtt_us: link.clock.rtt_us(),
+            jitter_us: link.clock.jitter_us(),
+            loss: link.liveness.loss(),
+            goodput_bps: 0,
+            goodput_in_bps: 0,
+            clock_offset_us: offset.map(|(offset, _)| offset),
+            clock_error_us: offset.map(|(_, error)| error),
+            sent_bytes: link.sent_bytes,
+            received_bytes: link.received_bytes,
+            up_ms: self.shared.now.mono.micros_since(link.since) / 1_000,
+            bearers: Vec::new(),
+        }
+    }
+
+    pub(super) fn peer_rows(&self) -> Vec<PeerRow> {
+        self.gossip.members.iter().map(|known| self.peer_row(known)).collect()
+    }
+
+    fn peer_row(&self, known: &Known) -> PeerRow {
+        let member = &known.member;
+        let path = self.path_to(&member.id);
+        let direct = self.shared.up.get(&member.id).is_some_and(|up| up.transport != Transport::Relay);
+        PeerRow {
+            id: member.id,
+            name: self.shared.shown(&member.id, member.name.as_str()).name,
+            roles: member.roles.iter().map(|role| role_name(*role)).collect(),
+            reachable: !path.is_empty(),
+            direct,
+            via: path.first().copied().filter(|_| !direct),
+            hops: path.len(),
+            cost: self.cost_of(&path),
+            path,
+            addresses: member.addresses.clone(),
+            left: known.has_left(),
+        }
+    }
+
+    /// The way to a member: its link, the proxy that carries its link, or along the ring.
+    fn path_to(&self, id: &NodeId) -> Vec<NodeId> {
+        if let Some(up) = self.shared.up.get(id) {
+            let proxy = (up.transport == Transport::Relay).then(|| self.proxy_of(up.link)).flatten();
+            return proxy.into_iter().chain([*id]).collect();
+        }
+        let ring = self.ring.members();
+        match ring.iter().position(|member| member == id) {
+            Some(at) if self.ring.report().complete => ring.iter().take(at + 1).skip(1).copied().collect(),
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    /// The member whose address a relayed link goes to.
+    fn proxy_of(&self, link: crate::LinkId) -> Option<NodeId> {
+        let remote = &self.links.get(link)?.remote;
+        let at_remote = |known: &&Known| known.member.has_role(Role::Proxy) && known.member.addresses.contains(remote);
+        let announced = self.gossip.members.iter().find(at_remote).map(|known| known.member.id);
+        announced.or_else(|| {
+            self.links.iter().find(|other| other.transport != Transport::Relay && other.remote == *remote)?.peer()
+        })
+    }
+
+    /// Half the round trip of the first hop for each hop: all that is measured so far.
+    fn cost_of(&self, path: &[NodeId]) -> Option<u64> {
+        let last = path.last().filter(|last| self.shared.up.contains_key(last)).or(path.first())?;
+        let link = self.links.get(self.shared.up.get(last)?.link)?;
+        let hops = if self.shared.up.contains_key(path.last()?) { 1 } else { u64::try_from(path.len()).ok()? };
+        Some(link.clock.delay_us.or(link.clock.rtt_us().map(|rtt| rtt / 2))?.saturating_mul(hops))
+    }
+
+    pub(super) fn explain(&self, id: &NodeId) -> Option<Explanation> {
+        let known = self.gossip.members.get(id)?;
+        let row = self.peer_row(known);
+        let now = self.shared.now.mono;
+        let (attempts, next) = self.peers.history(*id);
+        let attempts: Vec<AttemptRow> = attempts
+            .into_iter()
+            .map(|attempt| AttemptRow {
+                ago_ms: now.micros_since(attempt.at) / 1_000,
+                transport: attempt.transport,
+                address: attempt.address,
+                outcome: attempt.outcome.map_or("up", meshline_protocol::Code::name),
+                detail: attempt.detail,
+            })
+            .collect();
+        let linked = self.shared.up.contains_key(id);
+        Some(Explanation {
+            schema: "meshline/explain/1",
+            summary: summary(&row, linked, attempts.last()),
+            next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
+            row,
+            attempts,
+        })
+    }
+}
+
+/// The state of a member in a sentence.
+fn summary(row: &PeerRow, linked: bool, last: Option<&AttemptRow>) -> String {
+    let name = &row.name;
+    let failure = last.filter(|last| last.outcome != "up");
+    match (row.direct, linked, row.reachable) {
+        (true, _, _) => format!("{name} is linked directly"),
+        (false, true, _) => format!("{name} is linked through a proxy, because no direct attempt has succeeded"),
+        (false, false, true) => format!("{name} is {} hops away along the ring", row.hops),
+        (false, false, false) if row.left => format!("{name} said goodbye and has not come back"),
+        (false, false, false) if row.addresses.is_empty() => {
+            format!("{name} announces no address: it only connects out, and is not linked to this node")
+        }
+        (false, false, false) => match failure {
+            Some(last) => format!("{name} is not reachable; the last attempt ended with {}", last.outcome),
+            None => format!("{name} is not reachable, and no attempt has failed yet"),
+        },
+    }
+}

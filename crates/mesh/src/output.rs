@@ -1,0 +1,153 @@
+//! Everything a node can want done.
+
+use std::sync::Arc;
+
+use meshline_protocol::message::ErrorMessage;
+use meshline_protocol::signal::RefreshRequest;
+use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, SignedRecord, Ticket};
+
+use crate::config::Saved;
+use crate::event::Event;
+use crate::input::{DialId, LinkId, RelayConnection};
+use crate::report::{Explanation, PeerRow, Status};
+
+/// Names a command, so that its reply finds the one who asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct RequestId(pub u64);
+
+/// One thing to do, in the order given.
+#[derive(Clone, Debug)]
+pub enum Output {
+    /// Send a frame. The same frame may go to many links; it is encoded once an encoding.
+    Send {
+        /// Where to.
+        link: LinkId,
+        /// What.
+        frame: Arc<Frame>,
+    },
+    /// The link's hello was accepted: read long lines from now on, in this encoding, and write in it too.
+    Accepted {
+        /// Which.
+        link: LinkId,
+        /// The encoding agreed on, for both directions.
+        encoding: Encoding,
+        /// Who is there.
+        peer: NodeId,
+    },
+    /// Send the error, if any, and what was queued before it, then end the connection. No `LinkClosed` is wanted.
+    Close {
+        /// Which.
+        link: LinkId,
+        /// The last message.
+        error: Option<ErrorMessage>,
+    },
+    /// Open a connection.
+    Dial {
+        /// Named again in the outcome.
+        dial: DialId,
+        /// Where to and how.
+        target: DialTarget,
+    },
+    /// Give up an attempt. No outcome is wanted.
+    CancelDial {
+        /// Which.
+        dial: DialId,
+    },
+    /// Splice two relay connections.
+    RelayJoin {
+        /// The one end.
+        first: RelayConnection,
+        /// The other.
+        second: RelayConnection,
+    },
+    /// Refuse or end a relay connection (and the one it is joined with).
+    RelayDrop {
+        /// Which.
+        connection: RelayConnection,
+        /// Why.
+        code: Code,
+    },
+    /// Talk to a signal server.
+    Signal {
+        /// The configured URL.
+        url: String,
+        /// What to say.
+        request: SignalRequest,
+    },
+    /// Keep this on disk, in place of what was kept before.
+    Store(Box<Saved>),
+    /// The reply to a command.
+    Reply {
+        /// Which.
+        request: RequestId,
+        /// The reply.
+        reply: Reply,
+    },
+    /// Something worth telling.
+    Event(Event),
+}
+
+/// Where and how to connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DialTarget {
+    /// Straight to an address.
+    Direct {
+        /// `host:port`.
+        address: Address,
+        /// Who must answer, if known; another key is refused with [`Code::IdentityMismatch`].
+        expected: Option<NodeId>,
+        /// Without TLS (labs).
+        plain: bool,
+    },
+    /// Through a proxy that granted a ticket.
+    Relay {
+        /// The proxy's `host:port`.
+        proxy: Address,
+        /// Shown to the proxy as the first line.
+        ticket: Ticket,
+        /// Who must answer.
+        peer: NodeId,
+        /// Whether this side acts as TLS client.
+        client: bool,
+    },
+}
+
+/// What to say to a signal server. A static list takes none of it: it is only fetched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SignalRequest {
+    /// Announce and ask for the list.
+    Announce(SignedRecord),
+    /// Prolong the entry and ask for the list.
+    Refresh {
+        /// The entry.
+        refresh: RefreshRequest,
+        /// What to announce if the server does not know the entry any more.
+        record: SignedRecord,
+    },
+    /// Take the entry off the list. Nobody waits for the answer.
+    Leave(SignedRecord),
+}
+
+/// The reply to a [`crate::Command`].
+#[derive(Clone, Debug, PartialEq)]
+pub enum Reply {
+    /// To `Status`.
+    Status(Box<Status>),
+    /// To `Peers`.
+    Peers(Vec<PeerRow>),
+    /// To `Explain`; `None` if no such member is known.
+    Explanation(Option<Box<Explanation>>),
+    /// To `Apply`: what it did, for people.
+    Applied(String),
+    /// To `Broadcast`: the sequence of the message.
+    Sent(meshline_protocol::UnixMicros),
+    /// To `Leave`.
+    Left,
+    /// The command was refused.
+    Refused {
+        /// The name of the refusal.
+        code: Code,
+        /// A sentence for people.
+        detail: String,
+    },
+}

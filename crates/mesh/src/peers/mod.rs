@@ -1,0 +1,315 @@
+//! Whom to dial and when: configured addresses for ever, known members as the topology wants them.
+
+mod target;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use meshline_identity::Member;
+use meshline_protocol::{Address, Code, NodeId};
+
+pub(crate) use target::{Attempt, Key, Purpose, Target};
+
+use crate::event::Event;
+use crate::input::{DialId, Transport};
+use crate::link::Links;
+use crate::now::Mono;
+use crate::output::{DialTarget, Output};
+use crate::shared::Shared;
+
+/// Members remembered as places to dial. Beyond it no more are taken until others are forgotten.
+pub(crate) const MAX_TARGETS: usize = 1_024;
+
+/// Connections being opened at once: enough for a full mesh at the start, few enough for any router.
+pub(crate) const MAX_DIALS: usize = 64;
+
+/// How the smaller of two ids waits before it dials a member it heard of, and the larger: by then the
+/// connection of the other is there, and no second one is made for nothing.
+const FIRST_DIAL_SMALLER: Duration = Duration::from_millis(150);
+const FIRST_DIAL_LARGER: Duration = Duration::from_millis(1_200);
+
+/// How a member came to our knowledge, as far as it matters for the first dial.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// From a list or the disk: the member may not know us, so it is dialled at once.
+    Listed,
+    /// From the member itself or another one: it hears of us as well.
+    Told,
+}
+
+/// A connection being opened, or opened and not accepted yet.
+#[derive(Clone, Debug)]
+struct Dialling {
+    key: Key,
+    address: Address,
+    transport: Transport,
+}
+
+/// All places to dial.
+#[derive(Debug, Default)]
+pub(crate) struct Peers {
+    targets: BTreeMap<Key, Target>,
+    dialling: BTreeMap<DialId, Dialling>,
+    /// Ring: the members the ring wants linked. Mesh: all of them.
+    wanted: Option<BTreeSet<NodeId>>,
+}
+
+impl Peers {
+    /// Takes in an address from the configuration.
+    pub(crate) fn add_address(&mut self, address: &Address, purpose: Purpose, now: Mono) {
+        let target = self.targets.entry(Key::Address(address.clone())).or_insert_with(|| Target::new(purpose, now));
+        target.purpose = target.purpose.max(purpose);
+        target.addresses = vec![address.clone()];
+    }
+
+    /// Takes in addresses of a member.
+    pub(crate) fn add_member(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], heard: Heard) {
+        let key = Key::Member(id);
+        if id == shared.id || (!self.targets.contains_key(&key) && self.targets.len() >= MAX_TARGETS) {
+            return;
+        }
+        let wait = match heard {
+            Heard::Listed => Duration::ZERO,
+            Heard::Told if shared.id < id => FIRST_DIAL_SMALLER,
+            Heard::Told => FIRST_DIAL_LARGER,
+        };
+        let first = shared.jittered(wait);
+        let target = self.targets.entry(key).or_insert_with(|| Target::new(Purpose::Member, first));
+        target.id = Some(id);
+        if target.learn(addresses) && heard == Heard::Listed {
+            target.next_at = target.next_at.min(shared.now.mono);
+        }
+        for (key, target) in &mut self.targets {
+            if let Key::Address(address) = key
+                && target.id.is_none()
+                && addresses.contains(address)
+            {
+                target.id = Some(id);
+            }
+        }
+    }
+
+    /// A member announced itself afresh: whatever kept it away may be over.
+    pub(crate) fn encourage(&mut self, shared: &mut Shared, member: &Member) {
+        self.add_member(shared, member.id, &member.addresses, Heard::Told);
+        let soon = shared.jittered(if shared.id < member.id { FIRST_DIAL_SMALLER } else { FIRST_DIAL_LARGER });
+        if let Some(target) = self.targets.get_mut(&Key::Member(member.id)) {
+            target.left = false;
+            target.attempts = 0;
+            target.next_at = target.next_at.min(soon);
+        }
+    }
+
+    /// A member said goodbye: it is not dialled until it announces itself again, its addresses stay known.
+    pub(crate) fn leave(&mut self, id: NodeId) {
+        if let Some(target) = self.targets.get_mut(&Key::Member(id)) {
+            target.left = true;
+        }
+    }
+
+    /// A member was expelled.
+    pub(crate) fn forget(&mut self, id: NodeId) {
+        self.targets.remove(&Key::Member(id));
+    }
+
+    /// Ring: says which members should be linked, and dials newly wanted ones at once.
+    pub(crate) fn want(&mut self, wanted: BTreeSet<NodeId>, now: Mono) {
+        let before = self.wanted.replace(wanted).unwrap_or_default();
+        for id in self.wanted.iter().flatten().filter(|id| !before.contains(id)) {
+            if let Some(target) = self.targets.get_mut(&Key::Member(*id)) {
+                target.next_at = target.next_at.min(now);
+            }
+        }
+    }
+
+    /// Dials what is due.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, links: &Links) {
+        if shared.leaving {
+            return;
+        }
+        let now = shared.now.mono;
+        let mut due: Vec<(Purpose, Key)> = self
+            .targets
+            .iter()
+            .filter(|(key, target)| self.is_due(key, target, links, now))
+            .map(|(key, target)| (target.purpose, key.clone()))
+            .collect();
+        due.sort_by(|a, b| b.cmp(a));
+        for (_, key) in due {
+            if self.dialling.len() >= MAX_DIALS || links.accepted() + self.dialling.len() >= shared.config.max_links {
+                self.postpone(&key, now);
+                continue;
+            }
+            self.dial(shared, &key);
+        }
+    }
+
+    fn is_due(&self, key: &Key, target: &Target, links: &Links, now: Mono) -> bool {
+        target.next_at <= now && self.is_wanted(key, target, links)
+    }
+
+    fn is_wanted(&self, key: &Key, target: &Target, links: &Links) -> bool {
+        let linked = target
+            .id
+            .is_some_and(|id| links.iter().any(|link| link.peer() == Some(id) && link.transport != Transport::Relay));
+        let wanted = match key {
+            Key::Address(_) => true,
+            Key::Member(id) => {
+                let by_topology = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+                by_topology && !target.left && !self.is_addressed(*id)
+            }
+        };
+        wanted && !linked && !target.is_self && target.dialling.is_none() && !target.addresses.is_empty()
+    }
+
+    /// Whether a configured address is known to lead to the member, and is tried already.
+    fn is_addressed(&self, id: NodeId) -> bool {
+        self.targets
+            .iter()
+            .any(|(key, target)| matches!(key, Key::Address(_)) && target.id == Some(id) && target.dialling.is_some())
+    }
+
+    fn postpone(&mut self, key: &Key, now: Mono) {
+        if let Some(target) = self.targets.get_mut(key) {
+            target.next_at = now.after(Duration::from_secs(1));
+        }
+    }
+
+    fn dial(&mut self, shared: &mut Shared, key: &Key) {
+        let Some(target) = self.targets.get_mut(key) else { return };
+        let Some(address) = target.next_address() else { return };
+        let plain = shared.config.plain;
+        let expected = match key {
+            Key::Member(id) if !plain => Some(*id),
+            Key::Member(_) | Key::Address(_) => None,
+        };
+        let transport = if plain { Transport::Plain } else { Transport::Tcp };
+        let dial = shared.next_dial();
+        target.dialling = Some(dial);
+        self.dialling.insert(dial, Dialling { key: key.clone(), address: address.clone(), transport });
+        shared.push(Output::Dial { dial, target: DialTarget::Direct { address, expected, plain } });
+    }
+
+    /// Dials a member through a proxy that granted a ticket.
+    pub(crate) fn dial_relay(&mut self, shared: &mut Shared, id: NodeId, proxy: &Address, target: DialTarget) {
+        let dial = shared.next_dial();
+        let dialling = Dialling { key: Key::Member(id), address: proxy.clone(), transport: Transport::Relay };
+        self.dialling.insert(dial, dialling);
+        shared.push(Output::Dial { dial, target });
+    }
+
+    /// The link of an attempt is up.
+    pub(crate) fn succeed(
+        &mut self,
+        dial: Option<DialId>,
+        id: NodeId,
+        transport: Transport,
+        remote: &Address,
+        shared: &Shared,
+    ) {
+        let now = shared.now.mono;
+        let dialled = dial.and_then(|dial| self.dialling.remove(&dial));
+        let key = dialled.as_ref().map_or(Key::Member(id), |dialled| dialled.key.clone());
+        let name = if dialled.is_some() { transport.name() } else { "inbound" };
+        let attempt =
+            Attempt { at: now, transport: name, address: remote.to_string(), outcome: None, detail: String::new() };
+        for (_, target) in self.targets.iter_mut().filter(|(other, target)| **other == key || target.id == Some(id)) {
+            target.note(attempt.clone());
+            target.reset(id, transport != Transport::Relay, dialled.as_ref().map(|dialled| &dialled.address));
+        }
+        if let Some(target) = self.targets.get_mut(&key) {
+            target.id = Some(id);
+            target.dialling = None;
+        }
+    }
+
+    /// An attempt failed, in whatever stage. A duplicate is no failure: the member is linked.
+    pub(crate) fn fail(&mut self, shared: &mut Shared, dial: DialId, code: Code, detail: &str) {
+        let Some(dialled) = self.dialling.remove(&dial) else { return };
+        let Some(target) = self.targets.get_mut(&dialled.key) else { return };
+        if target.dialling == Some(dial) {
+            target.dialling = None;
+        }
+        target.note(Attempt {
+            at: shared.now.mono,
+            transport: dialled.transport.name(),
+            address: dialled.address.to_string(),
+            outcome: Some(code),
+            detail: detail.to_owned(),
+        });
+        if dialled.transport == Transport::Relay || code == Code::DuplicateLink {
+            return;
+        }
+        target.is_self = code == Code::SelfConnection;
+        target.attempts = target.attempts.saturating_add(1);
+        let delay = target.delay(shared.config.retries);
+        target.next_at = shared.jittered_or_exact(delay, target.attempts <= shared.config.retries);
+        if target.purpose != Purpose::Member && !target.is_self {
+            let event = Event::ConnectFailed {
+                address: dialled.address,
+                attempt: target.attempts,
+                retries: shared.config.retries,
+                code,
+                detail: detail.to_owned(),
+            };
+            shared.event(event);
+        }
+    }
+
+    /// A link that was up ended: back to it soon, the smaller id first.
+    pub(crate) fn lost(&mut self, shared: &mut Shared, id: NodeId) {
+        let soon = shared.jittered(if shared.id < id { FIRST_DIAL_SMALLER } else { FIRST_DIAL_LARGER });
+        let now = shared.now.mono;
+        for (key, target) in self.targets.iter_mut().filter(|(_, target)| target.id == Some(id)) {
+            target.next_at = if matches!(key, Key::Address(_)) { now.after(FIRST_DIAL_SMALLER) } else { soon };
+        }
+    }
+
+    /// Members that cannot be reached directly now: tried in vain, or without an address.
+    pub(crate) fn unreached(&self, links: &Links) -> Vec<NodeId> {
+        let unreached = |(key, target): (&Key, &Target)| match key {
+            Key::Member(id) => {
+                let tried = target.addresses.is_empty()
+                    || usize::try_from(target.attempts).is_ok_and(|attempts| attempts >= target.addresses.len());
+                let wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+                let relaying = self
+                    .dialling
+                    .values()
+                    .any(|dialling| dialling.key == *key && dialling.transport == Transport::Relay);
+                (tried && wanted && !target.left && !relaying && !links.any_to(*id)).then_some(*id)
+            }
+            Key::Address(_) => None,
+        };
+        self.targets.iter().filter_map(unreached).collect()
+    }
+
+    /// The attempts to reach a member, oldest first, and when the next is due.
+    pub(crate) fn history(&self, id: NodeId) -> (VecDeque<Attempt>, Option<Mono>) {
+        let mut attempts: Vec<Attempt> = Vec::new();
+        let mut next: Option<Mono> = None;
+        for target in self.targets.values().filter(|target| target.id == Some(id)) {
+            attempts.extend(target.attempts_made().cloned());
+            if target.dialling.is_none() && !target.left {
+                next = Some(next.map_or(target.next_at, |next| next.min(target.next_at)));
+            }
+        }
+        attempts.sort_by_key(|attempt| attempt.at);
+        attempts.dedup();
+        (attempts.into(), next)
+    }
+
+    /// The address that worked last for a member first, then the others.
+    pub(crate) fn addresses(&self, id: NodeId) -> Vec<Address> {
+        self.targets.get(&Key::Member(id)).map(|target| target.addresses.clone()).unwrap_or_default()
+    }
+
+    /// Who was found behind a configured address.
+    pub(crate) fn id_at(&self, address: &Address) -> Option<NodeId> {
+        self.targets.get(&Key::Address(address.clone())).and_then(|target| target.id)
+    }
+
+    pub(crate) fn next_timeout(&self, links: &Links) -> Option<Mono> {
+        let wanted = self.targets.iter().filter(|(key, target)| self.is_wanted(key, target, links));
+        wanted.map(|(_, target)| target.next_at).min()
+    }
+}

@@ -1,0 +1,152 @@
+//! One place to dial, with its attempts and its patience.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use meshline_protocol::{Address, Code, NodeId};
+
+use crate::input::DialId;
+use crate::now::Mono;
+
+/// Attempts remembered a place, for `explain`.
+const MAX_ATTEMPTS: usize = 16;
+
+/// Addresses remembered a member.
+const MAX_ADDRESSES: usize = 8;
+
+/// Between fast attempts at a configured address.
+const FAST: Duration = Duration::from_secs(1);
+
+/// Between slow attempts at the configured successor of a ring. With a connect time-out of four seconds two
+/// rings find each other within ten seconds of the healing of what parted them.
+const NEXT_SLOW: Duration = Duration::from_secs(3);
+
+/// Longest pause between attempts at anything else.
+const SLOWEST: Duration = Duration::from_secs(60);
+
+/// How a place is named.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    /// By an address from the configuration, whoever is there.
+    Address(Address),
+    /// By who it is.
+    Member(NodeId),
+}
+
+/// What it is dialled for; later ones come first when there is not room for all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Purpose {
+    /// A member like any other.
+    Member,
+    /// Named in the configuration.
+    Configured,
+    /// A proxy named in the configuration.
+    Proxy,
+    /// The configured successor.
+    Next,
+}
+
+/// One attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Attempt {
+    pub(crate) at: Mono,
+    pub(crate) transport: &'static str,
+    pub(crate) address: String,
+    /// `None` if it came up.
+    pub(crate) outcome: Option<Code>,
+    pub(crate) detail: String,
+}
+
+/// One place to dial.
+#[derive(Debug)]
+pub(crate) struct Target {
+    pub(crate) purpose: Purpose,
+    pub(crate) addresses: Vec<Address>,
+    pub(crate) id: Option<NodeId>,
+    pub(crate) is_self: bool,
+    pub(crate) left: bool,
+    /// Failures since the last success.
+    pub(crate) attempts: u32,
+    pub(crate) next_at: Mono,
+    pub(crate) dialling: Option<DialId>,
+    turn: usize,
+    log: VecDeque<Attempt>,
+}
+
+impl Target {
+    pub(crate) fn new(purpose: Purpose, next_at: Mono) -> Self {
+        Self {
+            purpose,
+            addresses: Vec::new(),
+            id: None,
+            is_self: false,
+            left: false,
+            attempts: 0,
+            next_at,
+            dialling: None,
+            turn: 0,
+            log: VecDeque::new(),
+        }
+    }
+
+    /// Takes in addresses and says whether one was new.
+    pub(crate) fn learn(&mut self, addresses: &[Address]) -> bool {
+        let before = self.addresses.len();
+        for address in addresses {
+            if !self.addresses.contains(address) {
+                self.addresses.push(address.clone());
+            }
+        }
+        let grown = self.addresses.len() > before;
+        let surplus = self.addresses.len().saturating_sub(MAX_ADDRESSES);
+        // The first is the one that worked last; the oldest of the others give way.
+        self.addresses.drain(1.min(self.addresses.len())..(1 + surplus).min(self.addresses.len()));
+        grown
+    }
+
+    /// The addresses in turn.
+    pub(crate) fn next_address(&mut self) -> Option<Address> {
+        let address = self.addresses.get(self.turn.checked_rem(self.addresses.len())?).cloned();
+        self.turn = self.turn.wrapping_add(1);
+        address
+    }
+
+    /// It is linked: patience begins anew, and the address that worked is tried first.
+    pub(crate) fn reset(&mut self, id: NodeId, direct: bool, worked: Option<&Address>) {
+        self.id = Some(id);
+        self.left = false;
+        self.turn = 0;
+        if direct {
+            self.attempts = 0;
+            if let Some(at) = self.addresses.iter().position(|address| Some(address) == worked) {
+                self.addresses.swap(0, at);
+            }
+        }
+    }
+
+    /// The pause before the next attempt.
+    pub(crate) fn delay(&self, retries: u32) -> Duration {
+        let slow = self.attempts.saturating_sub(retries);
+        match self.purpose {
+            Purpose::Next if slow > 0 => NEXT_SLOW,
+            Purpose::Configured | Purpose::Proxy if slow > 0 => doubled(slow),
+            Purpose::Next | Purpose::Configured | Purpose::Proxy => FAST,
+            Purpose::Member => doubled(self.attempts.saturating_sub(1)),
+        }
+    }
+
+    pub(crate) fn note(&mut self, attempt: Attempt) {
+        self.log.push_back(attempt);
+        if self.log.len() > MAX_ATTEMPTS {
+            self.log.pop_front();
+        }
+    }
+
+    pub(crate) fn attempts_made(&self) -> impl Iterator<Item = &Attempt> {
+        self.log.iter()
+    }
+}
+
+fn doubled(times: u32) -> Duration {
+    FAST.saturating_mul(1 << times.min(6)).min(SLOWEST)
+}

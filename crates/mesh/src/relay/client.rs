@@ -1,0 +1,128 @@
+//! Asking a proxy to join us with a member that cannot be reached directly.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use meshline_protocol::message::{Relay as Message, RelayPeer, RelayRefusal, RelayTicket, Role};
+use meshline_protocol::{Code, Message as Wire, NodeId};
+
+use crate::gossip::Members;
+use crate::link::Links;
+use crate::now::Mono;
+use crate::output::DialTarget;
+use crate::peers::Peers;
+use crate::shared::Shared;
+
+/// Between requests for the same member, doubled up to the second.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// Members asked for at once. With more unreached ones the rest wait for their turn.
+const MAX_ERRANDS: usize = 256;
+
+/// A request that was made.
+#[derive(Debug)]
+struct Errand {
+    attempts: u32,
+    next_at: Mono,
+    /// Whether we asked: then we act as TLS client.
+    asked: bool,
+}
+
+/// The requests of this node.
+#[derive(Debug, Default)]
+pub(crate) struct RelayClient {
+    errands: BTreeMap<NodeId, Errand>,
+}
+
+impl RelayClient {
+    /// Asks for the members that cannot be reached, one proxy after the other.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, peers: &Peers, links: &Links, members: &Members) {
+        let proxies = linked_proxies(shared, members);
+        if proxies.is_empty() || shared.config.is_proxy() || shared.leaving {
+            return;
+        }
+        let unreached = peers.unreached(links);
+        self.errands.retain(|id, _| unreached.contains(id));
+        let now = shared.now.mono;
+        for id in
+            unreached.into_iter().filter(|id| members.get(id).is_some_and(|known| !known.member.has_role(Role::Proxy)))
+        {
+            if self.errands.len() >= MAX_ERRANDS && !self.errands.contains_key(&id) {
+                continue;
+            }
+            // Both sides find out at the same time; the smaller id asks, the larger one waits its first turn.
+            let first = if shared.id < id { now } else { now.after(FIRST_PAUSE) };
+            let errand = self.errands.entry(id).or_insert(Errand { attempts: 0, next_at: first, asked: false });
+            if errand.next_at > now {
+                continue;
+            }
+            let turn = usize::try_from(errand.attempts).unwrap_or(0).checked_rem(proxies.len()).unwrap_or(0);
+            errand.attempts = errand.attempts.saturating_add(1);
+            errand.next_at = now.after(FIRST_PAUSE.saturating_mul(1 << errand.attempts.min(5)).min(LONGEST_PAUSE));
+            errand.asked = true;
+            if let Some(proxy) = proxies.get(turn) {
+                shared.send(proxy, Wire::Relay(Message::Request(RelayPeer { peer: id })));
+            }
+        }
+    }
+
+    /// A proxy offers to join us with a member: agreed if we know it and have no link to it.
+    pub(crate) fn handle_offer(
+        &mut self,
+        proxy: NodeId,
+        offer: RelayTicket,
+        shared: &mut Shared,
+        links: &Links,
+        members: &Members,
+    ) {
+        let known = members.get(&offer.peer).is_some();
+        let answer = if !known || links.any_to(offer.peer) || shared.leaving {
+            let (code, detail) = if known {
+                (Code::DuplicateLink, "linked already")
+            } else {
+                (Code::NoSuchPeer, "member not known here")
+            };
+            Message::Refuse(RelayRefusal { peer: offer.peer, code, detail: detail.to_owned() })
+        } else {
+            let next_at = shared.now.mono.after(LONGEST_PAUSE);
+            self.errands.insert(offer.peer, Errand { attempts: 1, next_at, asked: false });
+            Message::Accept(offer)
+        };
+        shared.send(&proxy, Wire::Relay(answer));
+    }
+
+    /// A proxy granted a ticket: opens our end of the pipe.
+    pub(crate) fn handle_grant(
+        &mut self,
+        proxy: NodeId,
+        grant: RelayTicket,
+        shared: &mut Shared,
+        peers: &mut Peers,
+        links: &Links,
+        members: &Members,
+    ) {
+        let Some(errand) = self.errands.get(&grant.peer) else { return };
+        let Some(address) = proxy_address(proxy, links, members) else { return };
+        let target =
+            DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client: errand.asked };
+        peers.dial_relay(shared, grant.peer, &address, target);
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        self.errands.values().map(|errand| errand.next_at).min()
+    }
+}
+
+/// Proxies linked now.
+fn linked_proxies(shared: &Shared, members: &Members) -> Vec<NodeId> {
+    let is_proxy = |id: &&NodeId| members.get(id).is_some_and(|known| known.member.has_role(Role::Proxy));
+    shared.up.keys().filter(is_proxy).copied().collect()
+}
+
+/// Where a proxy is reached: the address we dialled it at, or one it announces.
+fn proxy_address(proxy: NodeId, links: &Links, members: &Members) -> Option<meshline_protocol::Address> {
+    let dialled = links.iter().find(|link| link.dial.is_some() && link.peer() == Some(proxy));
+    let announced = || members.get(&proxy).and_then(|known| known.member.addresses.first());
+    dialled.map(|link| &link.remote).or_else(announced).cloned()
+}

@@ -1,0 +1,7 @@
+//! Relayed links: asking a proxy for one, and being the proxy.
+
+mod client;
+mod server;
+
+pub(crate) use client::RelayClient;
+pub(crate) use server::RelayServer;

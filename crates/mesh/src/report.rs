@@ -1,0 +1,200 @@
+//! What a node says of itself: the documents behind `status`, `peers` and `explain`.
+
+use meshline_protocol::{Address, NetworkId, NodeId};
+use serde::Serialize;
+
+/// The document of `status`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Status {
+    /// `meshline/status/1`.
+    pub schema: &'static str,
+    /// This node.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its network.
+    pub network: NetworkId,
+    /// The program's version.
+    pub version: &'static str,
+    /// `idle`, `punching` or `connected`.
+    pub state: &'static str,
+    /// `mesh` or `ring`.
+    pub topology: &'static str,
+    /// Roles.
+    pub roles: Vec<&'static str>,
+    /// Where it listens.
+    pub listen: Vec<Address>,
+    /// Time since start.
+    pub uptime_ms: u64,
+    /// Ready, and why or why not.
+    pub ready: Readiness,
+    /// Links that are up.
+    pub links: Vec<LinkRow>,
+    /// The ring, in ring mode.
+    pub ring: Option<RingReport>,
+    /// What is known of address translation between here and the others.
+    pub nat: NatReport,
+    /// The clock.
+    pub time: TimeReport,
+    /// Bounds in force and how full they are.
+    pub limits: LimitsReport,
+    /// Refusals by name, since start.
+    pub refused: std::collections::BTreeMap<&'static str, u64>,
+}
+
+/// Whether the node is ready, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// Listeners up and one link, or two seconds alone.
+    pub ready: bool,
+    /// Why, or why not.
+    pub reason: String,
+}
+
+/// One link that is up.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct LinkRow {
+    /// The member at the other end.
+    pub peer: NodeId,
+    /// Its name.
+    pub name: String,
+    /// `tcp`, `relay` or `plain`.
+    pub transport: &'static str,
+    /// `inbound` or `outbound`.
+    pub direction: &'static str,
+    /// The address at the other end.
+    pub address: Address,
+    /// Smoothed round trip in microseconds, once measured.
+    pub rtt_us: Option<u64>,
+    /// Its mean deviation.
+    pub jitter_us: Option<u64>,
+    /// Share of probes lost, 0 to 1.
+    pub loss: f64,
+    /// Bits a second sent, over the last seconds with traffic.
+    pub goodput_bps: u64,
+    /// Bits a second received, likewise.
+    pub goodput_in_bps: u64,
+    /// The peer's clock less ours.
+    pub clock_offset_us: Option<i64>,
+    /// Bound on the error of that.
+    pub clock_error_us: Option<u64>,
+    /// Bytes sent in frames.
+    pub sent_bytes: u64,
+    /// Bytes received in frames.
+    pub received_bytes: u64,
+    /// Time since it came up.
+    pub up_ms: u64,
+    /// Further connections to the same peer.
+    pub bearers: Vec<Bearer>,
+}
+
+/// A further connection to a linked peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Bearer {
+    /// `tcp`, `relay` or `plain`.
+    pub transport: &'static str,
+    /// The address at the other end.
+    pub address: Address,
+}
+
+/// The ring as this node sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RingReport {
+    /// The successor.
+    pub next: Option<NodeId>,
+    /// The predecessor.
+    pub previous: Option<NodeId>,
+    /// Live members of the closed ring, oneself included.
+    pub length: usize,
+    /// Whether one's own token came round.
+    pub complete: bool,
+}
+
+/// What is known of address translation. Filled by hole punching; empty until then.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct NatReport {
+    /// Addresses others saw us at.
+    pub observed: Vec<Address>,
+}
+
+/// The clock against the others'.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TimeReport {
+    /// Median of the peers' clocks less ours; 0 without peers.
+    pub offset_us: i64,
+    /// Bound on the error of that.
+    pub error_us: u64,
+    /// Peers it rests on.
+    pub members: usize,
+}
+
+/// Bounds in force.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct LimitsReport {
+    /// Links at most.
+    pub max_links: usize,
+    /// Links up.
+    pub links: usize,
+    /// Connections without an accepted hello.
+    pub handshakes: usize,
+    /// Members known.
+    pub members: usize,
+}
+
+/// One row of `peers`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PeerRow {
+    /// The member.
+    pub id: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its roles.
+    pub roles: Vec<&'static str>,
+    /// Whether anything can be sent to it now.
+    pub reachable: bool,
+    /// Whether over a link of our own that no proxy carries.
+    pub direct: bool,
+    /// The first hop, if not direct.
+    pub via: Option<NodeId>,
+    /// The way there: without oneself, ending with the member.
+    pub path: Vec<NodeId>,
+    /// Links on the way.
+    pub hops: usize,
+    /// Expected delivery time in microseconds, if reachable and measured.
+    pub cost: Option<u64>,
+    /// Where it listens.
+    pub addresses: Vec<Address>,
+    /// Whether it said goodbye.
+    pub left: bool,
+}
+
+/// The document of `explain`.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Explanation {
+    /// `meshline/explain/1`.
+    pub schema: &'static str,
+    /// The member's row as in `peers`.
+    #[serde(flatten)]
+    pub row: PeerRow,
+    /// The state in a sentence.
+    pub summary: String,
+    /// When the next attempt is due, in milliseconds; `None` if none is planned.
+    pub next_attempt_ms: Option<u64>,
+    /// The last attempts, oldest first.
+    pub attempts: Vec<AttemptRow>,
+}
+
+/// One attempt to reach a member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct AttemptRow {
+    /// Milliseconds ago.
+    pub ago_ms: u64,
+    /// How: `tcp`, `relay`, `plain` or `inbound`.
+    pub transport: &'static str,
+    /// Where to.
+    pub address: String,
+    /// `up`, or the name of the refusal.
+    pub outcome: &'static str,
+    /// More about it.
+    pub detail: String,
+}

@@ -1,0 +1,224 @@
+//! The ring: whom we hand messages to, who hands them to us, and the token that proves it closed.
+//!
+//! Every member computes the same order and takes the first member behind itself to which it has a link for
+//! its successor. A break heals past whoever is missing because the next candidate is dialled; whoever comes
+//! back is linked again because its announcement makes it a candidate again, and because the configured
+//! successor is tried for ever.
+
+mod order;
+mod token;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use meshline_protocol::message::{Ring as Message, Role};
+use meshline_protocol::{Message as Wire, NodeId};
+
+pub use order::{RingMember, ring_order};
+
+use crate::event::{Event, PeerName, RingSide};
+use crate::gossip::Members;
+use crate::now::Mono;
+use crate::report::RingReport;
+use crate::shared::Shared;
+use token::Token;
+
+/// Candidates dialled together when a successor is lost, and how fast more are added.
+const FIRST_REACH: usize = 2;
+const REACH_INTERVAL: Duration = Duration::from_millis(300);
+
+/// Candidates ahead of the present successor that are dialled again and again, in case they are back.
+const MAX_WANTED: usize = 8;
+
+/// The state of the ring.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    /// Whether this node has a place on the ring (views and proxies have none).
+    enabled: bool,
+    /// The members behind us, nearest first.
+    candidates: Vec<NodeId>,
+    successor: Option<NodeId>,
+    epoch: u32,
+    /// Who named us successor, with the epoch of the naming.
+    attached: BTreeMap<NodeId, u32>,
+    predecessor: Option<NodeId>,
+    reach: usize,
+    reach_at: Option<Mono>,
+    token: Token,
+}
+
+/// What a change of links or members leads to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct RingChange {
+    /// The members that should be linked from now on.
+    pub(crate) wanted: BTreeSet<NodeId>,
+}
+
+impl Ring {
+    pub(crate) fn new(shared: &Shared) -> Self {
+        let in_ring = shared.config.topology == crate::Topology::Ring;
+        Self {
+            enabled: in_ring && shared.config.carries() && !shared.config.is_proxy(),
+            candidates: Vec::new(),
+            successor: None,
+            epoch: 0,
+            attached: BTreeMap::new(),
+            predecessor: None,
+            reach: FIRST_REACH,
+            reach_at: None,
+            token: Token::default(),
+        }
+    }
+
+    pub(crate) fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    pub(crate) fn successor(&self) -> Option<NodeId> {
+        self.successor
+    }
+
+    /// Which place next to ours a member holds.
+    pub(crate) fn side_of(&self, peer: &NodeId) -> Option<RingSide> {
+        match (self.successor.as_ref() == Some(peer), self.predecessor.as_ref() == Some(peer)) {
+            (true, true) => Some(RingSide::Both),
+            (true, false) => Some(RingSide::Next),
+            (false, true) => Some(RingSide::Previous),
+            (false, false) => None,
+        }
+    }
+
+    /// Members changed: computes the order anew.
+    pub(crate) fn reorder(&mut self, shared: &Shared, members: &Members) {
+        let own =
+            RingMember { id: shared.id, addresses: shared.config.listen.clone(), next: shared.config.next.clone() };
+        let has_place = |known: &&crate::gossip::Known| {
+            !known.has_left() && !known.member.has_role(Role::View) && !known.member.has_role(Role::Proxy)
+        };
+        let others = members.iter().filter(has_place).map(|known| RingMember {
+            id: known.member.id,
+            addresses: known.member.addresses.clone(),
+            next: known.member.next.clone(),
+        });
+        let mut order = ring_order(&std::iter::once(own).chain(others).collect::<Vec<_>>());
+        let own_place = order.iter().position(|id| *id == shared.id).unwrap_or(0);
+        order.rotate_left(own_place);
+        self.candidates = order.into_iter().skip(1).collect();
+    }
+
+    /// Links or order changed: chooses the successor and says whom to link.
+    pub(crate) fn reselect(&mut self, shared: &mut Shared, names: &Members) -> RingChange {
+        let chosen = self.candidates.iter().position(|id| shared.up.contains_key(id));
+        let successor = chosen.and_then(|at| self.candidates.get(at)).copied();
+        if successor != self.successor {
+            self.change_successor(successor, shared);
+        }
+        if chosen.is_some() {
+            (self.reach, self.reach_at) = (FIRST_REACH, None);
+        } else if self.reach_at.is_none() && self.reach < self.candidates.len() {
+            self.reach_at = Some(shared.now.mono.after(REACH_INTERVAL));
+        }
+        self.choose_predecessor(shared, names, successor);
+        let reach = chosen.map_or(self.reach, |at| (at + 1).min(MAX_WANTED));
+        RingChange { wanted: self.candidates.iter().copied().take(reach).chain(successor).collect() }
+    }
+
+    fn change_successor(&mut self, successor: Option<NodeId>, shared: &mut Shared) {
+        self.epoch = self.epoch.wrapping_add(1);
+        let attach = meshline_protocol::message::RingAttach { epoch: self.epoch };
+        if let Some(old) = self.successor {
+            shared.send(&old, Wire::Ring(Message::Detach(attach)));
+        }
+        self.successor = successor;
+        if let Some(new) = successor {
+            shared.send(&new, Wire::Ring(Message::Attach(attach)));
+        }
+        self.token.reset(shared.now.mono);
+        // Told by `choose_predecessor`, which follows and knows both sides.
+    }
+
+    /// The nearest member before us that named us its successor.
+    fn choose_predecessor(&mut self, shared: &mut Shared, names: &Members, successor: Option<NodeId>) {
+        self.attached.retain(|id, _| shared.up.contains_key(id));
+        let nearest = self.candidates.iter().rev().find(|id| self.attached.contains_key(id)).copied();
+        let predecessor = nearest.or_else(|| self.attached.keys().next().copied());
+        let told = (self.token.told_successor, self.predecessor);
+        self.predecessor = predecessor;
+        if told != (successor, predecessor) {
+            self.token.told_successor = successor;
+            let shown = |id: Option<NodeId>| id.map(|id| shown_name(shared, names, id));
+            let event = Event::RingChanged { next: shown(successor), previous: shown(predecessor) };
+            shared.event(event);
+        }
+    }
+
+    /// Takes in a message of a peer; says whether the ring must be looked at again.
+    pub(crate) fn handle(&mut self, from: NodeId, message: Message, shared: &mut Shared) -> bool {
+        if !self.enabled {
+            return false;
+        }
+        match message {
+            Message::Attach(attach) => {
+                self.attached.insert(from, attach.epoch);
+                true
+            }
+            Message::Detach(_) => self.attached.remove(&from).is_some(),
+            Message::Token(token) => {
+                if self.attached.contains_key(&from) {
+                    self.token.handle(token, self.successor, shared);
+                }
+                false
+            }
+        }
+    }
+
+    /// The rounds of own tokens: the last that was sent out, and the last that came back.
+    pub(crate) fn rounds(&self) -> (u32, u32) {
+        self.token.rounds()
+    }
+
+    /// Sends the token and reaches further when it is time; says whether the ring must be looked at again.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) -> bool {
+        if !self.enabled {
+            return false;
+        }
+        self.token.handle_timeout(self.successor, shared);
+        let due = self.reach_at.is_some_and(|at| at <= shared.now.mono);
+        if due {
+            self.reach += 1;
+            self.reach_at = None;
+        }
+        due
+    }
+
+    /// Whether a link that we dialled serves the ring.
+    pub(crate) fn needs(&self, peer: &NodeId) -> bool {
+        self.successor.as_ref() == Some(peer) || self.attached.contains_key(peer)
+    }
+
+    pub(crate) fn report(&self) -> RingReport {
+        RingReport {
+            next: self.successor,
+            previous: self.predecessor,
+            length: self.token.length(),
+            complete: self.token.is_complete(),
+        }
+    }
+
+    /// The members of the closed ring behind us, in order.
+    pub(crate) fn members(&self) -> &[NodeId] {
+        self.token.members()
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        if !self.enabled {
+            return None;
+        }
+        [self.reach_at, self.token.next_timeout(self.successor.is_some())].into_iter().flatten().min()
+    }
+}
+
+fn shown_name(shared: &Shared, members: &Members, id: NodeId) -> PeerName {
+    let name = members.get(&id).map_or("", |known| known.member.name.as_str());
+    shared.shown(&id, name)
+}

@@ -1,0 +1,216 @@
+//! What every area needs: the settings, the time, the way out, and who is linked now.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshline_identity::{KeyPair, RevocationList, Sequence, sign};
+use meshline_protocol::message::{Announcement, Departure, ErrorMessage, RecordText, Role};
+use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, SignedRecord, UnixMicros};
+use rand_chacha::ChaCha12Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+
+use crate::config::Config;
+use crate::event::{Event, PeerName};
+use crate::input::{DialId, LinkId, Transport};
+use crate::now::{Mono, Now};
+use crate::output::Output;
+use crate::time::Clock;
+
+/// How long an announcement holds. It is renewed at half of it; a member that vanished is forgotten by signal
+/// servers much sooner and by known-peers files much later.
+pub(crate) const ANNOUNCEMENT_VALIDITY: i64 = 3_600_000_000;
+
+/// A member that is linked now.
+#[derive(Clone, Debug)]
+pub(crate) struct UpPeer {
+    pub(crate) link: LinkId,
+    pub(crate) transport: Transport,
+    /// It only connects out: broadcasts are handed to it, never through it.
+    pub(crate) is_view: bool,
+}
+
+/// What every area works with.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) key: KeyPair,
+    pub(crate) id: NodeId,
+    pub(crate) now: Now,
+    pub(crate) clock: Clock,
+    pub(crate) revoked: RevocationList,
+    pub(crate) up: BTreeMap<NodeId, UpPeer>,
+    pub(crate) announcement: SignedRecord,
+    pub(crate) announcement_seq: Sequence,
+    pub(crate) broadcast_seq: Sequence,
+    pub(crate) leaving: bool,
+    /// Something that is kept on disk changed.
+    pub(crate) dirty: bool,
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+    rng: ChaCha12Rng,
+    last_dial: u64,
+    out: VecDeque<Output>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, key: KeyPair, seed: [u8; 32], now: Now) -> Self {
+        let id = key.id();
+        let mut shared = Self {
+            clock: Clock::new(config.saved.newest_signed),
+            announcement_seq: Sequence::after(config.saved.announcement_seq),
+            broadcast_seq: Sequence::after(config.saved.broadcast_seq),
+            config,
+            key,
+            id,
+            now,
+            revoked: RevocationList::default(),
+            up: BTreeMap::new(),
+            announcement: SignedRecord { signed: String::new(), by: id, sig: String::new() },
+            leaving: false,
+            dirty: false,
+            refused: BTreeMap::new(),
+            rng: ChaCha12Rng::from_seed(seed),
+            last_dial: 0,
+            out: VecDeque::new(),
+        };
+        shared.announce();
+        shared
+    }
+
+    /// The time by which the validity of records is judged.
+    pub(crate) fn judged(&self) -> UnixMicros {
+        self.clock.judged(self.now.wall)
+    }
+
+    /// Signs a fresh announcement of this node.
+    pub(crate) fn announce(&mut self) {
+        let seq = self.announcement_seq.next(self.judged());
+        let text = Announcement {
+            kind: Announcement::TYPE.to_owned(),
+            network: self.config.network.clone(),
+            seq,
+            expires: seq.offset(ANNOUNCEMENT_VALIDITY),
+            name: self.config.name.clone(),
+            roles: Bounded::from_first(self.config.roles.iter().copied()),
+            addresses: Bounded::from_first(self.config.listen.iter().cloned()),
+            next: self.config.next.clone(),
+            membership: self.config.membership.clone(),
+        };
+        self.announcement = self.sign(&text);
+        self.dirty = true;
+    }
+
+    /// Signs the record that says this node leaves.
+    pub(crate) fn departure(&mut self) -> SignedRecord {
+        let seq = self.announcement_seq.next(self.judged());
+        let text = Departure {
+            kind: Departure::TYPE.to_owned(),
+            network: self.config.network.clone(),
+            seq,
+            expires: seq.offset(ANNOUNCEMENT_VALIDITY),
+        };
+        self.dirty = true;
+        self.sign(&text)
+    }
+
+    /// The types of the wire always serialize; an empty record, which everyone refuses, stands for the
+    /// impossible.
+    fn sign<T: RecordText>(&self, text: &T) -> SignedRecord {
+        sign(text, &self.key).unwrap_or(SignedRecord { signed: String::new(), by: self.id, sig: String::new() })
+    }
+
+    /// Sends to a linked member; does nothing if it is not linked.
+    pub(crate) fn send(&mut self, peer: &NodeId, message: Message) -> bool {
+        self.send_frame(peer, &Arc::new(message.into()))
+    }
+
+    /// Sends a frame, which may go to others as well.
+    pub(crate) fn send_frame(&mut self, peer: &NodeId, frame: &Arc<Frame>) -> bool {
+        let Some(link) = self.up.get(peer).map(|up| up.link) else { return false };
+        self.send_on(link, frame);
+        true
+    }
+
+    /// Sends on a connection, up or not.
+    pub(crate) fn send_on(&mut self, link: LinkId, frame: &Arc<Frame>) {
+        self.push(Output::Send { link, frame: Arc::clone(frame) });
+    }
+
+    /// Ends a connection with a named reason.
+    pub(crate) fn close(&mut self, link: LinkId, code: Code, detail: impl Into<String>) {
+        let error = Some(ErrorMessage { code, detail: detail.into() });
+        self.push(Output::Close { link, error });
+    }
+
+    pub(crate) fn push(&mut self, output: Output) {
+        self.out.push_back(output);
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Output> {
+        self.out.pop_front()
+    }
+
+    pub(crate) fn event(&mut self, event: Event) {
+        self.push(Output::Event(event));
+    }
+
+    /// Counts a refusal by name.
+    pub(crate) fn count(&mut self, code: Code) {
+        let count = self.refused.entry(code.name()).or_default();
+        *count = count.saturating_add(1);
+    }
+
+    pub(crate) fn next_dial(&mut self) -> DialId {
+        self.last_dial += 1;
+        DialId(self.last_dial)
+    }
+
+    /// Thirty-two bytes nobody can guess.
+    pub(crate) fn secret(&mut self) -> [u8; 32] {
+        let mut bytes = [0; 32];
+        self.rng.fill_bytes(&mut bytes);
+        bytes
+    }
+
+    /// A number below `bound` (0 for a bound of 0).
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
+        let random = usize::try_from(self.rng.next_u32()).unwrap_or(0);
+        random.checked_rem(bound).unwrap_or(0)
+    }
+
+    pub(crate) fn random_u32(&mut self) -> u32 {
+        self.rng.next_u32()
+    }
+
+    /// The point between 75 % and 125 % of `duration` from now, so that nodes started together spread out.
+    pub(crate) fn jittered(&mut self, duration: Duration) -> Mono {
+        let percent = 75 + u32::try_from(self.below(51)).unwrap_or(0);
+        self.now.mono.after(duration * percent / 100)
+    }
+
+    /// Fast retries keep their pace, slow ones spread out.
+    pub(crate) fn jittered_or_exact(&mut self, duration: Duration, exact: bool) -> Mono {
+        if exact { self.now.mono.after(duration) } else { self.jittered(duration) }
+    }
+
+    /// A name as it is shown: on open networks, where names are only claimed, with a piece of the id.
+    pub(crate) fn shown(&self, id: &NodeId, name: &str) -> PeerName {
+        let name = if self.config.network.is_open() {
+            format!("{name}~{}", id.to_string().chars().take(4).collect::<String>())
+        } else {
+            name.to_owned()
+        };
+        PeerName { id: *id, name }
+    }
+}
+
+/// The name of a role in documents.
+pub(crate) fn role_name(role: Role) -> &'static str {
+    match role {
+        Role::Node => "node",
+        Role::View => "view",
+        Role::Proxy => "proxy",
+        Role::Exit => "exit",
+        Role::Other => "other",
+    }
+}

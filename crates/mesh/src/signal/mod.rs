@@ -1,0 +1,116 @@
+//! Signal servers: announce, be told who else is there, prolong, leave.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use meshline_protocol::Address;
+use meshline_protocol::signal::{NodeList, RefreshRequest};
+
+use crate::event::Event;
+use crate::now::Mono;
+use crate::output::{Output, SignalRequest};
+use crate::shared::Shared;
+
+/// Between requests to a server that says nothing of its own.
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(40);
+
+/// Between attempts at a server that does not answer, doubled up to the second.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LONGEST_RETRY: Duration = Duration::from_secs(60);
+
+/// A request without an answer is made again after this.
+const PATIENCE: Duration = Duration::from_secs(15);
+
+/// One configured server or list.
+#[derive(Debug)]
+struct Server {
+    next_at: Mono,
+    failures: u32,
+    secret: Option<String>,
+    answered: bool,
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(crate) struct Signal {
+    servers: BTreeMap<String, Server>,
+    pub(crate) observed: Vec<Address>,
+}
+
+/// Addresses a node remembers having been seen at.
+const MAX_OBSERVED: usize = 4;
+
+impl Signal {
+    pub(crate) fn new(urls: &[String], now: Mono) -> Self {
+        let server = |url: &String| (url.clone(), Server { next_at: now, failures: 0, secret: None, answered: false });
+        Self { servers: urls.iter().map(server).collect(), observed: Vec::new() }
+    }
+
+    /// Makes the requests that are due.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+        if shared.leaving {
+            return;
+        }
+        let now = shared.now.mono;
+        for (url, server) in self.servers.iter_mut().filter(|(_, server)| server.next_at <= now) {
+            server.next_at = now.after(PATIENCE);
+            let record = shared.announcement.clone();
+            let request = match &server.secret {
+                None => SignalRequest::Announce(record),
+                Some(secret) => {
+                    let network = shared.config.network.clone();
+                    let refresh = RefreshRequest { network, id: shared.id, secret: secret.clone() };
+                    SignalRequest::Refresh { refresh, record }
+                }
+            };
+            shared.push(Output::Signal { url: url.clone(), request });
+        }
+    }
+
+    /// A server answered or did not.
+    pub(crate) fn handle_answer(&mut self, url: &str, result: &Result<Box<NodeList>, String>, shared: &mut Shared) {
+        let Some(server) = self.servers.get_mut(url) else { return };
+        match result {
+            Ok(list) => {
+                server.failures = 0;
+                server.answered = true;
+                server.secret = list.refresh.clone();
+                let third = list.expires_s.map(|seconds| Duration::from_secs(u64::from(seconds) / 3));
+                let interval = third.unwrap_or(DEFAULT_INTERVAL).max(FIRST_RETRY);
+                server.next_at = shared.jittered(interval);
+                if let Some(observed) = list.observed.clone().filter(|observed| !self.observed.contains(observed)) {
+                    self.observed.insert(0, observed);
+                    self.observed.truncate(MAX_OBSERVED);
+                }
+                let members = list.nodes.len();
+                shared.event(Event::SignalAnswered { url: url.to_owned(), members });
+            }
+            Err(detail) => {
+                server.failures = server.failures.saturating_add(1);
+                server.secret = None;
+                let pause = FIRST_RETRY.saturating_mul(1 << server.failures.min(6)).min(LONGEST_RETRY);
+                server.next_at = shared.jittered(pause);
+                shared.event(Event::SignalFailed { url: url.to_owned(), detail: detail.clone() });
+            }
+        }
+    }
+
+    /// Announces anew at once: what was announced has changed.
+    pub(crate) fn hurry(&mut self, now: Mono) {
+        for server in self.servers.values_mut() {
+            server.secret = None;
+            server.next_at = now;
+        }
+    }
+
+    /// Takes this node off the lists.
+    pub(crate) fn leave(&self, departure: &meshline_protocol::SignedRecord, shared: &mut Shared) {
+        for (url, _) in self.servers.iter().filter(|(_, server)| server.answered) {
+            shared.push(Output::Signal { url: url.clone(), request: SignalRequest::Leave(departure.clone()) });
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        self.servers.values().map(|server| server.next_at).min()
+    }
+}

@@ -1,0 +1,81 @@
+//! The time by which the validity of records is judged.
+//!
+//! A wrong clock at boot must not keep a node out: members reached tell the time in their hello, and the
+//! median of their answers counts, never earlier than the newest time the network's key has signed. The
+//! system's clock is never changed.
+
+use std::collections::VecDeque;
+
+use meshline_protocol::{NodeId, UnixMicros};
+
+/// Votes kept, the latest of as many members: enough that a few liars do not move the median.
+const MAX_VOTES: usize = 16;
+
+/// Members that must agree before their median replaces our own clock, where so many are known.
+const QUORUM: usize = 3;
+
+/// Below this the own clock is good enough for judging records, and steadier than any median.
+const TOLERANCE_MICROS: u64 = 60_000_000;
+
+/// Our clock against the members'.
+#[derive(Debug)]
+pub(crate) struct Clock {
+    /// Each member's clock less ours, in microseconds.
+    votes: VecDeque<(NodeId, i64)>,
+    /// Members known at all; with fewer than the quorum, all of them must have spoken.
+    known_members: usize,
+    newest_signed: UnixMicros,
+}
+
+impl Clock {
+    pub(crate) fn new(newest_signed: UnixMicros) -> Self {
+        Self { votes: VecDeque::new(), known_members: 1, newest_signed }
+    }
+
+    /// A member told its time.
+    pub(crate) fn vote(&mut self, member: NodeId, offset: i64) {
+        self.votes.retain(|(voter, _)| *voter != member);
+        self.votes.push_back((member, offset));
+        if self.votes.len() > MAX_VOTES {
+            self.votes.pop_front();
+        }
+    }
+
+    /// How many members are known.
+    pub(crate) fn set_known_members(&mut self, count: usize) {
+        self.known_members = count.max(1);
+    }
+
+    /// The network's key signed something at `time`: it is not earlier now. Says whether that is news.
+    pub(crate) fn signed(&mut self, time: UnixMicros) -> bool {
+        let newer = time > self.newest_signed;
+        self.newest_signed = self.newest_signed.max(time);
+        newer
+    }
+
+    pub(crate) fn newest_signed(&self) -> UnixMicros {
+        self.newest_signed
+    }
+
+    /// The time to judge by, given the system's.
+    pub(crate) fn judged(&self, wall: UnixMicros) -> UnixMicros {
+        let corrected = match self.median() {
+            Some(offset) if offset.unsigned_abs() > TOLERANCE_MICROS => wall.offset(offset),
+            Some(_) | None => wall,
+        };
+        corrected.max(self.newest_signed)
+    }
+
+    fn median(&self) -> Option<i64> {
+        if self.votes.len() < QUORUM.min(self.known_members) {
+            return None;
+        }
+        median(self.votes.iter().map(|(_, offset)| *offset).collect())
+    }
+}
+
+/// The median of a list; of an even number of values the lower one.
+pub(crate) fn median(mut values: Vec<i64>) -> Option<i64> {
+    values.sort_unstable();
+    values.get(values.len().checked_sub(1)? / 2).copied()
+}

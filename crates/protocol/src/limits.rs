@@ -1,0 +1,70 @@
+//! Every bound of the wire, each with its reason.
+
+/// Longest frame line (JSON with its LF) or BSON document. Large enough for any control message,
+/// small enough that a thousand hostile peers cannot hold more than 64 MiB of unfinished lines.
+pub const MAX_LINE: usize = 64 * 1024;
+
+/// Longest line before `hello` is accepted: a hello with its records fits three times over, and a
+/// stranger cannot make us hold more.
+pub const MAX_LINE_BEFORE_HELLO: usize = 4 * 1024;
+
+/// Longest raw body behind a frame line.
+pub const MAX_BODY: usize = 64 * 1024;
+
+/// Longest datagram: fits every path with an MTU of 1,280 without fragments.
+pub const MAX_DATAGRAM: usize = 1_200;
+
+/// Deepest nesting accepted in a message. The deepest message of ours has five levels; `serde_json`
+/// stops at 128 and the BSON reader is held to the same.
+pub const MAX_DEPTH: usize = 128;
+
+/// Largest integer on the wire: what a JavaScript number still holds exactly.
+pub const MAX_INTEGER: u64 = (1 << 53) - 1;
+
+/// Longest member or service name in characters. Long enough for a host name label twice.
+pub const MAX_NAME_CHARS: usize = 32;
+
+/// Longest `host:port` in bytes: a DNS name of 253 bytes and a port.
+pub const MAX_ADDRESS: usize = 260;
+
+/// Addresses one member may announce. Covers IPv4 and IPv6 on a few interfaces.
+pub const MAX_ADDRESSES: usize = 8;
+
+/// Roles one member may hold.
+pub const MAX_ROLES: usize = 8;
+
+/// Longest explanation in an `error` message.
+pub const MAX_DETAIL: usize = 512;
+
+/// Longest payload of `ping` and `pong`, in bytes.
+pub const MAX_ECHO: usize = 1_024;
+
+/// Records in one `gossip.records`: sixteen announcements of 3 KiB stay below [`MAX_LINE`].
+pub const MAX_RECORDS: usize = 16;
+
+/// Entries in one `gossip.summary` and ids in one `gossip.want` or `ring.token`: 512 × 80 bytes stay below
+/// [`MAX_LINE`]. Larger memberships go in several messages.
+pub const MAX_IDS: usize = 512;
+
+/// Longest signed text inside a record that travels in a line. Announcements carry a membership
+/// record inside their text, whose quotes are escaped once more on the line.
+pub const MAX_RECORD_TEXT: usize = 2_048;
+
+/// Revocations a node keeps and sends before `hello` is accepted. A revocation ends with the
+/// membership it ends, so this is the number of members expelled within a year.
+pub const MAX_REVOCATIONS: usize = 256;
+
+/// Members one node may name in `broadcast.ring`: the longest ring a message can travel.
+pub const MAX_RING: usize = 256;
+
+/// Longest text a service may broadcast, in bytes.
+pub const MAX_TEXT: usize = 16 * 1024;
+
+/// Longest one-way delay a peer may claim to have measured: one minute. Links are dead long before.
+pub const MAX_PING_MICROS: i64 = 60_000_000;
+
+/// The version of this protocol. A peer with a lower major version is refused by name.
+pub const PROTOCOL_VERSION: u16 = 1;
+
+/// The lowest version still spoken.
+pub const PROTOCOL_VERSION_MIN: u16 = 1;

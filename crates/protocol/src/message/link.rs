@@ -1,0 +1,94 @@
+//! What keeps a link: time frames, echo, refusals, goodbye.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::SignedRecord;
+use crate::limits::{MAX_DETAIL, MAX_ECHO};
+use crate::{Code, NetworkId, NodeId, Ping, UnixMicros};
+
+/// One of the four steps of a clock measurement between two peers.
+///
+/// Step 0 asks (`ping` −1), step 1 answers with the sender's own `ping` −1 and the stamps of step 0,
+/// step 2 carries the delay the asker measured and the stamps of step 1, step 3 the delay the answerer
+/// measured. Both then know both delays and take the average. Offset and round trip follow RFC 5905 §8:
+/// with t1 = `stamps.origin`, t2 = `stamps.receive`, t3 = `time` and t4 the arrival,
+/// offset = ((t2 − t1) + (t3 − t4)) / 2 and round trip = (t4 − t1) − (t3 − t2).
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct TimeFrame {
+    /// The network of the sender.
+    pub network: NetworkId,
+    /// The version the sender speaks.
+    pub version: u16,
+    /// The sender.
+    pub id: NodeId,
+    /// The sender's clock when it sent this frame.
+    pub time: UnixMicros,
+    /// −1 in steps 0 and 1, the measured one-way delay in steps 2 and 3.
+    pub ping: Ping,
+    /// Chosen by the asker, repeated in every step.
+    pub exchange: u32,
+    /// 0 to 3; even steps come from the asker.
+    #[serde(deserialize_with = "step")]
+    #[schemars(range(min = 0, max = 3))]
+    pub step: u8,
+    /// The stamps of the step before, absent in step 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stamps: Option<TimeStamps>,
+}
+
+/// When the step before left its sender and when it arrived here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TimeStamps {
+    /// `time` of the step that is answered, by its sender's clock.
+    pub origin: UnixMicros,
+    /// When it arrived, by the clock of the sender of this frame.
+    pub receive: UnixMicros,
+}
+
+/// A refusal: what happened, for programs and for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ErrorMessage {
+    /// The name of the refusal.
+    pub code: Code,
+    /// A sentence for people, at most 512 bytes.
+    #[serde(default, deserialize_with = "detail")]
+    #[schemars(length(max = "MAX_DETAIL"))]
+    pub detail: String,
+}
+
+/// The sender leaves. Receivers pass the departure on, so that all read who left; its address stays known.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct Goodbye {
+    /// A signed record of type `departure`.
+    pub departure: SignedRecord,
+}
+
+/// The content of `ping` and `pong`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Echo {
+    /// Chosen by the asker.
+    pub nonce: u32,
+    /// Anything, at most 1,024 bytes; comes back unchanged.
+    #[serde(default, deserialize_with = "echo_text")]
+    #[schemars(length(max = "MAX_ECHO"))]
+    pub text: String,
+}
+
+fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
+    let step = u8::deserialize(deserializer)?;
+    if step <= 3 { Ok(step) } else { Err(serde::de::Error::custom("step must be 0 to 3")) }
+}
+
+fn detail<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    string_up_to(deserializer, MAX_DETAIL)
+}
+
+fn echo_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    string_up_to(deserializer, MAX_ECHO)
+}
+
+fn string_up_to<'de, D: serde::Deserializer<'de>>(deserializer: D, max: usize) -> Result<String, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    if text.len() <= max { Ok(text) } else { Err(serde::de::Error::custom(format_args!("longer than {max} bytes"))) }
+}

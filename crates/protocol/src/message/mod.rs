@@ -1,0 +1,95 @@
+//! Every message, one file an area. A message on the wire is externally tagged: `{"hello":{…}}`,
+//! `{"ring":{"token":{…}}}`.
+
+mod broadcast;
+mod gossip;
+mod hello;
+mod link;
+mod record;
+mod relay;
+mod ring;
+
+pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
+pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
+pub use hello::{Hello, Role};
+pub use link::{Echo, ErrorMessage, Goodbye, TimeFrame, TimeStamps};
+pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
+pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
+pub use ring::{Ring, RingAttach, RingToken};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One message of the protocol.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Message {
+    /// The first message of each side.
+    Hello(Box<Hello>),
+    /// One step of a clock measurement, and the sign of life.
+    Time(Box<TimeFrame>),
+    /// A refusal with its name.
+    Error(ErrorMessage),
+    /// The sender leaves the network.
+    Goodbye(Goodbye),
+    /// Asks for a `pong` with the same content.
+    Ping(Echo),
+    /// The answer to `ping`.
+    Pong(Echo),
+    /// Ends a membership; signed by the network key.
+    Revocation(SignedRecord),
+    /// News about members.
+    Gossip(Gossip),
+    /// Who follows whom on the ring.
+    Ring(Ring),
+    /// A service's signed message to all members.
+    Broadcast(Broadcast),
+    /// A proxy's errands.
+    Relay(Relay),
+}
+
+/// Tags that hold their message directly.
+const PLAIN_TAGS: &[&str] = &["hello", "time", "error", "goodbye", "ping", "pong", "revocation"];
+
+/// Tags that hold an area, with the messages of the area.
+const AREA_TAGS: &[(&str, &[&str])] = &[
+    ("gossip", &["summary", "want", "records", "departure"]),
+    ("ring", &["attach", "detach", "token"]),
+    ("broadcast", &["flood", "ring", "ack"]),
+    ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
+];
+
+impl Message {
+    /// Whether this version knows a message by its tag and, in an area, by the tag inside.
+    #[must_use]
+    pub fn is_known(tag: &str, inner: Option<&str>) -> bool {
+        PLAIN_TAGS.contains(&tag)
+            || AREA_TAGS
+                .iter()
+                .any(|(area, messages)| *area == tag && inner.is_none_or(|inner| messages.contains(&inner)))
+    }
+
+    /// The name of the message for logs and counters.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Hello(_) => "hello",
+            Self::Time(_) => "time",
+            Self::Error(_) => "error",
+            Self::Goodbye(_) => "goodbye",
+            Self::Ping(_) => "ping",
+            Self::Pong(_) => "pong",
+            Self::Revocation(_) => "revocation",
+            Self::Gossip(gossip) => gossip.kind(),
+            Self::Ring(ring) => ring.kind(),
+            Self::Broadcast(broadcast) => broadcast.kind(),
+            Self::Relay(relay) => relay.kind(),
+        }
+    }
+
+    /// Whether raw bytes must follow the line (and otherwise must not).
+    #[must_use]
+    pub fn takes_body(&self) -> bool {
+        matches!(self, Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_)))
+    }
+}

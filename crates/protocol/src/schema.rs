@@ -1,0 +1,24 @@
+//! The JSON Schema of the wire, generated from the types.
+
+use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
+
+use crate::message::{Announcement, Departure, Membership, Message, Revocation, SignedBroadcast};
+
+/// The schema of every message (`$defs` holds the parts), and of every text that is signed.
+#[must_use]
+pub fn messages() -> Schema {
+    let mut generator = SchemaSettings::draft2020_12().into_generator();
+    record_texts(&mut generator);
+    let mut schema = generator.into_root_schema_for::<Message>();
+    schema.insert("$id".to_owned(), "urn:meshline:messages:1".into());
+    schema
+}
+
+/// Signed texts are strings inside the messages; their schemas are listed beside them.
+fn record_texts(generator: &mut SchemaGenerator) {
+    generator.subschema_for::<Membership>();
+    generator.subschema_for::<Revocation>();
+    generator.subschema_for::<Announcement>();
+    generator.subschema_for::<Departure>();
+    generator.subschema_for::<SignedBroadcast>();
+}

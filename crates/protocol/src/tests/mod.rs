@@ -1,0 +1,5 @@
+//! The codec and the values, one file an area.
+
+mod frames;
+mod golden;
+mod values;

@@ -1,0 +1,63 @@
+use crate::{Address, Bounded, Name, NetworkId, NodeId, Ping, UnixMicros};
+
+#[test]
+fn an_id_has_52_characters_and_one_spelling() {
+    let id = NodeId::from_bytes([7; 32]);
+    let text = id.to_string();
+    assert_eq!(text.len(), 52);
+    assert_eq!(text.parse(), Ok(id));
+    assert!(text.to_uppercase().parse::<NodeId>().is_err(), "upper case would be a second spelling");
+    let mut last_bits_set = text[..51].to_owned();
+    last_bits_set.push('b');
+    assert!(last_bits_set.parse::<NodeId>().is_err(), "unused bits would be a second spelling");
+}
+
+#[test]
+fn a_network_of_52_characters_is_closed_and_any_other_label_open() {
+    let id = NodeId::from_bytes([9; 32]).to_string();
+    assert!(matches!(id.parse(), Ok(NetworkId::Closed(_))));
+    assert!(matches!("lab-1".parse(), Ok(NetworkId::Open(_))));
+    assert!("Lab 1".parse::<NetworkId>().is_err());
+    assert!("a".repeat(33).parse::<NetworkId>().is_err());
+}
+
+#[test]
+fn names_with_escapes_direction_marks_or_blanks_at_the_ends_are_refused() {
+    for bad in ["", " a", "a ", "a\u{1b}[31m", "a\nb", "a\u{202e}b", "a\0", "bobby~abcd", "a/b", &"x".repeat(33)] {
+        assert!(bad.parse::<Name>().is_err(), "{bad:?}");
+    }
+    for good in ["bobby", "Ёж", "peer-4", "two words", &"x".repeat(32)] {
+        assert!(good.parse::<Name>().is_ok(), "{good:?}");
+    }
+}
+
+#[test]
+fn addresses_are_host_and_port() {
+    for good in ["127.0.0.1:6001", "[::1]:6001", "localhost:1", "a.example:65535"] {
+        assert!(good.parse::<Address>().is_ok(), "{good}");
+    }
+    for bad in ["", "127.0.0.1", ":6001", "a:65536", "::1:6001", "a b:1", "a:+1", "http://a:1", "[::1:1"] {
+        assert!(bad.parse::<Address>().is_err(), "{bad}");
+    }
+    let address: Address = "[::1]:6001".parse().expect("valid");
+    assert_eq!((address.host(), address.port(), address.is_loopback()), ("::1", 6001, true));
+}
+
+#[test]
+fn numbers_at_their_limits_pass_and_one_beyond_is_refused() {
+    assert!(serde_json::from_str::<UnixMicros>("9007199254740991").is_ok());
+    assert!(serde_json::from_str::<UnixMicros>("9007199254740992").is_err());
+    assert!(serde_json::from_str::<UnixMicros>("-1").is_err());
+    assert!(serde_json::from_str::<Ping>("-1").is_ok_and(|ping| ping == Ping::UNKNOWN));
+    assert!(serde_json::from_str::<Ping>("-2").is_err());
+    assert!(serde_json::from_str::<Ping>("60000000").is_ok());
+    assert!(serde_json::from_str::<Ping>("60000001").is_err());
+    assert_eq!(UnixMicros::new(5).offset(i64::MIN), UnixMicros::new(0));
+    assert_eq!(UnixMicros::new(u64::MAX).get(), crate::limits::MAX_INTEGER);
+}
+
+#[test]
+fn a_bounded_list_takes_its_limit_and_refuses_one_more() {
+    assert!(serde_json::from_str::<Bounded<u8, 3>>("[1,2,3]").is_ok_and(|list| list.len() == 3));
+    assert!(serde_json::from_str::<Bounded<u8, 3>>("[1,2,3,4]").is_err());
+}

@@ -1,0 +1,99 @@
+//! `cargo xtask ci`: the checks a change must pass, the same here and on the build machine.
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::{Outcome, no_words, tidy};
+
+/// One check. The cheap ones stand first, so that a slip is told within seconds.
+struct Step {
+    name: &'static str,
+    run: fn(&Path) -> Outcome,
+}
+
+const STEPS: &[Step] = &[
+    Step {
+        name: "fmt",
+        run: |root| cargo(root, &["fmt", "--all", "--check"], &[]),
+    },
+    Step {
+        name: "tidy",
+        run: tidy::check,
+    },
+    Step {
+        name: "clippy",
+        run: clippy,
+    },
+    Step {
+        name: "test",
+        run: |root| cargo(root, &["test", "--workspace"], &[]),
+    },
+    Step {
+        name: "doc",
+        run: doc,
+    },
+];
+
+pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
+    no_words(words)?;
+    let started = Instant::now();
+    let mut done = Vec::new();
+    for step in STEPS {
+        println!("\n== {}", step.name);
+        let step_started = Instant::now();
+        let outcome = (step.run)(root);
+        let took = seconds(step_started.elapsed());
+        outcome.map_err(|reason| format!("step `{}` failed after {took}: {reason}", step.name))?;
+        println!("== {} passed in {took}", step.name);
+        done.push(format!("{} {took}", step.name));
+    }
+    println!(
+        "\nAll passed in {}: {}",
+        seconds(started.elapsed()),
+        done.join(", ")
+    );
+    Ok(())
+}
+
+fn clippy(root: &Path) -> Outcome {
+    cargo(
+        root,
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+        &[],
+    )
+}
+
+fn doc(root: &Path) -> Outcome {
+    cargo(
+        root,
+        &["doc", "--workspace", "--no-deps"],
+        &[("RUSTDOCFLAGS", "-D warnings")],
+    )
+}
+
+fn cargo(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcome {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| OsString::from("cargo"));
+    let status = Command::new(program)
+        .args(words)
+        .envs(environment.iter().copied())
+        .current_dir(root)
+        .status()
+        .map_err(|error| format!("cargo cannot be started: {error}"))?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(format!("`cargo {}` ended with {status}", words.join(" ")))
+}
+
+fn seconds(duration: Duration) -> String {
+    format!("{:.1} s", duration.as_secs_f64())
+}

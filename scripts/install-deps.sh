@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Usage: scripts/install-deps.sh [build|test]
+# Brings what building (or, by default, testing) needs beside Rust. As root on a Debian it installs what is missing and
+# says so; otherwise it says what is missing and what is left out without it. Fails only if nothing could be built.
+set -euo pipefail
+
+# For what | command or file | Debian packages | what is left out without it
+needs='build|cc|gcc libc6-dev|nothing can be built
+build|/etc/ssl/certs/ca-certificates.crt|ca-certificates|downloading the libraries meshline uses may fail
+test|openssl|openssl|tests that join a mesh with openssl s_client are skipped
+test|ncat|ncat|tests that join a mesh with ncat are skipped
+test|curl|curl|tests that call the HTTP interfaces with curl are skipped
+test|jq|jq|tests that read --json with jq are skipped
+test|ip|iproute2|lab tests (hosts made of network namespaces) are skipped
+test|unshare|util-linux|lab tests (hosts made of network namespaces) are skipped
+test|tmux|tmux|tests of the console on a terminal are skipped'
+
+purpose=${1:-test}
+PATH=$PATH:/usr/sbin:/sbin
+
+present() {
+  case $1 in
+    /*) [ -e "$1" ] ;;
+    *) command -v "$1" >/dev/null ;;
+  esac
+}
+
+missing() {
+  local for_what thing packages lost
+  while IFS='|' read -r for_what thing packages lost; do
+    if [ "$for_what" = build ] || [ "$purpose" = test ]; then
+      present "$thing" || printf '%s|%s|%s\n' "$thing" "$packages" "$lost"
+    fi
+  done <<<"$needs"
+}
+
+install() {
+  echo "install-deps: installing with apt-get: $*"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q && apt-get install -q -y --no-install-recommends "$@"
+}
+
+read -r -a packages < <(missing | cut -d '|' -f 2 | sort -u | tr '\n' ' '; echo)
+if [ "${#packages[@]}" -gt 0 ] && [ "$(id -u)" -eq 0 ] && present apt-get; then
+  install "${packages[@]}" || echo "install-deps: apt-get failed; going on with what is there"
+fi
+
+missing | while IFS='|' read -r thing packages lost; do
+  echo "install-deps: no $thing: $lost (Debian: apt-get install $packages)"
+done
+
+if ! present cc; then
+  echo "install-deps: a C compiler is needed" >&2
+  exit 1
+fi
+if ! present cargo; then
+  echo "install-deps: cargo is not on the PATH; get Rust from https://rustup.rs (or run: . ~/.cargo/env) and start again" >&2
+  exit 1
+fi
