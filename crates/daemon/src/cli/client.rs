@@ -1,0 +1,102 @@
+//! Talking to a member that runs on this machine, over the socket in its data folder.
+
+use std::os::fd::AsRawFd;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use meshline_net::http::{self, EventStream, HttpError, Limits, Request, Response, StatusCode, Target};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::api::Server;
+use crate::exit::{Exit, Stop};
+
+/// The longest answer: a whole history.
+const MAX_ANSWER: usize = 64 * 1024 * 1024;
+
+/// An answer from the same machine that takes longer will not come.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A running member.
+#[derive(Debug)]
+pub(super) struct Client {
+    socket: PathBuf,
+    target: Target,
+    /// Held so that the short name of the socket stays valid.
+    _folder: Option<std::fs::File>,
+}
+
+/// A refusal as the member words it.
+#[derive(Deserialize)]
+struct Refusal {
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    detail: String,
+    #[serde(default)]
+    ids: Vec<String>,
+}
+
+impl Client {
+    /// The member with this data folder.
+    pub(super) fn new(data_dir: &Path) -> anyhow::Result<Self> {
+        let socket = Server::socket_path(data_dir);
+        // A path may be longer than the name of a socket: the folder's descriptor makes it short.
+        let folder = std::fs::File::open(data_dir).ok();
+        let name = socket.file_name().unwrap_or_default();
+        let short =
+            folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name));
+        let target = Target::unix(short.unwrap_or_else(|| socket.clone()));
+        Ok(Self { socket, target, _folder: folder })
+    }
+
+    /// A document.
+    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.document(Request::get(path)).await
+    }
+
+    /// A document in answer to another.
+    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        self.document(Request::new(http::Method::POST, path).json(body.to_string())).await
+    }
+
+    /// Events as they come.
+    pub(super) async fn events(&self) -> anyhow::Result<EventStream> {
+        let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
+        http::events(&self.target, Request::get("/api/v1/events"), limits)
+            .await
+            .map_err(|error| self.unreachable(&error).into())
+    }
+
+    async fn document<T: DeserializeOwned>(&self, request: Request) -> anyhow::Result<T> {
+        let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
+        let response = http::request(&self.target, request, limits).await.map_err(|error| self.unreachable(&error))?;
+        if !response.status.is_success() {
+            return Err(refusal(&response).into());
+        }
+        Ok(serde_json::from_slice(&response.body)?)
+    }
+
+    fn unreachable(&self, error: &HttpError) -> Stop {
+        let socket = self.socket.display();
+        Stop::new(Exit::NoDaemon, format!("no member is running here ({socket}: {error}); start it with `run`"))
+    }
+}
+
+fn refusal(response: &Response) -> Stop {
+    let refusal: Refusal = serde_json::from_slice(&response.body).unwrap_or(Refusal {
+        code: response.status.to_string(),
+        detail: String::new(),
+        ids: Vec::new(),
+    });
+    let exit = match response.status {
+        StatusCode::NOT_FOUND => Exit::NoPeer,
+        StatusCode::CONFLICT => Exit::Usage,
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
+        StatusCode::BAD_REQUEST => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    let ids: String = refusal.ids.iter().map(|id| format!("\n  {id}")).collect();
+    Stop::new(exit, format!("{} ({}){ids}", refusal.detail, refusal.code))
+}

@@ -1,0 +1,81 @@
+//! The commands that `node` and `view` share: asking a running member, and joining a network.
+
+mod apply;
+mod chat;
+mod client;
+mod explain;
+mod join;
+mod page;
+mod peers;
+mod place;
+mod run;
+mod status;
+mod table;
+mod wait;
+
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+pub use place::Place;
+pub use run::{ListenArgs, RunArgs};
+
+use crate::config::MemberConfig;
+use crate::exit::Exit;
+use crate::output::print_error;
+
+/// A command to a member that runs already, or that is about to join.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show the state of the running member: links, ring, clock, limits
+    Status,
+    /// List every other member known, reachable or not
+    Peers,
+    /// Show every attempt to reach a member, with time and reason
+    Explain {
+        /// Name, id, or the first 8 or more characters of the id
+        peer: String,
+    },
+    /// Wait until something is so; exit 1 if it is not in time
+    Wait(wait::WaitArgs),
+    /// Write to all members, or read what they wrote
+    #[command(subcommand)]
+    Chat(chat::ChatVerb),
+    /// Write a request to become a member, for `config-tool invite`
+    Join(join::JoinArgs),
+    /// Take in a membership, or a revocation and spread it
+    Apply {
+        /// The file with the signed record
+        file: std::path::PathBuf,
+    },
+    /// Print the address of the member's page with its token
+    Page,
+}
+
+/// Does a command for a program whose configuration is a `T`.
+///
+/// # Errors
+/// With the exit code the command should end with.
+pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Result<()> {
+    match verb {
+        Verb::Status => status::run(&place.client::<T>()?, place.json).await,
+        Verb::Peers => peers::run(&place.client::<T>()?, place.json).await,
+        Verb::Explain { peer } => explain::run(&place.client::<T>()?, &peer, place.json).await,
+        Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
+        Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,
+        Verb::Join(args) => join::run::<T>(&args, place),
+        Verb::Apply { file } => apply::run::<T>(&file, place).await,
+        Verb::Page => page::run::<T>(place),
+    }
+}
+
+/// Runs the whole of a program and turns its end into an exit code and, if it failed, a line on stderr.
+pub fn finish(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => Exit::Done.into(),
+        Err(error) => {
+            print_error(&format!("{error:#}"));
+            Exit::of(error.chain()).into()
+        }
+    }
+}

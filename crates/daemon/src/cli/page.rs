@@ -1,0 +1,21 @@
+//! `page`: where the member's page is.
+
+use anyhow::Context;
+use serde_json::json;
+
+use super::place::Place;
+use crate::api::Token;
+use crate::config::{Flags, MemberConfig};
+use crate::exit::{Exit, Stop};
+use crate::member::page_address;
+use crate::output::print;
+
+pub(super) fn run<T: MemberConfig>(place: &Place) -> anyhow::Result<()> {
+    let config = place.locate::<T>(Flags::new())?.into_node();
+    let address = page_address(&config.data_dir)
+        .ok_or_else(|| Stop::new(Exit::NoDaemon, "no page: the member has not been started, or `http` is null"))?;
+    let token = Token::read(&config.data_dir).context("the member has not been started")?;
+    let url = format!("{address}#{}", token.as_str());
+    print(&if place.json { json!({"schema": "meshline/page/1", "url": url}).to_string() } else { url })?;
+    Ok(())
+}

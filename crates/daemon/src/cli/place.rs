@@ -1,0 +1,64 @@
+//! Which member a command is for.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::client::Client;
+use crate::config::{self, Document, Effective, Flags, Input, MemberConfig};
+
+/// Which member a command is for, and how to show what it says. These stand anywhere on the line.
+#[derive(Clone, Debug, Args)]
+pub struct Place {
+    /// Configuration file of the member
+    #[arg(long, value_name = "FILE", env = "MESHLINE_CONFIG", global = true)]
+    pub config: Option<PathBuf>,
+    /// Name of a member without a configuration file; its state is in a folder of that name
+    #[arg(long, value_name = "NAME", env = "MESHLINE_NAME", global = true)]
+    pub name: Option<String>,
+    /// Print one JSON document (a `follow`: one a line)
+    #[arg(long, env = "MESHLINE_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
+    pub json: bool,
+}
+
+impl Place {
+    /// The configuration with some more flags, its files judged: for a member that is to be started.
+    ///
+    /// # Errors
+    /// If it is invalid.
+    pub fn load<T: MemberConfig>(&self, flags: Flags) -> anyhow::Result<Effective<T>> {
+        Ok(config::load(self.config.as_deref(), self.flags(flags))?)
+    }
+
+    /// The configuration alone, for finding a member that runs, or may join some day.
+    ///
+    /// # Errors
+    /// If it is invalid.
+    pub(super) fn locate<T: MemberConfig>(&self, flags: Flags) -> anyhow::Result<T> {
+        let file = self.config.as_deref().map(Document::read).transpose()?;
+        let input = Input {
+            file,
+            environment: config::environment(),
+            flags: self.flags(flags),
+            state_home: config::state_home(),
+        };
+        Ok(config::evaluate(&input, config::now())?.config)
+    }
+
+    pub(super) fn client<T: MemberConfig>(&self) -> anyhow::Result<Client> {
+        Client::new(&self.locate::<T>(Flags::new())?.into_node().data_dir)
+    }
+
+    /// Without a file a member is known by its name, on the open network of this machine.
+    fn flags(&self, flags: Flags) -> Flags {
+        let flags = flags.set("/name", self.name.clone());
+        if self.config.is_some() || std::env::var_os("MESHLINE_NETWORK").is_some() {
+            return flags;
+        }
+        flags.set_default("/network", LOCAL_NETWORK)
+    }
+}
+
+/// The open network of members started without a configuration file. It is confined to loopback like any open
+/// network that nobody has opened on purpose.
+const LOCAL_NETWORK: &str = "local";

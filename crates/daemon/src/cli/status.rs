@@ -1,0 +1,111 @@
+//! `status`: the state of the member.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::client::Client;
+use super::table::{heading, micros, millis, table};
+use crate::output::print;
+
+#[derive(Deserialize)]
+struct Status {
+    id: String,
+    name: String,
+    network: String,
+    version: String,
+    state: String,
+    topology: String,
+    uptime_ms: u64,
+    ready: Ready,
+    listen: Vec<String>,
+    links: Vec<Link>,
+    ring: Option<Ring>,
+    time: Time,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    ready: bool,
+    reason: String,
+}
+
+#[derive(Deserialize)]
+struct Link {
+    name: String,
+    transport: String,
+    direction: String,
+    address: String,
+    rtt_us: Option<u64>,
+    clock_offset_us: Option<i64>,
+    up_ms: u64,
+}
+
+#[derive(Deserialize)]
+struct Ring {
+    next: Option<String>,
+    previous: Option<String>,
+    length: usize,
+    complete: bool,
+}
+
+#[derive(Deserialize)]
+struct Time {
+    offset_us: i64,
+    error_us: u64,
+    members: usize,
+}
+
+pub(super) async fn run(client: &Client, json: bool) -> anyhow::Result<()> {
+    let document: Value = client.get("/api/v1/status").await?;
+    if json {
+        print(&document.to_string())?;
+        return Ok(());
+    }
+    let status: Status = serde_json::from_value(document)?;
+    print(&text(&status))?;
+    Ok(())
+}
+
+fn text(status: &Status) -> String {
+    let ready = if status.ready.ready { "ready" } else { "not ready" };
+    let mut lines = vec![
+        format!("{} ({}), meshline {}", status.name, status.id, status.version),
+        format!("network   {}", status.network),
+        format!("state     {}, {ready}: {}; up {}", status.state, status.ready.reason, millis(status.uptime_ms)),
+        format!("topology  {}", status.topology),
+        format!(
+            "listening {}",
+            if status.listen.is_empty() { "nowhere: only connects out".to_owned() } else { status.listen.join(", ") }
+        ),
+        format!(
+            "clock     {} µs off, ± {} µs, by {} peers",
+            status.time.offset_us, status.time.error_us, status.time.members
+        ),
+    ];
+    if let Some(ring) = &status.ring {
+        let short = |id: &Option<String>| id.as_ref().map_or("nobody".to_owned(), |id| id.chars().take(8).collect());
+        let closed = if ring.complete { format!("closed, {} members", ring.length) } else { "open".to_owned() };
+        lines.push(format!("ring      {closed}; next {}, previous {}", short(&ring.next), short(&ring.previous)));
+    }
+    if !status.links.is_empty() {
+        lines.push(String::new());
+        lines.push(links(&status.links));
+    }
+    lines.join("\n")
+}
+
+fn links(links: &[Link]) -> String {
+    let mut rows = vec![heading(&["LINK TO", "TRANSPORT", "DIRECTION", "ADDRESS", "RTT", "CLOCK", "UP"])];
+    for link in links {
+        rows.push(vec![
+            link.name.clone(),
+            link.transport.clone(),
+            link.direction.clone(),
+            link.address.clone(),
+            micros(link.rtt_us),
+            link.clock_offset_us.map_or("-".to_owned(), |offset| format!("{offset:+} µs")),
+            millis(link.up_ms),
+        ]);
+    }
+    table(&rows)
+}

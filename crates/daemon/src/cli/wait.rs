@@ -1,0 +1,144 @@
+//! `wait`: until the member is ready, has so many peers, or a path of some kind.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::json;
+
+use super::client::Client;
+use super::peers::Peers;
+use crate::exit::{Exit, Stop};
+use crate::output::print;
+
+/// Between looks. An answer takes well under a millisecond.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// What to wait for and how long.
+#[derive(Debug, Args)]
+pub struct WaitArgs {
+    /// What: ready, peers=N (links to N members), or path=PEER:direct
+    #[arg(long = "for", value_name = "WHAT", env = "MESHLINE_FOR", default_value = "ready")]
+    what: Goal,
+    /// How long at most, such as 500ms, 30s or 2m
+    #[arg(long, value_name = "TIME", env = "MESHLINE_TIMEOUT", default_value = "30s", value_parser = duration)]
+    timeout: Duration,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Goal {
+    Ready,
+    Peers(usize),
+    Direct(String),
+}
+
+impl FromStr for Goal {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let unknown = || format!("{text:?} is none of ready, peers=N, path=PEER:direct");
+        match text.split_once('=') {
+            None if text == "ready" => Ok(Self::Ready),
+            Some(("peers", count)) => count.parse().map(Self::Peers).map_err(|_| unknown()),
+            Some(("path", path)) => {
+                path.strip_suffix(":direct").map(|peer| Self::Direct(peer.to_owned())).ok_or_else(unknown)
+            }
+            _ => Err(unknown()),
+        }
+    }
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no duration"))?;
+    let seconds = match unit {
+        "ms" => number / 1_000.0,
+        "s" | "" => number,
+        "m" => number * 60.0,
+        "h" => number * 3_600.0,
+        _ => return Err(format!("{unit:?} is none of ms, s, m, h")),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+}
+
+#[derive(Deserialize)]
+struct Status {
+    ready: Ready,
+    links: Vec<serde::de::IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    ready: bool,
+    reason: String,
+}
+
+pub(super) async fn run(client: &Client, args: &WaitArgs, json: bool) -> anyhow::Result<()> {
+    let mut last = Err(anyhow::Error::from(Stop::new(Exit::Failed, "not yet")));
+    let looking = async {
+        loop {
+            last = look(client, &args.what).await;
+            if matches!(last, Ok(Ok(_))) {
+                return;
+            }
+            tokio::time::sleep(INTERVAL).await;
+        }
+    };
+    // Whether the time ran out shows in what was seen last.
+    let _ = tokio::time::timeout(args.timeout, looking).await;
+    match last? {
+        Ok(reason) if json => {
+            Ok(print(&json!({"schema": "meshline/wait/1", "done": true, "reason": reason}).to_string())?)
+        }
+        Ok(reason) => Ok(print(&reason)?),
+        Err(reason) => Err(Stop::new(Exit::Failed, format!("not within {:?}: {reason}", args.timeout)).into()),
+    }
+}
+
+/// What is so, or why it is not so yet. A member that does not answer may be about to start.
+async fn look(client: &Client, goal: &Goal) -> anyhow::Result<Result<String, String>> {
+    Ok(match goal {
+        Goal::Ready => {
+            let Status { ready, .. } = client.get("/api/v1/status").await?;
+            if ready.ready { Ok(format!("ready: {}", ready.reason)) } else { Err(ready.reason) }
+        }
+        Goal::Peers(wanted) => {
+            let links = client.get::<Status>("/api/v1/status").await?.links.len();
+            let seen = format!("{links} of {wanted} peers are linked");
+            if links >= *wanted { Ok(seen) } else { Err(seen) }
+        }
+        Goal::Direct(peer) => {
+            let Peers { peers } = client.get("/api/v1/peers").await?;
+            let found =
+                peers.iter().find(|row| row.name == *peer || (peer.len() >= 8 && row.id.starts_with(peer.as_str())));
+            match found {
+                Some(row) if row.direct => Ok(format!("{peer} is linked directly")),
+                Some(_) => Err(format!("{peer} is not linked directly")),
+                None => Err(format!("no member is known as {peer}")),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn goals_and_durations_are_read() {
+        assert_eq!("ready".parse(), Ok(Goal::Ready));
+        assert_eq!("peers=4".parse(), Ok(Goal::Peers(4)));
+        assert_eq!("path=bobby:direct".parse(), Ok(Goal::Direct("bobby".to_owned())));
+        for bad in ["", "peers", "peers=x", "path=bobby", "path=bobby:relay"] {
+            assert!(bad.parse::<Goal>().is_err(), "{bad:?}");
+        }
+        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
+        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
+        for bad in ["", "s", "-1s", "1d", "nan"] {
+            assert!(duration(bad).is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,10 @@
+//! What every program of meshline shares: configuration, logs, files, output and exit codes.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod exit;
+pub mod files;
+pub mod log;
+pub mod member;
+pub mod output;

@@ -1,0 +1,103 @@
+//! Running a member: node, view or proxy are the same program with different roles.
+
+mod console;
+mod core_config;
+mod narrate;
+mod signals;
+mod state;
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshline_mesh::Node;
+use meshline_net::{Clock, MeshHandle};
+use meshline_services::Stack;
+
+use crate::api::{Server, Token};
+use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity};
+use crate::{files, log};
+
+pub use core_config::{ProxyLimits, core_config};
+
+/// From the goodbye to the end, at most: a supervisor that waits five seconds never has to kill.
+const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
+
+/// What a member is started with.
+#[derive(Debug)]
+pub struct Launch<T> {
+    /// Its configuration.
+    pub effective: Effective<T>,
+    /// A proxy's limits; `None` for the other programs.
+    pub proxy: Option<ProxyLimits>,
+}
+
+/// Runs a member until it is told to stop.
+///
+/// # Errors
+/// If it cannot start: a port that is taken, a file that cannot be read.
+pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
+    let identity = read_identity(&launch.effective.config)?;
+    let role = T::ROLE;
+    let config: NodeConfig = launch.effective.config.into_node();
+    let _log = log::start(&config.log)?;
+    for warning in &launch.effective.warnings {
+        tracing::warn!(target: "meshline", "{warning}");
+    }
+    files::make_folder(&config.data_dir)?;
+    let saved = state::load(&config.data_dir);
+    let core = core_config(&config, role, launch.proxy, identity.membership, saved);
+    let seed = files::random_bytes()?;
+    let clock = Clock::start();
+    let mut settings = meshline_net::Settings::new(clock, identity.key.clone(), &core);
+    let stack = Stack::new(Node::new(core, identity.key, seed, clock.now()));
+    let retries = config.retries;
+    settings.store = Some(state::sink(&config.data_dir));
+    settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));
+    let mesh = meshline_net::start(settings, stack).await?;
+    serve(&config, mesh).await
+}
+
+async fn serve(config: &NodeConfig, mesh: MeshHandle) -> anyhow::Result<()> {
+    let token = Arc::new(Token::read_or_make(&config.data_dir)?);
+    let http = config.http.as_ref().map(meshline_protocol::Address::as_str);
+    let api = Server::start(&mesh, &config.data_dir, http, Arc::clone(&token)).await?;
+    let page = api.address().map(|address| format!("http://{address}/"));
+    state::write_page(&config.data_dir, page.as_deref());
+    if let Some(page) = &page {
+        tracing::info!(target: "meshline", address = %page, "local API listening");
+    }
+    tokio::select! {
+        () = console::run(wants_console(config.console), &mesh) => {}
+        () = signals::terminated() => {}
+    }
+    tracing::info!(target: log::CONSOLE, "Server is shutting down");
+    // Whoever does not answer by then is told nothing more.
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, mesh.shutdown()).await;
+    drop(api);
+    Ok(())
+}
+
+fn wants_console(console: Console) -> bool {
+    match console {
+        Console::Always => true,
+        Console::Never => false,
+        Console::Auto => std::io::stdin().is_terminal(),
+    }
+}
+
+/// The address of the page of a running member, without its token.
+#[must_use]
+pub fn page_address(data_dir: &Path) -> Option<String> {
+    state::read_page(data_dir)
+}
+
+/// Runs a program's future on a runtime with one thread: the work of a member is many small steps, and on one
+/// thread none of them waits for a wake-up on another core.
+///
+/// # Errors
+/// The future's own, or that the system refuses a runtime.
+pub fn block_on(program: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(program)
+}

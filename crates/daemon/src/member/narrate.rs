@@ -1,0 +1,126 @@
+//! What happens, told in the log: to people in the words of the seed, to programs with stable field names.
+
+use meshline_mesh::{Direction, Event as MeshEvent, RingSide};
+use meshline_protocol::Address;
+use meshline_services::{Event, chat};
+use tracing::{debug, info, trace, warn};
+
+use crate::log::{CONSOLE, escape};
+
+/// Tells one event.
+pub(super) fn tell(event: &Event, retries: u32) {
+    match event {
+        Event::Chat(event) => tell_chat(event),
+        Event::Mesh(event) => tell_mesh(event, retries),
+    }
+}
+
+fn tell_chat(event: &chat::Event) {
+    match event {
+        chat::Event::Message { message, own: false } => {
+            let (name, text) = (escape(&message.name), indented(&message.text));
+            info!(target: CONSOLE, peer = %message.author, cursor = message.cursor, "Incoming message\n   {name}: {text}");
+        }
+        chat::Event::Message { message, own: true } => {
+            debug!(target: "meshline", cursor = message.cursor, "message sent");
+        }
+        chat::Event::Delivered { message, complete: true } => {
+            let count = message.delivered_to;
+            info!(target: CONSOLE, count, cursor = message.cursor, "Message delivered to {count}");
+        }
+        chat::Event::Delivered { message, complete: false } => {
+            trace!(target: "meshline", count = message.delivered_to, cursor = message.cursor, "message on its way");
+        }
+    }
+}
+
+/// A text of several lines stays below its author.
+fn indented(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(|line| escape(line).into_owned()).collect();
+    lines.join("\n      ")
+}
+
+fn tell_mesh(event: &MeshEvent, retries: u32) {
+    match event {
+        MeshEvent::Listening { address } => info!(target: CONSOLE, address = %address, "Server listening at {address}"),
+        MeshEvent::ConnectFailed { address, attempt, code, detail, .. } => {
+            tell_failure(address, *attempt, retries, code.name(), detail)
+        }
+        MeshEvent::LinkUp { .. } => tell_up(event),
+        MeshEvent::LinkDown { peer, code, detail, ring, .. } => {
+            let (peer_id, name, code) = (peer.id, escape(&peer.name), code.name());
+            match ring {
+                Some(RingSide::Previous | RingSide::Both) => {
+                    debug!(target: CONSOLE, peer = %peer_id, code, detail, "Connection to prev. peer probably lost");
+                }
+                Some(RingSide::Next) => {
+                    debug!(target: CONSOLE, peer = %peer_id, code, detail, "Connection to next peer probably lost")
+                }
+                None => debug!(target: CONSOLE, peer = %peer_id, code, detail, "Connection to {name} lost ({code})"),
+            }
+        }
+        MeshEvent::Refused { remote, peer, code, detail, by_them } => {
+            let peer = peer.map(|peer| peer.to_string());
+            debug!(target: "meshline", address = %remote, peer, code = code.name(), by_them, detail, "connection refused");
+        }
+        MeshEvent::Misbehaved { peer, code, detail } => {
+            warn!(target: "meshline", peer = %peer.id, name = peer.name, code = code.name(), detail, "message refused");
+        }
+        MeshEvent::MemberJoined { peer } => {
+            info!(target: "meshline", peer = %peer.id, name = peer.name, "member known")
+        }
+        MeshEvent::MemberLeft { peer } => {
+            let name = escape(&peer.name);
+            info!(target: CONSOLE, peer = %peer.id, "\n   _: User {name} has left");
+        }
+        MeshEvent::MemberRevoked { id, name } => {
+            let name = name.as_ref().map(ToString::to_string);
+            warn!(target: "meshline", peer = %id, name, "membership revoked");
+        }
+        MeshEvent::RingChanged { next, previous } => {
+            let shown = |peer: &Option<meshline_mesh::PeerName>| {
+                peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
+            };
+            debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
+        }
+        MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
+        MeshEvent::SignalFailed { url, detail } => {
+            debug!(target: "meshline", address = url, detail, "signal server did not answer")
+        }
+        MeshEvent::SignalAnswered { url, members } => {
+            debug!(target: "meshline", address = url, count = members, "signal server answered")
+        }
+        MeshEvent::Relayed { first, second } => {
+            info!(target: "meshline", peer = %first, other = %second, "relaying a link")
+        }
+        // The chat tells its own; other services will.
+        MeshEvent::Broadcast { .. } | MeshEvent::Delivered { .. } => {}
+    }
+}
+
+fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {
+    let place = shown(address);
+    if attempt <= retries {
+        debug!(target: CONSOLE, address = %address, code, detail, "Clt could not connect to {place}. retry {attempt} of {retries}");
+    } else {
+        debug!(target: CONSOLE, address = %address, code, detail, "Clt could not connect to {place}. retry {attempt}, more slowly now");
+    }
+}
+
+fn tell_up(event: &MeshEvent) {
+    let MeshEvent::LinkUp { peer, transport, direction, local, remote, .. } = event else { return };
+    let (id, transport) = (peer.id, transport.name());
+    match direction {
+        Direction::Outbound => {
+            info!(target: CONSOLE, peer = %id, name = peer.name, transport, address = %remote, "Clt opening connection ({local} -> {remote})");
+        }
+        Direction::Inbound => {
+            debug!(target: CONSOLE, peer = %id, name = peer.name, transport, address = %remote, "Server handling connection ({local} <- {remote})");
+        }
+    }
+}
+
+/// The seed writes this machine as `localhost`.
+fn shown(address: &Address) -> String {
+    if address.is_loopback() { format!("localhost:{}", address.port()) } else { address.to_string() }
+}

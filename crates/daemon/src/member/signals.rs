@@ -1,0 +1,32 @@
+//! SIGTERM and SIGINT end a program in good order; SIGHUP asks it to read its configuration again.
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Waits for SIGTERM or SIGINT. Where the system lets neither be watched it waits for ever, and the default
+/// action of the signal ends the program.
+pub(super) async fn terminated() {
+    let (mut term, mut int, mut hup) =
+        (watch(SignalKind::terminate()), watch(SignalKind::interrupt()), watch(SignalKind::hangup()));
+    loop {
+        tokio::select! {
+            () = next(&mut term) => return,
+            () = next(&mut int) => return,
+            () = next(&mut hup) => {
+                tracing::warn!(target: "meshline", "SIGHUP: no key of the configuration can change while the program runs; restart it to apply changes");
+            }
+        }
+    }
+}
+
+fn watch(kind: SignalKind) -> Option<Signal> {
+    signal(kind).ok()
+}
+
+async fn next(watched: &mut Option<Signal>) {
+    match watched {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}

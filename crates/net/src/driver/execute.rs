@@ -1,0 +1,127 @@
+//! Doing what the core wants done.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshline_mesh::{DialId, DialTarget, Input, LinkId, Output, SignalRequest};
+use meshline_protocol::message::{ErrorMessage, Message};
+use meshline_protocol::{Code, Encoding, Frame};
+use meshline_services as services;
+
+use super::Notice;
+use super::run::Driver;
+use crate::core::Core;
+use crate::{dial, signal};
+
+impl<C: Core> Driver<C> {
+    /// Does one thing. What it makes happen at once is returned.
+    pub(super) fn execute(&mut self, output: services::Output) -> Option<Input> {
+        match output {
+            services::Output::Mesh(output) => self.execute_mesh(output),
+            services::Output::Reply { request, reply } => {
+                if let Some(answer) = self.waiting.remove(&request) {
+                    // Whoever asked may have given up.
+                    let _ = answer.send(reply);
+                }
+                None
+            }
+            services::Output::Event(event) => {
+                self.tell(event);
+                None
+            }
+        }
+    }
+
+    fn execute_mesh(&mut self, output: Output) -> Option<Input> {
+        match output {
+            Output::Send { link, frame } => return self.send(link, &frame),
+            Output::Accepted { link, encoding, peer } => {
+                tracing::debug!(link = link.0, peer = %peer, "hello accepted");
+                if let Some(entry) = self.links.get_mut(&link) {
+                    entry.accept(encoding);
+                }
+            }
+            Output::Close { link, error } => self.close(link, error),
+            Output::Dial { dial, target } => self.dial(dial, target),
+            Output::CancelDial { dial } => {
+                if let Some(task) = self.dials.remove(&dial) {
+                    task.abort();
+                }
+            }
+            Output::RelayJoin { first, second } => {
+                let joined = self.relays.join(first, second);
+                return (!joined).then_some(Input::RelayEnded { connection: first });
+            }
+            Output::RelayDrop { connection, code } => self.relays.drop_connection(connection, code),
+            Output::Signal { url, request } => self.signal(url, request),
+            Output::Store(saved) => {
+                if let Some(store) = &self.store {
+                    store.put(saved);
+                }
+            }
+            Output::Reply { request, reply } => {
+                return self.execute(services::Output::Reply { request, reply: services::Reply::Mesh(reply) });
+            }
+            Output::Event(event) => self.tell(services::Event::Mesh(event)),
+        }
+        None
+    }
+
+    fn send(&mut self, link: LinkId, frame: &Arc<Frame>) -> Option<Input> {
+        let entry = self.links.get(&link)?;
+        let bytes = self.encoder.encode(frame, entry.encoding())?;
+        if entry.send(bytes) {
+            return None;
+        }
+        self.links.remove(&link)?.abort();
+        let (code, detail) = (Code::SlowReader, "too much waits to be read".to_owned());
+        tracing::debug!(link = link.0, code = code.name(), "connection ended: {detail}");
+        Some(Input::LinkClosed { link, code, detail })
+    }
+
+    fn close(&mut self, link: LinkId, error: Option<ErrorMessage>) {
+        let Some(entry) = self.links.remove(&link) else { return };
+        if let Some(error) = error {
+            tracing::debug!(link = link.0, code = error.code.name(), "closing: {}", error.detail.escape_debug());
+            let bytes = self.encode_last(error, entry.encoding());
+            // A queue that is full already has its own reason to end.
+            let _ = bytes.map(|bytes| entry.send(bytes));
+        }
+        entry.close();
+    }
+
+    pub(super) fn encode_last(&mut self, error: ErrorMessage, encoding: Encoding) -> Option<Bytes> {
+        self.encoder.encode(&Arc::new(Frame::from(Message::Error(error))), encoding)
+    }
+
+    fn dial(&mut self, dial: DialId, target: DialTarget) {
+        let (tls, clock, notices) = (self.tls.clone(), self.context.clock, self.context.notices.clone());
+        let attempt = tokio::spawn(async move {
+            let notice = match dial::dial(target, tls, clock).await {
+                Ok(connection) => Notice::Opened { connection: Box::new(connection), dial: Some(dial) },
+                Err(error) => Notice::DialFailed { dial, code: error.code, detail: error.detail },
+            };
+            let _ = notices.send(notice).await;
+        });
+        self.dials.insert(dial, attempt.abort_handle());
+    }
+
+    fn signal(&mut self, url: String, request: SignalRequest) {
+        let (notices, alive) = (self.context.notices.clone(), self.context.alive.clone());
+        drop(tokio::spawn(async move {
+            if let Some(result) = signal::ask(&url, request).await {
+                let _ = notices.send(Notice::SignalAnswer { url, result }).await;
+            }
+            drop(alive);
+        }));
+    }
+
+    /// Shows an event to everybody who wants to know.
+    pub(super) fn tell(&mut self, event: services::Event) {
+        if let Some(sink) = &mut self.on_event {
+            sink(&event);
+        }
+        // Without a subscriber there is nobody to tell.
+        let _ = self.events.send(Arc::new(event));
+    }
+}

@@ -1,0 +1,82 @@
+//! The rest of the process talks to the mesh through this.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use meshline_protocol::{Address, Code};
+use meshline_services::{Command, Event, Reply};
+use tokio::sync::{broadcast, mpsc, oneshot};
+
+use crate::refusals::Refusals;
+
+/// What the driver is told through a handle.
+pub(super) enum Order {
+    Command(Command, oneshot::Sender<Reply>),
+    Shutdown(oneshot::Sender<()>),
+}
+
+/// A running mesh. Clones are handles of the same one; when the last is dropped, the mesh shuts down by itself.
+#[derive(Clone)]
+pub struct MeshHandle {
+    orders: mpsc::Sender<Order>,
+    events: broadcast::Sender<Arc<Event>>,
+    listening: Arc<[Address]>,
+    refusals: Arc<Refusals>,
+}
+
+impl std::fmt::Debug for MeshHandle {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("MeshHandle").field("listening", &self.listening).finish_non_exhaustive()
+    }
+}
+
+impl MeshHandle {
+    pub(super) fn new(
+        orders: mpsc::Sender<Order>,
+        events: broadcast::Sender<Arc<Event>>,
+        listening: Arc<[Address]>,
+        refusals: Arc<Refusals>,
+    ) -> Self {
+        Self { orders, events, listening, refusals }
+    }
+
+    /// Has the core do something. Once the mesh is shut down every command is refused.
+    pub async fn command(&self, command: Command) -> Reply {
+        let (answer, reply) = oneshot::channel();
+        if self.orders.send(Order::Command(command, answer)).await.is_err() {
+            return shut_down();
+        }
+        reply.await.unwrap_or_else(|_| shut_down())
+    }
+
+    /// Everything that happens from now on. Who is too slow loses the oldest and is told how many.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
+        self.events.subscribe()
+    }
+
+    /// Where it listens, as configured, with real ports.
+    #[must_use]
+    pub fn listening(&self) -> &[Address] {
+        &self.listening
+    }
+
+    /// Connections that were turned away before they became links, by the name of the reason.
+    #[must_use]
+    pub fn refusals(&self) -> BTreeMap<&'static str, u64> {
+        self.refusals.counts()
+    }
+
+    /// Says goodbye to all, sends what is queued, and stops. Returns within three seconds.
+    pub async fn shutdown(&self) {
+        let (done, stopped) = oneshot::channel();
+        if self.orders.send(Order::Shutdown(done)).await.is_ok() {
+            let _ = stopped.await;
+        }
+    }
+}
+
+fn shut_down() -> Reply {
+    let detail = "the mesh is shut down".to_owned();
+    Reply::Mesh(meshline_mesh::Reply::Refused { code: Code::ShuttingDown, detail })
+}

@@ -1,0 +1,144 @@
+//! The driver: one task that owns the core, hands it what happens and does what it wants done.
+
+mod execute;
+mod handle;
+mod run;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use meshline_identity::KeyPair;
+use meshline_mesh::{Config, DialId, LinkId, RelayConnection};
+use meshline_protocol::signal::NodeList;
+use meshline_protocol::{Address, Code, Decoded, Fault, Ticket};
+use meshline_services::Event;
+use tokio::sync::{broadcast, mpsc};
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::core::Core;
+use crate::gate::Gate;
+use crate::inbound::Door;
+use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
+use crate::link::{Encoder, LinkContext};
+use crate::listener::{Listener, StartError};
+use crate::refusals::Refusals;
+use crate::relay::{Half, Relays};
+use crate::store::{Store, StoreSink};
+use crate::tls::TlsIdentity;
+
+pub use handle::MeshHandle;
+use run::{Channels, Driver};
+
+/// Is shown every event, in order, on the driver's own task: it must not block.
+pub type EventSink = Box<dyn FnMut(&Event) + Send>;
+
+/// What the I/O needs to know; the core has the rest.
+pub struct Settings {
+    /// The clock that the core was made with.
+    pub clock: Clock,
+    /// The node's key.
+    pub key: KeyPair,
+    /// Where to listen; port 0 takes any.
+    pub listen: Vec<Address>,
+    /// Links without TLS are taken, from loopback only.
+    pub plain: bool,
+    /// Relay tickets are taken.
+    pub proxy: bool,
+    /// Is shown every event.
+    pub on_event: Option<EventSink>,
+    /// Keeps the core's memory on disk.
+    pub store: Option<StoreSink>,
+}
+
+impl std::fmt::Debug for Settings {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let id = self.key.id();
+        formatter.debug_struct("Settings").field("id", &id).field("listen", &self.listen).finish_non_exhaustive()
+    }
+}
+
+impl Settings {
+    /// The settings that belong to the configuration of a core.
+    #[must_use]
+    pub fn new(clock: Clock, key: KeyPair, config: &Config) -> Self {
+        Self {
+            clock,
+            key,
+            listen: config.listen.clone(),
+            plain: config.plain,
+            proxy: config.is_proxy(),
+            on_event: None,
+            store: None,
+        }
+    }
+}
+
+/// Binds the listeners and starts the driver on the current runtime.
+///
+/// # Errors
+/// [`StartError`], which names the address that cannot be bound. Nothing is left running then.
+pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, StartError> {
+    let tls = TlsIdentity::new(&settings.key)?;
+    let mut listeners = Vec::new();
+    for address in &settings.listen {
+        listeners.push(Listener::bind(address).await?);
+    }
+    let (notices, incoming) = mpsc::channel(MAX_INCOMING);
+    let (orders, ordered) = mpsc::channel(MAX_COMMANDS);
+    let (events, _) = broadcast::channel(MAX_EVENTS);
+    let (alive, gone) = mpsc::channel(1);
+    let refusals = Arc::new(Refusals::default());
+    let door = Arc::new(Door {
+        tls: tls.clone(),
+        plain: settings.plain,
+        proxy: settings.proxy,
+        gate: Arc::new(Gate::default()),
+        refusals: Arc::clone(&refusals),
+        notices: notices.clone(),
+        clock: settings.clock,
+    });
+    let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
+    let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
+    let driver = Driver {
+        core,
+        tls,
+        context: LinkContext { notices: notices.clone(), clock: settings.clock, alive },
+        channels: Channels { notices: incoming, orders: ordered, gone },
+        accepting,
+        links: BTreeMap::new(),
+        dials: BTreeMap::new(),
+        waiting: BTreeMap::new(),
+        relays: Relays::new(notices),
+        encoder: Encoder::default(),
+        events: events.clone(),
+        on_event: settings.on_event,
+        store: settings.store.map(Store::new),
+        next_link: 0,
+        next_request: 0,
+    };
+    drop(tokio::spawn(driver.run(Arc::clone(&listening))));
+    Ok(MeshHandle::new(orders, events, listening, refusals))
+}
+
+/// What tasks tell the driver.
+pub(crate) enum Notice {
+    /// A connection is ready to become a link.
+    Opened { connection: Box<Connection>, dial: Option<DialId> },
+    /// An attempt to connect failed.
+    DialFailed { dial: DialId, code: Code, detail: String },
+    /// Something came over a link; if the reader waits, it wants to be released afterwards.
+    Frame { link: LinkId, decoded: Decoded, waits: bool },
+    /// What came over a link is no frame.
+    Fault { link: LinkId, fault: Fault },
+    /// A connection ended by itself.
+    Ended { link: LinkId, code: Code, detail: String },
+    /// A relay ticket arrived.
+    RelayArrived { ticket: Ticket, half: Half },
+    /// A relay pipe ended, or waited too long.
+    RelayEnded(RelayConnection),
+    /// A signal server answered.
+    SignalAnswer { url: String, result: Result<Box<NodeList>, String> },
+    /// A stranger was turned away.
+    Refused { remote: Address, code: Code, detail: String },
+}

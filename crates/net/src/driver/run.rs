@@ -1,0 +1,249 @@
+//! The loop, and what happens becoming inputs of the core.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use meshline_mesh::{Command, DialId, Event, Input, LinkId, LinkOpened, Mono, RequestId};
+use meshline_protocol::message::ErrorMessage;
+use meshline_protocol::{Address, Code, Decoded, Fault};
+use meshline_services as services;
+use tokio::sync::{broadcast, mpsc, oneshot};
+use tokio::task::AbortHandle;
+use tokio::time::{Sleep, sleep_until, timeout};
+
+use super::handle::Order;
+use super::{EventSink, Notice};
+use crate::connection::Connection;
+use crate::core::Core;
+use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
+use crate::link::{Encoder, Link, LinkContext};
+use crate::relay::Relays;
+use crate::store::Store;
+use crate::tls::TlsIdentity;
+
+/// Notices handled before the timer and the commands are looked at again.
+const BATCH: usize = 64;
+
+/// The task that owns the core.
+pub(super) struct Driver<C> {
+    pub(super) core: C,
+    pub(super) tls: TlsIdentity,
+    pub(super) context: LinkContext,
+    pub(super) channels: Channels,
+    pub(super) accepting: Vec<AbortHandle>,
+    pub(super) links: BTreeMap<LinkId, Link>,
+    pub(super) dials: BTreeMap<DialId, AbortHandle>,
+    pub(super) waiting: BTreeMap<RequestId, oneshot::Sender<services::Reply>>,
+    pub(super) relays: Relays,
+    pub(super) encoder: Encoder,
+    pub(super) events: broadcast::Sender<Arc<services::Event>>,
+    pub(super) on_event: Option<EventSink>,
+    pub(super) store: Option<Store>,
+    pub(super) next_link: u64,
+    pub(super) next_request: u64,
+}
+
+/// Where the driver hears from the others.
+pub(super) struct Channels {
+    pub(super) notices: mpsc::Receiver<Notice>,
+    pub(super) orders: mpsc::Receiver<Order>,
+    /// Ends when the last closed link is quite gone.
+    pub(super) gone: mpsc::Receiver<()>,
+}
+
+/// What woke the driver.
+enum Wake {
+    Timeout,
+    Order(Option<Order>),
+    Notices,
+}
+
+/// The one timer, moved only when the core wants another time.
+struct Timer {
+    sleep: Pin<Box<Sleep>>,
+    at: Option<Mono>,
+}
+
+impl<C: Core> Driver<C> {
+    pub(super) async fn run(mut self, listening: Arc<[Address]>) {
+        for address in listening.iter() {
+            self.step(Input::Listening { address: address.clone() });
+        }
+        let mut timer = Timer { sleep: Box::pin(sleep_until(self.context.clock.instant(Mono(0)))), at: None };
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            match self.wake(&mut timer, &mut batch).await {
+                Wake::Timeout => self.step(Input::Timeout),
+                Wake::Notices => batch.drain(..).for_each(|notice| self.handle_notice(notice)),
+                Wake::Order(Some(Order::Command(command, answer))) => self.handle_command(command, Some(answer)),
+                Wake::Order(Some(Order::Shutdown(done))) => {
+                    self.finish().await;
+                    let _ = done.send(());
+                    return;
+                }
+                Wake::Order(None) => return self.finish().await,
+            }
+        }
+    }
+
+    async fn wake(&mut self, timer: &mut Timer, batch: &mut Vec<Notice>) -> Wake {
+        let at = self.core.poll_timeout();
+        if let Some(at) = at.filter(|at| timer.at != Some(*at)) {
+            timer.sleep.as_mut().reset(self.context.clock.instant(at));
+        }
+        timer.at = at;
+        let channels = &mut self.channels;
+        poll_fn(|context| channels.poll(timer, batch, context)).await
+    }
+
+    /// Hands the core one input and does what comes of it.
+    pub(super) fn step(&mut self, input: Input) {
+        self.handle(services::Input::Mesh(input));
+    }
+
+    fn handle(&mut self, input: services::Input) {
+        self.core.handle_input(input, self.context.clock.now());
+        while let Some(output) = self.core.poll_output() {
+            if let Some(input) = self.execute(output) {
+                self.core.handle_input(services::Input::Mesh(input), self.context.clock.now());
+            }
+        }
+        self.encoder.forget();
+    }
+
+    fn handle_command(&mut self, command: services::Command, answer: Option<oneshot::Sender<services::Reply>>) {
+        if matches!(command, services::Command::Mesh(Command::Status)) {
+            self.report_counters();
+        }
+        let request = RequestId(self.next_request);
+        self.next_request += 1;
+        if let Some(answer) = answer {
+            self.waiting.insert(request, answer);
+        }
+        self.handle(services::Input::Command { request, command });
+    }
+
+    fn report_counters(&mut self) {
+        let counters: Vec<_> = self.links.iter().map(|(link, entry)| (*link, entry.counters())).collect();
+        for (link, (sent_bytes, received_bytes)) in counters {
+            self.step(Input::LinkCounters { link, sent_bytes, received_bytes });
+        }
+    }
+
+    fn handle_notice(&mut self, notice: Notice) {
+        match notice {
+            Notice::Opened { connection, dial } => self.on_opened(*connection, dial),
+            Notice::DialFailed { dial, code, detail } => {
+                if self.dials.remove(&dial).is_some() {
+                    self.step(Input::DialFailed { dial, code, detail });
+                }
+            }
+            Notice::Frame { link, decoded, waits } => self.on_frame(link, decoded, waits),
+            Notice::Fault { link, fault } => self.on_fault(link, fault),
+            Notice::Ended { link, code, detail } => self.on_ended(link, code, detail),
+            Notice::RelayArrived { ticket, half } => {
+                let connection = self.relays.keep(half);
+                self.step(Input::RelayArrived { connection, ticket });
+            }
+            Notice::RelayEnded(connection) => {
+                if self.relays.end(connection) {
+                    self.step(Input::RelayEnded { connection });
+                }
+            }
+            Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
+            Notice::Refused { remote, code, detail } => {
+                let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };
+                self.tell(services::Event::Mesh(refused));
+            }
+        }
+    }
+
+    fn on_opened(&mut self, connection: Connection, dial: Option<DialId>) {
+        if dial.is_some_and(|dial| self.dials.remove(&dial).is_none()) {
+            // Cancelled while the news was on its way.
+            return;
+        }
+        let link = LinkId(self.next_link);
+        self.next_link += 1;
+        let opened = LinkOpened {
+            link,
+            dial,
+            transport: connection.transport,
+            local: connection.local.clone(),
+            remote: connection.remote.clone(),
+            proved: connection.proved,
+            spent_us: connection.spent_us,
+        };
+        let address = opened.remote.as_str();
+        tracing::debug!(link = link.0, address, transport = opened.transport.name(), "connection ready");
+        self.links.insert(link, Link::open(link, connection, self.context.clone()));
+        self.step(Input::LinkOpened(opened));
+    }
+
+    fn on_frame(&mut self, link: LinkId, decoded: Decoded, waits: bool) {
+        if !self.links.contains_key(&link) {
+            return;
+        }
+        self.step(match decoded {
+            Decoded::Frame(frame) => Input::Frame { link, frame },
+            Decoded::Unknown { tag } => Input::UnknownMessage { link, tag },
+            Decoded::Invalid(fault) => Input::InvalidMessage { link, fault },
+        });
+        if waits && let Some(entry) = self.links.get(&link) {
+            entry.release();
+        }
+    }
+
+    fn on_fault(&mut self, link: LinkId, Fault { code, detail }: Fault) {
+        let Some(entry) = self.links.remove(&link) else { return };
+        tracing::debug!(link = link.0, code = code.name(), "framing fault: {}", detail.escape_debug());
+        let error = ErrorMessage { code, detail: detail.clone() };
+        let bytes = self.encode_last(error, entry.encoding());
+        // A queue that is full already has its own reason to end.
+        let _ = bytes.map(|bytes| entry.send(bytes));
+        entry.close();
+        self.step(Input::LinkClosed { link, code, detail });
+    }
+
+    fn on_ended(&mut self, link: LinkId, code: Code, detail: String) {
+        let Some(entry) = self.links.remove(&link) else { return };
+        tracing::debug!(link = link.0, code = code.name(), "connection ended: {}", detail.escape_debug());
+        if code == Code::SlowReader {
+            entry.abort();
+        } else {
+            entry.close();
+        }
+        self.step(Input::LinkClosed { link, code, detail });
+    }
+
+    /// Says goodbye, lets what is queued go out, and ends everything.
+    async fn finish(mut self) {
+        self.accepting.iter().for_each(AbortHandle::abort);
+        self.handle_command(services::Command::Mesh(Command::Leave), None);
+        self.dials.values().for_each(AbortHandle::abort);
+        self.relays.clear();
+        std::mem::take(&mut self.links).into_values().for_each(Link::close);
+        let Self { channels: Channels { notices, mut gone, .. }, context, store, .. } = self;
+        drop((notices, context));
+        let _ = timeout(CLOSE_LIMIT + LINGER_LIMIT, gone.recv()).await;
+        if let Some(store) = store {
+            let _ = timeout(CLOSE_LIMIT, store.finish()).await;
+        }
+    }
+}
+
+impl Channels {
+    /// The timer first, then commands of this machine, then what peers send: no peer can starve the other two.
+    fn poll(&mut self, timer: &mut Timer, batch: &mut Vec<Notice>, context: &mut Context<'_>) -> Poll<Wake> {
+        if timer.at.is_some() && timer.sleep.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Wake::Timeout);
+        }
+        if let Poll::Ready(order) = self.orders.poll_recv(context) {
+            return Poll::Ready(Wake::Order(order));
+        }
+        self.notices.poll_recv_many(context, batch, BATCH).map(|_| Wake::Notices)
+    }
+}

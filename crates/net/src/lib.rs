@@ -1,0 +1,30 @@
+//! The I/O under the pure core: TCP and TLS, links, the driver, relay pipes and an HTTP client.
+//!
+//! Nothing is decided here that a peer could notice twice: the driver hands what happens to a [`Core`] and does what
+//! comes out. One task owns the core; each link has a reader task and a writer task, which only move frames over
+//! bounded queues; everything a stranger may do before the core accepts it has a limit in [`limits`].
+//!
+//! Start with [`start`], which returns the [`MeshHandle`] through which the rest of the process talks to the mesh.
+
+mod clock;
+mod connection;
+mod core;
+mod dial;
+mod driver;
+mod gate;
+pub mod http;
+mod inbound;
+pub mod limits;
+mod link;
+mod listener;
+mod refusals;
+mod relay;
+mod signal;
+mod store;
+pub mod tls;
+
+pub use clock::Clock;
+pub use core::Core;
+pub use driver::{EventSink, MeshHandle, Settings, start};
+pub use listener::StartError;
+pub use store::StoreSink;

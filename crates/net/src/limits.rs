@@ -1,0 +1,94 @@
+//! Every bound of the I/O, each with its reason.
+
+use std::time::Duration;
+
+/// From the TCP connection to the end of the TLS handshake, or of the first plain line. Ten round trips over the
+/// slowest path still fit; it leaves a second for the hello, so that a silent stranger is gone within five.
+pub const HANDSHAKE_LIMIT: Duration = Duration::from_secs(4);
+
+/// From the wish to connect to a ready transport: name, TCP and TLS together.
+pub const DIAL_LIMIT: Duration = Duration::from_secs(4);
+
+/// Connections without an accepted hello, in all: at a few KiB of kernel and TLS state each it stays below 8 MiB.
+pub const MAX_HANDSHAKES: usize = 256;
+
+/// Connections without an accepted hello from one /24 (v6: one /64), so that four networks are needed to fill the room.
+pub const MAX_HANDSHAKES_PER_SOURCE: usize = 64;
+
+/// Connections one /24 (v6: one /64) may open at once: a full mesh of a hundred nodes behind one address comes back
+/// in one go after a restart.
+pub const ACCEPT_BURST: u64 = 100;
+
+/// Connections a second one /24 (v6: one /64) may open in the long run. A mutual handshake costs about 0.2 ms of
+/// processor, so one source cannot take half a percent of it.
+pub const ACCEPTS_PER_SECOND: u64 = 20;
+
+/// Sources whose accepts are remembered. Above it those without an open connection are forgotten.
+pub const MAX_SOURCES: usize = 4_096;
+
+/// Bytes read at once from a peer whose hello was not accepted yet.
+pub const READ_BEFORE_HELLO: usize = meshline_protocol::limits::MAX_LINE_BEFORE_HELLO;
+
+/// Bytes read at once afterwards: four TLS records.
+pub const READ_AT_ONCE: usize = 64 * 1024;
+
+/// Bytes written at once: the plaintext that rustls takes before it wants to see the socket.
+pub const WRITE_AT_ONCE: usize = 64 * 1024;
+
+/// Frames written at once, so that the list of slices fits on the stack.
+pub const FRAMES_AT_ONCE: usize = 64;
+
+/// Bytes queued for one link: a second of bulk at 8 Mbit/s. A peer that lets more pile up does not read.
+pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
+
+/// Frames queued for one link, so that small ones cannot take more memory in list entries than in bytes.
+pub const MAX_QUEUED_FRAMES: usize = 4_096;
+
+/// How long a write may make no progress at all.
+pub const WRITE_STALL_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long a frame may stand still in its middle, and from when on its rate counts.
+pub const FRAME_GRACE: Duration = Duration::from_secs(4);
+
+/// Bytes a second at which a frame must come in after [`FRAME_GRACE`]: the slowest modem link.
+pub const FRAME_RATE: u64 = 1_024;
+
+/// Frames of all links on their way to the core. At the largest frame (128 KiB) that is 32 MiB; readers wait then.
+pub const MAX_INCOMING: usize = 256;
+
+/// Commands of this machine waiting for the core.
+pub const MAX_COMMANDS: usize = 64;
+
+/// Things that happened, kept for a slow subscriber, who is told how many it missed.
+pub const MAX_EVENTS: usize = 1_024;
+
+/// How long a link that is closed may take to send what was queued.
+pub const CLOSE_LIMIT: Duration = Duration::from_secs(1);
+
+/// How long the end of a closed connection is awaited. Closing with unread bytes would make the system reset the
+/// connection, and the peer would never read why.
+pub const LINGER_LIMIT: Duration = Duration::from_millis(500);
+
+/// Bytes thrown away while lingering.
+pub const LINGER_BYTES: usize = 1024 * 1024;
+
+/// How long a relay connection waits for its other half; tickets live as long.
+pub const RELAY_WAIT: Duration = Duration::from_secs(10);
+
+/// Buffer of each direction of a relay pipe: 1.6 times the rate of 8 KiB, and no more from there on.
+pub const RELAY_BUFFER: usize = 64 * 1024;
+
+/// After how long a silent relay pipe is probed by TCP: ends that vanished are found, those that rest are kept.
+pub const RELAY_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// How long a signal server may take for one answer.
+pub const SIGNAL_LIMIT: Duration = Duration::from_secs(5);
+
+/// Lines a second that strangers can make us log, of all kinds together.
+pub const REFUSALS_LOGGED_PER_SECOND: u32 = 20;
+
+/// Connections the system queues for one listener: all nodes of a full mesh at once.
+pub const BACKLOG: i32 = 1_024;
+
+/// Pause after a failed accept, which is nearly always a lack of file descriptors that takes time to pass.
+pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

@@ -1,0 +1,166 @@
+//! One link: a reader task, a writer task, and what the driver shares with them.
+//!
+//! Until the hello is accepted the reader hands over one frame at a time and waits for the verdict, because the
+//! length of lines and the encoding of what comes next depend on it. An idle link holds no buffer of its own.
+
+mod encoder;
+mod pace;
+mod queue;
+mod reader;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use meshline_mesh::LinkId;
+use meshline_protocol::Encoding;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::driver::Notice;
+use crate::gate::Permit;
+use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
+
+pub(crate) use encoder::Encoder;
+use queue::Queue;
+
+/// What a link's tasks need of the rest.
+#[derive(Clone)]
+pub(crate) struct LinkContext {
+    pub(crate) notices: mpsc::Sender<Notice>,
+    pub(crate) clock: Clock,
+    /// Dropped when the link is quite gone, so that a shutdown can wait for it.
+    pub(crate) alive: mpsc::Sender<()>,
+}
+
+/// The driver's end of a link.
+pub(crate) struct Link {
+    shared: Arc<Shared>,
+    encoding: Encoding,
+    permit: Option<Permit>,
+    tasks: Tasks,
+}
+
+struct Tasks {
+    reader: JoinHandle<()>,
+    writer: JoinHandle<()>,
+    alive: mpsc::Sender<()>,
+}
+
+/// What the two tasks of a link and the driver share.
+struct Shared {
+    id: LinkId,
+    queue: Queue,
+    /// How to read from now on; [`NOT_ACCEPTED`] at first.
+    reading: AtomicU8,
+    /// The core has judged the frame that was handed over.
+    verdict: Notify,
+    /// Nothing that still comes in is wanted.
+    closing: AtomicBool,
+    sent: AtomicU64,
+    received: AtomicU64,
+}
+
+const NOT_ACCEPTED: u8 = 0;
+const JSON: u8 = 1;
+const BSON: u8 = 2;
+
+impl Link {
+    /// Starts the tasks of a link.
+    pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
+        let shared = Arc::new(Shared {
+            id,
+            queue: Queue::default(),
+            reading: AtomicU8::new(NOT_ACCEPTED),
+            verdict: Notify::new(),
+            closing: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            received: AtomicU64::new(u64::try_from(connection.early.len()).unwrap_or(0)),
+        });
+        let LinkContext { notices, clock, alive } = context;
+        let (read_half, write_half) = tokio::io::split(connection.stream);
+        let reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), notices.clone(), clock);
+        let writer = writer::Writer::new(write_half, Arc::clone(&shared), notices);
+        let tasks = Tasks { reader: tokio::spawn(reader.run()), writer: tokio::spawn(writer.run()), alive };
+        Self { shared, encoding: Encoding::Json, permit: connection.permit, tasks }
+    }
+
+    /// How to write to it now.
+    pub(crate) fn encoding(&self) -> Encoding {
+        self.encoding
+    }
+
+    /// Queues an encoded frame; `false` if the peer has let too much pile up.
+    pub(crate) fn send(&self, frame: Bytes) -> bool {
+        self.shared.queue.push(frame)
+    }
+
+    /// The hello was accepted.
+    pub(crate) fn accept(&mut self, encoding: Encoding) {
+        self.encoding = encoding;
+        self.permit = None;
+        let reading = if encoding == Encoding::Bson { BSON } else { JSON };
+        self.shared.reading.store(reading, Ordering::Release);
+    }
+
+    /// The frame that was handed over has been judged: the next one may come.
+    pub(crate) fn release(&self) {
+        self.shared.verdict.notify_one();
+    }
+
+    /// Bytes of frames sent and received so far.
+    pub(crate) fn counters(&self) -> (u64, u64) {
+        (self.shared.sent.load(Ordering::Relaxed), self.shared.received.load(Ordering::Relaxed))
+    }
+
+    /// Sends what is queued within [`CLOSE_LIMIT`], then ends the connection.
+    pub(crate) fn close(self) {
+        self.shared.close();
+        let Tasks { mut reader, mut writer, alive } = self.tasks;
+        drop(tokio::spawn(async move {
+            let _ = timeout(CLOSE_LIMIT, &mut writer).await;
+            writer.abort();
+            let _ = timeout(LINGER_LIMIT, &mut reader).await;
+            reader.abort();
+            drop(alive);
+        }));
+    }
+
+    /// Ends the connection at once; what is queued is lost.
+    pub(crate) fn abort(self) {
+        self.shared.close();
+        self.tasks.writer.abort();
+        self.tasks.reader.abort();
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        self.closing.store(true, Ordering::Release);
+        self.queue.close();
+        self.verdict.notify_one();
+    }
+
+    fn is_closing(&self) -> bool {
+        self.closing.load(Ordering::Acquire)
+    }
+
+    /// The encoding to read, once the hello is accepted.
+    fn accepted(&self) -> Option<Encoding> {
+        match self.reading.load(Ordering::Acquire) {
+            JSON => Some(Encoding::Json),
+            BSON => Some(Encoding::Bson),
+            _ => None,
+        }
+    }
+}
+
+fn count(counter: &AtomicU64, bytes: usize) {
+    counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);
+}

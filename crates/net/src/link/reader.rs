@@ -1,0 +1,179 @@
+//! The reading half of a link.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::BytesMut;
+use meshline_protocol::{Code, Decoder, Fault};
+use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
+use tokio::sync::mpsc;
+use tokio::time::timeout_at;
+
+use super::pace::Pace;
+use super::{Shared, count};
+use crate::clock::Clock;
+use crate::connection::Stream;
+use crate::driver::Notice;
+use crate::limits::{FRAME_GRACE, LINGER_BYTES, READ_AT_ONCE, READ_BEFORE_HELLO};
+use crate::tls;
+
+thread_local! {
+    /// Bytes land here first, so that a link that waits for some needs no buffer of its own.
+    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
+}
+
+pub(super) struct Reader {
+    half: ReadHalf<Box<dyn Stream>>,
+    input: BytesMut,
+    decoder: Decoder,
+    accepted: bool,
+    /// Of the frame that is in `input` in part, while the rest is awaited.
+    pace: Option<Pace>,
+    shared: Arc<Shared>,
+    notices: mpsc::Sender<Notice>,
+    clock: Clock,
+}
+
+/// Why reading ended.
+enum Ending {
+    /// What came is no frame, or too slow: the peer is to be told.
+    Fault(Fault),
+    /// The connection ended.
+    Lost(Code, String),
+    /// The link is being closed, or the driver is gone.
+    Unwanted,
+}
+
+impl Reader {
+    pub(super) fn new(
+        half: ReadHalf<Box<dyn Stream>>,
+        early: BytesMut,
+        shared: Arc<Shared>,
+        notices: mpsc::Sender<Notice>,
+        clock: Clock,
+    ) -> Self {
+        Self { half, input: early, decoder: Decoder::new(), accepted: false, pace: None, shared, notices, clock }
+    }
+
+    /// Reads until the connection ends or the link is closed.
+    pub(super) async fn run(mut self) {
+        let link = self.shared.id;
+        let notice = match self.read_frames().await {
+            Ending::Fault(fault) => Notice::Fault { link, fault },
+            Ending::Lost(code, detail) => Notice::Ended { link, code, detail },
+            Ending::Unwanted => return self.discard().await,
+        };
+        let is_fault = matches!(notice, Notice::Fault { .. });
+        if self.notices.send(notice).await.is_ok() && is_fault {
+            self.discard().await;
+        }
+    }
+
+    async fn read_frames(&mut self) -> Ending {
+        loop {
+            if let Err(ending) = self.hand_over().await {
+                return ending;
+            }
+            match self.read_more().await {
+                Ok(bytes) => count(&self.shared.received, bytes),
+                Err(ending) => return ending,
+            }
+        }
+    }
+
+    /// Hands over all frames that are complete.
+    async fn hand_over(&mut self) -> Result<(), Ending> {
+        loop {
+            if self.shared.is_closing() {
+                return Err(Ending::Unwanted);
+            }
+            if !self.accepted
+                && let Some(encoding) = self.shared.accepted()
+            {
+                self.decoder.accept(encoding);
+                self.accepted = true;
+            }
+            let Some(decoded) = self.decoder.decode(&mut self.input).map_err(Ending::Fault)? else { break };
+            self.pace = None;
+            let waits = !self.accepted;
+            let notice = Notice::Frame { link: self.shared.id, decoded, waits };
+            self.notices.send(notice).await.map_err(|_| Ending::Unwanted)?;
+            if waits {
+                self.shared.verdict.notified().await;
+            }
+        }
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+        Ok(())
+    }
+
+    /// Reads at least a byte, or says why none comes.
+    async fn read_more(&mut self) -> Result<usize, Ending> {
+        let read = if self.decoder.is_partial(&self.input) {
+            let now = self.clock.mono();
+            let deadline = self.pace.get_or_insert_with(|| Pace::begin(now)).deadline();
+            match timeout_at(self.clock.instant(deadline), self.fill()).await {
+                Ok(read) => read,
+                Err(_) => return Err(Ending::Fault(too_slow())),
+            }
+        } else {
+            self.fill().await
+        };
+        match read {
+            Ok(0) => Err(Ending::Lost(Code::ConnectionLost, "closed by the other side".to_owned())),
+            Ok(bytes) => {
+                if let Some(pace) = &mut self.pace {
+                    pace.progress(bytes, self.clock.mono());
+                }
+                Ok(bytes)
+            }
+            Err(error) => {
+                let failure = tls::failure(&error);
+                Err(Ending::Lost(failure.code, failure.detail))
+            }
+        }
+    }
+
+    async fn fill(&mut self) -> io::Result<usize> {
+        let limit = if self.accepted { READ_AT_ONCE } else { READ_BEFORE_HELLO };
+        let Self { half, input, .. } = self;
+        poll_fn(|context| poll_fill(half, limit, context, |bytes| input.extend_from_slice(bytes))).await
+    }
+
+    /// Takes what still comes off the stream, so that closing it does not become a reset that swallows our reason.
+    async fn discard(mut self) {
+        self.input = BytesMut::new();
+        let half = &mut self.half;
+        let mut left = LINGER_BYTES;
+        while left > 0 {
+            match poll_fn(|context| poll_fill(half, READ_AT_ONCE, context, |_| {})).await {
+                Ok(0) | Err(_) => return,
+                Ok(bytes) => left = left.saturating_sub(bytes),
+            }
+        }
+    }
+}
+
+/// Reads at most `limit` bytes into the scratch buffer and hands them on.
+fn poll_fill(
+    half: &mut ReadHalf<Box<dyn Stream>>,
+    limit: usize,
+    context: &mut Context<'_>,
+    mut take: impl FnMut(&[u8]),
+) -> Poll<io::Result<usize>> {
+    SCRATCH.with_borrow_mut(|scratch| {
+        let mut buffer = ReadBuf::new(scratch.get_mut(..limit).unwrap_or_default());
+        ready!(Pin::new(half).poll_read(context, &mut buffer))?;
+        take(buffer.filled());
+        Poll::Ready(Ok(buffer.filled().len()))
+    })
+}
+
+fn too_slow() -> Fault {
+    Fault::new(Code::FrameTimeout, format!("a frame stood still for {} s or came too slowly", FRAME_GRACE.as_secs()))
+}

@@ -1,0 +1,260 @@
+//! One link over a pipe in memory, with the test as driver and as peer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use meshline_mesh::{LinkId, Mono, Transport};
+use meshline_protocol::message::Echo;
+use meshline_protocol::{Code, Decoded, Encoding, Frame, Message, frame};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
+use tokio::sync::mpsc;
+use tokio::time::{Instant, advance};
+
+use super::pace::Pace;
+use super::queue::{Queue, Taken};
+use super::{Encoder, Link, LinkContext};
+use crate::clock::Clock;
+use crate::connection::Connection;
+use crate::driver::Notice;
+use crate::limits::*;
+
+const LINK: LinkId = LinkId(1);
+
+struct Bench {
+    link: Link,
+    peer: DuplexStream,
+    notices: mpsc::Receiver<Notice>,
+    gone: mpsc::Receiver<()>,
+}
+
+fn bench(early: &[u8]) -> Bench {
+    let (near, peer) = duplex(16 * 1024);
+    let (sender, notices) = mpsc::channel(MAX_INCOMING);
+    let (alive, gone) = mpsc::channel(1);
+    let connection = Connection {
+        stream: Box::new(near),
+        early: BytesMut::from(early),
+        transport: Transport::Plain,
+        local: "127.0.0.1:1".parse().unwrap(),
+        remote: "127.0.0.1:2".parse().unwrap(),
+        proved: None,
+        spent_us: 0,
+        permit: None,
+    };
+    let context = LinkContext { notices: sender, clock: Clock::start(), alive };
+    Bench { link: Link::open(LINK, connection, context), peer, notices, gone }
+}
+
+fn ping(nonce: u32) -> Message {
+    Message::Ping(Echo { nonce, text: String::new() })
+}
+
+fn line(nonce: u32) -> Bytes {
+    frame::encode(&ping(nonce).into(), Encoding::Json).unwrap()
+}
+
+impl Bench {
+    async fn frame(&mut self) -> (Message, bool) {
+        match self.notices.recv().await {
+            Some(Notice::Frame { decoded: Decoded::Frame(frame), waits, .. }) => (frame.message, waits),
+            _ => panic!("a frame was expected"),
+        }
+    }
+
+    async fn fault(&mut self) -> Code {
+        match self.notices.recv().await {
+            Some(Notice::Fault { fault, .. }) => fault.code,
+            _ => panic!("a fault was expected"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn before_acceptance_frames_come_one_by_one_and_then_freely() {
+    let mut bench = bench(&line(1));
+    bench.peer.write_all(&[line(2), line(3), line(4)].concat()).await.unwrap();
+    assert_eq!(bench.frame().await, (ping(1), true));
+    tokio::task::yield_now().await;
+    assert!(bench.notices.try_recv().is_err(), "the next one waits for the verdict");
+    bench.link.release();
+    assert_eq!(bench.frame().await, (ping(2), true));
+    bench.link.accept(Encoding::Json);
+    bench.link.release();
+    assert_eq!(bench.frame().await, (ping(3), false));
+    assert_eq!(bench.frame().await, (ping(4), false));
+    let (_, received) = bench.link.counters();
+    assert_eq!(received, 4 * u64::try_from(line(1).len()).unwrap());
+}
+
+#[tokio::test]
+async fn the_encoding_changes_right_behind_the_frame_that_was_accepted() {
+    let mut bench = bench(b"");
+    let second = frame::encode(&ping(2).into(), Encoding::Bson).unwrap();
+    bench.peer.write_all(&[line(1), second.clone()].concat()).await.unwrap();
+    assert_eq!(bench.frame().await, (ping(1), true));
+    bench.link.accept(Encoding::Bson);
+    bench.link.release();
+    assert_eq!(bench.frame().await, (ping(2), false));
+}
+
+#[tokio::test]
+async fn lines_are_short_before_acceptance_and_long_after_it() {
+    let long = format!("{{\"unheard\":\"{}\"}}\n", "x".repeat(5_000));
+    let mut early = bench(b"");
+    early.peer.write_all(long.as_bytes()).await.unwrap();
+    assert_eq!(early.fault().await, Code::FrameTooLong);
+
+    let mut late = bench(&line(1));
+    late.frame().await;
+    late.link.accept(Encoding::Json);
+    late.link.release();
+    late.peer.write_all(long.as_bytes()).await.unwrap();
+    assert!(matches!(late.notices.recv().await, Some(Notice::Frame { decoded: Decoded::Unknown { .. }, .. })));
+}
+
+#[tokio::test]
+async fn closing_sends_what_is_queued_and_then_the_end() {
+    let mut bench = bench(b"");
+    assert!(bench.link.send(line(1)));
+    assert!(bench.link.send(line(2)));
+    bench.link.close();
+    let mut read = Vec::new();
+    bench.peer.read_to_end(&mut read).await.unwrap();
+    assert_eq!(read, [line(1), line(2)].concat());
+    drop((bench.peer, bench.notices));
+    assert!(bench.gone.recv().await.is_none(), "both tasks end");
+}
+
+#[tokio::test(start_paused = true)]
+async fn closing_does_not_wait_for_a_peer_that_never_reads() {
+    let mut bench = bench(b"");
+    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024])));
+    let began = Instant::now();
+    bench.link.close();
+    assert!(bench.gone.recv().await.is_none());
+    assert!(began.elapsed() <= CLOSE_LIMIT + LINGER_LIMIT + Duration::from_millis(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_peer_that_takes_nothing_is_a_slow_reader() {
+    let mut bench = bench(b"");
+    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024])));
+    let began = Instant::now();
+    assert!(matches!(bench.notices.recv().await, Some(Notice::Ended { code: Code::SlowReader, .. })));
+    assert!(began.elapsed() >= WRITE_STALL_LIMIT);
+}
+
+#[tokio::test]
+async fn the_queue_is_full_at_its_bytes() {
+    let bench = bench(b"");
+    let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
+    let sent = (0..100).take_while(|_| bench.link.send(chunk.clone())).count();
+    assert_eq!(sent, MAX_QUEUED_BYTES / chunk.len());
+}
+
+#[tokio::test(start_paused = true)]
+async fn half_a_frame_is_cut_when_it_stands_still() {
+    let mut bench = bench(b"");
+    bench.peer.write_all(b"{\"ping\":").await.unwrap();
+    let began = Instant::now();
+    assert_eq!(bench.fault().await, Code::FrameTimeout);
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_byte_a_second_is_cut_within_five() {
+    let mut bench = bench(b"");
+    let began = Instant::now();
+    loop {
+        match bench.notices.try_recv() {
+            Ok(Notice::Fault { fault, .. }) => break assert_eq!(fault.code, Code::FrameTimeout),
+            Ok(_) => panic!("only a fault can come"),
+            Err(_) => bench.peer.write_all(b"{").await.unwrap(),
+        }
+        // Lets the reader see the byte before the clock moves on.
+        tokio::task::yield_now().await;
+        advance(Duration::from_millis(500)).await;
+        tokio::task::yield_now().await;
+    }
+    assert!(began.elapsed() <= Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_link_between_frames_may_be_silent_for_ever() {
+    let mut bench = bench(&line(1));
+    bench.frame().await;
+    bench.link.accept(Encoding::Json);
+    bench.link.release();
+    advance(Duration::from_secs(3_600)).await;
+    bench.peer.write_all(&line(2)).await.unwrap();
+    assert_eq!(bench.frame().await, (ping(2), false));
+}
+
+#[tokio::test]
+async fn the_end_of_the_connection_is_told_behind_the_last_frame() {
+    let mut bench = bench(&line(1));
+    bench.peer.shutdown().await.unwrap();
+    bench.frame().await;
+    bench.link.release();
+    assert!(matches!(bench.notices.recv().await, Some(Notice::Ended { code: Code::ConnectionLost, .. })));
+}
+
+#[test]
+fn the_pace_grants_four_seconds_and_then_a_least_rate() {
+    let second = 1_000_000;
+    let mut pace = Pace::begin(Mono(0));
+    assert_eq!(pace.deadline(), Mono(4 * second));
+    pace.progress(100, Mono(3 * second));
+    assert_eq!(pace.deadline(), Mono(4 * second), "a trickle earns nothing");
+    pace.progress(6 * 1_024 - 100, Mono(3 * second));
+    assert_eq!(pace.deadline(), Mono(6 * second));
+    pace.progress(60 * 1_024, Mono(5 * second));
+    assert_eq!(pace.deadline(), Mono(9 * second), "but it may not stand still");
+}
+
+#[test]
+fn the_queue_is_full_at_its_frames_and_takes_nothing_once_closed() {
+    let queue = Queue::default();
+    let frame = Bytes::from_static(b"x");
+    let pushed = (0..=MAX_QUEUED_FRAMES).take_while(|_| queue.push(frame.clone())).count();
+    assert_eq!(pushed, MAX_QUEUED_FRAMES);
+    queue.close();
+    assert!(queue.push(frame), "what comes after the end is dropped without a fuss");
+    let mut taken = 0;
+    while let Taken::Frames(batch) = queue.take() {
+        assert!(batch.len() <= FRAMES_AT_ONCE);
+        taken += batch.len();
+    }
+    assert_eq!(taken, MAX_QUEUED_FRAMES);
+    assert_eq!(queue.take(), Taken::Closed);
+}
+
+#[test]
+fn a_write_is_as_large_as_it_may_be_and_a_large_frame_goes_alone() {
+    let queue = Queue::default();
+    let large = Bytes::from(vec![0; 100 * 1024]);
+    let half = Bytes::from(vec![0; WRITE_AT_ONCE / 2]);
+    for frame in [&large, &half, &half, &half] {
+        assert!(queue.push(frame.clone()));
+    }
+    let mut sizes = Vec::new();
+    while let Taken::Frames(batch) = queue.take() {
+        sizes.push(batch.len());
+    }
+    assert_eq!(sizes, [1, 2, 1]);
+    assert_eq!(queue.take(), Taken::Nothing);
+}
+
+#[test]
+fn a_frame_for_many_links_is_encoded_once_an_encoding() {
+    let mut encoder = Encoder::default();
+    let frame = Arc::new(Frame::from(ping(1)));
+    let first = encoder.encode(&frame, Encoding::Json).unwrap();
+    let bson = encoder.encode(&frame, Encoding::Bson).unwrap();
+    let again = encoder.encode(&frame, Encoding::Json).unwrap();
+    assert_eq!(first.as_ptr(), again.as_ptr());
+    assert_ne!(first, bson);
+    let other = encoder.encode(&Arc::new(Frame::from(ping(2))), Encoding::Json).unwrap();
+    assert_eq!(other, line(2));
+}

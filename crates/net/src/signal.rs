@@ -1,0 +1,127 @@
+//! Talking to signal servers, and fetching lists that somebody put behind any URL.
+//!
+//! A URL without a path names a signal server; one with a path, or a `file:` URL, names a document that is only read.
+
+use std::io::Read;
+use std::path::PathBuf;
+
+use meshline_mesh::SignalRequest;
+use meshline_protocol::SignedRecord;
+use meshline_protocol::message::ErrorMessage;
+use meshline_protocol::signal::{AnnounceRequest, MAX_LIST, NodeList};
+use serde_json::Value;
+
+use crate::http::{self, Limits, Method, Request, Response, StatusCode, Target};
+use crate::limits::SIGNAL_LIMIT;
+
+/// What every version of the document calls itself.
+const SCHEMA: &str = "meshline/nodes/";
+
+const LIMITS: Limits = Limits { max_body: MAX_LIST, timeout: SIGNAL_LIMIT };
+
+/// What a configured URL stands for.
+enum Source {
+    Server(Target),
+    List(Target, String),
+    File(PathBuf),
+}
+
+/// Says `request` to whatever `url` names; `None` where nobody waits for an answer.
+pub(crate) async fn ask(url: &str, request: SignalRequest) -> Option<Result<Box<NodeList>, String>> {
+    let source = match source(url) {
+        Ok(source) => source,
+        Err(error) => return Some(Err(error)),
+    };
+    match (source, request) {
+        (Source::Server(server), SignalRequest::Leave(record)) => {
+            leave(&server, record).await;
+            None
+        }
+        (_, SignalRequest::Leave(_)) => None,
+        (Source::Server(server), SignalRequest::Announce(record)) => Some(announce(&server, record).await),
+        (Source::Server(server), SignalRequest::Refresh { refresh, record }) => {
+            let prolonged = post(&server, &AnnounceRequest::Refresh { refresh }).await;
+            match prolonged {
+                Ok(response) if is_forgotten(response.status) => Some(announce(&server, record).await),
+                other => Some(other.and_then(|response| list_of(&response))),
+            }
+        }
+        (Source::List(target, path), _) => Some(fetch(&target, path).await),
+        (Source::File(path), _) => Some(read(path).await),
+    }
+}
+
+fn source(url: &str) -> Result<Source, String> {
+    if let Some(path) = url.strip_prefix("file://") {
+        return Ok(Source::File(path.into()));
+    }
+    let (target, path) = Target::parse(url).map_err(|error| error.to_string())?;
+    Ok(if matches!(path.as_str(), "" | "/") { Source::Server(target) } else { Source::List(target, path) })
+}
+
+/// The server does not know the entry any more, or another server answers under its name.
+fn is_forgotten(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::CONFLICT)
+}
+
+async fn announce(server: &Target, record: SignedRecord) -> Result<Box<NodeList>, String> {
+    list_of(&post(server, &AnnounceRequest::Announcement(record)).await?)
+}
+
+async fn post(server: &Target, body: &AnnounceRequest) -> Result<Response, String> {
+    let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
+    let request = Request::new(Method::POST, "/v1/nodes").json(body);
+    http::request(server, request, LIMITS).await.map_err(|error| error.to_string())
+}
+
+async fn leave(server: &Target, record: SignedRecord) {
+    let path = format!("/v1/nodes/{}", record.by);
+    let Ok(body) = serde_json::to_vec(&record) else { return };
+    let gone = http::request(server, Request::new(Method::DELETE, path).json(body), LIMITS).await;
+    if let Err(error) = gone {
+        tracing::debug!("the signal server was not told goodbye: {error}");
+    }
+}
+
+async fn fetch(target: &Target, path: String) -> Result<Box<NodeList>, String> {
+    let response = http::request(target, Request::get(path), LIMITS).await.map_err(|error| error.to_string())?;
+    list_of(&response)
+}
+
+async fn read(path: PathBuf) -> Result<Box<NodeList>, String> {
+    let read = tokio::task::spawn_blocking(move || {
+        let mut bytes = Vec::new();
+        let most = u64::try_from(MAX_LIST).unwrap_or(u64::MAX).saturating_add(1);
+        std::fs::File::open(path)?.take(most).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    });
+    let bytes = read.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())?;
+    if bytes.len() > MAX_LIST {
+        return Err(format!("longer than {MAX_LIST} bytes"));
+    }
+    parse(&bytes)
+}
+
+fn list_of(response: &Response) -> Result<Box<NodeList>, String> {
+    if response.status.is_success() { parse(&response.body) } else { Err(refusal(response)) }
+}
+
+/// Status and, if the server gave a reason in our own form, the reason.
+fn refusal(response: &Response) -> String {
+    let document = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
+    let reason = document.get("error").and_then(|error| serde_json::from_value::<ErrorMessage>(error.clone()).ok());
+    match reason {
+        Some(ErrorMessage { code, detail }) => format!("{}: {}: {detail}", response.status.as_u16(), code.name()),
+        None => format!("status {}", response.status.as_u16()),
+    }
+}
+
+fn parse(bytes: &[u8]) -> Result<Box<NodeList>, String> {
+    let list: Box<NodeList> = serde_json::from_slice(bytes).map_err(|error| format!("not a list of nodes: {error}"))?;
+    // All members of the document may be missing, so that any JSON object would pass for an empty list.
+    let is_named = list.schema.is_empty() && !list.nodes.is_empty() || list.schema.starts_with(SCHEMA);
+    if is_named { Ok(list) } else { Err(format!("not a list of nodes: schema {:?}", list.schema)) }
+}
+
+#[cfg(test)]
+mod tests;

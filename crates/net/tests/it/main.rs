@@ -1,0 +1,7 @@
+//! Real sockets on loopback, real cores on top: what two processes would do.
+
+mod bad_input;
+mod doors;
+mod links;
+mod relay;
+mod support;

@@ -1,0 +1,110 @@
+//! Asking nodes, and having them say things.
+
+use meshline_mesh::{Command as Mesh, Explanation, PeerRow, Reply as MeshReply, RequestId, Status};
+use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
+use meshline_services::{Command, Event, Input, Reply, chat};
+
+use crate::world::World;
+
+impl World {
+    /// Has a node handle a command.
+    ///
+    /// # Panics
+    /// If it does not run or does not answer at once.
+    pub fn command(&mut self, node: usize, command: Command) -> Reply {
+        assert!(self.is_running(node), "node {node} does not run");
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        self.stack_input(node, Input::Command { request, command });
+        match self.host_mut(node).replies.remove(&request.0) {
+            Some(reply) => reply,
+            None => panic!("node {node} left a command without a reply"),
+        }
+    }
+
+    /// A node's state.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn status(&mut self, node: usize) -> Status {
+        match self.command(node, Command::Mesh(Mesh::Status)) {
+            Reply::Mesh(MeshReply::Status(status)) => *status,
+            other => panic!("not a status: {other:?}"),
+        }
+    }
+
+    /// The members a node knows.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn peers(&mut self, node: usize) -> Vec<PeerRow> {
+        match self.command(node, Command::Mesh(Mesh::Peers)) {
+            Reply::Mesh(MeshReply::Peers(rows)) => rows,
+            other => panic!("not a list of peers: {other:?}"),
+        }
+    }
+
+    /// What a node knows of the ways to another one.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn explain(&mut self, node: usize, other: usize) -> Option<Explanation> {
+        let id = self.id(other);
+        match self.command(node, Command::Mesh(Mesh::Explain(id))) {
+            Reply::Mesh(MeshReply::Explanation(explanation)) => explanation.map(|boxed| *boxed),
+            other => panic!("not an explanation: {other:?}"),
+        }
+    }
+
+    /// Has a node take in a record.
+    ///
+    /// # Errors
+    /// The refusal.
+    pub fn apply(&mut self, node: usize, record: SignedRecord) -> Result<String, Code> {
+        match self.command(node, Command::Mesh(Mesh::Apply(record))) {
+            Reply::Mesh(MeshReply::Applied(done)) => Ok(done),
+            Reply::Mesh(MeshReply::Refused { code, .. }) => Err(code),
+            other => panic!("not a reply to a record: {other:?}"),
+        }
+    }
+
+    /// Has a node write to the chat; the sequence of the message.
+    ///
+    /// # Panics
+    /// If it refuses.
+    pub fn say(&mut self, node: usize, text: &str) -> UnixMicros {
+        match self.command(node, Command::Chat(chat::Command::Send { text: text.to_owned() })) {
+            Reply::Chat(chat::Reply::Sent(message)) => message.seq,
+            other => panic!("the message was refused: {other:?}"),
+        }
+    }
+
+    /// Messages of others that the present run of a node told, in order.
+    #[must_use]
+    pub fn heard(&self, node: usize) -> Vec<(NodeId, String)> {
+        let boot = self.run_of(node).boot;
+        let message = |event: &Event| match event {
+            Event::Chat(chat::Event::Message { message, own: false }) => Some((message.author, message.text.clone())),
+            Event::Chat(_) | Event::Mesh(_) => None,
+        };
+        self.log(node).iter().filter(|logged| logged.boot == boot).filter_map(|logged| message(&logged.event)).collect()
+    }
+
+    /// How often the present run of a node was told a text.
+    #[must_use]
+    pub fn times_heard(&self, node: usize, text: &str) -> usize {
+        self.heard(node).iter().filter(|(_, heard)| heard == text).count()
+    }
+
+    /// What an author was told last of the delivery of its message: to how many, and whether that is all.
+    #[must_use]
+    pub fn delivered(&self, node: usize, seq: UnixMicros) -> Option<(usize, bool)> {
+        let told = self.log(node).iter().rev().find_map(|logged| match &logged.event {
+            Event::Chat(chat::Event::Delivered { message, complete }) if message.seq == seq => {
+                Some((message.delivered_to, *complete))
+            }
+            Event::Chat(_) | Event::Mesh(_) => None,
+        });
+        told
+    }
+}

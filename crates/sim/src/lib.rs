@@ -1,0 +1,43 @@
+//! Many nodes in one process: virtual time, a network that can be broken at will, and checks of what must hold.
+//!
+//! A [`World`] drives the same [`meshline_services::Stack`] that the daemon drives, with nothing real around it:
+//! the time is a number, links are queues, the disk is a value kept for the next start. Everything follows from
+//! one seed, so whatever fails can be repeated exactly; a test that panics prints how.
+//!
+//! The queue of events stays small because only the head of each link direction is in it.
+
+mod commands;
+mod config;
+mod faults;
+mod host;
+pub mod invariants;
+mod network;
+mod outputs;
+mod pair;
+mod puppet;
+mod records;
+mod relay;
+mod rng;
+mod schedule;
+mod seed;
+mod signal;
+mod wire;
+mod world;
+
+pub use config::{Reach, address};
+pub use host::{Logged, WallClock};
+pub use pair::Pair;
+pub use puppet::Puppet;
+pub use rng::Rng;
+pub use seed::{seed, seeds};
+pub use wire::Wire;
+pub use world::{SIGNAL, World};
+
+/// The calendar time at which every world begins, by a right clock: early in 2027.
+pub const EPOCH: meshline_protocol::UnixMicros = meshline_protocol::UnixMicros::new(1_800_000_000_000_000);
+
+/// A millisecond of virtual time.
+pub const MS: u64 = 1_000;
+
+/// A second of virtual time.
+pub const SECOND: u64 = 1_000_000;

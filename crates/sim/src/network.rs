@@ -1,0 +1,241 @@
+//! Connections between hosts: two queues each, and the rules by which they are held up, cut and refused.
+//!
+//! What is sent while a path is blocked waits, as it would in TCP, and arrives after the path is healed. What
+//! is sent on a connection that was cut is gone, and nobody is told.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use meshline_mesh::{LinkId, LinkOpened, RelayConnection};
+use meshline_protocol::{Address, Code, Encoding, Frame};
+
+use crate::config::Reach;
+use crate::rng::Rng;
+use crate::schedule::{Due, Run, Schedule};
+use crate::wire::{Cargo, Codec, Wire};
+
+/// The node index of an end that no node holds: a stranger played by a test.
+pub(crate) const PUPPET: usize = usize::MAX;
+
+/// Something on its way to one end of a connection.
+#[derive(Debug)]
+pub(crate) enum Content {
+    Opened(Box<LinkOpened>),
+    Frame(Cargo),
+    Closed(Code),
+}
+
+#[derive(Debug)]
+struct Parcel {
+    at: u64,
+    content: Content,
+}
+
+/// One end of a connection.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) run: Run,
+    pub(crate) open: bool,
+    inbox: VecDeque<Parcel>,
+    last_arrival: u64,
+    pub(crate) codec: Option<Codec>,
+}
+
+/// A connection. Its ends are the links `2 × number` and `2 × number + 1`.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    pub(crate) ends: [End; 2],
+    /// The proxy in the middle, and the two relay connections it joined.
+    pub(crate) via: Option<(Run, [RelayConnection; 2])>,
+    cut: bool,
+}
+
+/// All connections, and what keeps hosts from each other.
+#[derive(Debug)]
+pub(crate) struct Network {
+    connections: BTreeMap<u64, Connection>,
+    last: u64,
+    /// One way, from `0` up to `1` more.
+    pub(crate) latency: (u64, u64),
+    pub(crate) wire: Wire,
+    blocked: BTreeSet<(usize, usize)>,
+    stalled: BTreeSet<LinkId>,
+    pub(crate) reach: BTreeMap<Address, Reach>,
+}
+
+fn sides(link: LinkId) -> (u64, usize) {
+    (link.0 / 2, usize::from(link.0 % 2 == 1))
+}
+
+impl Network {
+    pub(crate) fn new() -> Self {
+        Self {
+            connections: BTreeMap::new(),
+            last: 0,
+            latency: (500, 1_500),
+            wire: Wire::Typed,
+            blocked: BTreeSet::new(),
+            stalled: BTreeSet::new(),
+            reach: BTreeMap::new(),
+        }
+    }
+
+    /// One latency.
+    pub(crate) fn delay(&self, rng: &mut Rng) -> u64 {
+        self.latency.0 + rng.below(self.latency.1 + 1)
+    }
+
+    pub(crate) fn is_blocked(&self, from: usize, to: usize) -> bool {
+        self.blocked.contains(&(from, to))
+    }
+
+    pub(crate) fn block(&mut self, from: usize, to: usize) {
+        if from != to {
+            self.blocked.insert((from, to));
+        }
+    }
+
+    /// Takes all blocks away; what waited sets out again.
+    pub(crate) fn heal(&mut self, now: u64, rng: &mut Rng, schedule: &mut Schedule) {
+        self.blocked.clear();
+        for link in std::mem::take(&mut self.stalled) {
+            schedule.enter(now + self.delay(rng), Due::Parcel(link));
+        }
+    }
+
+    /// A new connection between two runs; returns its links.
+    pub(crate) fn connect(&mut self, runs: [Run; 2], via: Option<(Run, [RelayConnection; 2])>) -> [LinkId; 2] {
+        self.last += 1;
+        let codec = || (self.wire == Wire::Bytes).then(Codec::new);
+        let ends = runs.map(|run| End { run, open: true, inbox: VecDeque::new(), last_arrival: 0, codec: codec() });
+        self.connections.insert(self.last, Connection { ends, via, cut: false });
+        [LinkId(self.last * 2), LinkId(self.last * 2 + 1)]
+    }
+
+    pub(crate) fn end(&mut self, link: LinkId) -> Option<&mut End> {
+        let (number, side) = sides(link);
+        self.connections.get_mut(&number)?.ends.get_mut(side)
+    }
+
+    fn other_link(link: LinkId) -> LinkId {
+        LinkId(link.0 ^ 1)
+    }
+
+    /// Puts something on its way to the end `to`, behind whatever is under way already.
+    pub(crate) fn post(&mut self, to: LinkId, at: u64, content: Content, schedule: &mut Schedule) {
+        let Some(end) = self.end(to) else { return };
+        let at = at.max(end.last_arrival);
+        end.last_arrival = at;
+        let first = end.inbox.is_empty();
+        end.inbox.push_back(Parcel { at, content });
+        if first {
+            schedule.enter(at, Due::Parcel(to));
+        }
+    }
+
+    /// Sends a frame from the end `from`.
+    pub(crate) fn send(&mut self, from: LinkId, frame: &std::sync::Arc<Frame>, at: u64, schedule: &mut Schedule) {
+        let Some(end) = self.end(from).filter(|end| end.open) else { return };
+        let cargo = match &end.codec {
+            Some(codec) => codec.write(frame),
+            None => Cargo::Frame(std::sync::Arc::clone(frame)),
+        };
+        self.post(Self::other_link(from), at, Content::Frame(cargo), schedule);
+    }
+
+    pub(crate) fn accept(&mut self, link: LinkId, encoding: Encoding) {
+        if let Some(codec) = self.end(link).and_then(|end| end.codec.as_mut()) {
+            codec.accept(encoding);
+        }
+    }
+
+    /// Closes the end `from`; the other one learns of it behind what was sent before.
+    pub(crate) fn close(&mut self, from: LinkId, at: u64, schedule: &mut Schedule) {
+        let Some(end) = self.end(from).filter(|end| end.open) else { return };
+        end.open = false;
+        self.post(Self::other_link(from), at, Content::Closed(Code::ConnectionLost), schedule);
+        self.forget_if_over(from);
+    }
+
+    /// Removes a connection that is closed at both ends, and says which proxy carried it.
+    pub(crate) fn forget_if_over(&mut self, link: LinkId) -> Option<(Run, [RelayConnection; 2])> {
+        let (number, _) = sides(link);
+        let over = self.connections.get(&number).is_some_and(|one| one.ends.iter().all(|end| !end.open));
+        let connection = over.then(|| self.connections.remove(&number)).flatten()?;
+        connection.via
+    }
+
+    /// The proxy that carries a connection.
+    pub(crate) fn via(&self, link: LinkId) -> Option<(Run, [RelayConnection; 2])> {
+        self.connections.get(&sides(link).0)?.via
+    }
+
+    /// Takes the oldest parcel for an end, if it may arrive; the next one sets out.
+    pub(crate) fn arrive(&mut self, to: LinkId, schedule: &mut Schedule) -> Option<Content> {
+        let (number, side) = sides(to);
+        let connection = self.connections.get(&number)?;
+        let path = [connection.ends.get(1 - side)?, connection.ends.get(side)?].map(|end| end.run.node);
+        let hops = match connection.via {
+            Some((proxy, _)) => vec![(path[0], proxy.node), (proxy.node, path[1])],
+            None => vec![(path[0], path[1])],
+        };
+        if hops.iter().any(|(from, to)| self.is_blocked(*from, *to)) {
+            self.stalled.insert(to);
+            return None;
+        }
+        let connection = self.connections.get_mut(&number)?;
+        let cut = connection.cut;
+        let end = connection.ends.get_mut(side)?;
+        if cut {
+            end.inbox.clear();
+            return None;
+        }
+        let parcel = end.inbox.pop_front()?;
+        if let Some(next) = end.inbox.front() {
+            schedule.enter(next.at, Due::Parcel(to));
+        }
+        end.open.then_some(parcel.content)
+    }
+
+    /// Who holds the other end.
+    pub(crate) fn other_run(&self, link: LinkId) -> Option<Run> {
+        let (number, side) = sides(link);
+        Some(self.connections.get(&number)?.ends.get(1 - side)?.run)
+    }
+
+    /// Cuts every connection between two nodes without a word to anybody.
+    pub(crate) fn cut(&mut self, one: usize, two: usize) {
+        for connection in self.connections.values_mut() {
+            let nodes = [connection.ends[0].run.node, connection.ends[1].run.node];
+            if nodes == [one, two] || nodes == [two, one] {
+                connection.cut = true;
+            }
+        }
+    }
+
+    /// The open links of a run, and those it carries as a proxy.
+    pub(crate) fn links_of(&self, run: Run) -> (Vec<LinkId>, Vec<LinkId>) {
+        let (mut own, mut carried) = (Vec::new(), Vec::new());
+        for (number, connection) in &self.connections {
+            for (end, link) in connection.ends.iter().zip([number * 2, number * 2 + 1]) {
+                if end.open && end.run == run {
+                    own.push(LinkId(link));
+                }
+            }
+            if connection.via.is_some_and(|(proxy, _)| proxy == run) {
+                carried.extend([LinkId(number * 2), LinkId(number * 2 + 1)]);
+            }
+        }
+        (own, carried)
+    }
+
+    /// The links joined from a relay connection.
+    pub(crate) fn joined_from(&self, connection: RelayConnection) -> Vec<LinkId> {
+        let of = |joined: &Connection| joined.via.is_some_and(|(_, legs)| legs.contains(&connection));
+        let found = self.connections.iter().filter(|(_, joined)| of(joined));
+        found.flat_map(|(number, _)| [LinkId(number * 2), LinkId(number * 2 + 1)]).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.connections.len()
+    }
+}

@@ -1,0 +1,227 @@
+//! What nodes want done, done by the simulated world.
+
+use std::sync::Arc;
+
+use meshline_mesh::{DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, Transport};
+use meshline_protocol::message::ErrorMessage;
+use meshline_protocol::{Address, Code, Frame, Message, NodeId};
+use meshline_services::{Event, Output as StackOutput};
+
+use crate::config::Reach;
+use crate::host::Logged;
+use crate::network::{Content, PUPPET};
+use crate::schedule::{Due, Run};
+use crate::wire::Cargo;
+use crate::world::World;
+
+/// How long an attempt waits for an answer that does not come.
+const CONNECT_TIMEOUT: u64 = 4 * crate::SECOND;
+
+impl World {
+    pub(crate) fn output(&mut self, node: usize, output: StackOutput) {
+        match output {
+            StackOutput::Mesh(output) => self.mesh_output(node, output),
+            StackOutput::Reply { request, reply } => {
+                self.host_mut(node).replies.insert(request.0, reply);
+            }
+            StackOutput::Event(event) => self.on_event(node, event),
+        }
+    }
+
+    fn mesh_output(&mut self, node: usize, output: Output) {
+        let run = self.run_of(node);
+        match output {
+            Output::Send { link, frame } => self.send_frame(node, link, &frame),
+            Output::Accepted { link, encoding, .. } => self.network.accept(link, encoding),
+            Output::Close { link, error } => self.close_link(node, link, error),
+            Output::Dial { dial, target } => self.dial(run, dial, target),
+            // The core withdraws no attempt; an outcome that nobody wants is ignored by it.
+            Output::CancelDial { .. } => {}
+            Output::RelayJoin { first, second } => self.join_relay(run, first, second),
+            Output::RelayDrop { connection, code } => self.drop_relay(connection, code),
+            Output::Signal { url, request } => {
+                let at = self.later();
+                self.schedule.enter(at, Due::Signal { run, url, request });
+            }
+            Output::Store(saved) => self.host_mut(node).saved = *saved,
+            Output::Reply { .. } | Output::Event(_) => panic!("the stack must translate these"),
+        }
+    }
+
+    /// A moment later, by one latency.
+    pub(crate) fn later(&mut self) -> u64 {
+        self.now + self.network.delay(&mut self.rng)
+    }
+
+    fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
+        *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
+        let at = self.arrival(link);
+        self.network.send(link, frame, at, &mut self.schedule);
+    }
+
+    /// When something sent now on a link arrives: a proxy's pipe takes twice as long.
+    fn arrival(&mut self, link: LinkId) -> u64 {
+        let relayed = if self.network.via(link).is_some() { self.network.delay(&mut self.rng) } else { 0 };
+        self.later() + relayed
+    }
+
+    fn close_link(&mut self, node: usize, link: LinkId, error: Option<ErrorMessage>) {
+        if let Some(error) = error {
+            self.send_frame(node, link, &Arc::new(Message::Error(error).into()));
+        }
+        self.close_end(link);
+    }
+
+    /// Closes one end; a proxy that carries the connection learns of it.
+    pub(crate) fn close_end(&mut self, link: LinkId) {
+        if let Some((run, [connection, _])) = self.network.via(link) {
+            let at = self.later();
+            self.schedule.enter(at, Due::RelayEnded { run, connection });
+        }
+        let at = self.arrival(link);
+        self.network.close(link, at, &mut self.schedule);
+    }
+
+    fn dial(&mut self, run: Run, dial: DialId, target: DialTarget) {
+        let at = self.later();
+        let due = match target {
+            DialTarget::Direct { address, expected, plain } => Due::Dial { run, dial, address, expected, plain },
+            DialTarget::Relay { proxy, ticket, peer, .. } => Due::Relay { run, dial, proxy, ticket, peer },
+        };
+        self.schedule.enter(at, due);
+    }
+
+    /// Who would answer at an address: `Err` holds what the dialler sees otherwise.
+    pub(crate) fn listener(&self, from: usize, address: &Address) -> Result<usize, &'static str> {
+        const SILENCE: &str = "timed out";
+        const REFUSED: &str = "connection refused";
+        let found = self.hosts.iter().position(|host| host.config.listen.contains(address));
+        let Some(node) = found else { return Err(REFUSED) };
+        let powered = self.hosts.get(node).is_some_and(|host| host.powered);
+        let blocked = self.network.is_blocked(from, node) || self.network.is_blocked(node, from);
+        match self.network.reach.get(address).copied().unwrap_or_default() {
+            _ if !powered || blocked => Err(SILENCE),
+            Reach::Silent => Err(SILENCE),
+            Reach::Closed => Err(REFUSED),
+            Reach::Open if self.is_running(node) => Ok(node),
+            Reach::Open => Err(REFUSED),
+        }
+    }
+
+    pub(crate) fn fail_dial(&mut self, run: Run, dial: DialId, detail: &'static str) {
+        let wait = if detail == "timed out" { CONNECT_TIMEOUT } else { 0 };
+        let at = self.later() + wait;
+        self.schedule.enter(at, Due::DialFailed { run, dial, code: Code::Unreachable, detail });
+    }
+
+    pub(crate) fn on_dial(&mut self, run: Run, dial: DialId, address: &Address, expected: Option<NodeId>, plain: bool) {
+        let node = match self.listener(run.node, address) {
+            Ok(node) => node,
+            Err(detail) => return self.fail_dial(run, dial, detail),
+        };
+        let at = self.later();
+        if let Some((code, detail)) = self.handshake_fault(node, expected, plain) {
+            self.schedule.enter(at, Due::DialFailed { run, dial, code, detail });
+            return;
+        }
+        let links = self.network.connect([run, self.run_of(node)], None);
+        let transport = if plain { Transport::Plain } else { Transport::Tcp };
+        let proved = |node: usize| (!plain).then(|| self.id(node));
+        let (dialler, listener) = (proved(run.node), proved(node));
+        // A round trip of TCP and one of TLS; the listener is ready half a round trip after the dialler.
+        let ready = at + 2 * self.network.delay(&mut self.rng);
+        let from: Address =
+            format!("h{}:{}", run.node, 20_000 + links[0].0 % 40_000).parse().unwrap_or(address.clone());
+        let ends = [(Some(dial), from.clone(), address.clone(), listener), (None, address.clone(), from, dialler)];
+        for (link, (dial, local, remote, proved)) in links.into_iter().zip(ends) {
+            let spent_us = ready - self.now;
+            let opened = LinkOpened { link, dial, transport, local, remote, proved, spent_us };
+            let at = if dial.is_some() { ready } else { ready + self.network.delay(&mut self.rng) };
+            self.network.post(link, at, Content::Opened(Box::new(opened)), &mut self.schedule);
+        }
+    }
+
+    fn handshake_fault(&self, listener: usize, expected: Option<NodeId>, plain: bool) -> Option<(Code, &'static str)> {
+        let listens_plain = self.hosts.get(listener).is_some_and(|host| host.config.plain);
+        match (plain, listens_plain) {
+            (true, false) => Some((Code::TlsRequired, "the listener wants TLS")),
+            (false, true) => Some((Code::TlsFailed, "the listener does not speak TLS")),
+            (true, true) => None,
+            (false, false) if expected.is_some_and(|id| id != self.id(listener)) => {
+                Some((Code::IdentityMismatch, "another key answered"))
+            }
+            (false, false) => None,
+        }
+    }
+
+    /// The oldest parcel for an end of a connection arrives.
+    pub(crate) fn on_parcel(&mut self, link: LinkId) {
+        let Some(run) = self.network.end(link).map(|end| end.run) else { return };
+        let Some(content) = self.network.arrive(link, &mut self.schedule) else { return };
+        if run.node == PUPPET {
+            self.puppet_parcel(link, content);
+        } else if self.is_current(run) {
+            self.node_parcel(run.node, link, content);
+        } else if self.hosts.get(run.node).is_some_and(|host| host.powered) {
+            // The host is there and the process is not: a reset goes back.
+            self.close_end(link);
+        }
+    }
+
+    fn node_parcel(&mut self, node: usize, link: LinkId, content: Content) {
+        match content {
+            Content::Opened(opened) => self.input(node, Mesh::LinkOpened(*opened)),
+            Content::Frame(Cargo::Frame(frame)) => {
+                let frame = Arc::try_unwrap(frame).unwrap_or_else(|shared| (*shared).clone());
+                self.input(node, Mesh::Frame { link, frame });
+            }
+            Content::Frame(Cargo::Bytes(bytes)) => {
+                let codec = self.network.end(link).and_then(|end| end.codec.as_mut());
+                let Some(input) = codec.and_then(|codec| codec.read(link, &bytes)) else { return };
+                if let Mesh::LinkClosed { code, detail, .. } = &input {
+                    let error = ErrorMessage { code: *code, detail: detail.clone() };
+                    self.close_link(node, link, Some(error));
+                }
+                self.input(node, input);
+            }
+            Content::Closed(code) => {
+                if let Some(end) = self.network.end(link) {
+                    end.open = false;
+                }
+                self.network.forget_if_over(link);
+                self.input(node, Mesh::LinkClosed { link, code, detail: "the peer closed the connection".to_owned() });
+            }
+        }
+    }
+
+    pub(crate) fn on_signal(&mut self, run: Run, url: String, request: meshline_mesh::SignalRequest) {
+        let leaving = matches!(request, meshline_mesh::SignalRequest::Leave(_));
+        let result = self.signal.answer(request, self.now);
+        if !leaving {
+            let at = self.later();
+            self.schedule.enter(at, Due::SignalAnswer { run, url, result });
+        }
+    }
+
+    fn on_event(&mut self, node: usize, event: Event) {
+        let now = self.now;
+        let host = self.host_mut(node);
+        match &event {
+            Event::Mesh(MeshEvent::LinkUp { link, peer, .. }) => {
+                assert!(peer.id != host.key.id(), "node {node} is linked with itself");
+                host.up.insert(peer.id, *link);
+            }
+            Event::Mesh(MeshEvent::LinkDown { peer, .. }) => {
+                assert!(host.up.remove(&peer.id).is_some(), "node {node} lost a link it did not have");
+            }
+            Event::Mesh(MeshEvent::Broadcast { author, message }) => {
+                let new = host.delivered.insert((author.id, message.seq));
+                assert!(new, "node {node} was given {:?} of {} twice", message.text, author.name);
+                assert!(author.id != host.key.id(), "node {node} was given its own message");
+            }
+            Event::Mesh(_) | Event::Chat(_) => {}
+        }
+        let boot = host.boot;
+        host.log.push(Logged { at: now, boot, event });
+    }
+}

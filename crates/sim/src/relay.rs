@@ -1,0 +1,105 @@
+//! Connections that show a relay ticket, and their joining by a proxy.
+
+use std::collections::BTreeMap;
+
+use meshline_mesh::{DialId, Input as Mesh, LinkOpened, RelayConnection, Transport};
+use meshline_protocol::{Address, Code, NodeId, Ticket};
+
+use crate::network::Content;
+use crate::schedule::{Due, Run};
+use crate::world::World;
+
+/// One end that waits at a proxy.
+#[derive(Debug)]
+struct Leg {
+    run: Run,
+    dial: DialId,
+    address: Address,
+    /// Who must be at the other end.
+    peer: NodeId,
+}
+
+/// All ends that wait at proxies.
+#[derive(Debug, Default)]
+pub(crate) struct Relays {
+    last: u64,
+    waiting: BTreeMap<RelayConnection, (Run, Leg)>,
+}
+
+impl World {
+    pub(crate) fn on_relay_dial(&mut self, run: Run, dial: DialId, proxy: &Address, ticket: Ticket, peer: NodeId) {
+        let node = match self.listener(run.node, proxy) {
+            Ok(node) => node,
+            Err(detail) => return self.fail_dial(run, dial, detail),
+        };
+        self.relays.last += 1;
+        let connection = RelayConnection(self.relays.last);
+        let leg = Leg { run, dial, address: proxy.clone(), peer };
+        self.relays.waiting.insert(connection, (self.run_of(node), leg));
+        self.input(node, Mesh::RelayArrived { connection, ticket });
+    }
+
+    pub(crate) fn join_relay(&mut self, proxy: Run, first: RelayConnection, second: RelayConnection) {
+        let legs = [first, second].map(|leg| self.relays.waiting.remove(&leg));
+        let [Some((_, first_leg)), Some((_, second_leg))] = legs else { return };
+        let ids = [self.id(first_leg.run.node), self.id(second_leg.run.node)];
+        if first_leg.peer != ids[1] || second_leg.peer != ids[0] {
+            for leg in [first_leg, second_leg] {
+                self.fail_leg(&leg, Code::IdentityMismatch);
+            }
+            return;
+        }
+        let via = Some((proxy, [first, second]));
+        let links = self.network.connect([first_leg.run, second_leg.run], via);
+        let ready = self.later() + 2 * self.network.delay(&mut self.rng);
+        for ((link, leg), proved) in links.into_iter().zip([first_leg, second_leg]).zip([ids[1], ids[0]]) {
+            let opened = LinkOpened {
+                link,
+                dial: Some(leg.dial),
+                transport: Transport::Relay,
+                local: crate::address(leg.run.node),
+                remote: leg.address,
+                proved: Some(proved),
+                spent_us: ready - self.now,
+            };
+            self.network.post(link, ready, Content::Opened(Box::new(opened)), &mut self.schedule);
+        }
+    }
+
+    /// The proxy refuses or ends a relay connection.
+    pub(crate) fn drop_relay(&mut self, connection: RelayConnection, code: Code) {
+        if let Some((_, leg)) = self.relays.waiting.remove(&connection) {
+            self.fail_leg(&leg, code);
+        }
+        for link in self.network.joined_from(connection) {
+            self.break_end(link);
+        }
+    }
+
+    fn fail_leg(&mut self, leg: &Leg, code: Code) {
+        let at = self.later();
+        let due = Due::DialFailed { run: leg.run, dial: leg.dial, code, detail: "the proxy dropped the connection" };
+        self.schedule.enter(at, due);
+    }
+
+    /// An end of a pipe is told that its connection ended.
+    pub(crate) fn break_end(&mut self, link: meshline_mesh::LinkId) {
+        let at = self.later();
+        self.network.post(link, at, Content::Closed(Code::ConnectionLost), &mut self.schedule);
+    }
+
+    /// A run ended: proxies lose the connections that waited for a partner, and those that waited at it fail.
+    pub(crate) fn forget_relays(&mut self, run: Run) {
+        let waiting = std::mem::take(&mut self.relays.waiting);
+        for (connection, (proxy, leg)) in waiting {
+            if leg.run == run {
+                let at = self.later();
+                self.schedule.enter(at, Due::RelayEnded { run: proxy, connection });
+            } else if proxy == run {
+                self.fail_leg(&leg, Code::ConnectionLost);
+            } else {
+                self.relays.waiting.insert(connection, (proxy, leg));
+            }
+        }
+    }
+}

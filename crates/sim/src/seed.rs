@@ -1,0 +1,26 @@
+//! The seed of a run, and how to repeat one that failed.
+
+/// The variable that holds the only seed to run.
+const VARIABLE: &str = "MESHLINE_SEED";
+
+/// The seed from the environment, or `default`.
+#[must_use]
+pub fn seed(default: u64) -> u64 {
+    from_environment().unwrap_or(default)
+}
+
+/// The first `count` seeds, or only the one from the environment.
+#[must_use]
+pub fn seeds(count: u64) -> std::ops::RangeInclusive<u64> {
+    from_environment().map_or(1..=count, |only| only..=only)
+}
+
+fn from_environment() -> Option<u64> {
+    std::env::var(VARIABLE).ok()?.parse().ok()
+}
+
+/// The command that repeats what this thread runs.
+pub(crate) fn repeat(seed: u64) -> String {
+    let thread = std::thread::current();
+    format!("seed {seed}; repeat with: {VARIABLE}={seed} cargo test -p meshline-sim {}", thread.name().unwrap_or(""))
+}

@@ -1,0 +1,15 @@
+//! Scenarios: what must hold whatever happens to the nodes and to the network between them.
+
+#![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests may fail like tests")]
+
+mod clocks;
+mod faults;
+mod fuzz;
+mod links;
+mod membership;
+mod mesh;
+mod refusals;
+mod relay;
+mod ring;
+mod ring_chaos;
+mod support;

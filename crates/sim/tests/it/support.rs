@@ -1,0 +1,65 @@
+//! Ways to build and to watch worlds.
+
+use meshline_mesh::{Config, Event, Topology};
+use meshline_protocol::Code;
+use meshline_sim::invariants::Broken;
+use meshline_sim::{MS, SIGNAL, World, address};
+
+/// Adds `count` nodes that know the signal server, not started.
+pub(crate) fn add_by_signal(world: &mut World, count: usize) {
+    for _ in 0..count {
+        world.add(|config| config.signal = vec![SIGNAL.to_owned()]);
+    }
+}
+
+/// Adds `count` nodes that know node 0, not started.
+pub(crate) fn add_by_first(world: &mut World, count: usize) {
+    for node in 0..count {
+        world.add(|config| config.peers = (node > 0).then(|| address(0)).into_iter().collect());
+    }
+}
+
+/// Settings of a node on a ring with the next one's address.
+pub(crate) fn on_ring(config: &mut Config, next: usize) {
+    config.topology = Topology::Ring;
+    config.next = Some(address(next));
+}
+
+/// Adds a ring of `count` nodes, not started.
+pub(crate) fn add_ring(world: &mut World, count: usize) {
+    for node in 0..count {
+        world.add(|config| on_ring(config, (node + 1) % count));
+    }
+}
+
+/// Virtual microseconds as seconds.
+pub(crate) fn seconds(micros: u64) -> f64 {
+    micros as f64 / 1e6
+}
+
+/// Runs until an invariant holds; the time it took.
+pub(crate) fn settle(world: &mut World, limit: u64, mut check: impl FnMut(&mut World) -> Result<(), Broken>) -> u64 {
+    let took = world.run_until(limit, 20 * MS, |world| check(world).is_ok());
+    match took {
+        Some(took) => took,
+        None => panic!("after {} s: {}", seconds(limit), check(world).expect_err("it did not hold")),
+    }
+}
+
+/// The refusals a node told, and whether the other side refused.
+pub(crate) fn refusals(world: &World, node: usize) -> Vec<(Code, bool)> {
+    let refusal = |event: &Event| match event {
+        Event::Refused { code, by_them, .. } => Some((*code, *by_them)),
+        _ => None,
+    };
+    world.mesh_events(node).filter_map(refusal).collect()
+}
+
+/// The links a node told it lost, with the reasons.
+pub(crate) fn lost_links(world: &World, node: usize) -> Vec<Code> {
+    let lost = |event: &Event| match event {
+        Event::LinkDown { code, .. } => Some(*code),
+        _ => None,
+    };
+    world.mesh_events(node).filter_map(lost).collect()
+}

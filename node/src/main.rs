@@ -1,0 +1,52 @@
+//! `node`: a full peer. `node run` runs it, the other verbs ask the one that runs.
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+use meshline_daemon::cli::{ListenArgs, Place, RunArgs, Verb, execute, finish};
+use meshline_daemon::config::NodeConfig;
+use meshline_daemon::member::{Launch, block_on, run};
+
+/// A full peer of a meshline network.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(subcommand)]
+    verb: NodeVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum NodeVerb {
+    /// Run the node, from a configuration file or from flags
+    Run(NodeRun),
+    #[command(flatten)]
+    Shared(Verb),
+}
+
+#[derive(Debug, Args)]
+struct NodeRun {
+    #[command(flatten)]
+    listening: ListenArgs,
+    #[command(flatten)]
+    common: RunArgs,
+}
+
+fn main() -> ExitCode {
+    let Cli { place, verb } = Cli::parse();
+    finish(block_on(async move {
+        match verb {
+            NodeVerb::Shared(verb) => execute::<NodeConfig>(verb, &place).await,
+            NodeVerb::Run(args) => {
+                let mut flags = args.listening.flags(&place);
+                if place.config.is_none() {
+                    // Several nodes without a file share a machine: each takes a free port for its page.
+                    flags = flags.set_default("/http", "127.0.0.1:0");
+                }
+                let effective = args.common.load::<NodeConfig>(&place, flags)?;
+                run(Launch { effective, proxy: None }).await
+            }
+        }
+    }))
+}

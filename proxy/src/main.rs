@@ -1,0 +1,34 @@
+//! `proxy`: a member that relays links for members that cannot reach each other directly.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use meshline_daemon::cli::{ListenArgs, Place, RunArgs, finish};
+use meshline_daemon::config::ProxyConfig;
+use meshline_daemon::member::{Launch, ProxyLimits, block_on, run};
+
+/// Relays links for members of a meshline network that cannot reach each other. What it relays is encrypted
+/// from end to end.
+#[derive(Debug, Parser)]
+#[command(version, about, arg_required_else_help = true)]
+struct Cli {
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    listening: ListenArgs,
+    #[command(flatten)]
+    common: RunArgs,
+}
+
+fn main() -> ExitCode {
+    let Cli { place, listening, common } = Cli::parse();
+    finish(block_on(async move {
+        let effective = common.load::<ProxyConfig>(&place, listening.flags(&place))?;
+        let limit = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+        let limits = ProxyLimits {
+            max_relays: limit(effective.config.max_relays),
+            max_relays_per_member: limit(effective.config.max_relays_per_member),
+        };
+        run(Launch { effective, proxy: Some(limits) }).await
+    }))
+}

@@ -1,0 +1,164 @@
+//! The list itself: announce, refresh, depart, read, revoke.
+
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Extension, Path, Query, State};
+use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use bytes::{BufMut, BytesMut};
+use meshline_protocol::signal::AnnounceRequest;
+use meshline_protocol::{Address, Code, NetworkId, NodeId, SignedRecord};
+use serde::Deserialize;
+
+use super::body::read_json;
+use super::{Peer, Problem};
+use crate::app::{App, Listed, fresh_secret, now};
+use crate::settings::rows;
+
+/// What may stand behind the question mark.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ListQuery {
+    network: Option<NetworkId>,
+    limit: Option<usize>,
+}
+
+type ListParameters = Result<Query<ListQuery>, QueryRejection>;
+
+/// `POST /v1/nodes`.
+pub(crate) async fn announce(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    query: ListParameters,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let listed = match parameters(query) {
+        Ok(query) => enter(&app, peer, &headers, body).await.map(|listed| (query, listed)),
+        Err(problem) => Err(problem),
+    };
+    let (query, listed) = listed.inspect_err(|problem| {
+        app.metrics.announcement(problem.code);
+        note_refusal(&app, peer, problem.code);
+    })?;
+    app.metrics.announcement(listed.outcome);
+    let head = app.registry().list(&listed.network, rows(query.limit), now());
+    Ok(json(StatusCode::OK, with_own_entry(&head, peer, &listed)))
+}
+
+async fn enter(app: &App, peer: Peer, headers: &HeaderMap, body: Body) -> Result<Listed, Problem> {
+    match read_json(headers, body).await? {
+        AnnounceRequest::Announcement(record) => {
+            let secret = fresh_secret().map_err(|_| Problem::no_random())?;
+            Ok(app.announce(&record, peer.ip(), secret)?)
+        }
+        AnnounceRequest::Refresh { refresh } => Ok(app.refresh(refresh, peer.ip())?),
+    }
+}
+
+/// `DELETE /v1/nodes/{id}`.
+pub(crate) async fn depart(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    id: Result<Path<String>, PathRejection>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let departed = leave(&app, id, &headers, body).await;
+    if let Err(problem) = &departed {
+        note_refusal(&app, peer, problem.code);
+    }
+    app.metrics.departure(departed.as_ref().map_or_else(|problem| problem.code, |()| "departed"));
+    departed.map(|()| StatusCode::NO_CONTENT.into_response())
+}
+
+async fn leave(
+    app: &App,
+    id: Result<Path<String>, PathRejection>,
+    headers: &HeaderMap,
+    body: Body,
+) -> Result<(), Problem> {
+    let Path(id) = id.map_err(|rejection| invalid(rejection.body_text()))?;
+    let id: NodeId = id.parse().map_err(|error| invalid(format!("the id in the path: {error}")))?;
+    let record: SignedRecord = read_json(headers, body).await?;
+    Ok(app.depart(&record, id)?)
+}
+
+/// `GET /v1/nodes`.
+pub(crate) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    query: ListParameters,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let query = parameters(query)?;
+    let network = query.network.ok_or_else(|| invalid("which network? expected ?network=…"))?;
+    let now = now();
+    let head = {
+        let mut registry = app.registry();
+        registry.may_list(&network, bearer(&headers), now)?;
+        registry.list(&network, rows(query.limit), now)
+    };
+    Ok(json(StatusCode::OK, with_observed(&head, peer, "}")))
+}
+
+/// `POST /v1/revocations`.
+pub(crate) async fn revoke(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    headers: HeaderMap,
+    body: Body,
+) -> Result<Response, Problem> {
+    let revoked = match read_json::<SignedRecord>(&headers, body).await {
+        Ok(record) => app.revoke(&record).map_err(Problem::from),
+        Err(problem) => Err(problem),
+    };
+    if let Err(problem) = &revoked {
+        note_refusal(&app, peer, problem.code);
+    }
+    app.metrics.revocation(revoked.as_ref().map_or_else(|problem| problem.code, |()| "accepted"));
+    revoked.map(|()| StatusCode::NO_CONTENT.into_response())
+}
+
+fn parameters(query: ListParameters) -> Result<ListQuery, Problem> {
+    query.map(|Query(query)| query).map_err(|rejection| invalid(rejection.body_text()))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::bad_request(Code::InvalidMessage, detail)
+}
+
+/// The token of `Authorization: Bearer …`.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+fn note_refusal(app: &App, peer: Peer, code: &'static str) {
+    app.log.line(|| tracing::info!(address = %peer.0, code, "refused"));
+}
+
+/// Ends the ready list with what concerns the caller alone.
+fn with_own_entry(head: &Bytes, peer: Peer, listed: &Listed) -> Bytes {
+    let end = format!(",\"expires_s\":{},\"refresh\":\"{}\"}}", listed.expires_s, listed.secret.text());
+    with_observed(head, peer, &end)
+}
+
+/// An address and a secret hold no character that JSON would have escaped.
+fn with_observed(head: &Bytes, peer: Peer, end: &str) -> Bytes {
+    let observed = format!(",\"observed\":\"{}\"", Address::from(peer.0));
+    let mut body = BytesMut::with_capacity(head.len() + observed.len() + end.len());
+    body.put_slice(head);
+    body.put_slice(observed.as_bytes());
+    body.put_slice(end.as_bytes());
+    body.freeze()
+}
+
+fn json(status: StatusCode, body: Bytes) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

@@ -1,0 +1,106 @@
+//! `signal-server`: reads its configuration, listens, and answers until it is told to stop.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::Context;
+use clap::Parser;
+use meshline_daemon::config::{Flags, SignalServerConfig, load};
+use meshline_daemon::exit::Exit;
+use meshline_daemon::{log, output};
+use signal_server::{DialBack, NoDialBack, Server, Settings};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Tells the members of a mesh where the others are.
+///
+/// Every key of the configuration may also be given as an environment variable: MESHLINE_TTL_S, MESHLINE_MAX_TOTAL …
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration; without one all defaults hold.
+    #[arg(long, env = "MESHLINE_CONFIG", value_name = "F")]
+    config: Option<PathBuf>,
+    /// Where to listen (MESHLINE_LISTEN); may be given several times.
+    #[arg(long, value_name = "HOST:PORT")]
+    listen: Vec<String>,
+    /// Serve this network only (MESHLINE_NETWORKS); may be given several times.
+    #[arg(long, value_name = "ID|NAME")]
+    network: Vec<String>,
+    /// How much to log: off, error, warn, info, debug or trace (MESHLINE_LOG_LEVEL).
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+}
+
+fn main() -> ExitCode {
+    let done = start(Arguments::parse());
+    done.map_or_else(
+        |error| {
+            output::print_error(&format!("{error:#}"));
+            Exit::of(error.chain()).into()
+        },
+        |()| Exit::Done.into(),
+    )
+}
+
+fn start(arguments: Arguments) -> anyhow::Result<()> {
+    let flags = Flags::new()
+        .set("/listen", Some(arguments.listen))
+        .set("/networks", Some(arguments.network))
+        .set("/log/level", arguments.log_level);
+    let effective = load::<SignalServerConfig>(arguments.config.as_deref(), flags)?;
+    let _log = log::start(&effective.config.log)?;
+    for warning in &effective.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
+    runtime.block_on(serve(&effective.config))
+}
+
+async fn serve(config: &SignalServerConfig) -> anyhow::Result<()> {
+    let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let hangup = signal(SignalKind::hangup())?;
+    let server = Server::bind(&settings(config), dial_back(config)).await?;
+    for address in server.addresses() {
+        tracing::info!(%address, "listening");
+    }
+    let notes = tokio::spawn(note_hangups(hangup));
+    server.run(told_to_stop(terminate, interrupt)).await;
+    notes.abort();
+    tracing::info!("stopped");
+    Ok(())
+}
+
+fn settings(config: &SignalServerConfig) -> Settings {
+    let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
+    Settings {
+        listen: config.listen.iter().map(ToString::to_string).collect(),
+        ttl_s: config.ttl_s,
+        max_per_key: count(config.max_per_key),
+        max_per_address: count(config.max_per_address),
+        max_total: count(config.max_total),
+        networks: config.networks.clone(),
+    }
+}
+
+/// Who proves addresses at which a member was not seen.
+fn dial_back(config: &SignalServerConfig) -> Arc<dyn DialBack> {
+    if config.dial_back {
+        tracing::debug!("addresses other than the observed one are not dialled by this version");
+    }
+    Arc::new(NoDialBack)
+}
+
+async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+}
+
+async fn note_hangups(mut hangup: Signal) {
+    while hangup.recv().await.is_some() {
+        tracing::warn!("nothing is reloaded: a changed configuration needs a restart");
+    }
+}
