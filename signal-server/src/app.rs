@@ -93,7 +93,7 @@ impl App {
         let outcome = granted.outcome.name();
         self.log
             .line(|| tracing::info!(peer = %id, %name, %network, address = %observed, reason = outcome, "announced"));
-        Ok(self.listed(network, id, &granted, observed))
+        Ok(self.listed(network, id, &granted, Seen { observed, now }))
     }
 
     /// Prolongs an entry by its secret.
@@ -102,7 +102,7 @@ impl App {
         let seen = Seen { observed, now: now() };
         let granted = self.registry().refresh(id, network.clone(), &secret, seen)?;
         self.log.line(|| tracing::debug!(peer = %id, %network, address = %observed, "refreshed"));
-        Ok(self.listed(network, id, &granted, observed))
+        Ok(self.listed(network, id, &granted, seen))
     }
 
     /// Takes the author of a departure off the list.
@@ -136,10 +136,11 @@ impl App {
         overview
     }
 
-    fn listed(&self, network: NetworkId, id: NodeId, granted: &Granted, observed: IpAddr) -> Listed {
+    fn listed(&self, network: NetworkId, id: NodeId, granted: &Granted, seen: Seen) -> Listed {
+        let Seen { observed, now } = seen;
         let ask = |address| Question { network: network.clone(), id, seq: granted.seq, address, observed };
         granted.unproved.iter().cloned().map(ask).for_each(|question| self.dials.ask(question));
-        let left_s = granted.ends.since(now()) / 1_000_000;
+        let left_s = granted.ends.since(now) / 1_000_000;
         Listed {
             network,
             outcome: granted.outcome.name(),
@@ -149,10 +150,11 @@ impl App {
     }
 
     fn settle(&self, question: &Question, answered: bool) {
-        self.metrics.dial_back(if answered { "answered" } else { "unanswered" });
+        let reason = if answered { "answered" } else { "unanswered" };
+        self.metrics.dial_back(reason);
         self.registry().settle(question.id, &question.network, question.seq, (&question.address, answered));
         let Question { id, address, .. } = question;
-        self.log.line(|| tracing::debug!(peer = %id, %address, answered, "dialled back"));
+        self.log.line(|| tracing::debug!(peer = %id, %address, reason, "dialled back"));
     }
 }
 

@@ -121,6 +121,8 @@ pub enum Event {
         id: NodeId,
         /// Its name, if known.
         name: Option<Name>,
+        /// Whether it is this node itself.
+        own: bool,
     },
     /// The successor or predecessor on the ring changed.
     RingChanged {

@@ -34,7 +34,7 @@ pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, RingReport, Status,
     TimeReport,
 };
-pub use ring::ring_order;
+pub use ring::{RingMember, ring_order};
 
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ mod core;
 mod dial;
 mod driver;
 mod gate;
+#[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests measure"))]
 pub mod http;
 mod inbound;
 pub mod limits;

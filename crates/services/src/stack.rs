@@ -94,6 +94,7 @@ impl Stack {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other outputs, later ones too, are for the driver")]
     /// Takes the node's outputs and lets the services see what is theirs.
     fn collect(&mut self, now: Now) {
         while let Some(output) = self.node.poll_output() {

@@ -8,6 +8,7 @@ use crate::world::World;
 impl World {
     /// Kills the process of a node: its host ends its connections.
     pub fn kill(&mut self, node: usize) {
+        self.trace(|| format!("node {node} is killed"));
         let run = self.run_of(node);
         if self.host_mut(node).stack.take().is_none() {
             return;

@@ -196,11 +196,6 @@ impl Network {
         end.open.then_some(parcel.content)
     }
 
-    /// Who holds the other end.
-    pub(crate) fn other_run(&self, link: LinkId) -> Option<Run> {
-        let (number, side) = sides(link);
-        Some(self.connections.get(&number)?.ends.get(1 - side)?.run)
-    }
 
     /// Cuts every connection between two nodes without a word to anybody.
     pub(crate) fn cut(&mut self, one: usize, two: usize) {

@@ -30,6 +30,9 @@ impl World {
 
     fn mesh_output(&mut self, node: usize, output: Output) {
         let run = self.run_of(node);
+        if !matches!(output, Output::Send { .. } | Output::Store(_) | Output::Accepted { .. }) {
+            self.trace(|| format!("node {node} wants: {:.160}", format!("{output:?}")));
+        }
         match output {
             Output::Send { link, frame } => self.send_frame(node, link, &frame),
             Output::Accepted { link, encoding, .. } => self.network.accept(link, encoding),
@@ -54,6 +57,7 @@ impl World {
     }
 
     fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
+        self.trace(|| format!("node {node} sends on {}: {:.160}", link.0, format!("{:?}", frame.message)));
         *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
         let at = self.arrival(link);
         self.network.send(link, frame, at, &mut self.schedule);
@@ -204,6 +208,7 @@ impl World {
     }
 
     fn on_event(&mut self, node: usize, event: Event) {
+        self.trace(|| format!("node {node} tells: {event:?}"));
         let now = self.now;
         let host = self.host_mut(node);
         match &event {

@@ -19,6 +19,11 @@ fn from_environment() -> Option<u64> {
     std::env::var(VARIABLE).ok()?.parse().ok()
 }
 
+/// Whether frames and events are to be printed as they happen (`MESHLINE_TRACE=1`).
+pub(crate) fn traced() -> bool {
+    std::env::var_os("MESHLINE_TRACE").is_some()
+}
+
 /// The command that repeats what this thread runs.
 pub(crate) fn repeat(seed: u64) -> String {
     let thread = std::thread::current();

@@ -34,6 +34,8 @@ pub struct World {
     /// The key of the closed network, or the name of the open one.
     key: Option<KeyPair>,
     pub(crate) requests: u64,
+    /// Whether frames and events are printed as they happen.
+    pub(crate) traced: bool,
     pub(crate) puppet_mail: Vec<(meshline_mesh::LinkId, meshline_protocol::Frame)>,
 }
 
@@ -52,6 +54,7 @@ impl World {
             signal: SignalServer::default(),
             key: None,
             requests: 0,
+            traced: crate::seed::traced(),
             puppet_mail: Vec::new(),
         }
     }
@@ -260,6 +263,7 @@ impl World {
     /// # Panics
     /// If it runs already.
     pub fn start(&mut self, node: usize) {
+        self.trace(|| format!("node {node} starts"));
         let seed = self.rng.bytes();
         let now = self.now;
         let host = self.host_mut(node);
@@ -391,6 +395,12 @@ impl World {
 
     pub(crate) fn run_of(&self, node: usize) -> Run {
         Run { node, boot: self.host(node).boot }
+    }
+
+    pub(crate) fn trace(&self, line: impl FnOnce() -> String) {
+        if self.traced {
+            eprintln!("{:>12} {}", self.now, line());
+        }
     }
 
     /// Events waiting and connections held: what must not grow without bound.

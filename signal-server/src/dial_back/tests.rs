@@ -1,3 +1,5 @@
+//! The limits of dialling back: where, how often, how many at once.
+
 use meshline_identity::KeyPair;
 
 use super::*;

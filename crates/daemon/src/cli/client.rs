@@ -80,6 +80,9 @@ impl Client {
 
     fn unreachable(&self, error: &HttpError) -> Stop {
         let socket = self.socket.display();
+        let error = error.to_string();
+        // The short name says nothing to people.
+        let error = error.rsplit_once(": ").map_or(error.as_str(), |(_, cause)| cause);
         Stop::new(Exit::NoDaemon, format!("no member is running here ({socket}: {error}); start it with `run`"))
     }
 }

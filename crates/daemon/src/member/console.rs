@@ -73,7 +73,8 @@ async fn handle(line: &str, expecting: Expecting, mesh: &MeshHandle) -> Option<E
 async fn send(text: &str, mesh: &MeshHandle) {
     let command = Command::Chat(chat::Command::Send { text: text.to_owned() });
     match mesh.command(command).await {
-        Reply::Chat(chat::Reply::Refused { detail, .. }) | Reply::Mesh(meshline_mesh::Reply::Refused { detail, .. }) => {
+        Reply::Chat(chat::Reply::Refused { detail, .. })
+        | Reply::Mesh(meshline_mesh::Reply::Refused { detail, .. }) => {
             say(&format!("not sent: {detail}"));
         }
         Reply::Chat(_) | Reply::Mesh(_) => {}

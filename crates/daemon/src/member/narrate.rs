@@ -3,7 +3,7 @@
 use meshline_mesh::{Direction, Event as MeshEvent, RingSide};
 use meshline_protocol::Address;
 use meshline_services::{Event, chat};
-use tracing::{debug, info, trace, warn};
+use tracing::{debug, error, info, trace, warn};
 
 use crate::log::{CONSOLE, escape};
 
@@ -73,7 +73,10 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             let name = escape(&peer.name);
             info!(target: CONSOLE, peer = %peer.id, "\n   _: User {name} has left");
         }
-        MeshEvent::MemberRevoked { id, name } => {
+        MeshEvent::MemberRevoked { id, own: true, .. } => {
+            error!(target: "meshline", peer = %id, "the membership of this member was revoked: no other member will link to it");
+        }
+        MeshEvent::MemberRevoked { id, name, own: false } => {
             let name = name.as_ref().map(ToString::to_string);
             warn!(target: "meshline", peer = %id, name, "membership revoked");
         }

@@ -50,6 +50,23 @@ pub(crate) struct RingPlace {
     pub(crate) rounds: (u32, u32),
 }
 
+/// A message as it came.
+#[derive(Debug)]
+struct Arrival {
+    from: NodeId,
+    line: BroadcastMessage,
+    body: Bytes,
+}
+
+/// What is around when a message comes.
+#[derive(Debug)]
+pub(crate) struct Around<'a> {
+    /// The place on the ring, if messages travel a ring here.
+    pub(crate) ring: Option<RingPlace>,
+    pub(crate) members: &'a Members,
+    pub(crate) shared: &'a mut Shared,
+}
+
 impl Broadcast {
     /// Sends a service's text to all.
     pub(crate) fn send(
@@ -110,59 +127,45 @@ impl Broadcast {
         from: NodeId,
         message: Message,
         body: Option<Bytes>,
-        ring: Option<RingPlace>,
-        members: &Members,
-        shared: &mut Shared,
+        around: Around<'_>,
     ) -> Result<(), Code> {
         let body = body.unwrap_or_default();
         match message {
-            Message::Flood(line) => self.handle_flood(from, line, body, ring, members, shared),
-            Message::Ring(line) => self.handle_ring(from, line, body, ring, members, shared),
+            Message::Flood(line) => self.handle_flood(&Arrival { from, line, body }, around),
+            Message::Ring(line) => self.handle_ring(Arrival { from, line, body }, around),
             Message::Ack(ack) => {
-                self.handle_ack(ack, shared);
+                self.handle_ack(ack, around.shared);
                 Ok(())
             }
         }
     }
 
-    fn handle_flood(
-        &mut self,
-        from: NodeId,
-        line: BroadcastMessage,
-        body: Bytes,
-        ring: Option<RingPlace>,
-        members: &Members,
-        shared: &mut Shared,
-    ) -> Result<(), Code> {
+    fn handle_flood(&mut self, arrival: &Arrival, around: Around<'_>) -> Result<(), Code> {
+        let Arrival { from, line, body } = arrival;
+        let Around { ring, members, shared } = around;
         if line.by == shared.id {
             return Ok(());
         }
         if self.seen.look(line.by, line.seq, 0) == Freshness::New {
-            let text = verified(&line, &body, members, shared)?;
-            self.seen.note(line.by, line.seq, 0, from);
-            deliver(text, &line, members, shared);
+            let text = verified(line, body, members, shared)?;
+            self.seen.note(line.by, line.seq, 0, *from);
+            deliver(text, line, members, shared);
             if shared.config.carries() {
-                flood(&line, &body, Some(from), ring.is_some(), shared);
+                flood(line, body, Some(*from), ring.is_some(), shared);
                 if let Some(successor) = ring.and_then(|place| place.successor) {
                     let line = BroadcastMessage { holders: Bounded::from_first([shared.id]), ..line.clone() };
-                    send_ring(&successor, line, &body, shared);
+                    send_ring(&successor, line, body, shared);
                 }
             }
         }
         let ack = BroadcastAck { author: line.by, seq: line.seq, by: shared.id };
-        shared.send(&from, Wire::Broadcast(Message::Ack(ack)));
+        shared.send(from, Wire::Broadcast(Message::Ack(ack)));
         Ok(())
     }
 
-    fn handle_ring(
-        &mut self,
-        from: NodeId,
-        line: BroadcastMessage,
-        body: Bytes,
-        ring: Option<RingPlace>,
-        members: &Members,
-        shared: &mut Shared,
-    ) -> Result<(), Code> {
+    fn handle_ring(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
+        let Arrival { from, mut line, body } = arrival;
+        let Around { ring, members, shared } = around;
         if line.holders.first() == Some(&shared.id) {
             self.handle_round_done(&line, shared);
             return Ok(());
@@ -180,7 +183,6 @@ impl Broadcast {
                 flood(&line, &body, Some(from), true, shared);
             }
         }
-        let mut line = line;
         if let Some(successor) = ring.and_then(|place| place.successor).filter(|_| line.holders.push(shared.id)) {
             send_ring(&successor, line, &body, shared);
         }

@@ -6,8 +6,6 @@ use meshline_identity::Member;
 use meshline_protocol::message::SummaryEntry;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 
-use crate::now::Mono;
-
 /// Members known at most; a record is a kilobyte, so this is a few megabytes. Beyond it new ones are ignored.
 pub(crate) const MAX_MEMBERS: usize = 4_096;
 
@@ -17,8 +15,6 @@ pub(crate) struct Known {
     pub(crate) member: Member,
     /// Its goodbye, if it came after that announcement.
     pub(crate) departure: Option<SignedRecord>,
-    /// When its announcement came.
-    pub(crate) heard: Mono,
 }
 
 impl Known {
@@ -35,13 +31,13 @@ pub(crate) struct Members {
 
 impl Members {
     /// Takes in an announcement and says whether it is newer than what was known.
-    pub(crate) fn insert(&mut self, member: Member, now: Mono) -> bool {
+    pub(crate) fn insert(&mut self, member: Member) -> bool {
         match self.known.get(&member.id) {
             Some(known) if known.member.seq >= member.seq => return false,
             None if self.known.len() >= MAX_MEMBERS => return false,
             Some(_) | None => {}
         }
-        self.known.insert(member.id, Known { member, departure: None, heard: now });
+        self.known.insert(member.id, Known { member, departure: None });
         true
     }
 

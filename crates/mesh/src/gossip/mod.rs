@@ -52,7 +52,7 @@ impl Gossip {
             Message::Summary(summary) => self.handle_summary(from, &summary, shared),
             Message::Want(want) => {
                 let wanted = self.members.records_of(want.ids.iter());
-                send_records(from, wanted, shared);
+                send_records(from, &wanted, shared);
             }
             Message::Records(records) => return self.handle_records(from, records, shared),
             Message::Departure(record) => {
@@ -77,7 +77,7 @@ impl Gossip {
 
     /// Takes in a checked member and passes it on if it is news.
     pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Member, shared: &mut Shared) -> Option<News> {
-        if member.id == shared.id || !self.members.insert(member.clone(), shared.now.mono) {
+        if member.id == shared.id || !self.members.insert(member.clone()) {
             return None;
         }
         self.note_news(shared);
@@ -135,7 +135,7 @@ impl Gossip {
         let own = (shared.id, shared.announcement_seq.last());
         let newer_here = self.members.newer_than(&summary.entries, own, &shared.announcement);
         let wanted: Vec<NodeId> = self.members.older_than(&summary.entries, shared.id);
-        send_records(from, newer_here, shared);
+        send_records(from, &newer_here, shared);
         for departure in self.members.departures_for(&summary.entries) {
             shared.send(&from, Wire::Gossip(Message::Departure(departure)));
         }
@@ -179,7 +179,7 @@ impl Gossip {
 }
 
 /// Sends announcements, as many to a message as fit one.
-fn send_records(to: NodeId, records: Vec<SignedRecord>, shared: &mut Shared) {
+fn send_records(to: NodeId, records: &[SignedRecord], shared: &mut Shared) {
     for chunk in records.chunks(meshline_protocol::limits::MAX_RECORDS) {
         let records = Bounded::from_first(chunk.iter().cloned());
         shared.send(&to, Wire::Gossip(Message::Records(Records { records })));

@@ -7,8 +7,10 @@ use meshline_protocol::message::{ErrorMessage, Hello, Relay, TimeFrame};
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
+use crate::broadcast::Around;
 use crate::input::LinkId;
 use crate::link::{Stage, Verdict, check_header, judge};
+use crate::relay::Known;
 use crate::time::StepContext;
 
 impl Node {
@@ -18,7 +20,7 @@ impl Node {
             Stage::Opened | Stage::Hello(..) => self.on_early(id, frame.message),
             Stage::Accepted(_) => {
                 if let Message::Error(error) = &frame.message {
-                    self.on_error(id, error.clone());
+                    self.on_error(id, error);
                     return;
                 }
                 self.bring_up(id);
@@ -48,7 +50,7 @@ impl Node {
                 }
                 self.judge_when_whole(id);
             }
-            (_, Message::Error(error)) => self.on_error(id, error),
+            (_, Message::Error(error)) => self.on_error(id, &error),
             (_, other) => {
                 let detail = format!("{} before the hello was accepted", other.kind());
                 self.refuse(id, &Fault::new(Code::UnexpectedMessage, detail));
@@ -74,7 +76,7 @@ impl Node {
     }
 
     /// The peer refused us, or ended the link with a reason.
-    fn on_error(&mut self, id: LinkId, error: ErrorMessage) {
+    fn on_error(&mut self, id: LinkId, error: &ErrorMessage) {
         let up = self.links.get(id).is_some_and(crate::link::Link::is_up);
         if up && !ends_link(error.code) {
             if let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) {
@@ -107,7 +109,7 @@ impl Node {
             }
             Message::Pong(_) => Ok(()),
             Message::Error(error) => {
-                self.on_error(id, error);
+                self.on_error(id, &error);
                 Ok(())
             }
             Message::Hello(_) => Err(Code::UnexpectedMessage),
@@ -166,17 +168,24 @@ impl Node {
         body: Option<Bytes>,
     ) -> Result<(), Code> {
         let ring = self.ring_mode();
-        self.broadcast.handle(peer, message, body, ring, &self.gossip.members, &mut self.shared)
+        let around = Around { ring, members: &self.gossip.members, shared: &mut self.shared };
+        self.broadcast.handle(peer, message, body, around)
     }
 
     fn on_relay(&mut self, peer: NodeId, message: Relay) -> Result<(), Code> {
-        let (shared, links, members) = (&mut self.shared, &self.links, &self.gossip.members);
+        let known = Known { links: &self.links, members: &self.gossip.members };
+        let shared = &mut self.shared;
         match message {
             Relay::Request(request) => self.relay_server.handle_request(peer, request.peer, shared),
             Relay::Accept(accept) => self.relay_server.handle_accept(peer, &accept, shared),
             Relay::Refuse(refusal) => self.relay_server.handle_refuse(peer, &refusal, shared),
-            Relay::Offer(offer) => self.relay_client.handle_offer(peer, offer, shared, links, members),
-            Relay::Grant(grant) => self.relay_client.handle_grant(peer, grant, shared, &mut self.peers, links, members),
+            Relay::Offer(offer) => self.relay_client.handle_offer(peer, offer, shared, known),
+            Relay::Grant(grant) => {
+                let member = grant.peer;
+                if let Some((proxy, target)) = self.relay_client.handle_grant(peer, grant, known) {
+                    self.peers.dial_relay(shared, member, &proxy, target);
+                }
+            }
             Relay::Ticket(_) => return Err(Code::UnexpectedMessage),
         }
         Ok(())

@@ -34,7 +34,7 @@ impl Node {
 
     pub(super) fn on_link_closed(&mut self, id: LinkId, code: Code, detail: &str) {
         if let Some(link) = self.links.remove(id) {
-            self.after_end(link, code, detail, true);
+            self.after_end(&link, code, detail, true);
         }
     }
 
@@ -48,15 +48,15 @@ impl Node {
     pub(super) fn end_link(&mut self, id: LinkId, code: Code, detail: &str) {
         self.shared.close(id, code, detail);
         if let Some(link) = self.links.remove(id) {
-            self.after_end(link, code, detail, false);
+            self.after_end(&link, code, detail, false);
         }
     }
 
     /// What follows from the end of a connection, whoever ended it.
-    fn after_end(&mut self, link: Link, code: Code, detail: &str, by_them: bool) {
+    fn after_end(&mut self, link: &Link, code: Code, detail: &str, by_them: bool) {
         let peer = link.peer();
-        if link.is_up() || self.is_current(&link) {
-            self.on_down(&link, code, detail);
+        if link.is_up() || self.is_current(link) {
+            self.on_down(link, code, detail);
         } else if code != Code::DuplicateLink {
             self.shared.count(code);
             let event = Event::Refused { remote: link.remote.clone(), peer, code, detail: detail.to_owned(), by_them };
@@ -145,13 +145,14 @@ impl Node {
         let before = self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
         let news = self.gossip.learn(Some(peer), (*member).clone(), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
-        self.peers.succeed(dial, peer, transport, &remote, &self.shared);
+        self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
         if let Some(before) = before {
             self.end_link(before.link, Code::DuplicateLink, "another link to this member stays");
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
         self.shared.dirty = true;
+        self.ring.relink(&peer, &mut self.shared);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();
     }

@@ -4,6 +4,7 @@ mod commands;
 mod frames;
 mod links;
 mod reports;
+mod store;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,7 +13,7 @@ use meshline_identity::{KeyPair, admit};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Broadcast, RingPlace};
-use crate::config::{Config, Saved, SavedPeer};
+use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
@@ -25,17 +26,11 @@ use crate::ring::Ring;
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
 
-/// Changes are kept on disk at most so much later: a burst of them is one write.
-const STORE_DELAY: Duration = Duration::from_secs(1);
-
 /// A node without links is ready after this, alone.
 const ALONE_AFTER: Duration = Duration::from_secs(2);
 
 /// A link we dialled that serves the ring no more is kept so long: rings settle in that time.
 const LINGER: Duration = Duration::from_secs(5);
-
-/// Members kept on disk.
-const MAX_SAVED_PEERS: usize = 256;
 
 /// A node of a network.
 #[derive(Debug)]
@@ -180,7 +175,7 @@ impl Node {
             if let Some(record) = &peer.record {
                 let member = admit(record, &self.shared.config.network, &self.shared.revoked, UnixMicros::new(0));
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
-                    self.gossip.members.insert(member, self.shared.now.mono);
+                    self.gossip.members.insert(member);
                 }
             }
         }
@@ -296,19 +291,18 @@ impl Node {
 
     /// Ends whatever a revoked member has here.
     fn expel(&mut self, id: NodeId, seq: UnixMicros) {
-        let known =
-            self.gossip.members.get(&id).filter(|known| known.member.membership_seq.is_none_or(|held| held < seq));
-        let name = known.map(|known| known.member.name.clone());
-        if name.is_some() {
-            self.gossip.members.remove(&id);
-        }
         let links: Vec<LinkId> = self.links.iter().filter(|link| link.peer() == Some(id)).map(|link| link.id).collect();
         for link in links {
             self.end_link(link, Code::Revoked, "the membership was revoked");
         }
+        let ended = |known: &crate::gossip::Known| known.member.membership_seq.is_none_or(|held| held < seq);
+        let name = self.gossip.members.get(&id).filter(|known| ended(known)).map(|known| known.member.name.clone());
+        if name.is_some() {
+            self.gossip.members.remove(&id);
+        }
         self.peers.forget(id);
         self.relay_server.forget(id, &mut self.shared);
-        self.shared.event(Event::MemberRevoked { id, name });
+        self.shared.event(Event::MemberRevoked { id, name, own: id == self.shared.id });
         self.reorder_ring();
     }
 
@@ -362,49 +356,6 @@ impl Node {
         let config = &self.shared.config;
         let addresses = config.peers.iter().chain(&config.proxies).chain(&config.next);
         addresses.filter_map(|address| self.peers.id_at(address)).chain(config.peer_ids.iter().copied()).collect()
-    }
-
-    /// Hands out what is kept on disk, some time after it changed.
-    fn store(&mut self) {
-        let now = self.shared.now.mono;
-        if self.shared.dirty && self.store_at.is_none() {
-            self.store_at = Some(now.after(STORE_DELAY));
-        }
-        if self.store_at.is_some_and(|at| at <= now || self.shared.leaving) {
-            self.store_at = None;
-            self.shared.dirty = false;
-            let saved = self.saved();
-            self.shared.push(Output::Store(Box::new(saved)));
-        }
-    }
-
-    fn saved(&self) -> Saved {
-        let shared = &self.shared;
-        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
-        peers.retain(|peer| !peer.addresses.is_empty());
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
-        peers.truncate(MAX_SAVED_PEERS);
-        Saved {
-            announcement_seq: shared.announcement_seq.last(),
-            broadcast_seq: shared.broadcast_seq.last(),
-            newest_signed: shared.clock.newest_signed(),
-            peers,
-            revocations: shared.revoked.records().cloned().collect(),
-        }
-    }
-
-    fn saved_peer(&self, known: &crate::gossip::Known) -> SavedPeer {
-        let id = known.member.id;
-        let mut addresses = self.peers.addresses(id);
-        for address in &known.member.addresses {
-            if !addresses.contains(address) {
-                addresses.push(address.clone());
-            }
-        }
-        let linked = self.shared.up.contains_key(&id);
-        let last_linked = if linked { self.shared.now.wall } else { known.member.seq };
-        let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
-        SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
     }
 }
 

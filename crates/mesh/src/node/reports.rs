@@ -138,10 +138,10 @@ impl Node {
 
     /// Half the round trip of the first hop for each hop: all that is measured so far.
     fn cost_of(&self, path: &[NodeId]) -> Option<u64> {
-        let last = path.last().filter(|last| self.shared.up.contains_key(last)).or(path.first())?;
+        let last = path.last().filter(|last| self.shared.up.contains_key(last)).or_else(|| path.first())?;
         let link = self.links.get(self.shared.up.get(last)?.link)?;
         let hops = if self.shared.up.contains_key(path.last()?) { 1 } else { u64::try_from(path.len()).ok()? };
-        Some(link.clock.delay_us.or(link.clock.rtt_us().map(|rtt| rtt / 2))?.saturating_mul(hops))
+        Some(link.clock.delay_us.or_else(|| link.clock.rtt_us().map(|rtt| rtt / 2))?.saturating_mul(hops))
     }
 
     pub(super) fn explain(&self, id: &NodeId) -> Option<Explanation> {

@@ -199,14 +199,8 @@ impl Peers {
     }
 
     /// The link of an attempt is up.
-    pub(crate) fn succeed(
-        &mut self,
-        dial: Option<DialId>,
-        id: NodeId,
-        transport: Transport,
-        remote: &Address,
-        shared: &Shared,
-    ) {
+    pub(crate) fn succeed(&mut self, dial: Option<DialId>, id: NodeId, over: (Transport, &Address), shared: &Shared) {
+        let (transport, remote) = over;
         let now = shared.now.mono;
         let dialled = dial.and_then(|dial| self.dialling.remove(&dial));
         let key = dialled.as_ref().map_or(Key::Member(id), |dialled| dialled.key.clone());

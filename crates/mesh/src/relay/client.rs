@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use meshline_protocol::message::{Relay as Message, RelayPeer, RelayRefusal, RelayTicket, Role};
-use meshline_protocol::{Code, Message as Wire, NodeId};
+use meshline_protocol::{Address, Code, Message as Wire, NodeId};
 
 use crate::gossip::Members;
 use crate::link::Links;
@@ -27,6 +27,13 @@ struct Errand {
     next_at: Mono,
     /// Whether we asked: then we act as TLS client.
     asked: bool,
+}
+
+/// Who is linked and who is known.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Known<'a> {
+    pub(crate) links: &'a Links,
+    pub(crate) members: &'a Members,
 }
 
 /// The requests of this node.
@@ -68,17 +75,11 @@ impl RelayClient {
     }
 
     /// A proxy offers to join us with a member: agreed if we know it and have no link to it.
-    pub(crate) fn handle_offer(
-        &mut self,
-        proxy: NodeId,
-        offer: RelayTicket,
-        shared: &mut Shared,
-        links: &Links,
-        members: &Members,
-    ) {
-        let known = members.get(&offer.peer).is_some();
-        let answer = if !known || links.any_to(offer.peer) || shared.leaving {
-            let (code, detail) = if known {
+    pub(crate) fn handle_offer(&mut self, proxy: NodeId, offer: RelayTicket, shared: &mut Shared, known: Known<'_>) {
+        let Known { links, members } = known;
+        let is_member = members.get(&offer.peer).is_some();
+        let answer = if !is_member || links.any_to(offer.peer) || shared.leaving {
+            let (code, detail) = if is_member {
                 (Code::DuplicateLink, "linked already")
             } else {
                 (Code::NoSuchPeer, "member not known here")
@@ -92,21 +93,17 @@ impl RelayClient {
         shared.send(&proxy, Wire::Relay(answer));
     }
 
-    /// A proxy granted a ticket: opens our end of the pipe.
+    /// A proxy granted a ticket: the proxy's address, and how to open our end of the pipe.
     pub(crate) fn handle_grant(
-        &mut self,
+        &self,
         proxy: NodeId,
         grant: RelayTicket,
-        shared: &mut Shared,
-        peers: &mut Peers,
-        links: &Links,
-        members: &Members,
-    ) {
-        let Some(errand) = self.errands.get(&grant.peer) else { return };
-        let Some(address) = proxy_address(proxy, links, members) else { return };
-        let target =
-            DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client: errand.asked };
-        peers.dial_relay(shared, grant.peer, &address, target);
+        known: Known<'_>,
+    ) -> Option<(Address, DialTarget)> {
+        let client = self.errands.get(&grant.peer)?.asked;
+        let address = proxy_address(proxy, known)?;
+        let target = DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client };
+        Some((address, target))
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
@@ -121,7 +118,7 @@ fn linked_proxies(shared: &Shared, members: &Members) -> Vec<NodeId> {
 }
 
 /// Where a proxy is reached: the address we dialled it at, or one it announces.
-fn proxy_address(proxy: NodeId, links: &Links, members: &Members) -> Option<meshline_protocol::Address> {
+fn proxy_address(proxy: NodeId, Known { links, members }: Known<'_>) -> Option<Address> {
     let dialled = links.iter().find(|link| link.dial.is_some() && link.peer() == Some(proxy));
     let announced = || members.get(&proxy).and_then(|known| known.member.addresses.first());
     dialled.map(|link| &link.remote).or_else(announced).cloned()

@@ -3,5 +3,5 @@
 mod client;
 mod server;
 
-pub(crate) use client::RelayClient;
+pub(crate) use client::{Known, RelayClient};
 pub(crate) use server::RelayServer;

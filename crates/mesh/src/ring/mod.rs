@@ -137,6 +137,16 @@ impl Ring {
         // Told by `choose_predecessor`, which follows and knows both sides.
     }
 
+    /// A new link to a member is up: what was said on an older one may have been lost with it.
+    pub(crate) fn relink(&mut self, peer: &NodeId, shared: &mut Shared) {
+        self.attached.remove(peer);
+        if self.successor.as_ref() == Some(peer) {
+            let attach = meshline_protocol::message::RingAttach { epoch: self.epoch };
+            shared.send(peer, Wire::Ring(Message::Attach(attach)));
+            self.token.reset(shared.now.mono);
+        }
+    }
+
     /// The nearest member before us that named us its successor.
     fn choose_predecessor(&mut self, shared: &mut Shared, names: &Members, successor: Option<NodeId>) {
         self.attached.retain(|id, _| shared.up.contains_key(id));

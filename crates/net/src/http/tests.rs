@@ -1,3 +1,5 @@
+//! The client against servers that say exactly what each test wants.
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

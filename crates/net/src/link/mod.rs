@@ -8,6 +8,7 @@ mod pace;
 mod queue;
 mod reader;
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests measure")]
 mod tests;
 mod writer;
 
@@ -17,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use bytes::Bytes;
 use meshline_mesh::LinkId;
 use meshline_protocol::Encoding;
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -160,6 +162,18 @@ impl Shared {
         }
     }
 }
+
+/// Tells the driver something. Waiting for room is rare and in a box, so that idle tasks stay small.
+async fn tell(notices: &mpsc::Sender<Notice>, notice: Notice) -> Result<(), Closed> {
+    match notices.try_send(notice) {
+        Ok(()) => Ok(()),
+        Err(TrySendError::Closed(_)) => Err(Closed),
+        Err(TrySendError::Full(notice)) => Box::pin(notices.send(notice)).await.map_err(|_| Closed),
+    }
+}
+
+/// The driver is gone.
+struct Closed;
 
 fn count(counter: &AtomicU64, bytes: usize) {
     counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);

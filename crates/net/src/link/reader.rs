@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use super::pace::Pace;
-use super::{Shared, count};
+use super::{Shared, count, tell};
 use crate::clock::Clock;
 use crate::connection::Stream;
 use crate::driver::Notice;
@@ -68,7 +68,7 @@ impl Reader {
             Ending::Unwanted => return self.discard().await,
         };
         let is_fault = matches!(notice, Notice::Fault { .. });
-        if self.notices.send(notice).await.is_ok() && is_fault {
+        if tell(&self.notices, notice).await.is_ok() && is_fault {
             self.discard().await;
         }
     }
@@ -101,7 +101,7 @@ impl Reader {
             self.pace = None;
             let waits = !self.accepted;
             let notice = Notice::Frame { link: self.shared.id, decoded, waits };
-            self.notices.send(notice).await.map_err(|_| Ending::Unwanted)?;
+            tell(&self.notices, notice).await.map_err(|_| Ending::Unwanted)?;
             if waits {
                 self.shared.verdict.notified().await;
             }
@@ -117,7 +117,9 @@ impl Reader {
         let read = if self.decoder.is_partial(&self.input) {
             let now = self.clock.mono();
             let deadline = self.pace.get_or_insert_with(|| Pace::begin(now)).deadline();
-            match timeout_at(self.clock.instant(deadline), self.fill()).await {
+            // In a box: most of the time nothing is partial, and the link should not hold room for it.
+            let clock = self.clock;
+            match Box::pin(timeout_at(clock.instant(deadline), self.fill())).await {
                 Ok(read) => read,
                 Err(_) => return Err(Ending::Fault(too_slow())),
             }
@@ -146,7 +148,7 @@ impl Reader {
     }
 
     /// Takes what still comes off the stream, so that closing it does not become a reset that swallows our reason.
-    async fn discard(mut self) {
+    async fn discard(&mut self) {
         self.input = BytesMut::new();
         let half = &mut self.half;
         let mut left = LINGER_BYTES;

@@ -258,3 +258,16 @@ fn a_frame_for_many_links_is_encoded_once_an_encoding() {
     let other = encoder.encode(&Arc::new(Frame::from(ping(2))), Encoding::Json).unwrap();
     assert_eq!(other, line(2));
 }
+
+#[test]
+fn zz_sizes() {
+    let (near, _peer) = duplex(16);
+    let stream: Box<dyn crate::connection::Stream> = Box::new(near);
+    let (r, w) = tokio::io::split(stream);
+    let (sender, _notices) = mpsc::channel(1);
+    let shared = Arc::new(super::Shared { id: LINK, queue: Queue::default(), reading: Default::default(), verdict: Default::default(), closing: Default::default(), sent: Default::default(), received: Default::default() });
+    let reader = super::reader::Reader::new(r, BytesMut::new(), shared.clone(), sender.clone(), Clock::start());
+    let writer = super::writer::Writer::new(w, shared.clone(), sender);
+    println!("reader {} writer {}", size_of_val(&reader), size_of_val(&writer));
+    println!("reader fut {} writer fut {} shared {} link {} notice {}", size_of_val(&reader.run()), size_of_val(&writer.run()), size_of_val(&*shared), size_of::<Link>(), size_of::<Notice>());
+}

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::queue::Taken;
-use super::{Shared, count};
+use super::{Shared, count, tell};
 use crate::connection::Stream;
 use crate::driver::Notice;
 use crate::limits::{FRAMES_AT_ONCE, WRITE_STALL_LIMIT};
@@ -38,7 +38,7 @@ impl Writer {
             let _ = self.half.shutdown().await;
             return;
         };
-        let _ = self.notices.send(Notice::Ended { link: self.shared.id, code, detail }).await;
+        let _ = tell(&self.notices, Notice::Ended { link: self.shared.id, code, detail }).await;
     }
 
     async fn write_frames(&mut self) -> Result<(), (Code, String)> {

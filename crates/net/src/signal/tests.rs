@@ -1,3 +1,5 @@
+//! Servers of the test answer, one request a connection; what they were asked is looked at.
+
 use meshline_mesh::SignalRequest;
 use meshline_protocol::NodeId;
 use meshline_protocol::SignedRecord;

@@ -212,8 +212,9 @@ fn refused(outline: Header<Outline>, detail: &str) -> (Option<u32>, Decoded) {
     let decoded = if Message::is_known(&tag, inner.as_deref()) {
         Decoded::Invalid(Fault::new(Code::InvalidMessage, detail))
     } else {
-        let name =
-            inner.filter(|_| Message::is_known(&tag, None)).map_or(tag.clone(), |inner| format!("{tag}.{inner}"));
+        let name = inner
+            .filter(|_| Message::is_known(&tag, None))
+            .map_or_else(|| tag.clone(), |inner| format!("{tag}.{inner}"));
         Decoded::Unknown { tag: name.chars().take(64).collect() }
     };
     (outline.len, decoded)

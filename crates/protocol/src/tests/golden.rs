@@ -212,7 +212,7 @@ fn every_message_has_a_sample_and_a_known_tag() {
     assert_eq!(tags.len(), variants, "a message without a sample");
     for (name, frame) in samples {
         let (tag, inner) =
-            frame.message.kind().split_once('.').map_or((frame.message.kind(), None), |(a, b)| (a, Some(b)));
+            frame.message.kind().split_once('.').map_or_else(|| (frame.message.kind(), None), |(a, b)| (a, Some(b)));
         assert!(Message::is_known(tag, inner), "{name}");
         assert!(name.starts_with(frame.message.kind()), "{name}");
     }

@@ -110,11 +110,18 @@ impl Chat {
                 (Reply::Sent(message.clone()), Some(Event::Message { message, own: true }))
             }
             meshline_mesh::Reply::Refused { code, detail } => (Reply::Refused { code, detail }, None),
-            other => (Reply::Refused { code: Code::UnexpectedMessage, detail: format!("{other:?}") }, None),
+            other @ (meshline_mesh::Reply::Status(_)
+            | meshline_mesh::Reply::Peers(_)
+            | meshline_mesh::Reply::Explanation(_)
+            | meshline_mesh::Reply::Applied(_)
+            | meshline_mesh::Reply::Left) => {
+                (Reply::Refused { code: Code::UnexpectedMessage, detail: format!("{other:?}") }, None)
+            }
         }
     }
 
     /// Looks for what is the chat's among the node's events.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "all other events, later ones too, are not the chat's")]
     pub(crate) fn handle_event(&mut self, event: &meshline_mesh::Event) -> Option<Event> {
         match event {
             meshline_mesh::Event::Broadcast { author, message } if message.service == service() => {

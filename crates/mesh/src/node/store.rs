@@ -1,0 +1,58 @@
+//! What is kept on disk: when it is handed out, and what is in it.
+
+use std::time::Duration;
+
+use super::Node;
+use crate::config::{Saved, SavedPeer};
+use crate::output::Output;
+
+/// Changes are kept on disk at most so much later: a burst of them is one write.
+const STORE_DELAY: Duration = Duration::from_secs(1);
+
+/// Members kept on disk.
+const MAX_SAVED_PEERS: usize = 256;
+
+impl Node {
+    /// Hands out what is kept on disk, some time after it changed.
+    pub(super) fn store(&mut self) {
+        let now = self.shared.now.mono;
+        if self.shared.dirty && self.store_at.is_none() {
+            self.store_at = Some(now.after(STORE_DELAY));
+        }
+        if self.store_at.is_some_and(|at| at <= now || self.shared.leaving) {
+            self.store_at = None;
+            self.shared.dirty = false;
+            let saved = self.saved();
+            self.shared.push(Output::Store(Box::new(saved)));
+        }
+    }
+
+    fn saved(&self) -> Saved {
+        let shared = &self.shared;
+        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
+        peers.retain(|peer| !peer.addresses.is_empty());
+        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
+        peers.truncate(MAX_SAVED_PEERS);
+        Saved {
+            announcement_seq: shared.announcement_seq.last(),
+            broadcast_seq: shared.broadcast_seq.last(),
+            newest_signed: shared.clock.newest_signed(),
+            peers,
+            revocations: shared.revoked.records().cloned().collect(),
+        }
+    }
+
+    fn saved_peer(&self, known: &crate::gossip::Known) -> SavedPeer {
+        let id = known.member.id;
+        let mut addresses = self.peers.addresses(id);
+        for address in &known.member.addresses {
+            if !addresses.contains(address) {
+                addresses.push(address.clone());
+            }
+        }
+        let linked = self.shared.up.contains_key(&id);
+        let last_linked = if linked { self.shared.now.wall } else { known.member.seq };
+        let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
+        SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
+    }
+}
