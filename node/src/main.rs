@@ -20,7 +20,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum NodeVerb {
     /// Run the node, from a configuration file or from flags
-    Run(NodeRun),
+    Run(Box<NodeRun>),
     #[command(flatten)]
     Shared(Verb),
 }
@@ -44,8 +44,8 @@ fn main() -> ExitCode {
                     // Several nodes without a file share a machine: each takes a free port for its page.
                     flags = flags.set_default("/http", "127.0.0.1:0");
                 }
-                let effective = args.common.load::<NodeConfig>(&place, flags)?;
-                run(Launch { effective, proxy: None }).await
+                let load = Box::new(move || args.common.load::<NodeConfig>(&place, flags.clone()));
+                run(Launch { load, proxy: None }).await
             }
         }
     }))

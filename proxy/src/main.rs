@@ -23,12 +23,14 @@ struct Cli {
 fn main() -> ExitCode {
     let Cli { place, listening, common } = Cli::parse();
     finish(block_on(async move {
-        let effective = common.load::<ProxyConfig>(&place, listening.flags(&place))?;
+        let flags = listening.flags(&place);
+        let effective = common.load::<ProxyConfig>(&place, flags.clone())?;
         let limit = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
         let limits = ProxyLimits {
             max_relays: limit(effective.config.max_relays),
             max_relays_per_member: limit(effective.config.max_relays_per_member),
         };
-        run(Launch { effective, proxy: Some(limits) }).await
+        let load = Box::new(move || common.load::<ProxyConfig>(&place, flags.clone()));
+        run(Launch { load, proxy: Some(limits) }).await
     }))
 }

@@ -1,5 +1,6 @@
 //! `signal-server`: reads its configuration, listens, and answers until it is told to stop.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,7 +9,10 @@ use anyhow::Context;
 use clap::Parser;
 use meshline_daemon::config::{Flags, SignalServerConfig, load};
 use meshline_daemon::exit::Exit;
+use meshline_daemon::files::new_key;
 use meshline_daemon::{log, output};
+use meshline_net::tls::{TlsIdentity, connect_and_prove};
+use meshline_protocol::NodeId;
 use signal_server::{DialBack, NoDialBack, Server, Settings};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -60,7 +64,7 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
 async fn serve(config: &SignalServerConfig) -> anyhow::Result<()> {
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangup = signal(SignalKind::hangup())?;
-    let server = Server::bind(&settings(config), dial_back(config)).await?;
+    let server = Server::bind(&settings(config), dial_back(config)?).await?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -83,12 +87,17 @@ fn settings(config: &SignalServerConfig) -> Settings {
     }
 }
 
-/// Who proves addresses at which a member was not seen.
-fn dial_back(config: &SignalServerConfig) -> Arc<dyn DialBack> {
-    if config.dial_back {
-        tracing::debug!("addresses other than the observed one are not dialled by this version");
+/// Who proves addresses at which a member was not seen. The key it dials with is for nothing else and new at every
+/// start: the member proves itself, this server need not.
+fn dial_back(config: &SignalServerConfig) -> anyhow::Result<Arc<dyn DialBack>> {
+    if !config.dial_back {
+        return Ok(Arc::new(NoDialBack));
     }
-    Arc::new(NoDialBack)
+    let identity = TlsIdentity::new(&new_key()?)?;
+    Ok(Arc::new(move |address: SocketAddr, id: NodeId| {
+        let identity = identity.clone();
+        async move { connect_and_prove(&address.into(), &identity, Some(id)).await.is_ok() }
+    }))
 }
 
 async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {

@@ -31,8 +31,8 @@ fn main() -> ExitCode {
         match verb {
             ViewVerb::Shared(verb) => execute::<ViewConfig>(verb, &place).await,
             ViewVerb::Run(args) => {
-                let effective = args.load::<ViewConfig>(&place, Flags::new())?;
-                run(Launch { effective, proxy: None }).await
+                let load = Box::new(move || args.load::<ViewConfig>(&place, Flags::new()));
+                run(Launch { load, proxy: None }).await
             }
         }
     }))

@@ -147,6 +147,23 @@ pub enum Input {
     Timeout,
 }
 
+/// The settings that can change while a node runs; see [`crate::Config`] for what each is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reconfiguration {
+    /// Members to dial, by address. Links that are up stay up.
+    pub peers: Vec<Address>,
+    /// Members to dial, by id.
+    pub peer_ids: Vec<NodeId>,
+    /// Proxies to keep a link to.
+    pub proxies: Vec<Address>,
+    /// Signal servers and static lists.
+    pub signal: Vec<String>,
+    /// Links at most. Surplus links stay up until they end by themselves.
+    pub max_links: usize,
+    /// Fast attempts.
+    pub retries: u32,
+}
+
 /// What somebody on this machine can want of the core.
 #[derive(Clone, Debug)]
 pub enum Command {
@@ -165,6 +182,8 @@ pub enum Command {
         /// What it wants said.
         text: String,
     },
+    /// Changes what can change while the node runs.
+    Reconfigure(Box<Reconfiguration>),
     /// Says goodbye to all and links no more.
     Leave,
 }

@@ -25,7 +25,7 @@ mod time;
 
 pub use config::{Config, Saved, SavedPeer, Topology};
 pub use event::{Direction, Event, PeerName, RingSide};
-pub use input::{Command, DialId, Input, LinkId, LinkOpened, RelayConnection, Transport};
+pub use input::{Command, DialId, Input, LinkId, LinkOpened, Reconfiguration, RelayConnection, Transport};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};

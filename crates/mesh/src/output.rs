@@ -139,6 +139,8 @@ pub enum Reply {
     Explanation(Option<Box<Explanation>>),
     /// To `Apply`: what it did, for people.
     Applied(String),
+    /// To `Reconfigure`.
+    Reconfigured,
     /// To `Broadcast`: the sequence of the message.
     Sent(meshline_protocol::UnixMicros),
     /// To `Leave`.

@@ -42,10 +42,11 @@ pub(crate) struct Door {
 
 impl Door {
     /// Counts and tells a refusal. It is told only if it is logged too and there is room, so that strangers cannot
-    /// crowd out the links.
+    /// crowd out the links; who goes by itself was not refused.
     pub(crate) fn note(&self, code: Code, remote: SocketAddr, detail: &str) {
         let remote = shown(remote);
-        if self.refusals.note(code, &remote, detail, self.clock.mono()) {
+        let is_logged = self.refusals.note(code, &remote, detail, self.clock.mono());
+        if is_logged && code != Code::ConnectionLost {
             let _ = self.notices.try_send(Notice::Refused { remote, code, detail: detail.to_owned() });
         }
     }

@@ -125,3 +125,6 @@ async fn splice(mut one: TcpStream, mut other: TcpStream) {
     }
     let _ = copy_bidirectional_with_sizes(&mut one, &mut other, RELAY_BUFFER, RELAY_BUFFER).await;
 }
+
+#[cfg(test)]
+mod tests;

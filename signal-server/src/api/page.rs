@@ -49,7 +49,7 @@ fn write_page(html: &mut String, overview: &Overview, ttl_s: u32, host: &str) ->
         html,
         "<section><h2>Point a node at this server</h2>\
          <p>In the configuration of a node, name this address:</p>\
-         <pre><code>\"signal\": [\"http://{host}/v1/nodes\"]</code></pre>\
+         <pre><code>\"signal\": [\"http://{host}\"]</code></pre>\
          <p>or try who answers from a terminal:</p>\
          <pre><code>curl 'http://{host}/v1/nodes?network=NAME'</code></pre>\
          <p>An entry lives {ttl_s} seconds unless it is refreshed. An address is listed only if its member was seen \

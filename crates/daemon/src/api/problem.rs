@@ -55,10 +55,12 @@ impl Problem {
 
     /// A refusal of the mesh.
     pub(crate) fn refused(code: Code, detail: String) -> Self {
-        let status = match code {
-            Code::InvalidMessage | Code::BodyTooLong => StatusCode::BAD_REQUEST,
-            Code::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-            _ => StatusCode::FORBIDDEN,
+        let status = if matches!(code, Code::InvalidMessage | Code::BodyTooLong) {
+            StatusCode::BAD_REQUEST
+        } else if code == Code::RateLimited {
+            StatusCode::TOO_MANY_REQUESTS
+        } else {
+            StatusCode::FORBIDDEN
         };
         Self::new(status, code.name(), detail)
     }

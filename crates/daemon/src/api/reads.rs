@@ -17,10 +17,8 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Probl
 }
 
 pub(super) async fn read_status(api: &Api) -> Result<Status, Problem> {
-    match mesh(api, Command::Status).await? {
-        Reply::Status(status) => Ok(*status),
-        _ => Err(Problem::unexpected()),
-    }
+    let Reply::Status(status) = mesh(api, Command::Status).await? else { return Err(Problem::unexpected()) };
+    Ok(*status)
 }
 
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {
@@ -32,11 +30,8 @@ pub(super) async fn explain(
     Path(selector): Path<String>,
 ) -> Result<Json<Explanation>, Problem> {
     let id = select(&rows(&api).await?, &selector)?;
-    match mesh(&api, Command::Explain(id)).await? {
-        Reply::Explanation(Some(explanation)) => Ok(Json(*explanation)),
-        Reply::Explanation(None) => Err(Problem::no_such_peer(&selector)),
-        _ => Err(Problem::unexpected()),
-    }
+    let Reply::Explanation(found) = mesh(&api, Command::Explain(id)).await? else { return Err(Problem::unexpected()) };
+    found.map(|explanation| Json(*explanation)).ok_or_else(|| Problem::no_such_peer(&selector))
 }
 
 /// The answer to a record.
@@ -48,11 +43,12 @@ pub(super) struct Applied {
 
 pub(super) async fn apply(State(api): State<Api>, body: String) -> Result<Json<Applied>, Problem> {
     let record: SignedRecord = serde_json::from_str(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
-    match mesh(&api, Command::Apply(record)).await? {
-        Reply::Applied(result) => Ok(Json(Applied { schema: "meshline/applied/1", result })),
-        Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),
-        _ => Err(Problem::unexpected()),
+    let reply = mesh(&api, Command::Apply(record)).await?;
+    if let Reply::Refused { code, detail } = reply {
+        return Err(Problem::refused(code, detail));
     }
+    let Reply::Applied(result) = reply else { return Err(Problem::unexpected()) };
+    Ok(Json(Applied { schema: "meshline/applied/1", result }))
 }
 
 /// It runs: whoever answers is healthy.
@@ -67,10 +63,8 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<(StatusCode, Json<R
 }
 
 async fn rows(api: &Api) -> Result<Vec<PeerRow>, Problem> {
-    match mesh(api, Command::Peers).await? {
-        Reply::Peers(rows) => Ok(rows),
-        _ => Err(Problem::unexpected()),
-    }
+    let Reply::Peers(rows) = mesh(api, Command::Peers).await? else { return Err(Problem::unexpected()) };
+    Ok(rows)
 }
 
 async fn mesh(api: &Api, command: Command) -> Result<Reply, Problem> {

@@ -107,7 +107,7 @@ impl Drop for Server {
 /// Makes the socket, replacing one that a killed process left behind. A path may be longer than a socket's name
 /// can be, so it is bound by way of its folder's descriptor.
 fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().unwrap_or_else(|| Path::new("."));
     let opened = std::fs::File::open(folder)?;
     let name = path.file_name().unwrap_or_default();
     let short = PathBuf::from(format!("/proc/self/fd/{}", opened.as_raw_fd())).join(name);

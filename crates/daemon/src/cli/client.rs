@@ -88,7 +88,7 @@ impl Client {
 }
 
 fn refusal(response: &Response) -> Stop {
-    let refusal: Refusal = serde_json::from_slice(&response.body).unwrap_or(Refusal {
+    let refusal: Refusal = serde_json::from_slice(&response.body).unwrap_or_else(|_| Refusal {
         code: response.status.to_string(),
         detail: String::new(),
         ids: Vec::new(),

@@ -41,7 +41,8 @@ fn text(peers: &[Peer]) -> String {
     if peers.is_empty() {
         return "no other member is known".to_owned();
     }
-    let name_of = |id: &str| peers.iter().find(|peer| peer.id == id).map_or(id.to_owned(), |peer| peer.name.clone());
+    let name_of =
+        |id: &str| peers.iter().find(|peer| peer.id == id).map_or_else(|| id.to_owned(), |peer| peer.name.clone());
     let mut rows = vec![heading(&["MEMBER", "ID", "ROLES", "REACHED", "HOPS", "COST"])];
     for peer in peers {
         let reached = match (peer.direct, peer.reachable, &peer.via) {

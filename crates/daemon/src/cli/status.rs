@@ -83,7 +83,8 @@ fn text(status: &Status) -> String {
         ),
     ];
     if let Some(ring) = &status.ring {
-        let short = |id: &Option<String>| id.as_ref().map_or("nobody".to_owned(), |id| id.chars().take(8).collect());
+        let short =
+            |id: &Option<String>| id.as_ref().map_or_else(|| "nobody".to_owned(), |id| id.chars().take(8).collect());
         let closed = if ring.complete { format!("closed, {} members", ring.length) } else { "open".to_owned() };
         lines.push(format!("ring      {closed}; next {}, previous {}", short(&ring.next), short(&ring.previous)));
     }
@@ -103,7 +104,7 @@ fn links(links: &[Link]) -> String {
             link.direction.clone(),
             link.address.clone(),
             micros(link.rtt_us),
-            link.clock_offset_us.map_or("-".to_owned(), |offset| format!("{offset:+} µs")),
+            link.clock_offset_us.map_or_else(|| "-".to_owned(), |offset| format!("{offset:+} µs")),
             millis(link.up_ms),
         ]);
     }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::program::{Program, Settings};
 use super::review::Review;
-use super::values::{Console, LogConfig, PeerRef, SignalUrl, Topology};
+use super::values::{Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
 const MAX_LINKS: u32 = 64;
@@ -68,6 +68,9 @@ macro_rules! member_config {
             #[serde(default = "retries")]
             #[schemars(range(max = 1_000_000))]
             pub retries: u32,
+            /// How messages are written on the links this member dials: "json" or "bson".
+            #[serde(default)]
+            pub encoding: LinkEncoding,
             /// Links without TLS, which prove no key: for labs, on an open network and loopback only.
             #[serde(default)]
             pub plain: bool,
@@ -217,6 +220,7 @@ macro_rules! node_of {
             data_dir: $from.data_dir,
             max_links: $from.max_links,
             retries: $from.retries,
+            encoding: $from.encoding,
             plain: $from.plain,
             open: $from.open,
             log: $from.log,

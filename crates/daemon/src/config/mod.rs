@@ -29,7 +29,9 @@ pub use program::{Program, Settings};
 pub use review::Review;
 pub use signal_server::SignalServerConfig;
 pub use source::Document;
-pub use values::{ConfigValueError, Console, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology};
+pub use values::{
+    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
+};
 
 #[cfg(test)]
 mod tests;

@@ -20,6 +20,17 @@ pub enum Topology {
     Ring,
 }
 
+/// How messages are written on the links this member dials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LinkEncoding {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// One BSON document a message.
+    Bson,
+}
+
 /// When the node reads `m` and `q` from its terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,8 +1,8 @@
 //! From the configuration file to the settings of the core.
 
-use meshline_mesh::{Config, Saved, Topology};
-use meshline_protocol::SignedRecord;
+use meshline_mesh::{Config, Reconfiguration, Saved, Topology};
 use meshline_protocol::message::Role;
+use meshline_protocol::{Address, Encoding, NodeId, SignedRecord};
 
 use crate::config::{self, NodeConfig, PeerRef};
 
@@ -13,6 +13,31 @@ pub struct ProxyLimits {
     pub max_relays: usize,
     /// Links of one member.
     pub max_relays_per_member: usize,
+}
+
+/// The settings that can change while a member runs.
+pub(super) fn reconfiguration(config: &NodeConfig) -> Reconfiguration {
+    let (peers, peer_ids) = peers_of(config);
+    Reconfiguration {
+        peers,
+        peer_ids,
+        proxies: config.proxies.clone(),
+        signal: config.signal.iter().map(|url| url.as_str().to_owned()).collect(),
+        max_links: usize::try_from(config.max_links).unwrap_or(usize::MAX),
+        retries: config.retries,
+    }
+}
+
+fn peers_of(config: &NodeConfig) -> (Vec<Address>, Vec<NodeId>) {
+    let address = |peer: &PeerRef| match peer {
+        PeerRef::Address(address) => Some(address.clone()),
+        PeerRef::Id(_) => None,
+    };
+    let id = |peer: &PeerRef| match peer {
+        PeerRef::Id(id) => Some(*id),
+        PeerRef::Address(_) => None,
+    };
+    (config.peers.iter().filter_map(address).collect(), config.peers.iter().filter_map(id).collect())
 }
 
 /// The settings of the core.
@@ -33,16 +58,18 @@ pub fn core_config(
         config::Topology::Ring => Topology::Ring,
     };
     core.next.clone_from(&config.next);
-    for peer in &config.peers {
-        match peer {
-            PeerRef::Address(address) => core.peers.push(address.clone()),
-            PeerRef::Id(id) => core.peer_ids.push(*id),
-        }
-    }
-    core.proxies.clone_from(&config.proxies);
-    core.signal = config.signal.iter().map(|url| url.as_str().to_owned()).collect();
-    core.max_links = usize::try_from(config.max_links).unwrap_or(usize::MAX);
-    core.retries = config.retries;
+    Reconfiguration {
+        peers: core.peers,
+        peer_ids: core.peer_ids,
+        proxies: core.proxies,
+        signal: core.signal,
+        max_links: core.max_links,
+        retries: core.retries,
+    } = reconfiguration(config);
+    core.encoding = match config.encoding {
+        config::LinkEncoding::Json => Encoding::Json,
+        config::LinkEncoding::Bson => Encoding::Bson,
+    };
     core.plain = config.plain;
     if let Some(limits) = proxy {
         core.max_relays = limits.max_relays;

@@ -3,6 +3,7 @@
 mod console;
 mod core_config;
 mod narrate;
+mod reload;
 mod signals;
 mod state;
 
@@ -20,15 +21,19 @@ use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity}
 use crate::{files, log};
 
 pub use core_config::{ProxyLimits, core_config};
+use reload::Reloader;
 
 /// From the goodbye to the end, at most: a supervisor that waits five seconds never has to kill.
 const SHUTDOWN_LIMIT: Duration = Duration::from_secs(4);
 
+/// Reads the configuration: at the start, and again when asked to.
+pub type Load<T> = Box<dyn Fn() -> anyhow::Result<Effective<T>>>;
+
 /// What a member is started with.
-#[derive(Debug)]
+#[expect(missing_debug_implementations, reason = "a function has no such form")]
 pub struct Launch<T> {
-    /// Its configuration.
-    pub effective: Effective<T>,
+    /// Reads its configuration.
+    pub load: Load<T>,
     /// A proxy's limits; `None` for the other programs.
     pub proxy: Option<ProxyLimits>,
 }
@@ -38,11 +43,12 @@ pub struct Launch<T> {
 /// # Errors
 /// If it cannot start: a port that is taken, a file that cannot be read.
 pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
-    let identity = read_identity(&launch.effective.config)?;
+    let effective = (launch.load)()?;
+    let identity = read_identity(&effective.config)?;
     let role = T::ROLE;
-    let config: NodeConfig = launch.effective.config.into_node();
-    let _log = log::start(&config.log)?;
-    for warning in &launch.effective.warnings {
+    let config: NodeConfig = effective.config.into_node();
+    let log = log::start(&config.log)?;
+    for warning in &effective.warnings {
         tracing::warn!(target: "meshline", "{warning}");
     }
     files::make_folder(&config.data_dir)?;
@@ -56,10 +62,15 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     settings.store = Some(state::sink(&config.data_dir));
     settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));
     let mesh = meshline_net::start(settings, stack).await?;
-    serve(&config, mesh).await
+    let mut reloader = Reloader::new(launch.load, &config, log);
+    serve(&config, mesh, &mut reloader).await
 }
 
-async fn serve(config: &NodeConfig, mesh: MeshHandle) -> anyhow::Result<()> {
+async fn serve<T: MemberConfig>(
+    config: &NodeConfig,
+    mesh: MeshHandle,
+    reloader: &mut Reloader<T>,
+) -> anyhow::Result<()> {
     let token = Arc::new(Token::read_or_make(&config.data_dir)?);
     let http = config.http.as_ref().map(meshline_protocol::Address::as_str);
     let api = Server::start(&mesh, &config.data_dir, http, Arc::clone(&token)).await?;
@@ -70,7 +81,7 @@ async fn serve(config: &NodeConfig, mesh: MeshHandle) -> anyhow::Result<()> {
     }
     tokio::select! {
         () = console::run(wants_console(config.console), &mesh) => {}
-        () = signals::terminated() => {}
+        () = signals::terminated(async || reloader.reload(&mesh).await) => {}
     }
     tracing::info!(target: log::CONSOLE, "Server is shutting down");
     // Whoever does not answer by then is told nothing more.

@@ -1,11 +1,12 @@
 //! What somebody on this machine wants.
 
 use meshline_protocol::message::{Goodbye, Membership, RecordText};
-use meshline_protocol::{Code, Message, NodeId, SignedRecord};
+use meshline_protocol::{Address, Code, Message, NodeId, SignedRecord};
 
 use super::Node;
-use crate::input::{Command, LinkId};
+use crate::input::{Command, LinkId, Reconfiguration};
 use crate::output::{Output, Reply, RequestId};
+use crate::peers::Purpose;
 
 impl Node {
     pub(super) fn on_command(&mut self, request: RequestId, command: Command) {
@@ -23,6 +24,10 @@ impl Node {
                     Ok(seq) => Reply::Sent(seq),
                     Err((code, detail)) => Reply::Refused { code, detail },
                 }
+            }
+            Command::Reconfigure(new) => {
+                self.reconfigure(*new);
+                Reply::Reconfigured
             }
             Command::Leave => {
                 self.leave();
@@ -61,6 +66,28 @@ impl Node {
         shared.config.name = membership.name;
         self.announce_anew();
         Ok("membership taken in".to_owned())
+    }
+
+    fn reconfigure(&mut self, new: Reconfiguration) {
+        let (config, now) = (&mut self.shared.config, self.shared.now.mono);
+        let kept: Vec<&Address> = new.peers.iter().chain(&new.proxies).chain(&config.next).collect();
+        for old in config.peers.iter().chain(&config.proxies).filter(|old| !kept.contains(old)) {
+            self.peers.remove_address(old);
+        }
+        for (addresses, purpose) in [(&new.peers, Purpose::Configured), (&new.proxies, Purpose::Proxy)] {
+            for address in addresses {
+                self.peers.add_address(address, purpose, now);
+            }
+        }
+        self.signal.reconfigure(&new.signal, now);
+        Reconfiguration {
+            peers: config.peers,
+            peer_ids: config.peer_ids,
+            proxies: config.proxies,
+            signal: config.signal,
+            max_links: config.max_links,
+            retries: config.retries,
+        } = new;
     }
 
     /// Says goodbye to all and to the signal servers.

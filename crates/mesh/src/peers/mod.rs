@@ -62,6 +62,11 @@ impl Peers {
         target.addresses = vec![address.clone()];
     }
 
+    /// An address is in the configuration no more.
+    pub(crate) fn remove_address(&mut self, address: &Address) {
+        self.targets.remove(&Key::Address(address.clone()));
+    }
+
     /// Takes in addresses of a member.
     pub(crate) fn add_member(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], heard: Heard) {
         let key = Key::Member(id);

@@ -42,8 +42,18 @@ const MAX_OBSERVED: usize = 4;
 
 impl Signal {
     pub(crate) fn new(urls: &[String], now: Mono) -> Self {
-        let server = |url: &String| (url.clone(), Server { next_at: now, failures: 0, secret: None, answered: false });
-        Self { servers: urls.iter().map(server).collect(), observed: Vec::new() }
+        let mut signal = Self::default();
+        signal.reconfigure(urls, now);
+        signal
+    }
+
+    /// Asks these from now on; those asked already go on as they are.
+    pub(crate) fn reconfigure(&mut self, urls: &[String], now: Mono) {
+        self.servers.retain(|url, _| urls.contains(url));
+        for url in urls {
+            let fresh = Server { next_at: now, failures: 0, secret: None, answered: false };
+            self.servers.entry(url.clone()).or_insert(fresh);
+        }
     }
 
     /// Makes the requests that are due.

@@ -12,6 +12,7 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 
@@ -76,20 +77,16 @@ const BSON: u8 = 2;
 impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
-        let shared = Arc::new(Shared {
-            id,
-            queue: Queue::default(),
-            reading: AtomicU8::new(NOT_ACCEPTED),
-            verdict: Notify::new(),
-            closing: AtomicBool::new(false),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(u64::try_from(connection.early.len()).unwrap_or(0)),
-        });
+        let shared = Arc::new(Shared::new(id, connection.early.len()));
         let LinkContext { notices, clock, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
-        let reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), notices.clone(), clock);
-        let writer = writer::Writer::new(write_half, Arc::clone(&shared), notices);
-        let tasks = Tasks { reader: tokio::spawn(reader.run()), writer: tokio::spawn(writer.run()), alive };
+        let mut reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), notices.clone(), clock);
+        let mut writer = writer::Writer::new(write_half, Arc::clone(&shared), notices);
+        let tasks = Tasks {
+            reader: tokio::spawn(async move { reader.run().await }),
+            writer: tokio::spawn(async move { writer.run().await }),
+            alive,
+        };
         Self { shared, encoding: Encoding::Json, permit: connection.permit, tasks }
     }
 
@@ -143,6 +140,20 @@ impl Link {
 }
 
 impl Shared {
+    fn new(id: LinkId, early: usize) -> Self {
+        let received = AtomicU64::new(0);
+        count(&received, early);
+        Self {
+            id,
+            queue: Queue::default(),
+            reading: AtomicU8::new(NOT_ACCEPTED),
+            verdict: Notify::new(),
+            closing: AtomicBool::new(false),
+            sent: AtomicU64::new(0),
+            received,
+        }
+    }
+
     fn close(&self) {
         self.closing.store(true, Ordering::Release);
         self.queue.close();
@@ -163,17 +174,16 @@ impl Shared {
     }
 }
 
-/// Tells the driver something. Waiting for room is rare and in a box, so that idle tasks stay small.
-async fn tell(notices: &mpsc::Sender<Notice>, notice: Notice) -> Result<(), Closed> {
-    match notices.try_send(notice) {
-        Ok(()) => Ok(()),
-        Err(TrySendError::Closed(_)) => Err(Closed),
-        Err(TrySendError::Full(notice)) => Box::pin(notices.send(notice)).await.map_err(|_| Closed),
-    }
+/// Tells the driver something and returns what there is to wait for, if anything: room. That is rare, and in a box an
+/// idle task need not be large enough for it.
+fn tell(notices: &mpsc::Sender<Notice>, notice: Notice) -> Option<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let Err(TrySendError::Full(notice)) = notices.try_send(notice) else { return None };
+    let notices = notices.clone();
+    Some(Box::pin(async move {
+        // A driver that is gone wants to hear nothing.
+        let _ = notices.send(notice).await;
+    }))
 }
-
-/// The driver is gone.
-struct Closed;
 
 fn count(counter: &AtomicU64, bytes: usize) {
     counter.fetch_add(u64::try_from(bytes).unwrap_or(0), Ordering::Relaxed);

@@ -60,7 +60,7 @@ impl Reader {
     }
 
     /// Reads until the connection ends or the link is closed.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let link = self.shared.id;
         let notice = match self.read_frames().await {
             Ending::Fault(fault) => Notice::Fault { link, fault },
@@ -68,7 +68,10 @@ impl Reader {
             Ending::Unwanted => return self.discard().await,
         };
         let is_fault = matches!(notice, Notice::Fault { .. });
-        if tell(&self.notices, notice).await.is_ok() && is_fault {
+        if let Some(room) = tell(&self.notices, notice) {
+            room.await;
+        }
+        if is_fault {
             self.discard().await;
         }
     }
@@ -88,7 +91,7 @@ impl Reader {
     /// Hands over all frames that are complete.
     async fn hand_over(&mut self) -> Result<(), Ending> {
         loop {
-            if self.shared.is_closing() {
+            if self.shared.is_closing() || self.notices.is_closed() {
                 return Err(Ending::Unwanted);
             }
             if !self.accepted
@@ -101,7 +104,9 @@ impl Reader {
             self.pace = None;
             let waits = !self.accepted;
             let notice = Notice::Frame { link: self.shared.id, decoded, waits };
-            tell(&self.notices, notice).await.map_err(|_| Ending::Unwanted)?;
+            if let Some(room) = tell(&self.notices, notice) {
+                room.await;
+            }
             if waits {
                 self.shared.verdict.notified().await;
             }

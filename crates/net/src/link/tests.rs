@@ -13,7 +13,9 @@ use tokio::time::{Instant, advance};
 
 use super::pace::Pace;
 use super::queue::{Queue, Taken};
-use super::{Encoder, Link, LinkContext};
+use super::reader::Reader;
+use super::writer::Writer;
+use super::{Encoder, Link, LinkContext, Shared};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::driver::Notice;
@@ -259,15 +261,16 @@ fn a_frame_for_many_links_is_encoded_once_an_encoding() {
     assert_eq!(other, line(2));
 }
 
-#[test]
-fn zz_sizes() {
+/// Idle links are many. What their tasks hold is most of what a link costs beyond its TLS state.
+#[tokio::test]
+async fn the_tasks_of_a_link_stay_small() {
     let (near, _peer) = duplex(16);
     let stream: Box<dyn crate::connection::Stream> = Box::new(near);
-    let (r, w) = tokio::io::split(stream);
-    let (sender, _notices) = mpsc::channel(1);
-    let shared = Arc::new(super::Shared { id: LINK, queue: Queue::default(), reading: Default::default(), verdict: Default::default(), closing: Default::default(), sent: Default::default(), received: Default::default() });
-    let reader = super::reader::Reader::new(r, BytesMut::new(), shared.clone(), sender.clone(), Clock::start());
-    let writer = super::writer::Writer::new(w, shared.clone(), sender);
-    println!("reader {} writer {}", size_of_val(&reader), size_of_val(&writer));
-    println!("reader fut {} writer fut {} shared {} link {} notice {}", size_of_val(&reader.run()), size_of_val(&writer.run()), size_of_val(&*shared), size_of::<Link>(), size_of::<Notice>());
+    let (read_half, write_half) = tokio::io::split(stream);
+    let (notices, _receiver) = mpsc::channel(1);
+    let shared = Arc::new(Shared::new(LINK, 0));
+    let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), notices.clone(), Clock::start());
+    let mut writer = Writer::new(write_half, shared, notices);
+    let sizes = (size_of_val(&async move { reader.run().await }), size_of_val(&async move { writer.run().await }));
+    assert!(sizes.0 <= 512 && sizes.1 <= 512, "{sizes:?} bytes");
 }

@@ -32,13 +32,15 @@ impl Writer {
     }
 
     /// Writes until the link is closed or the connection fails.
-    pub(super) async fn run(mut self) {
+    pub(super) async fn run(&mut self) {
         let Err((code, detail)) = self.write_frames().await else {
             // The end of TLS and of the stream; if it cannot be said any more, the other side notices anyway.
             let _ = self.half.shutdown().await;
             return;
         };
-        let _ = tell(&self.notices, Notice::Ended { link: self.shared.id, code, detail }).await;
+        if let Some(room) = tell(&self.notices, Notice::Ended { link: self.shared.id, code, detail }) {
+            room.await;
+        }
     }
 
     async fn write_frames(&mut self) -> Result<(), (Code, String)> {

@@ -114,6 +114,7 @@ impl Chat {
             | meshline_mesh::Reply::Peers(_)
             | meshline_mesh::Reply::Explanation(_)
             | meshline_mesh::Reply::Applied(_)
+            | meshline_mesh::Reply::Reconfigured
             | meshline_mesh::Reply::Left) => {
                 (Reply::Refused { code: Code::UnexpectedMessage, detail: format!("{other:?}") }, None)
             }
