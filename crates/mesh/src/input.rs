@@ -173,6 +173,13 @@ pub enum Command {
     Peers,
     /// Every attempt to reach one member.
     Explain(NodeId),
+    /// Asks a linked member for an echo; the reply comes with its answer.
+    Ping {
+        /// Who.
+        peer: NodeId,
+        /// What comes back, at most 1,024 bytes.
+        text: String,
+    },
     /// Takes in a signed record: a membership of this node, or a revocation, which it spreads.
     Apply(SignedRecord),
     /// Sends a service's text to all members.

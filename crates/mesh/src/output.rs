@@ -137,6 +137,11 @@ pub enum Reply {
     Peers(Vec<PeerRow>),
     /// To `Explain`; `None` if no such member is known.
     Explanation(Option<Box<Explanation>>),
+    /// To `Ping`: the echo came back after so many microseconds.
+    Pong {
+        /// From the request to the answer.
+        micros: u64,
+    },
     /// To `Apply`: what it did, for people.
     Applied(String),
     /// To `Reconfigure`.

@@ -196,7 +196,6 @@ impl Network {
         end.open.then_some(parcel.content)
     }
 
-
     /// Cuts every connection between two nodes without a word to anybody.
     pub(crate) fn cut(&mut self, one: usize, two: usize) {
         for connection in self.connections.values_mut() {

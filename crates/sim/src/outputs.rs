@@ -90,7 +90,7 @@ impl World {
         let at = self.later();
         let due = match target {
             DialTarget::Direct { address, expected, plain } => Due::Dial { run, dial, address, expected, plain },
-            DialTarget::Relay { proxy, ticket, peer, .. } => Due::Relay { run, dial, proxy, ticket, peer },
+            DialTarget::Relay { .. } => Due::Relay { run, dial, target },
         };
         self.schedule.enter(at, due);
     }

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use meshline_mesh::{DialId, Input as Mesh, LinkOpened, RelayConnection, Transport};
-use meshline_protocol::{Address, Code, NodeId, Ticket};
+use meshline_mesh::{DialId, DialTarget, Input as Mesh, LinkOpened, RelayConnection, Transport};
+use meshline_protocol::{Address, Code, NodeId};
 
 use crate::network::Content;
 use crate::schedule::{Due, Run};
@@ -17,6 +17,8 @@ struct Leg {
     address: Address,
     /// Who must be at the other end.
     peer: NodeId,
+    /// Whether this end speaks first in TLS.
+    client: bool,
 }
 
 /// All ends that wait at proxies.
@@ -27,14 +29,15 @@ pub(crate) struct Relays {
 }
 
 impl World {
-    pub(crate) fn on_relay_dial(&mut self, run: Run, dial: DialId, proxy: &Address, ticket: Ticket, peer: NodeId) {
-        let node = match self.listener(run.node, proxy) {
+    pub(crate) fn on_relay_dial(&mut self, run: Run, dial: DialId, target: DialTarget) {
+        let DialTarget::Relay { proxy, ticket, peer, client } = target else { return };
+        let node = match self.listener(run.node, &proxy) {
             Ok(node) => node,
             Err(detail) => return self.fail_dial(run, dial, detail),
         };
         self.relays.last += 1;
         let connection = RelayConnection(self.relays.last);
-        let leg = Leg { run, dial, address: proxy.clone(), peer };
+        let leg = Leg { run, dial, address: proxy, peer, client };
         self.relays.waiting.insert(connection, (self.run_of(node), leg));
         self.input(node, Mesh::RelayArrived { connection, ticket });
     }
@@ -43,10 +46,16 @@ impl World {
         let legs = [first, second].map(|leg| self.relays.waiting.remove(&leg));
         let [Some((_, first_leg)), Some((_, second_leg))] = legs else { return };
         let ids = [self.id(first_leg.run.node), self.id(second_leg.run.node)];
-        if first_leg.peer != ids[1] || second_leg.peer != ids[0] {
-            for leg in [first_leg, second_leg] {
-                self.fail_leg(&leg, Code::IdentityMismatch);
-            }
+        let fault = if first_leg.client == second_leg.client {
+            Some(Code::TlsFailed)
+        } else {
+            (first_leg.peer != ids[1] || second_leg.peer != ids[0]).then_some(Code::IdentityMismatch)
+        };
+        if let Some(code) = fault {
+            self.fail_leg(&first_leg, code);
+            self.fail_leg(&second_leg, code);
+            let at = self.later();
+            self.schedule.enter(at, Due::RelayEnded { run: proxy, connection: first });
             return;
         }
         let via = Some((proxy, [first, second]));

@@ -18,7 +18,12 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Probl
 
 pub(super) async fn read_status(api: &Api) -> Result<Status, Problem> {
     let Reply::Status(status) = mesh(api, Command::Status).await? else { return Err(Problem::unexpected()) };
-    Ok(*status)
+    let mut status = *status;
+    // What never became a link is counted where connections are accepted.
+    for (code, count) in api.mesh.refusals() {
+        *status.refused.entry(code).or_default() += count;
+    }
+    Ok(status)
 }
 
 pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem> {

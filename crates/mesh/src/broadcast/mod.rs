@@ -1,5 +1,7 @@
 //! Messages to all: flooded over a mesh, handed round on a ring, delivered once.
 
+mod parked;
+mod round;
 mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,12 +9,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_TEXT;
-use meshline_protocol::message::{Broadcast as Message, BroadcastAck, BroadcastMessage, RecordText, SignedBroadcast};
+use meshline_protocol::message::{
+    Broadcast as Message, BroadcastAck, BroadcastMessage, Gossip, RecordText, SignedBroadcast, Want,
+};
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
 
 use crate::event::Event;
 use crate::gossip::Members;
+use crate::ring::RingPlace;
 use crate::shared::Shared;
+use parked::Parked;
+use round::Round;
 use seen::{Freshness, Seen};
 
 /// How long a message may be under way: a ring may stay open for a while.
@@ -26,13 +33,19 @@ pub(crate) const MAX_PENDING: usize = 256;
 struct Pending {
     line: BroadcastMessage,
     body: Bytes,
-    /// Mesh: who has it.
+    /// Who is known to have it.
     holders: BTreeSet<NodeId>,
-    /// Mesh: how many were linked when it was sent.
-    expected: usize,
-    /// Ring: the round of the last own token before it was sent; `None` while it waits for a successor.
-    sent_round: Option<u32>,
+    way: Way,
     expires: UnixMicros,
+}
+
+/// How an own message reaches the others.
+#[derive(Debug)]
+enum Way {
+    /// Flooded to so many links.
+    Mesh(usize),
+    /// Handed round.
+    Ring(Round),
 }
 
 /// The state of broadcasts.
@@ -40,14 +53,8 @@ struct Pending {
 pub(crate) struct Broadcast {
     seen: Seen,
     pending: BTreeMap<UnixMicros, Pending>,
-}
-
-/// Where a node stands on the ring, if it is on one.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct RingPlace {
-    pub(crate) successor: Option<NodeId>,
-    /// Own tokens sent and returned.
-    pub(crate) rounds: (u32, u32),
+    /// Messages whose authors are not known yet.
+    parked: Parked,
 }
 
 /// A message as it came.
@@ -62,7 +69,7 @@ struct Arrival {
 #[derive(Debug)]
 pub(crate) struct Around<'a> {
     /// The place on the ring, if messages travel a ring here.
-    pub(crate) ring: Option<RingPlace>,
+    pub(crate) ring: Option<RingPlace<'a>>,
     pub(crate) members: &'a Members,
     pub(crate) shared: &'a mut Shared,
 }
@@ -73,7 +80,7 @@ impl Broadcast {
         &mut self,
         service: ServiceName,
         text: String,
-        ring: Option<RingPlace>,
+        ring: Option<RingPlace<'_>>,
         shared: &mut Shared,
     ) -> Result<UnixMicros, (Code, String)> {
         if text.len() > MAX_TEXT {
@@ -95,29 +102,28 @@ impl Broadcast {
             serde_json::to_vec(&signed).map_err(|error| (Code::InvalidMessage, error.to_string()))?.into();
         let sig = shared.key.sign_bytes(&body);
         let line = BroadcastMessage { by: shared.id, seq, sig, attempt: 0, holders: Bounded::from_first([shared.id]) };
-        let mut pending =
-            Pending { line, body, holders: BTreeSet::new(), expected: 0, sent_round: None, expires: signed.expires };
-        match ring {
-            Some(place) => hand_round(&mut pending, place, shared),
-            None => pending.expected = flood(&pending.line, &pending.body, None, false, shared),
-        }
-        if ring.is_some() {
-            flood(&pending.line, &pending.body, None, true, shared);
+        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared));
+        let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires: signed.expires };
+        if let Some(place) = ring {
+            pending.way = Way::Ring(Round::default());
+            pending.hand_round(place, shared);
         }
         self.pending.insert(seq, pending);
         Ok(seq)
     }
 
-    /// A ring keeps what waits; a mesh forgets to watch the oldest.
+    /// A ring keeps what waits; what is on its way to the last members only, or on a mesh, is watched no longer.
     fn make_room(&mut self, on_ring: bool, shared: &Shared) -> Result<(), (Code, String)> {
         let now = shared.judged();
         self.pending.retain(|_, pending| pending.expires > now);
-        if self.pending.len() >= MAX_PENDING {
-            if on_ring {
-                return Err((Code::RateLimited, format!("{MAX_PENDING} messages wait for the ring to close")));
-            }
-            self.pending.pop_first();
+        if self.pending.len() < MAX_PENDING {
+            return Ok(());
         }
+        let settled = self.pending.iter().find(|(_, pending)| !on_ring || pending.is_told_complete());
+        let Some(seq) = settled.map(|(seq, _)| *seq) else {
+            return Err((Code::RateLimited, format!("{MAX_PENDING} messages wait for the ring to close")));
+        };
+        self.pending.remove(&seq);
         Ok(())
     }
 
@@ -131,7 +137,7 @@ impl Broadcast {
     ) -> Result<(), Code> {
         let body = body.unwrap_or_default();
         match message {
-            Message::Flood(line) => self.handle_flood(&Arrival { from, line, body }, around),
+            Message::Flood(line) => self.handle_flood(Arrival { from, line, body }, around),
             Message::Ring(line) => self.handle_ring(Arrival { from, line, body }, around),
             Message::Ack(ack) => {
                 self.handle_ack(ack, around.shared);
@@ -140,14 +146,37 @@ impl Broadcast {
         }
     }
 
-    fn handle_flood(&mut self, arrival: &Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Arrival { from, line, body } = arrival;
+    /// A member is known now: what it wrote is taken in. Says what was wrong with it, if anything was.
+    pub(crate) fn release(&mut self, author: NodeId, around: Around<'_>) -> Vec<Code> {
         let Around { ring, members, shared } = around;
-        if line.by == shared.id {
+        let mut faults = Vec::new();
+        for (on_ring, arrival) in self.parked.take(author) {
+            let around = Around { ring, members, shared };
+            let done = if on_ring { self.handle_ring(arrival, around) } else { self.handle_flood(arrival, around) };
+            faults.extend(done.err());
+        }
+        faults
+    }
+
+    /// Keeps a message until its author is known, and asks who that is.
+    fn park(&mut self, on_ring: bool, arrival: Arrival, shared: &mut Shared) {
+        let want = Want { ids: Bounded::from_first([arrival.line.by]) };
+        shared.send(&arrival.from, Wire::Gossip(Gossip::Want(want)));
+        self.parked.put(on_ring, arrival);
+    }
+
+    fn handle_flood(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
+        let Around { ring, members, shared } = around;
+        if arrival.line.by == shared.id {
             return Ok(());
         }
+        if members.get(&arrival.line.by).is_none() {
+            self.park(false, arrival, shared);
+            return Ok(());
+        }
+        let Arrival { from, line, body } = &arrival;
         if self.seen.look(line.by, line.seq, 0) == Freshness::New {
-            let text = verified(line, body, members, shared)?;
+            let text = verified(line, body, shared)?;
             self.seen.note(line.by, line.seq, 0, *from);
             deliver(text, line, members, shared);
             if shared.config.carries() {
@@ -164,20 +193,24 @@ impl Broadcast {
     }
 
     fn handle_ring(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Arrival { from, mut line, body } = arrival;
         let Around { ring, members, shared } = around;
-        if line.holders.first() == Some(&shared.id) {
-            self.handle_round_done(&line, shared);
+        if arrival.line.holders.first() == Some(&shared.id) {
+            self.handle_round_done(&arrival.line, ring, shared);
             return Ok(());
         }
-        if line.by == shared.id {
+        if arrival.line.by == shared.id {
             return Ok(());
         }
+        if members.get(&arrival.line.by).is_none() {
+            self.park(true, arrival, shared);
+            return Ok(());
+        }
+        let Arrival { from, mut line, body } = arrival;
         match self.seen.look(line.by, line.seq, line.attempt) {
             Freshness::Old => return Ok(()),
             Freshness::LaterAttempt => self.seen.note(line.by, line.seq, line.attempt, from),
             Freshness::New => {
-                let text = verified(&line, &body, members, shared)?;
+                let text = verified(&line, &body, shared)?;
                 self.seen.note(line.by, line.seq, line.attempt, from);
                 deliver(text, &line, members, shared);
                 flood(&line, &body, Some(from), true, shared);
@@ -190,11 +223,10 @@ impl Broadcast {
     }
 
     /// A message we put on the ring is back: all holders have it.
-    fn handle_round_done(&mut self, line: &BroadcastMessage, shared: &mut Shared) {
-        let delivered_to = line.holders.len().saturating_sub(1);
+    fn handle_round_done(&mut self, line: &BroadcastMessage, ring: Option<RingPlace<'_>>, shared: &mut Shared) {
         if line.by == shared.id {
-            if self.pending.remove(&line.seq).is_some() {
-                shared.event(Event::Delivered { seq: line.seq, delivered_to, complete: true });
+            if let (Some(pending), Some(place)) = (self.pending.get_mut(&line.seq), ring) {
+                pending.come_back(&line.holders, place, shared);
             }
         } else if let Some(author_side) = self.seen.source(line.by, line.seq) {
             for by in line.holders.iter().skip(1) {
@@ -212,36 +244,27 @@ impl Broadcast {
             return;
         }
         let Some(pending) = self.pending.get_mut(&ack.seq) else { return };
+        // On a ring only those who look on send receipts; the message itself says which members have it.
+        let Way::Mesh(expected) = pending.way else { return };
         if ack.by != shared.id && pending.holders.len() < crate::gossip::MAX_MEMBERS && pending.holders.insert(ack.by) {
             let delivered_to = pending.holders.len();
-            let complete = delivered_to >= pending.expected;
+            let complete = delivered_to >= expected;
             shared.event(Event::Delivered { seq: ack.seq, delivered_to, complete });
         }
     }
 
-    /// Ring: sends what waited for a successor, and again what was lost. A token sent after a message takes the
-    /// same way; if it came back and the message did not, the message is lost.
-    pub(crate) fn retry(&mut self, place: RingPlace, shared: &mut Shared) {
+    /// Ring: sends what waited for a successor, and again what was lost or has not reached everybody.
+    pub(crate) fn retry(&mut self, place: RingPlace<'_>, shared: &mut Shared) {
         let now = shared.judged();
-        self.pending.retain(|_, pending| pending.expires > now);
+        self.pending.retain(|_, pending| pending.expires > now && !pending.is_over(shared.now.mono));
         for pending in self.pending.values_mut() {
-            match pending.sent_round {
-                None => hand_round(pending, place, shared),
-                Some(round) if place.rounds.1 > round => {
-                    pending.line.attempt = pending.line.attempt.saturating_add(1);
-                    hand_round(pending, place, shared);
-                }
-                Some(_) => {}
-            }
+            pending.look_again(place, shared);
         }
     }
-}
 
-/// Ring: hands an own message to the successor, if there is one.
-fn hand_round(pending: &mut Pending, place: RingPlace, shared: &mut Shared) {
-    if let Some(successor) = place.successor {
-        send_ring(&successor, pending.line.clone(), &pending.body, shared);
-        pending.sent_round = Some(place.rounds.0);
+    /// Whether own messages are on their way.
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.pending.is_empty()
     }
 }
 
@@ -269,15 +292,7 @@ fn flood(
 }
 
 /// Checks author, signature and dates of a message that is new here.
-fn verified(
-    line: &BroadcastMessage,
-    body: &Bytes,
-    members: &Members,
-    shared: &Shared,
-) -> Result<SignedBroadcast, Code> {
-    if members.get(&line.by).is_none() {
-        return Err(Code::NotMember);
-    }
+fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
     if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
         return Err(Code::BadSignature);
     }

@@ -6,6 +6,8 @@ use meshline_identity::Member;
 use meshline_protocol::message::SummaryEntry;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 
+use crate::shared::Shared;
+
 /// Members known at most; a record is a kilobyte, so this is a few megabytes. Beyond it new ones are ignored.
 pub(crate) const MAX_MEMBERS: usize = 4_096;
 
@@ -20,6 +22,11 @@ pub(crate) struct Known {
 impl Known {
     pub(crate) fn has_left(&self) -> bool {
         self.departure.is_some()
+    }
+
+    /// Whether its announcement holds: it has not left and not been silent for longer than that.
+    pub(crate) fn is_current(&self, now: UnixMicros) -> bool {
+        !self.has_left() && self.member.expires > now
     }
 }
 
@@ -79,16 +86,16 @@ impl Members {
         self.known.len()
     }
 
-    pub(crate) fn entries(&self) -> impl Iterator<Item = SummaryEntry> {
+    pub(crate) fn entries(&self, now: UnixMicros) -> impl Iterator<Item = SummaryEntry> {
         self.known
             .values()
-            .filter(|known| !known.has_left())
+            .filter(move |known| known.is_current(now))
             .map(|known| SummaryEntry { id: known.member.id, seq: known.member.seq })
     }
 
-    pub(crate) fn records_of<'a>(&self, ids: impl Iterator<Item = &'a NodeId>) -> Vec<SignedRecord> {
+    pub(crate) fn records_of<'a>(&self, ids: impl Iterator<Item = &'a NodeId>, now: UnixMicros) -> Vec<SignedRecord> {
         ids.filter_map(|id| self.known.get(id))
-            .filter(|known| !known.has_left())
+            .filter(|known| known.is_current(now))
             .map(|known| known.member.record.clone())
             .collect()
     }
@@ -98,12 +105,14 @@ impl Members {
         &self,
         entries: &[SummaryEntry],
         own: (NodeId, UnixMicros),
-        announcement: &SignedRecord,
+        shared: &Shared,
     ) -> Vec<SignedRecord> {
         let theirs: BTreeMap<NodeId, UnixMicros> = entries.iter().map(|entry| (entry.id, entry.seq)).collect();
         let newer = |id: &NodeId, seq: UnixMicros| theirs.get(id).is_none_or(|known| *known < seq);
-        let others = self.known.values().filter(|known| !known.has_left() && newer(&known.member.id, known.member.seq));
-        let own = newer(&own.0, own.1).then(|| announcement.clone());
+        let now = shared.judged();
+        let others =
+            self.known.values().filter(|known| known.is_current(now) && newer(&known.member.id, known.member.seq));
+        let own = newer(&own.0, own.1).then(|| shared.announcement.clone());
         own.into_iter().chain(others.map(|known| known.member.record.clone())).collect()
     }
 

@@ -5,7 +5,7 @@ mod members;
 
 use std::time::Duration;
 
-use meshline_identity::Member;
+use meshline_identity::{Member, RecordError};
 use meshline_protocol::message::{Departure, Gossip as Message, Records, Summary, SummaryEntry, Want};
 use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord};
 
@@ -27,8 +27,13 @@ const BUSY_FOR: Duration = Duration::from_secs(30);
 /// What came of a record.
 #[derive(Debug)]
 pub(crate) enum News {
-    /// A member is new, back, or somewhere else.
-    Member(Box<Member>),
+    /// A member announced itself anew.
+    Member {
+        /// As it is now.
+        member: Box<Member>,
+        /// Whether it was not known before, or had left.
+        arrived: bool,
+    },
     /// A member left.
     Left(NodeId),
 }
@@ -51,7 +56,7 @@ impl Gossip {
         match message {
             Message::Summary(summary) => self.handle_summary(from, &summary, shared),
             Message::Want(want) => {
-                let wanted = self.members.records_of(want.ids.iter());
+                let wanted = self.members.records_of(want.ids.iter(), shared.judged());
                 send_records(from, &wanted, shared);
             }
             Message::Records(records) => return self.handle_records(from, records, shared),
@@ -63,20 +68,32 @@ impl Gossip {
     }
 
     fn handle_records(&mut self, from: NodeId, records: Records, shared: &mut Shared) -> Result<Vec<News>, Code> {
-        let mut news = Vec::new();
+        let (mut news, mut fault) = (Vec::new(), None);
         for record in records.records.into_vec() {
             if record.by == shared.id {
                 continue;
             }
-            let judged = meshline_identity::admit(&record, &shared.config.network, &shared.revoked, shared.judged());
-            let member = judged.map_err(meshline_identity::RecordError::code)?;
-            news.extend(self.learn(Some(from), member, shared));
+            match meshline_identity::admit(&record, &shared.config.network, &shared.revoked, shared.judged()) {
+                Ok(member) => news.extend(self.learn(Some(from), member, shared)),
+                // The sender may not have heard yet, or its clock differs a little.
+                Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),
+                Err(error) => fault = Some(error.code()),
+            }
         }
-        Ok(news)
+        // What was good is kept whatever came with it.
+        match fault {
+            Some(code) if news.is_empty() => Err(code),
+            Some(code) => {
+                shared.count(code);
+                Ok(news)
+            }
+            None => Ok(news),
+        }
     }
 
     /// Takes in a checked member and passes it on if it is news.
     pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Member, shared: &mut Shared) -> Option<News> {
+        let arrived = self.members.get(&member.id).is_none_or(Known::has_left);
         if member.id == shared.id || !self.members.insert(member.clone()) {
             return None;
         }
@@ -84,7 +101,7 @@ impl Gossip {
         shared.clock.set_known_members(self.members.len());
         let record = Records { records: Bounded::from_first([member.record.clone()]) };
         self.push(from, member.id, &Wire::Gossip(Message::Records(record)), shared);
-        Some(News::Member(Box::new(member)))
+        Some(News::Member { member: Box::new(member), arrived })
     }
 
     /// Takes in a departure and passes it on if it is news.
@@ -94,8 +111,8 @@ impl Gossip {
         record: &SignedRecord,
         shared: &mut Shared,
     ) -> Result<Option<News>, Code> {
-        let departure: Departure = meshline_identity::verify(record, &shared.config.network, shared.judged())
-            .map_err(meshline_identity::RecordError::code)?;
+        let departure: Departure =
+            meshline_identity::verify(record, &shared.config.network, shared.judged()).map_err(RecordError::code)?;
         if record.by == shared.id || !self.members.leave(record, departure.seq) {
             return Ok(None);
         }
@@ -133,7 +150,7 @@ impl Gossip {
             return;
         }
         let own = (shared.id, shared.announcement_seq.last());
-        let newer_here = self.members.newer_than(&summary.entries, own, &shared.announcement);
+        let newer_here = self.members.newer_than(&summary.entries, own, shared);
         let wanted: Vec<NodeId> = self.members.older_than(&summary.entries, shared.id);
         send_records(from, &newer_here, shared);
         for departure in self.members.departures_for(&summary.entries) {
@@ -146,7 +163,7 @@ impl Gossip {
 
     fn entries(&self, shared: &Shared) -> Vec<SummaryEntry> {
         let own = SummaryEntry { id: shared.id, seq: shared.announcement_seq.last() };
-        std::iter::once(own).chain(self.members.entries()).collect()
+        std::iter::once(own).chain(self.members.entries(shared.judged())).collect()
     }
 
     /// A hash over what is held: equal for two nodes that hold the same, whatever the order.

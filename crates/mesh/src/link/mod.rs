@@ -1,6 +1,7 @@
 //! Links: from a connection that carries frames to a peer that is up, and to its end.
 
 mod duplicate;
+mod echo;
 mod hello;
 mod liveness;
 mod table;
@@ -12,6 +13,7 @@ use meshline_protocol::message::Hello;
 use meshline_protocol::{Address, NodeId};
 
 pub(crate) use duplicate::{Contender, newer_wins};
+pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
 pub(crate) use liveness::Liveness;

@@ -14,13 +14,16 @@ impl Node {
             Command::Status => Reply::Status(Box::new(self.status())),
             Command::Peers => Reply::Peers(self.peer_rows()),
             Command::Explain(id) => Reply::Explanation(self.explain(&id).map(Box::new)),
+            Command::Ping { peer, text } => {
+                self.echoes.ask(request, peer, text, &mut self.shared);
+                return;
+            }
             Command::Apply(record) => match self.apply(&record) {
                 Ok(done) => Reply::Applied(done),
                 Err((code, detail)) => Reply::Refused { code, detail },
             },
             Command::Broadcast { service, text } => {
-                let ring = self.ring_mode();
-                match self.broadcast.send(service, text, ring, &mut self.shared) {
+                match self.broadcast.send(service, text, self.ring.place(), &mut self.shared) {
                     Ok(seq) => Reply::Sent(seq),
                     Err((code, detail)) => Reply::Refused { code, detail },
                 }

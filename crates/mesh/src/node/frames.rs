@@ -92,8 +92,20 @@ impl Node {
         if error.code == Code::RecordExpired && !up {
             self.shared.announce();
         }
+        if error.code == Code::DuplicateLink && up {
+            self.take_over(id);
+        }
         self.shared.push(crate::Output::Close { link: id, error: None });
         self.on_link_closed(id, error.code, &error.detail);
+    }
+
+    /// The peer keeps another link: if we accepted one already, it is up.
+    fn take_over(&mut self, id: LinkId) {
+        let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) else { return };
+        let other = self.links.other_link_to(peer, id).filter(|other| !other.is_up()).map(|other| other.id);
+        if let Some(other) = other {
+            self.bring_up(other);
+        }
     }
 
     fn on_message(&mut self, id: LinkId, frame: Frame) {
@@ -107,7 +119,10 @@ impl Node {
                 self.shared.send_on(id, &Arc::new(Message::Pong(echo).into()));
                 Ok(())
             }
-            Message::Pong(_) => Ok(()),
+            Message::Pong(echo) => {
+                self.echoes.handle(peer, &echo, &mut self.shared);
+                Ok(())
+            }
             Message::Error(error) => {
                 self.on_error(id, &error);
                 Ok(())
@@ -167,8 +182,7 @@ impl Node {
         message: meshline_protocol::message::Broadcast,
         body: Option<Bytes>,
     ) -> Result<(), Code> {
-        let ring = self.ring_mode();
-        let around = Around { ring, members: &self.gossip.members, shared: &mut self.shared };
+        let around = Around { ring: self.ring.place(), members: &self.gossip.members, shared: &mut self.shared };
         self.broadcast.handle(peer, message, body, around)
     }
 

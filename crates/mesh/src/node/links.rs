@@ -57,6 +57,9 @@ impl Node {
         let peer = link.peer();
         if link.is_up() || self.is_current(link) {
             self.on_down(link, code, detail);
+        } else if matches!(link.stage, Stage::Opened) && link.dial.is_none() && code == Code::ConnectionLost {
+            // A stranger who hangs up without a word, such as a signal server that only checks the address.
+            self.shared.count(code);
         } else if code != Code::DuplicateLink {
             self.shared.count(code);
             let event = Event::Refused { remote: link.remote.clone(), peer, code, detail: detail.to_owned(), by_them };

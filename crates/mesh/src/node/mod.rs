@@ -12,12 +12,12 @@ use std::time::Duration;
 use meshline_identity::{KeyPair, admit};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
-use crate::broadcast::{Broadcast, RingPlace};
+use crate::broadcast::{Around, Broadcast};
 use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
-use crate::link::Links;
+use crate::link::{Echoes, Links};
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Heard, Peers, Purpose};
@@ -43,6 +43,7 @@ pub struct Node {
     broadcast: Broadcast,
     relay_client: RelayClient,
     relay_server: RelayServer,
+    echoes: Echoes,
     signal: Signal,
     started: Mono,
     listening: BTreeSet<Address>,
@@ -72,6 +73,7 @@ impl Node {
             broadcast: Broadcast::default(),
             relay_client: RelayClient::default(),
             relay_server: RelayServer::default(),
+            echoes: Echoes::default(),
             signal: Signal::new(&shared.config.signal, now.mono),
             started: now.mono,
             listening: BTreeSet::new(),
@@ -127,6 +129,7 @@ impl Node {
             self.gossip.next_timeout(&self.shared),
             self.ring.next_timeout(),
             self.relay_server.next_timeout(),
+            self.echoes.next_timeout(),
             self.store_at,
             Some(self.renew_at),
             Some(self.sweep_at),
@@ -152,11 +155,12 @@ impl Node {
         if self.ring.handle_timeout(&mut self.shared) {
             self.reselect_ring();
         }
-        if self.ring.is_enabled() {
-            self.broadcast.retry(self.ring_place(), &mut self.shared);
+        if let Some(place) = self.ring.place().filter(|_| self.broadcast.is_watching()) {
+            self.broadcast.retry(place, &mut self.shared);
         }
         self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
         self.relay_server.handle_timeout(&mut self.shared);
+        self.echoes.handle_timeout(&mut self.shared);
         self.signal.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();
@@ -228,10 +232,13 @@ impl Node {
         }
         for item in news {
             match item {
-                News::Member(member) => {
-                    let peer = self.shared.shown(&member.id, member.name.as_str());
+                News::Member { member, arrived } => {
                     self.peers.encourage(&mut self.shared, &member);
-                    self.shared.event(Event::MemberJoined { peer });
+                    if arrived {
+                        let peer = self.shared.shown(&member.id, member.name.as_str());
+                        self.shared.event(Event::MemberJoined { peer });
+                    }
+                    self.release_parked(member.id);
                 }
                 News::Left(id) => {
                     self.peers.leave(id);
@@ -241,6 +248,14 @@ impl Node {
             }
         }
         self.reorder_ring();
+    }
+
+    /// Takes in what a member wrote before it was known.
+    fn release_parked(&mut self, author: NodeId) {
+        let around = Around { ring: self.ring.place(), members: &self.gossip.members, shared: &mut self.shared };
+        for code in self.broadcast.release(author, around) {
+            self.shared.count(code);
+        }
     }
 
     fn reorder_ring(&mut self) {
@@ -255,15 +270,6 @@ impl Node {
             let change = self.ring.reselect(&mut self.shared, &self.gossip.members);
             self.peers.want(change.wanted, self.shared.now.mono);
         }
-    }
-
-    fn ring_place(&self) -> RingPlace {
-        RingPlace { successor: self.ring.successor(), rounds: self.ring.rounds() }
-    }
-
-    /// The ring place, if messages travel a ring here.
-    fn ring_mode(&self) -> Option<RingPlace> {
-        self.ring.is_enabled().then(|| self.ring_place())
     }
 
     fn peer_name(&self, id: &NodeId) -> PeerName {
@@ -338,6 +344,8 @@ impl Node {
         if !self.ring.is_enabled() {
             return;
         }
+        // Announcements end without a message.
+        self.reorder_ring();
         let configured: BTreeSet<NodeId> = self.configured_ids();
         let idle = |link: &&crate::link::Link| {
             let peer = link.member().map(|member| member.id);

@@ -28,6 +28,9 @@ pub(crate) const MAX_DIALS: usize = 64;
 const FIRST_DIAL_SMALLER: Duration = Duration::from_millis(150);
 const FIRST_DIAL_LARGER: Duration = Duration::from_millis(1_200);
 
+/// Before a member is dialled again that said it was linked already.
+const DUPLICATE_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a member came to our knowledge, as far as it matters for the first dial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
@@ -43,6 +46,15 @@ struct Dialling {
     key: Key,
     address: Address,
     transport: Transport,
+}
+
+/// Members that need no dialling.
+#[derive(Debug)]
+struct Covered {
+    /// Those with a direct connection, finished or not.
+    linked: BTreeSet<NodeId>,
+    /// Those behind a configured address that is being tried.
+    addressed: BTreeSet<NodeId>,
 }
 
 /// All places to dial.
@@ -133,10 +145,11 @@ impl Peers {
             return;
         }
         let now = shared.now.mono;
+        let covered = self.covered(links);
         let mut due: Vec<(Purpose, Key)> = self
             .targets
             .iter()
-            .filter(|(key, target)| self.is_due(key, target, links, now))
+            .filter(|(key, target)| target.next_at <= now && self.is_wanted(key, target, &covered))
             .map(|(key, target)| (target.purpose, key.clone()))
             .collect();
         due.sort_by(|a, b| b.cmp(a));
@@ -149,29 +162,27 @@ impl Peers {
         }
     }
 
-    fn is_due(&self, key: &Key, target: &Target, links: &Links, now: Mono) -> bool {
-        target.next_at <= now && self.is_wanted(key, target, links)
-    }
-
-    fn is_wanted(&self, key: &Key, target: &Target, links: &Links) -> bool {
-        let linked = target
-            .id
-            .is_some_and(|id| links.iter().any(|link| link.peer() == Some(id) && link.transport != Transport::Relay));
+    fn is_wanted(&self, key: &Key, target: &Target, covered: &Covered) -> bool {
+        let linked = target.id.is_some_and(|id| covered.linked.contains(&id));
         let wanted = match key {
             Key::Address(_) => true,
             Key::Member(id) => {
                 let by_topology = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-                by_topology && !target.left && !self.is_addressed(*id)
+                by_topology && !target.left && !covered.addressed.contains(id)
             }
         };
         wanted && !linked && !target.is_self && target.dialling.is_none() && !target.addresses.is_empty()
     }
 
-    /// Whether a configured address is known to lead to the member, and is tried already.
-    fn is_addressed(&self, id: NodeId) -> bool {
-        self.targets
-            .iter()
-            .any(|(key, target)| matches!(key, Key::Address(_)) && target.id == Some(id) && target.dialling.is_some())
+    fn covered(&self, links: &Links) -> Covered {
+        let direct = links.iter().filter(|link| link.transport != Transport::Relay);
+        let tried = |(key, target): (&Key, &Target)| {
+            target.id.filter(|_| matches!(key, Key::Address(_)) && target.dialling.is_some())
+        };
+        Covered {
+            linked: direct.filter_map(crate::link::Link::peer).collect(),
+            addressed: self.targets.iter().filter_map(tried).collect(),
+        }
     }
 
     fn postpone(&mut self, key: &Key, now: Mono) {
@@ -236,7 +247,12 @@ impl Peers {
             outcome: Some(code),
             detail: detail.to_owned(),
         });
-        if dialled.transport == Transport::Relay || code == Code::DuplicateLink {
+        if dialled.transport == Transport::Relay {
+            return;
+        }
+        if code == Code::DuplicateLink {
+            // The link that stayed may be one that is lost and not yet known to be.
+            target.next_at = shared.jittered(DUPLICATE_PAUSE);
             return;
         }
         target.is_self = code == Code::SelfConnection;
@@ -308,7 +324,8 @@ impl Peers {
     }
 
     pub(crate) fn next_timeout(&self, links: &Links) -> Option<Mono> {
-        let wanted = self.targets.iter().filter(|(key, target)| self.is_wanted(key, target, links));
+        let covered = self.covered(links);
+        let wanted = self.targets.iter().filter(|(key, target)| self.is_wanted(key, target, &covered));
         wanted.map(|(_, target)| target.next_at).min()
     }
 }

@@ -20,13 +20,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// Members asked for at once. With more unreached ones the rest wait for their turn.
 const MAX_ERRANDS: usize = 256;
 
-/// A request that was made.
+/// How long a grant may take after a request or an agreement: no ticket holds longer.
+const GRANT_PATIENCE: Duration = Duration::from_secs(10);
+
+/// A request that was made, or agreed to.
 #[derive(Debug)]
 struct Errand {
     attempts: u32,
     next_at: Mono,
-    /// Whether we asked: then we act as TLS client.
-    asked: bool,
+    /// When we asked, if we did: then we act as TLS client.
+    asked: Option<Mono>,
+    /// We agreed to an offer and wait so long for the grant, whether or not we would have asked ourselves.
+    agreed_until: Option<Mono>,
 }
 
 /// Who is linked and who is known.
@@ -47,11 +52,15 @@ impl RelayClient {
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, peers: &Peers, links: &Links, members: &Members) {
         let proxies = linked_proxies(shared, members);
         if proxies.is_empty() || shared.config.is_proxy() || shared.leaving {
+            self.errands.clear();
             return;
         }
         let unreached = peers.unreached(links);
-        self.errands.retain(|id, _| unreached.contains(id));
         let now = shared.now.mono;
+        self.errands.retain(|id, errand| {
+            errand.agreed_until = errand.agreed_until.filter(|until| *until > now);
+            errand.agreed_until.is_some() || unreached.contains(id)
+        });
         for id in
             unreached.into_iter().filter(|id| members.get(id).is_some_and(|known| !known.member.has_role(Role::Proxy)))
         {
@@ -60,14 +69,15 @@ impl RelayClient {
             }
             // Both sides find out at the same time; the smaller id asks, the larger one waits its first turn.
             let first = if shared.id < id { now } else { now.after(FIRST_PAUSE) };
-            let errand = self.errands.entry(id).or_insert(Errand { attempts: 0, next_at: first, asked: false });
+            let fresh = Errand { attempts: 0, next_at: first, asked: None, agreed_until: None };
+            let errand = self.errands.entry(id).or_insert(fresh);
             if errand.next_at > now {
                 continue;
             }
             let turn = usize::try_from(errand.attempts).unwrap_or(0).checked_rem(proxies.len()).unwrap_or(0);
             errand.attempts = errand.attempts.saturating_add(1);
             errand.next_at = now.after(FIRST_PAUSE.saturating_mul(1 << errand.attempts.min(5)).min(LONGEST_PAUSE));
-            errand.asked = true;
+            (errand.asked, errand.agreed_until) = (Some(now), None);
             if let Some(proxy) = proxies.get(turn) {
                 shared.send(proxy, Wire::Relay(Message::Request(RelayPeer { peer: id })));
             }
@@ -78,16 +88,24 @@ impl RelayClient {
     pub(crate) fn handle_offer(&mut self, proxy: NodeId, offer: RelayTicket, shared: &mut Shared, known: Known<'_>) {
         let Known { links, members } = known;
         let is_member = members.get(&offer.peer).is_some();
-        let answer = if !is_member || links.any_to(offer.peer) || shared.leaving {
-            let (code, detail) = if is_member {
-                (Code::DuplicateLink, "linked already")
-            } else {
-                (Code::NoSuchPeer, "member not known here")
-            };
+        // Both may have asked at the same time: then the smaller id's request counts.
+        let asked = self.errands.get(&offer.peer).and_then(|errand| errand.asked);
+        let crossed = shared.id < offer.peer && asked.is_some_and(|at| shared.now.mono.since(at) < GRANT_PATIENCE);
+        let refusal = if !is_member {
+            Some((Code::NoSuchPeer, "member not known here"))
+        } else if links.any_to(offer.peer) {
+            Some((Code::DuplicateLink, "linked already"))
+        } else if crossed {
+            Some((Code::DuplicateLink, "asked for already"))
+        } else {
+            shared.leaving.then_some((Code::ShuttingDown, "this node leaves"))
+        };
+        let answer = if let Some((code, detail)) = refusal {
             Message::Refuse(RelayRefusal { peer: offer.peer, code, detail: detail.to_owned() })
         } else {
-            let next_at = shared.now.mono.after(LONGEST_PAUSE);
-            self.errands.insert(offer.peer, Errand { attempts: 1, next_at, asked: false });
+            let now = shared.now.mono;
+            let (next_at, agreed_until) = (now.after(LONGEST_PAUSE), Some(now.after(GRANT_PATIENCE)));
+            self.errands.insert(offer.peer, Errand { attempts: 1, next_at, asked: None, agreed_until });
             Message::Accept(offer)
         };
         shared.send(&proxy, Wire::Relay(answer));
@@ -100,14 +118,14 @@ impl RelayClient {
         grant: RelayTicket,
         known: Known<'_>,
     ) -> Option<(Address, DialTarget)> {
-        let client = self.errands.get(&grant.peer)?.asked;
+        let client = self.errands.get(&grant.peer)?.asked.is_some();
         let address = proxy_address(proxy, known)?;
         let target = DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client };
         Some((address, target))
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
-        self.errands.values().map(|errand| errand.next_at).min()
+        self.errands.values().map(|errand| errand.agreed_until.unwrap_or(errand.next_at)).min()
     }
 }
 

@@ -47,6 +47,18 @@ pub(crate) struct Ring {
     token: Token,
 }
 
+/// Where a node stands on the ring.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingPlace<'a> {
+    pub(crate) successor: Option<NodeId>,
+    /// Own tokens sent and returned.
+    pub(crate) rounds: (u32, u32),
+    /// Whether the last one returned and nothing changed since.
+    pub(crate) complete: bool,
+    /// Everyone it passed, ourselves first.
+    pub(crate) members: &'a [NodeId],
+}
+
 /// What a change of links or members leads to.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RingChange {
@@ -74,10 +86,6 @@ impl Ring {
         self.enabled
     }
 
-    pub(crate) fn successor(&self) -> Option<NodeId> {
-        self.successor
-    }
-
     /// Which place next to ours a member holds.
     pub(crate) fn side_of(&self, peer: &NodeId) -> Option<RingSide> {
         match (self.successor.as_ref() == Some(peer), self.predecessor.as_ref() == Some(peer)) {
@@ -88,14 +96,18 @@ impl Ring {
         }
     }
 
-    /// Members changed: computes the order anew.
+    /// Members changed: computes the order anew. Members whose announcements have ended are no part of it, since
+    /// newcomers do not hear of them any more and must compute the same; they come last.
     pub(crate) fn reorder(&mut self, shared: &Shared, members: &Members) {
         let own =
             RingMember { id: shared.id, addresses: shared.config.listen.clone(), next: shared.config.next.clone() };
+        let now = shared.judged();
         let has_place = |known: &&crate::gossip::Known| {
             !known.has_left() && !known.member.has_role(Role::View) && !known.member.has_role(Role::Proxy)
         };
-        let others = members.iter().filter(has_place).map(|known| RingMember {
+        let (current, ended): (Vec<_>, Vec<_>) =
+            members.iter().filter(has_place).partition(|known| known.is_current(now));
+        let others = current.into_iter().map(|known| RingMember {
             id: known.member.id,
             addresses: known.member.addresses.clone(),
             next: known.member.next.clone(),
@@ -103,7 +115,7 @@ impl Ring {
         let mut order = ring_order(&std::iter::once(own).chain(others).collect::<Vec<_>>());
         let own_place = order.iter().position(|id| *id == shared.id).unwrap_or(0);
         order.rotate_left(own_place);
-        self.candidates = order.into_iter().skip(1).collect();
+        self.candidates = order.into_iter().skip(1).chain(ended.into_iter().map(|known| known.member.id)).collect();
     }
 
     /// Links or order changed: chooses the successor and says whom to link.
@@ -182,9 +194,14 @@ impl Ring {
         }
     }
 
-    /// The rounds of own tokens: the last that was sent out, and the last that came back.
-    pub(crate) fn rounds(&self) -> (u32, u32) {
-        self.token.rounds()
+    /// The place on the ring, if this node has one.
+    pub(crate) fn place(&self) -> Option<RingPlace<'_>> {
+        self.enabled.then(|| RingPlace {
+            successor: self.successor,
+            rounds: self.token.rounds(),
+            complete: self.token.is_complete(),
+            members: self.token.members(),
+        })
     }
 
     /// Sends the token and reaches further when it is time; says whether the ring must be looked at again.

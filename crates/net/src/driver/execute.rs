@@ -36,7 +36,7 @@ impl<C: Core> Driver<C> {
         match output {
             Output::Send { link, frame } => return self.send(link, &frame),
             Output::Accepted { link, encoding, peer } => {
-                tracing::debug!(link = link.0, peer = %peer, "hello accepted");
+                tracing::trace!(link = link.0, peer = %peer, "hello accepted");
                 if let Some(entry) = self.links.get_mut(&link) {
                     entry.accept(encoding);
                 }
@@ -69,20 +69,21 @@ impl<C: Core> Driver<C> {
 
     fn send(&mut self, link: LinkId, frame: &Arc<Frame>) -> Option<Input> {
         let entry = self.links.get(&link)?;
+        tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
         let bytes = self.encoder.encode(frame, entry.encoding())?;
         if entry.send(bytes) {
             return None;
         }
         self.links.remove(&link)?.abort();
         let (code, detail) = (Code::SlowReader, "too much waits to be read".to_owned());
-        tracing::debug!(link = link.0, code = code.name(), "connection ended: {detail}");
+        tracing::trace!(link = link.0, code = code.name(), "connection ended: {detail}");
         Some(Input::LinkClosed { link, code, detail })
     }
 
     fn close(&mut self, link: LinkId, error: Option<ErrorMessage>) {
         let Some(entry) = self.links.remove(&link) else { return };
         if let Some(error) = error {
-            tracing::debug!(link = link.0, code = error.code.name(), "closing: {}", error.detail.escape_debug());
+            tracing::trace!(link = link.0, code = error.code.name(), "closing: {}", error.detail.escape_debug());
             let bytes = self.encode_last(error, entry.encoding());
             // A queue that is full already has its own reason to end.
             let _ = bytes.map(|bytes| entry.send(bytes));

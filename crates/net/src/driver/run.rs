@@ -178,7 +178,7 @@ impl<C: Core> Driver<C> {
             spent_us: connection.spent_us,
         };
         let address = opened.remote.as_str();
-        tracing::debug!(link = link.0, address, transport = opened.transport.name(), "connection ready");
+        tracing::trace!(link = link.0, address, transport = opened.transport.name(), "connection ready");
         self.links.insert(link, Link::open(link, connection, self.context.clone()));
         self.step(Input::LinkOpened(opened));
     }
@@ -188,7 +188,10 @@ impl<C: Core> Driver<C> {
             return;
         }
         self.step(match decoded {
-            Decoded::Frame(frame) => Input::Frame { link, frame },
+            Decoded::Frame(frame) => {
+                tracing::trace!(link = link.0, kind = frame.message.kind(), "frame received");
+                Input::Frame { link, frame }
+            }
             Decoded::Unknown { tag } => Input::UnknownMessage { link, tag },
             Decoded::Invalid(fault) => Input::InvalidMessage { link, fault },
         });
@@ -210,7 +213,7 @@ impl<C: Core> Driver<C> {
 
     fn on_ended(&mut self, link: LinkId, code: Code, detail: String) {
         let Some(entry) = self.links.remove(&link) else { return };
-        tracing::debug!(link = link.0, code = code.name(), "connection ended: {}", detail.escape_debug());
+        tracing::trace!(link = link.0, code = code.name(), "connection ended: {}", detail.escape_debug());
         if code == Code::SlowReader {
             entry.abort();
         } else {

@@ -72,8 +72,9 @@ impl History {
     }
 
     /// Notes how many members have an own message; `None` if it is forgotten already.
-    pub fn deliver(&mut self, seq: UnixMicros, delivered_to: usize) -> Option<Message> {
-        let message = self.messages.iter_mut().rev().find(|message| message.seq == seq)?;
+    pub fn deliver(&mut self, own: NodeId, seq: UnixMicros, delivered_to: usize) -> Option<Message> {
+        let is_it = |message: &&mut Message| message.author == own && message.seq == seq;
+        let message = self.messages.iter_mut().rev().find(is_it)?;
         message.delivered_to = delivered_to;
         Some(message.clone())
     }

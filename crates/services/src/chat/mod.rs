@@ -4,7 +4,7 @@ mod history;
 
 use meshline_mesh::{Now, PeerName};
 use meshline_protocol::limits::MAX_TEXT;
-use meshline_protocol::{Code, ServiceName, UnixMicros};
+use meshline_protocol::{Code, NodeId, ServiceName, UnixMicros};
 
 pub use history::{History, MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES, Message};
 
@@ -78,6 +78,8 @@ pub struct Chat {
     history: History,
     /// The text whose broadcast was asked for and not answered yet; the node answers at once.
     outgoing: Option<String>,
+    /// This node, once it has written something: others' sequences may be the same as ours.
+    own: Option<NodeId>,
 }
 
 impl Chat {
@@ -106,6 +108,7 @@ impl Chat {
         let text = self.outgoing.take().unwrap_or_default();
         match reply {
             meshline_mesh::Reply::Sent(seq) => {
+                self.own = Some(own.id);
                 let message = self.history.push(own, seq, now.wall, text);
                 (Reply::Sent(message.clone()), Some(Event::Message { message, own: true }))
             }
@@ -113,6 +116,7 @@ impl Chat {
             other @ (meshline_mesh::Reply::Status(_)
             | meshline_mesh::Reply::Peers(_)
             | meshline_mesh::Reply::Explanation(_)
+            | meshline_mesh::Reply::Pong { .. }
             | meshline_mesh::Reply::Applied(_)
             | meshline_mesh::Reply::Reconfigured
             | meshline_mesh::Reply::Left) => {
@@ -132,7 +136,7 @@ impl Chat {
                 Some(Event::Message { message, own: false })
             }
             meshline_mesh::Event::Delivered { seq, delivered_to, complete } => {
-                let message = self.history.deliver(*seq, *delivered_to)?;
+                let message = self.history.deliver(self.own?, *seq, *delivered_to)?;
                 Some(Event::Delivered { message, complete: *complete })
             }
             _ => None,

@@ -115,12 +115,12 @@ fn a_ring_closes_past_a_killed_member_which_takes_its_place_again() {
     for away in [1, 20, 120] {
         world.kill(2);
         let took = settle(&mut world, 5 * SECOND, |world| ring(world, &[0, 1, 3, 4]));
-        goes_round(&mut world, 3, "lost one");
+        goes_round(&mut world, 3, &format!("lost for {away}"));
         world.run_for(away * SECOND);
         world.start(2);
         let back = settle(&mut world, 10 * SECOND, |world| ring(world, &[0, 1, 2, 3, 4]));
         println!("killed: closed past it after {:.3} s; back in place after {:.3} s", seconds(took), seconds(back));
-        goes_round(&mut world, 2, "i am back");
+        goes_round(&mut world, 2, &format!("back after {away}"));
         world.run_for(10 * SECOND);
     }
     assert_eq!(count_left(&world, 0, 2), 0, "a killed member said no goodbye");
@@ -191,7 +191,8 @@ fn members_that_all_name_the_same_next_become_one_ring() {
 
 #[test]
 fn a_parted_ring_becomes_two_and_one_again_within_ten_seconds_of_healing() {
-    for (one, other) in [(vec![0, 1, 2], vec![3, 4, 5]), (vec![0, 2, 4], vec![1, 3, 5]), (vec![2], vec![0, 1, 3, 4, 5])] {
+    for (one, other) in [(vec![0, 1, 2], vec![3, 4, 5]), (vec![0, 2, 4], vec![1, 3, 5]), (vec![2], vec![0, 1, 3, 4, 5])]
+    {
         let mut world = closed_ring(6);
         world.part(&one, &other);
         settle(&mut world, 30 * SECOND, |world| ring(world, &one).and_then(|()| ring(world, &other)));
@@ -229,5 +230,9 @@ fn what_is_said_alone_arrives_when_the_next_is_there() {
     settle(&mut world, 10 * SECOND, |world| ring(world, &[0, 1, 2]));
     world.run_for(8 * SECOND);
     assert_eq!(world.times_heard(1, "anybody there"), 1);
-    println!("delivered to {:?}; node 2 heard it {} times", world.delivered(0, seq), world.times_heard(2, "anybody there"));
+    println!(
+        "delivered to {:?}; node 2 heard it {} times",
+        world.delivered(0, seq),
+        world.times_heard(2, "anybody there")
+    );
 }

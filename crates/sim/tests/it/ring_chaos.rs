@@ -1,6 +1,6 @@
 //! Rings under random faults: whatever happened, the ring is whole again soon after the faults stop.
 
-use meshline_sim::invariants::{heard_once, links_agree, one_ring};
+use meshline_sim::invariants::{bounded, heard_once, links_agree, one_ring};
 use meshline_sim::{MS, SECOND, World, seed, seeds};
 
 use crate::support::{add_by_signal, add_ring, seconds, settle};
@@ -51,7 +51,11 @@ fn a_ring_is_whole_within_thirty_seconds_of_the_last_fault_for_a_hundred_seeds()
         settle(&mut world, 3 * SECOND, |world| heard_once(world, author, "whole again", &all));
         world.run_for(200 * MS);
         assert_eq!(world.delivered(author, seq), Some((count - 1, true)));
+        // A link that was cut silently shows within this time.
+        world.run_for(22 * SECOND);
         links_agree(&mut world).expect("both sides agree");
+        one_ring(&mut world, &all).expect("it stays whole");
+        bounded(&world).expect("nothing piles up");
     }
     println!("whole again after {:.3} s at worst (seed {})", seconds(worst.0), worst.1);
 }

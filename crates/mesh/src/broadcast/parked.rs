@@ -1,0 +1,48 @@
+//! Messages of authors who are not known yet: news about a member may come later than what it says.
+
+use std::collections::VecDeque;
+
+use meshline_protocol::NodeId;
+
+use super::Arrival;
+
+/// Messages kept; the oldest gives way. News is seconds behind at most.
+const MAX_PARKED: usize = 64;
+
+/// Bytes of bodies kept.
+const MAX_BYTES: usize = 1024 * 1024;
+
+/// Messages that wait for news of their authors.
+#[derive(Debug, Default)]
+pub(super) struct Parked {
+    /// Whether it came round a ring, and the message.
+    waiting: VecDeque<(bool, Arrival)>,
+    bytes: usize,
+}
+
+impl Parked {
+    /// Keeps a message, once.
+    pub(super) fn put(&mut self, on_ring: bool, arrival: Arrival) {
+        let same = |other: &(bool, Arrival)| {
+            other.0 == on_ring && (other.1.line.by, other.1.line.seq) == (arrival.line.by, arrival.line.seq)
+        };
+        if self.waiting.iter().any(same) {
+            return;
+        }
+        self.bytes += arrival.body.len();
+        self.waiting.push_back((on_ring, arrival));
+        while self.waiting.len() > MAX_PARKED || self.bytes > MAX_BYTES {
+            let Some((_, oldest)) = self.waiting.pop_front() else { break };
+            self.bytes -= oldest.body.len();
+        }
+    }
+
+    /// Takes out what an author wrote.
+    pub(super) fn take(&mut self, author: NodeId) -> Vec<(bool, Arrival)> {
+        let (taken, waiting) =
+            std::mem::take(&mut self.waiting).into_iter().partition(|(_, one)| one.line.by == author);
+        self.waiting = waiting;
+        self.bytes = self.waiting.iter().map(|(_, one)| one.body.len()).sum();
+        taken.into()
+    }
+}
