@@ -2,7 +2,7 @@
 
 mod parked;
 mod round;
-mod seen;
+pub(crate) mod seen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use meshline_protocol::{NodeId, UnixMicros};
 
 /// Authors remembered; the one silent longest gives way.
-const MAX_AUTHORS: usize = 4_096;
+pub(crate) const MAX_AUTHORS: usize = 4_096;
 
 /// Messages remembered an author. Older ones than these count as seen.
-const MAX_RECENT: usize = 1_024;
+pub(crate) const MAX_RECENT: usize = 1_024;
 
 /// How new a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Freshness {
+pub(crate) enum Freshness {
     /// Never seen.
     New,
     /// Delivered here, and on its way again because it was lost somewhere.
@@ -36,12 +36,12 @@ struct Author {
 
 /// What was seen.
 #[derive(Debug, Default)]
-pub(super) struct Seen {
+pub(crate) struct Seen {
     authors: BTreeMap<NodeId, Author>,
 }
 
 impl Seen {
-    pub(super) fn look(&self, author: NodeId, seq: UnixMicros, attempt: u32) -> Freshness {
+    pub(crate) fn look(&self, author: NodeId, seq: UnixMicros, attempt: u32) -> Freshness {
         let Some(known) = self.authors.get(&author) else { return Freshness::New };
         match known.recent.get(&seq) {
             Some(entry) if attempt > entry.attempt => Freshness::LaterAttempt,
@@ -51,7 +51,7 @@ impl Seen {
         }
     }
 
-    pub(super) fn note(&mut self, author: NodeId, seq: UnixMicros, attempt: u32, source: NodeId) {
+    pub(crate) fn note(&mut self, author: NodeId, seq: UnixMicros, attempt: u32, source: NodeId) {
         if !self.authors.contains_key(&author) && self.authors.len() >= MAX_AUTHORS {
             self.forget_most_silent();
         }
@@ -63,7 +63,7 @@ impl Seen {
     }
 
     /// Whom a message came from first.
-    pub(super) fn source(&self, author: NodeId, seq: UnixMicros) -> Option<NodeId> {
+    pub(crate) fn source(&self, author: NodeId, seq: UnixMicros) -> Option<NodeId> {
         self.authors.get(&author)?.recent.get(&seq).map(|entry| entry.source)
     }
 

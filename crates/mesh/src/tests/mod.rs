@@ -1,4 +1,7 @@
 //! Decisions by area. Two nodes and more meet in `sim`.
 
 mod duplicate;
+mod liveness;
 mod ring_order;
+mod seen;
+mod time;
