@@ -67,7 +67,7 @@ nodes() { find "$dir" -maxdepth 1 -name 'p[0-9]*.sh' 2>/dev/null | wc -l; }
 name_of() {
   local name=node-${1:-}
   [ "${1:-}" != signal ] || name=signal-server
-  names | grep -qx "$name" || fail "there is no ${1:-(which?)} here; expected signal or a number from 1 to $(nodes)"
+  names | grep -x "$name" >/dev/null || fail "there is no ${1:-(which?)} here; expected signal or a number from 1 to $(nodes)"
   echo "$name"
 }
 
@@ -127,7 +127,7 @@ up() {
   say "node 1 says hello: $(node chat send "hello from node 1" --config "$dir/node-1.json")"
   say "the history at node $count:"
   node chat history --config "$dir/node-$count.json"
-  say "next, try: $bin/node chat send 'how are you' --config $dir/node-1.json"
+  say "next, try: scripts/ring.sh kill 2, then: $bin/node chat send 'still there?' --config $dir/node-1.json"
 }
 
 down() {
@@ -151,9 +151,9 @@ status() {
     if pid=$(pid_of "$name"); then
       state=running
       [ "$name" = signal-server ] || state=$(node status --config "$dir/$name.json" 2>/dev/null \
-        | sed -n 's/^state *//p; s/^ring */ring /p' | paste -sd ';' || echo 'does not answer')
+        | sed -n 's/^state *//p; s/^ring */ring /p' || echo 'does not answer')
     fi
-    printf '%-14s %-12s %-8s %s\n' "$name" "$(sed -n 's/^ *"name": "\(.*\)",/\1/p' "$dir/$name.json")" "${pid:--}" "$state"
+    printf '%-14s %-12s %-8s %s\n' "$name" "$(sed -n 's/^ *"name": "\(.*\)",/\1/p' "$dir/$name.json")" "${pid:--}" "${state//$'\n'/; }"
   done < <(names)
 }
 

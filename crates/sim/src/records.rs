@@ -3,7 +3,7 @@
 use meshline_identity::sign;
 use meshline_mesh::Config;
 use meshline_protocol::message::{Membership, RecordText, Revocation};
-use meshline_protocol::{Bounded, NodeId, SignedRecord};
+use meshline_protocol::{Bounded, NodeId, SignedRecord, UnixMicros};
 
 use crate::world::World;
 
@@ -17,10 +17,14 @@ impl World {
     /// A membership record, on a closed network, as made a day ago.
     #[must_use]
     pub fn membership(&self, node: NodeId, config: &Config) -> Option<SignedRecord> {
+        self.membership_at(node, config, self.wall().offset(-DAY))
+    }
+
+    fn membership_at(&self, node: NodeId, config: &Config, seq: UnixMicros) -> Option<SignedRecord> {
         let text = Membership {
             kind: Membership::TYPE.to_owned(),
             network: self.network_id(),
-            seq: self.wall().offset(-DAY),
+            seq,
             expires: self.wall().offset(YEAR),
             node,
             name: config.name.clone(),
@@ -29,15 +33,36 @@ impl World {
         sign(&text, self.network_key()?).ok()
     }
 
+    /// The membership of a node, on a closed network.
+    #[must_use]
+    pub fn node_membership(&self, node: usize) -> Option<SignedRecord> {
+        self.hosts.get(node)?.config.membership.clone()
+    }
+
+    /// A membership made now, for a node that was expelled; it keeps it for its next start as well.
+    pub fn invite_anew(&mut self, node: usize) -> Option<SignedRecord> {
+        let id = self.id(node);
+        let seq = self.wall();
+        let record = self.membership_at(id, &self.hosts.get(node)?.config, seq);
+        self.host_mut(node).config.membership.clone_from(&record);
+        record
+    }
+
     /// A revocation of a node, on a closed network, as made now.
     #[must_use]
     pub fn revocation(&self, node: usize) -> Option<SignedRecord> {
+        self.revocation_of(self.id(node))
+    }
+
+    /// A revocation of whoever holds a key, on a closed network, as made now.
+    #[must_use]
+    pub fn revocation_of(&self, node: NodeId) -> Option<SignedRecord> {
         let text = Revocation {
             kind: Revocation::TYPE.to_owned(),
             network: self.network_id(),
             seq: self.wall(),
             expires: self.wall().offset(YEAR),
-            node: self.id(node),
+            node,
         };
         sign(&text, self.network_key()?).ok()
     }

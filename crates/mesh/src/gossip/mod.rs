@@ -111,8 +111,12 @@ impl Gossip {
         record: &SignedRecord,
         shared: &mut Shared,
     ) -> Result<Option<News>, Code> {
-        let departure: Departure =
-            meshline_identity::verify(record, &shared.config.network, shared.judged()).map_err(RecordError::code)?;
+        let departure: Departure = match meshline_identity::verify(record, &shared.config.network, shared.judged()) {
+            Ok(departure) => departure,
+            // Passed on too late; whoever left so long ago is known to have.
+            Err(RecordError::Expired) => return Ok(None),
+            Err(error) => return Err(error.code()),
+        };
         if record.by == shared.id || !self.members.leave(record, departure.seq) {
             return Ok(None);
         }

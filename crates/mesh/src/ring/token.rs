@@ -1,6 +1,7 @@
 //! The token: sent to the successor, handed on by everyone, and back at its author the proof that the ring is
 //! closed, with everyone on it in order.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use meshline_protocol::message::{Ring as Message, RingToken};
@@ -21,8 +22,12 @@ const SETTLE: Duration = Duration::from_millis(60);
 /// Least time between two tokens, whatever passes by.
 const LEAST_INTERVAL: Duration = Duration::from_millis(300);
 
-/// A token not back after so long is lost, and the ring open.
+/// A token not back after so long, or after so many times what the last one took, is lost, and the ring open.
 const LOST_AFTER: Duration = Duration::from_secs(2);
+const LOST_AFTER_TRIPS: u32 = 3;
+
+/// Tokens under way whose times are remembered.
+const MAX_UNDER_WAY: usize = 16;
 
 /// Our own tokens, and what the last one that came back said.
 #[derive(Debug, Default)]
@@ -30,6 +35,10 @@ pub(crate) struct Token {
     round: u32,
     returned: u32,
     sent_at: Mono,
+    /// Rounds that have not returned, with when they were sent.
+    under_way: VecDeque<(u32, Mono)>,
+    /// How long the last one that returned took.
+    trip: Duration,
     next_at: Mono,
     complete: bool,
     /// The ring in order, ourselves first, as the last token named it.
@@ -67,6 +76,10 @@ impl Token {
             return;
         }
         self.returned = token.round;
+        if let Some((_, sent_at)) = self.under_way.iter().find(|(round, _)| *round == token.round) {
+            self.trip = shared.now.mono.since(*sent_at);
+        }
+        self.under_way.retain(|(round, _)| *round > token.round);
         let changed = !self.complete || self.members != token.members[..];
         self.complete = true;
         self.members = token.members.to_vec();
@@ -89,17 +102,26 @@ impl Token {
     pub(super) fn handle_timeout(&mut self, successor: Option<NodeId>, shared: &mut Shared) {
         let now = shared.now.mono;
         let outstanding = self.round != self.returned;
-        if outstanding && now >= self.sent_at.after(LOST_AFTER) {
+        if outstanding && now >= self.sent_at.after(self.lost_after()) {
             self.complete = false;
         }
         let Some(successor) = successor.filter(|_| now >= self.next_at) else { return };
         self.round = self.round.wrapping_add(1);
         self.sent_at = now;
+        self.under_way.push_back((self.round, now));
+        if self.under_way.len() > MAX_UNDER_WAY {
+            self.under_way.pop_front();
+        }
         let members = u32::try_from(self.members.len()).unwrap_or(u32::MAX);
-        let pause = if outstanding { LOST_AFTER } else { INTERVAL.max(INTERVAL_PER_MEMBER.saturating_mul(members)) };
+        let pause =
+            if outstanding { self.lost_after() } else { INTERVAL.max(INTERVAL_PER_MEMBER.saturating_mul(members)) };
         self.next_at = now.after(pause);
         let token = RingToken { author: shared.id, round: self.round, members: Bounded::from_first([shared.id]) };
         shared.send(&successor, Wire::Ring(Message::Token(token)));
+    }
+
+    fn lost_after(&self) -> Duration {
+        LOST_AFTER.max(self.trip.saturating_mul(LOST_AFTER_TRIPS))
     }
 
     pub(super) fn rounds(&self) -> (u32, u32) {
@@ -119,7 +141,7 @@ impl Token {
     }
 
     pub(super) fn next_timeout(&self, has_successor: bool) -> Option<Mono> {
-        let lost = (self.complete && self.round != self.returned).then(|| self.sent_at.after(LOST_AFTER));
+        let lost = (self.complete && self.round != self.returned).then(|| self.sent_at.after(self.lost_after()));
         let next = has_successor.then_some(self.next_at);
         [lost, next].into_iter().flatten().min()
     }

@@ -14,6 +14,10 @@ use crate::shared::Shared;
 /// Between requests to a server that says nothing of its own.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(40);
 
+/// After the first answer while no member is linked, doubled up to the interval: whoever announces itself first is
+/// told of nobody, and may be one that nobody can dial.
+const ALONE_INTERVAL: Duration = Duration::from_secs(2);
+
 /// Between attempts at a server that does not answer, doubled up to the second.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LONGEST_RETRY: Duration = Duration::from_secs(60);
@@ -26,8 +30,22 @@ const PATIENCE: Duration = Duration::from_secs(15);
 struct Server {
     next_at: Mono,
     failures: u32,
+    /// Answers while no member was linked.
+    answers_alone: u32,
     secret: Option<String>,
     answered: bool,
+}
+
+impl Server {
+    /// The pause before the next request, shorter while no member is linked.
+    fn shortened(&mut self, interval: Duration, shared: &Shared) -> Duration {
+        if !shared.up.is_empty() {
+            self.answers_alone = 0;
+            return interval;
+        }
+        self.answers_alone = self.answers_alone.saturating_add(1);
+        interval.min(ALONE_INTERVAL.saturating_mul(1 << (self.answers_alone - 1).min(5)))
+    }
 }
 
 /// All of them.
@@ -51,7 +69,7 @@ impl Signal {
     pub(crate) fn reconfigure(&mut self, urls: &[String], now: Mono) {
         self.servers.retain(|url, _| urls.contains(url));
         for url in urls {
-            let fresh = Server { next_at: now, failures: 0, secret: None, answered: false };
+            let fresh = Server { next_at: now, failures: 0, answers_alone: 0, secret: None, answered: false };
             self.servers.entry(url.clone()).or_insert(fresh);
         }
     }
@@ -86,7 +104,7 @@ impl Signal {
                 server.answered = true;
                 server.secret = list.refresh.clone();
                 let third = list.expires_s.map(|seconds| Duration::from_secs(u64::from(seconds) / 3));
-                let interval = third.unwrap_or(DEFAULT_INTERVAL).max(FIRST_RETRY);
+                let interval = server.shortened(third.unwrap_or(DEFAULT_INTERVAL).max(FIRST_RETRY), shared);
                 server.next_at = shared.jittered(interval);
                 if let Some(observed) = list.observed.clone().filter(|observed| !self.observed.contains(observed)) {
                     self.observed.insert(0, observed);

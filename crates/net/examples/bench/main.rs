@@ -1,0 +1,78 @@
+//! The figures of one link, each beside its rival in the same run: `bench MODE [--rounds N] [--size N]`.
+//!
+//! | Mode | `--size` counts | Measures |
+//! |---|---|---|
+//! | `echo` | echoes a round | a 64-byte echo between two nodes, beside JSON lines over raw TCP |
+//! | `oneway` | messages a round | 128-byte messages into a node, beside the same raw loop |
+//! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
+//! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
+//!
+//! The other side is always a second process, this program again with one of the `serve-…` modes. Rounds of
+//! meshline and of the rival alternate, because only figures of the same minute compare. The last line that is
+//! printed is one JSON object with the result.
+#![expect(
+    clippy::disallowed_methods,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a benchmark measures, prints, and stops at the first surprise"
+)]
+
+mod child;
+mod echo;
+mod figures;
+mod handshakes;
+mod idle;
+mod member;
+mod oneway;
+mod raw;
+mod stack;
+mod usage;
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+/// How long and how often to measure.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    rounds: usize,
+    size: usize,
+}
+
+fn main() {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let mode = words.first().map_or("", String::as_str);
+    let number = |flag: &str, default: usize| {
+        let at = words.iter().position(|word| word == flag);
+        at.map_or(default, |at| words[at + 1].parse().expect("a number behind the flag"))
+    };
+    let plan = |rounds, size| Plan { rounds: number("--rounds", rounds), size: number("--size", size) };
+    match mode {
+        "serve-stack" => block_on(stack::serve(number("--max-links", 64))),
+        "serve-raw" => block_on(raw::serve()),
+        "serve-bare" => block_on(stack::serve_bare()),
+        "echo" => block_on(echo::run(plan(5, 2_000))),
+        "oneway" => block_on(oneway::run(plan(5, 200_000))),
+        "idle" => with_many_files(|| block_on(idle::run(plan(3, 1_000)))),
+        "handshakes" => block_on(handshakes::run(plan(5, 490))),
+        _ => println!("usage: bench echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+    }
+}
+
+/// One thread, as in the programs.
+fn block_on(work: impl Future<Output = ()>) {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work);
+}
+
+/// Starts this program over with as many open files as the system allows, which the children inherit.
+fn with_many_files(work: impl FnOnce()) {
+    const RAISED: &str = "MESHLINE_BENCH_RAISED";
+    if std::env::var_os(RAISED).is_some() {
+        return work();
+    }
+    let program = std::env::current_exe().unwrap();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "ulimit -n $(ulimit -H -n) && exec \"$0\" \"$@\""]).arg(program).args(std::env::args().skip(1));
+    panic!("sh cannot be started: {}", shell.env(RAISED, "1").exec());
+}
