@@ -89,6 +89,15 @@ launch() {
   echo $! >"$dir/$1.pid"
 }
 
+# A process that could not start, for instance because its port is taken, has said why in its log.
+ready() {
+  local name
+  while read -r name; do
+    kill -0 "$(cat "$dir/$name.pid")" 2>/dev/null || fail "$name has ended: $(tail -n 1 "$dir/$name.log")"
+  done < <(names)
+  node wait --for ready --timeout 1s --config "$dir/node-$1.json" >/dev/null 2>&1
+}
+
 is_ring() { grep -q '"topology": "ring"' "$dir/node-1.json"; }
 closed() { node status --config "$dir/node-$1.json" 2>/dev/null | grep "^ring *closed, $2 members" >/dev/null; }
 
@@ -114,8 +123,7 @@ up() {
   while read -r name; do launch "$name"; done < <(names)
   say "started $(names | wc -l) processes; configuration, state and logs are in $dir"
   for ((i = 1; i <= count; i++)); do
-    node wait --for ready --timeout 30s --config "$dir/node-$i.json" >/dev/null \
-      || fail "node $i is not ready; see $dir/node-$i.log"
+    within 30 ready "$i" || fail "node $i is not ready; see $dir/node-$i.log"
   done
   if [ "$count" -gt 1 ]; then
     for ((i = 1; i <= count; i++)); do

@@ -18,8 +18,14 @@ quoted() { sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$/"/'; }  # one line of text a
 sign() { openssl pkeyutl -sign -rawin -inkey key.pem -in "$1" | base64 -w 0; }
 say() { printf '> %s\n' "$1" && printf '%s\n' "$1" >&"$out"; }
 hear() { read -r -t 10 -u "$in" line && printf '< %s\n' "$line"; }
-# Reads on until a message comes that begins like this.
-await() { until hear && [[ $line == "$1"* ]]; do :; done; }
+# Reads on until a message comes that begins like this; fails if the connection ends first.
+await() {
+  while hear; do
+    if [[ $line == "$1"* ]]; then return; fi
+  done
+  { echo "by-hand: no $1 came; openssl says:" && tail -n 2 errors; } >&2
+  exit 1
+}
 number() { sed -n "s/.*\"$1\":\([0-9]\{1,\}\).*/\1/p" <<<"$line"; }
 
 # The key is who we are; a self-signed certificate is only its envelope.
@@ -36,11 +42,11 @@ record="{\"signed\":$(quoted <announcement),\"by\":\"$id\",\"sig\":\"$(sign anno
 
 # TLS 1.3 with our certificate. -quiet also keeps s_client from taking lines that begin with Q or R for commands.
 coproc TLS { openssl s_client -quiet -connect "$address" -tls1_3 -cert cert.pem -key key.pem 2>errors; }
-in=${TLS[0]} out=${TLS[1]}
+exec {in}<&"${TLS[0]}" {out}>&"${TLS[1]}" # copies: bash closes its own when the process ends
 
 header="\"network\":\"$network\",\"version\":1,\"id\":\"$id\""
 say "{\"hello\":{$header,\"time\":$(now),\"ping\":-1,\"announcement\":$record,\"agent\":\"by-hand/1\"}}"
-await '{"hello":' || { cat errors >&2; exit 1; }
+await '{"hello":'
 
 # A time frame says that our hello was accepted. The answer, like any other message, says the same of theirs: the link is
 # up. Step 2 brings the delay they measured with it.

@@ -49,6 +49,9 @@ pub enum FileError {
         /// What is wrong with it.
         source: serde_json::Error,
     },
+    /// Another process runs with this data folder.
+    #[error("{path}: another process runs with this data folder", path = .0.display())]
+    Locked(PathBuf),
     /// The system gives no random bytes.
     #[error("the system gives no random bytes: {0}")]
     NoRandom(getrandom::Error),
@@ -185,6 +188,24 @@ pub fn make_folder(path: &Path) -> Result<(), FileError> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(path).map_err(FileError::io("create", path))
+}
+
+/// The sole right to a data folder, for as long as it is kept. The system ends it with the process, however that ends.
+#[derive(Debug)]
+pub struct FolderLock(#[expect(dead_code, reason = "the open file is the lock")] File);
+
+/// Takes the sole right to a data folder: two members with one key and one memory would undo each other's work.
+///
+/// # Errors
+/// If another process has it, or the lock file cannot be made.
+pub fn lock_folder(folder: &Path) -> Result<FolderLock, FileError> {
+    let path = folder.join("lock");
+    let file = File::create(&path).map_err(FileError::io("create", &path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(FolderLock(file)),
+        Err(fs::TryLockError::WouldBlock) => Err(FileError::Locked(folder.to_path_buf())),
+        Err(fs::TryLockError::Error(error)) => Err(FileError::io("lock", &path)(error)),
+    }
 }
 
 /// Reads a private key.

@@ -82,3 +82,13 @@ fn a_missing_file_says_so() {
     assert!(error.is_missing());
     assert!(error.to_string().starts_with("/nonexistent/file: cannot read"));
 }
+
+#[test]
+fn a_data_folder_belongs_to_one_process_at_a_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let held = lock_folder(folder.path()).expect("free");
+    let error = lock_folder(folder.path()).expect_err("taken");
+    assert!(error.to_string().ends_with("another process runs with this data folder"), "{error}");
+    drop(held);
+    assert!(lock_folder(folder.path()).is_ok());
+}

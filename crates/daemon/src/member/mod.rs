@@ -52,6 +52,7 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
         tracing::warn!(target: "meshline", "{warning}");
     }
     files::make_folder(&config.data_dir)?;
+    let _lock = files::lock_folder(&config.data_dir)?;
     let saved = state::load(&config.data_dir);
     let core = core_config(&config, role, launch.proxy, identity.membership, saved);
     let seed = files::random_bytes()?;

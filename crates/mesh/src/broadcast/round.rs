@@ -56,7 +56,8 @@ impl Pending {
             None if round.back_at.is_none() => true,
             None if place.rounds.1 <= round.checked => return,
             None => place.members.iter().any(|id| *id != shared.id && !self.holders.contains(id)),
-            Some(sent) => place.rounds.1 > sent,
+            Some(sent) if place.rounds.1 > sent => true,
+            Some(_) => return,
         };
         round.checked = place.rounds.1;
         if !again {

@@ -68,9 +68,11 @@ impl Links {
         self.links.values().filter(|link| link.member().is_some()).count()
     }
 
-    /// The accepted link to a member other than `except`.
-    pub(crate) fn other_link_to(&self, peer: NodeId, except: LinkId) -> Option<&Link> {
-        self.links.values().find(|link| link.id != except && link.member().is_some_and(|member| member.id == peer))
+    /// The accepted links to a member other than `except`.
+    pub(crate) fn others_to(&self, peer: NodeId, except: LinkId) -> impl Iterator<Item = &Link> {
+        self.links
+            .values()
+            .filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
     }
 
     /// Whether any connection, finished or not, leads to a member.

@@ -102,7 +102,7 @@ impl Node {
     /// The peer keeps another link: if we accepted one already, it is up.
     fn take_over(&mut self, id: LinkId) {
         let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) else { return };
-        let other = self.links.other_link_to(peer, id).filter(|other| !other.is_up()).map(|other| other.id);
+        let other = self.links.others_to(peer, id).find(|other| !other.is_up()).map(|other| other.id);
         if let Some(other) = other {
             self.bring_up(other);
         }

@@ -95,7 +95,8 @@ impl Node {
         self.end_link(id, fault.code, &fault.detail);
     }
 
-    /// We accepted the hello: settles duplicates, and asks for the time, which shows the peer that it is accepted.
+    /// We accepted the hello: settles duplicates. The first question for the time is due at once and shows the peer
+    /// that it is accepted.
     pub(super) fn accept(&mut self, id: LinkId, member: meshline_identity::Member) {
         let peer = member.id;
         if let Some(fault) = self.no_room_for(id, peer) {
@@ -113,26 +114,32 @@ impl Node {
         let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
         link.stage = Stage::Accepted(Box::new(member));
         self.shared.push(Output::Accepted { link: id, encoding, peer });
-        self.ask_time(id);
     }
 
     fn no_room_for(&self, id: LinkId, peer: NodeId) -> Option<Fault> {
         let full =
-            self.links.accepted() >= self.shared.config.max_links && self.links.other_link_to(peer, id).is_none();
+            self.links.accepted() >= self.shared.config.max_links && self.links.others_to(peer, id).next().is_none();
         full.then(|| Fault::new(Code::TooManyLinks, format!("all {} links are taken", self.shared.config.max_links)))
     }
 
-    /// Keeps one of two links to a member; says whether it is the new one.
+    /// Keeps one of two links to a member; says whether it is the new one. The other one hands its place over
+    /// when the new one comes up, and not before: it may be up at the far end already.
     fn settle_duplicate(&mut self, id: LinkId, peer: NodeId) -> bool {
-        let contender = |link: &Link| Contender { transport: link.transport, direction: link.direction() };
-        let (Some(newer), Some(older)) = (self.links.get(id), self.links.other_link_to(peer, id)) else { return true };
-        let wins = newer_wins(self.shared.id, peer, contender(older), contender(newer));
-        let loser = if wins { older.id } else { newer.id };
-        // An older link that is up hands its place over when the new one comes up; until then both stay.
-        if !wins || !older.is_up() {
-            self.end_link(loser, Code::DuplicateLink, "another link to this member stays");
+        let stays = self.links.others_to(peer, id).all(|other| self.is_preferred(id, other.id, peer));
+        if !stays {
+            self.end_link(id, Code::DuplicateLink, "another link to this member stays");
         }
-        wins
+        stays
+    }
+
+    /// Whether the first of two links to a member is the one to keep. Ids of links grow with time.
+    fn is_preferred(&self, one: LinkId, other: LinkId, peer: NodeId) -> bool {
+        let contender = |id: LinkId| {
+            let link = self.links.get(id)?;
+            Some(Contender { transport: link.transport, direction: link.direction() })
+        };
+        let (Some(older), Some(newer)) = (contender(one.min(other)), contender(one.max(other))) else { return false };
+        newer_wins(self.shared.id, peer, older, newer) == (one > other)
     }
 
     /// The peer's first message after its hello: it accepted ours too, the link is up.
@@ -145,12 +152,13 @@ impl Node {
         let (local, remote) = (link.local.clone(), link.remote.clone());
         let peer = member.id;
         let is_view = member.has_role(meshline_protocol::message::Role::View);
-        let before = self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
+        self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
         let news = self.gossip.learn(Some(peer), (*member).clone(), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
-        if let Some(before) = before {
-            self.end_link(before.link, Code::DuplicateLink, "another link to this member stays");
+        let others = self.links.others_to(peer, id).map(|other| other.id);
+        for other in others.filter(|other| self.is_preferred(id, *other, peer)).collect::<Vec<_>>() {
+            self.end_link(other, Code::DuplicateLink, "another link to this member stays");
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });

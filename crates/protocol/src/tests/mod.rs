@@ -1,5 +1,6 @@
 //! The codec and the values, one file an area.
 
+mod docs;
 mod frames;
 mod golden;
 mod values;

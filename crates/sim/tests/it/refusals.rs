@@ -191,3 +191,24 @@ fn plain_and_tls_do_not_mix() {
     assert!(pair.mesh_events(1).any(failed));
     assert_eq!(pair.links(0), 0);
 }
+
+#[test]
+fn a_refusal_is_read_by_its_name_in_every_encoding() {
+    for encoding in [meshline_protocol::Encoding::Json, meshline_protocol::Encoding::Bson] {
+        for dialler_is_member in [true, false] {
+            let mut world = World::closed(seed(1)).wire();
+            for node in 0..2 {
+                world.add(|config| {
+                    config.encoding = encoding;
+                    config.peers = (0..node).map(address).collect();
+                });
+            }
+            let stranger = usize::from(dialler_is_member);
+            world.edit(1 - stranger, |config, _| config.membership = None);
+            world.start_all();
+            world.run_for(500 * MS);
+            let told = refusals(&world, 1 - stranger);
+            assert!(told.contains(&(Code::NotMember, true)), "{encoding:?}: {told:?}");
+        }
+    }
+}

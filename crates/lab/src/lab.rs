@@ -1,0 +1,210 @@
+//! Hosts made of network namespaces: a switch with cables to it.
+//!
+//! A [`Lab`] is a network namespace with a bridge in it, a [`Site`] one with a cable to that bridge; each has its own
+//! mounts too. As root they are made directly, otherwise inside a user namespace where the system allows one. None has
+//! a name: each is held by a process that ends when this one does, so there is nothing to clean up.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use crate::programs::{clean, has_tool};
+use crate::skipped;
+
+/// What the lab is made with.
+const TOOLS: &[&str] = &["ip", "unshare", "nsenter"];
+
+/// A namespace, held by a process that waits for the end of its input.
+#[derive(Debug)]
+struct Namespace {
+    holder: Child,
+    /// Closed with this process, however that ends.
+    _input: ChildStdin,
+    user: bool,
+}
+
+impl Namespace {
+    fn hold(mut command: Command, user: bool) -> Result<Self, String> {
+        command.args(["sh", "-c", "ip link set lo up && echo ready && exec cat >/dev/null"]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut holder = command.spawn().map_err(|error| error.to_string())?;
+        let input = holder.stdin.take().expect("piped");
+        let mut line = String::new();
+        // What went wrong is on standard error.
+        let _ = BufReader::new(holder.stdout.take().expect("piped")).read_line(&mut line);
+        if line.trim() == "ready" {
+            return Ok(Self { holder, _input: input, user });
+        }
+        drop(input);
+        let output = holder.wait_with_output().map_err(|error| error.to_string())?;
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+
+    fn first() -> Result<Self, String> {
+        let mut direct = Command::new("unshare");
+        direct.args(["--net", "--mount"]);
+        let mut as_user = Command::new("unshare");
+        as_user.args(["--map-root-user", "--net", "--mount"]);
+        Self::hold(direct, false).or_else(|_| Self::hold(as_user, true))
+    }
+
+    fn within(outer: &Self) -> Result<Self, String> {
+        let mut command = outer.enter("unshare");
+        command.args(["--net", "--mount"]);
+        Self::hold(command, outer.user)
+    }
+
+    /// A command inside.
+    fn enter(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        let mut command = clean("nsenter");
+        command.args(["--target", &self.holder.id().to_string(), "--net", "--mount"]);
+        if self.user {
+            command.args(["--user", "--preserve-credentials"]);
+        }
+        command.arg("--").arg(program);
+        command
+    }
+
+    #[track_caller]
+    fn ip(&self, words: &str) {
+        let mut command = self.enter("ip");
+        command.args(words.split_whitespace());
+        let output = command.output().expect("nsenter is there");
+        assert!(output.status.success(), "ip {words}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+/// A switch.
+#[derive(Clone, Debug)]
+pub struct Lab {
+    switch: Arc<Namespace>,
+    sites: Arc<AtomicU8>,
+}
+
+impl Lab {
+    /// A switch without cables; `None`, said in a line, where the system allows none.
+    #[must_use]
+    pub fn new() -> Option<Self> {
+        match Self::try_new() {
+            Ok(lab) => Some(lab),
+            Err(why) => {
+                skipped(&why);
+                None
+            }
+        }
+    }
+
+    fn try_new() -> Result<Self, String> {
+        if let Some(missing) = TOOLS.iter().find(|tool| !has_tool(tool)) {
+            return Err(format!("there is no program {missing}"));
+        }
+        let switch = Namespace::first().map_err(|error| format!("no network namespaces here: {error}"))?;
+        switch.ip("link add switch type bridge");
+        switch.ip("link set switch up");
+        Ok(Self { switch: Arc::new(switch), sites: Arc::new(AtomicU8::new(0)) })
+    }
+
+    /// A host with a cable to the switch; the first is 10.77.0.1.
+    ///
+    /// # Panics
+    /// If the system refuses it.
+    #[track_caller]
+    #[must_use]
+    pub fn site(&self) -> Site {
+        let number = self.sites.fetch_add(1, Ordering::Relaxed) + 1;
+        let host = Namespace::within(&self.switch).expect("one namespace can be made, so can another");
+        let (cable, address) = (format!("cable{number}"), format!("10.77.0.{number}"));
+        self.switch.ip(&format!("link add {cable} type veth peer name eth0 netns {}", host.holder.id()));
+        self.switch.ip(&format!("link set {cable} master switch up"));
+        host.ip(&format!("addr add {address}/24 dev eth0"));
+        host.ip("link set eth0 up");
+        Site(Some(Arc::new(Host { namespace: host, lab: self.clone(), cable, address })))
+    }
+}
+
+#[derive(Debug)]
+struct Host {
+    namespace: Namespace,
+    lab: Lab,
+    cable: String,
+    address: String,
+}
+
+/// Where processes run: on a host of a lab, or on this machine itself.
+#[derive(Clone, Debug, Default)]
+pub struct Site(Option<Arc<Host>>);
+
+impl Site {
+    /// This machine.
+    #[must_use]
+    pub fn here() -> Self {
+        Self(None)
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn address(&self) -> &str {
+        self.0.as_ref().map_or("127.0.0.1", |host| &host.address)
+    }
+
+    /// A command there. As it begins with new mounts, it wants absolute paths.
+    pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        match &self.0 {
+            Some(host) => host.namespace.enter(program),
+            None => clean(program),
+        }
+    }
+
+    /// A command there that is killed with the thread that starts it, however that ends.
+    pub fn bound_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        static BINDS: OnceLock<bool> = OnceLock::new();
+        if !*BINDS.get_or_init(|| has_tool("setpriv")) {
+            return self.command(program);
+        }
+        let mut command = self.command("setpriv");
+        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+        command
+    }
+
+    /// Runs a line of words there that must succeed.
+    ///
+    /// # Panics
+    /// If it does not.
+    #[track_caller]
+    pub fn run(&self, line: &str) {
+        let mut words = line.split_whitespace();
+        let mut command = self.command(words.next().unwrap_or_default());
+        let output = command.args(words).output().expect("it starts");
+        assert!(output.status.success(), "{line}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Cuts the cable where the host cannot see it: everything is lost without a word.
+    pub fn cut(&self) {
+        self.at_switch("link set CABLE nomaster");
+    }
+
+    /// Mends the cable.
+    pub fn mend(&self) {
+        self.at_switch("link set CABLE master switch");
+    }
+
+    /// Isolated hosts reach all others, but not each other.
+    pub fn isolate(&self) {
+        self.at_switch("link set dev CABLE type bridge_slave isolated on");
+    }
+
+    #[track_caller]
+    fn at_switch(&self, words: &str) {
+        let host = self.0.as_ref().expect("only hosts of a lab have a cable");
+        host.lab.switch.ip(&words.replace("CABLE", &host.cable));
+    }
+}

@@ -1,0 +1,51 @@
+//! The lab: the programs as they are built, run as real processes, on this machine or on hosts made of network
+//! namespaces, with their console, their logs, their kills and their cables.
+//!
+//! A test writes a network with [`Ring`], starts its [`Member`]s, waits for what should happen and asks with the real
+//! command line. Two lines add a host of its own to a test:
+//!
+//! ```no_run
+//! # use meshline_lab::{Lab, Member};
+//! # let mut member = Member::new("node", "ring/host-1/node-1.json");
+//! let Some(lab) = Lab::new() else { return }; // says `skipped: …` where the system allows no namespaces
+//! member.move_to(&lab.site()); // 10.77.0.1, the next one 10.77.0.2, …
+//! # drop(lab);
+//! ```
+//!
+//! The programs are taken from the folder of this build's profile, or from `MESHLINE_BIN_DIR`. Nothing outlives a test:
+//! processes end with the thread that started them, namespaces have no names and end with the last process in them,
+//! files are in temporary folders. `MESHLINE_SOAK=1` runs the same tests at larger sizes.
+
+#![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
+
+mod lab;
+mod log;
+mod member;
+mod ports;
+mod process;
+mod programs;
+mod ring;
+mod stranger;
+mod wait;
+
+pub use lab::{Lab, Site};
+pub use member::{Answer, Member};
+pub use process::Process;
+pub use programs::{bin_dir, has_tool, program};
+pub use ring::Ring;
+pub use stranger::{Ending, Stranger, TlsStranger};
+pub use wait::{PATIENCE, until, within};
+
+/// Whether the larger sizes were asked for.
+#[must_use]
+pub fn soak() -> bool {
+    std::env::var_os("MESHLINE_SOAK").is_some_and(|value| value == "1")
+}
+
+/// Says, past the harness that would hide it, that a test did not run.
+pub fn skipped(why: &str) {
+    use std::io::Write;
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    // Without a terminal nobody reads it.
+    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+}
