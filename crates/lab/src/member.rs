@@ -164,8 +164,16 @@ impl Member {
     #[track_caller]
     #[must_use]
     pub fn json(&self, words: &[&str]) -> Value {
-        let text = self.ask(&[words, &["--json"]].concat()).done();
-        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{words:?}: {error}: {text}"))
+        self.try_json(words).unwrap_or_else(|error| panic!("{}: {words:?}: {error}", self.name))
+    }
+
+    /// The document a command prints, or its complaint: a member that was just started does not answer yet.
+    fn try_json(&self, words: &[&str]) -> Result<Value, String> {
+        let answer = self.ask(&[words, &["--json"]].concat());
+        if answer.code != Some(0) {
+            return Err(format!("exit code {:?}: {}", answer.code, answer.stderr.trim()));
+        }
+        serde_json::from_str(&answer.stdout).map_err(|error| format!("{error}: {}", answer.stdout))
     }
 
     /// The document of `status`.
@@ -205,12 +213,7 @@ impl Member {
     #[track_caller]
     #[must_use]
     pub fn linked(&self) -> Vec<String> {
-        let status = self.status();
-        let links = status.get("links").and_then(Value::as_array).expect("links");
-        let mut names: Vec<String> =
-            links.iter().filter_map(|link| Some(link.get("name")?.as_str()?.to_owned())).collect();
-        names.sort();
-        names
+        linked(&self.status())
     }
 
     /// Waits until it has so many links or more.
@@ -233,7 +236,7 @@ impl Member {
         let mut wanted: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         wanted.sort();
         until(&format!("{} is linked to {wanted:?}", self.name), || {
-            let linked = self.linked();
+            let linked = linked(&self.try_json(&["status"])?);
             if linked == wanted { Ok(()) } else { Err(format!("{linked:?}")) }
         });
     }
@@ -245,7 +248,7 @@ impl Member {
     #[track_caller]
     pub fn wait_for_ring(&self, length: usize) {
         until(&format!("{} sees a closed ring of {length}", self.name), || {
-            let status = self.status();
+            let status = self.try_json(&["status"])?;
             let ring = status.get("ring").cloned().unwrap_or_default();
             let closed = ring.get("complete").is_some_and(|complete| complete == true);
             let right = ring.get("length").is_some_and(|found| *found == length);
@@ -273,15 +276,14 @@ impl Member {
         assert_eq!(said.trim(), format!("delivered to {others}"), "{}: {text:?}", self.name);
     }
 
-    /// Waits until a text is in its history; how often it is there, and who is said to have written it.
+    /// Waits until a text is in its history, once; its row.
     ///
     /// # Panics
     /// If it does not come.
     #[track_caller]
-    #[must_use]
     pub fn read(&self, text: &str) -> Value {
         until(&format!("{} reads {text:?}", self.name), || {
-            let history = self.json(&["chat", "history"]);
+            let history = self.try_json(&["chat", "history"])?;
             let messages = history.get("messages").and_then(Value::as_array).cloned().unwrap_or_default();
             let mut found = messages.iter().filter(|message| message.get("text").is_some_and(|found| found == text));
             match (found.next(), found.next()) {
@@ -291,4 +293,11 @@ impl Member {
             }
         })
     }
+}
+
+fn linked(status: &Value) -> Vec<String> {
+    let links = status.get("links").and_then(Value::as_array).expect("links");
+    let mut names: Vec<String> = links.iter().filter_map(|link| Some(link.get("name")?.as_str()?.to_owned())).collect();
+    names.sort();
+    names
 }

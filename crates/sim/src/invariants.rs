@@ -103,7 +103,7 @@ pub fn ring(world: &mut World, order: &[usize]) -> Result<(), Broken> {
 pub fn ring_order(world: &mut World, members: &[usize]) -> Result<Vec<usize>, Broken> {
     let Some(first) = members.first().copied() else { return Ok(Vec::new()) };
     let mut order = vec![first];
-    loop {
+    while members.len() > 1 {
         let last = order.last().copied().unwrap_or(first);
         let next = world.status(last).ring.and_then(|ring| ring.next).and_then(|id| world.index(id));
         match next {

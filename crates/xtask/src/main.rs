@@ -1,6 +1,7 @@
 //! The chores of the workspace, run as `cargo xtask VERB`. A chore is one file and one row of [`VERBS`].
 #![expect(clippy::print_stdout, reason = "what a chore prints is its result")]
 
+mod bench;
 mod ci;
 mod tidy;
 mod workspace;
@@ -28,6 +29,11 @@ const VERBS: &[Verb] = &[
         name: "tidy",
         help: "the house rules that the compiler does not know: arrows, sizes, clocks, links …",
         run: tidy::run,
+    },
+    Verb {
+        name: "bench",
+        help: "figures of the mesh on this machine, each beside its rival: bench mesh [--small]",
+        run: bench::run,
     },
 ];
 

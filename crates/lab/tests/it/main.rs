@@ -2,5 +2,26 @@
 
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
 
+mod bad_input;
+mod clock;
+mod contract;
+mod disk;
+mod hosts;
+mod membership;
+mod mesh;
+mod relay;
 mod seed;
+mod twice;
+mod view;
 
+use meshline_lab::Member;
+
+/// Waits until every pair is linked.
+#[track_caller]
+fn all_linked(nodes: &[Member]) {
+    let names: Vec<&str> = nodes.iter().map(Member::name).collect();
+    for node in nodes {
+        let others: Vec<&str> = names.iter().copied().filter(|name| *name != node.name()).collect();
+        node.wait_until_linked_to(&others);
+    }
+}

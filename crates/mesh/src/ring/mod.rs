@@ -23,12 +23,10 @@ use crate::report::RingReport;
 use crate::shared::Shared;
 use token::Token;
 
-/// Candidates dialled together when a successor is lost, and how fast more are added.
+/// Candidates dialled together when a successor is lost. Half as many more are added after each interval, so that
+/// half of the longest ring can be missing and the next member is still found in seconds.
 const FIRST_REACH: usize = 2;
 const REACH_INTERVAL: Duration = Duration::from_millis(300);
-
-/// Candidates ahead of the present successor that are dialled again and again, in case they are back.
-const MAX_WANTED: usize = 8;
 
 /// The state of the ring.
 #[derive(Debug)]
@@ -125,13 +123,18 @@ impl Ring {
         if successor != self.successor {
             self.change_successor(successor, shared);
         }
-        if chosen.is_some() {
-            (self.reach, self.reach_at) = (FIRST_REACH, None);
-        } else if self.reach_at.is_none() && self.reach < self.candidates.len() {
+        // Whoever stands before the chosen one may be reachable too: the chosen one may be a stopgap.
+        let wanted = chosen.map_or(self.candidates.len(), |at| at + 1);
+        if wanted <= FIRST_REACH {
+            self.reach = FIRST_REACH;
+        }
+        if self.reach >= wanted {
+            self.reach_at = None;
+        } else if self.reach_at.is_none() {
             self.reach_at = Some(shared.now.mono.after(REACH_INTERVAL));
         }
         self.choose_predecessor(shared, names, successor);
-        let reach = chosen.map_or(self.reach, |at| (at + 1).min(MAX_WANTED));
+        let reach = self.reach.min(wanted);
         RingChange { wanted: self.candidates.iter().copied().take(reach).chain(successor).collect() }
     }
 
@@ -212,7 +215,7 @@ impl Ring {
         self.token.handle_timeout(self.successor, shared);
         let due = self.reach_at.is_some_and(|at| at <= shared.now.mono);
         if due {
-            self.reach += 1;
+            self.reach += (self.reach / 2).max(1);
             self.reach_at = None;
         }
         due

@@ -5,11 +5,12 @@ use std::time::Instant;
 use meshline_mesh::{Command, Reply};
 use meshline_net::MeshHandle;
 use meshline_protocol::NodeId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Plan;
 use crate::child::Served;
 use crate::figures::{median, median_ratio, percentile, rounded};
+use crate::placement::placements;
 use crate::raw::{Line, Raw};
 use crate::stack::{key, linked, node};
 
@@ -44,23 +45,32 @@ pub(crate) async fn run(plan: Plan) {
     let peer = mesh_side.id.unwrap();
     let mesh = node(key(1), |config| config.peers = vec![mesh_side.address.into()]).await;
     linked(&mesh, peer).await;
-    let (mut of_raw, mut of_mesh) = (Rounds::default(), Rounds::default());
-    raw_echoes(&mut raw, WARM_UP).await;
-    mesh_echoes(&mesh, peer, WARM_UP).await;
-    for round in 1..=plan.rounds {
-        of_raw.add(raw_echoes(&mut raw, plan.size).await);
-        of_mesh.add(mesh_echoes(&mesh, peer, plan.size).await);
-        println!("echo round {round}: raw {} | mesh {}", of_raw.last(), of_mesh.last());
+    let mut results = Vec::new();
+    for placement in placements() {
+        placement.apply(&[raw_side.pid(), mesh_side.pid()]);
+        raw_echoes(&mut raw, WARM_UP).await;
+        mesh_echoes(&mesh, peer, WARM_UP).await;
+        let (mut of_raw, mut of_mesh) = (Rounds::default(), Rounds::default());
+        for round in 1..=plan.rounds {
+            of_raw.add(raw_echoes(&mut raw, plan.size).await);
+            of_mesh.add(mesh_echoes(&mesh, peer, plan.size).await);
+            println!("echo, {}, round {round}: raw {} | mesh {}", placement.name, of_raw.last(), of_mesh.last());
+        }
+        results.push(result(placement.name, &of_mesh, &of_raw));
     }
     mesh.shutdown().await;
-    let result = json!({
-        "mode": "echo", "rounds": plan.rounds, "size": plan.size,
-        "mesh_p50_us": rounded(median(of_mesh.p50.clone()), 1), "raw_p50_us": rounded(median(of_raw.p50.clone()), 1),
-        "mesh_p99_us": rounded(median(of_mesh.p99.clone()), 1), "raw_p99_us": rounded(median(of_raw.p99.clone()), 1),
+    println!("{}", json!({ "mode": "echo", "rounds": plan.rounds, "size": plan.size, "placements": results }));
+}
+
+fn result(placement: &str, of_mesh: &Rounds, of_raw: &Rounds) -> Value {
+    let middle = |values: &[f64]| rounded(median(values.iter().copied()), 1);
+    json!({
+        "placement": placement,
+        "mesh_p50_us": middle(&of_mesh.p50), "raw_p50_us": middle(&of_raw.p50),
+        "mesh_p99_us": middle(&of_mesh.p99), "raw_p99_us": middle(&of_raw.p99),
         "ratio_p50": rounded(median_ratio(&of_mesh.p50, &of_raw.p50), 2),
         "ratio_p99": rounded(median_ratio(&of_mesh.p99, &of_raw.p99), 2),
-    });
-    println!("{result}");
+    })
 }
 
 async fn raw_echoes(raw: &mut Raw, count: usize) -> Vec<u64> {

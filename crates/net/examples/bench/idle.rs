@@ -23,7 +23,7 @@ const AT_ONCE: usize = 32;
 const REST: Duration = Duration::from_secs(17);
 
 /// The same for a look in passing.
-const SHORT_REST: Duration = Duration::from_secs(3);
+const SHORT_REST: Duration = Duration::from_secs(1);
 
 pub(crate) async fn run(plan: Plan) {
     let members: Vec<Member> = (0..WARM_UP + plan.size).map(|number| Member::new(key(number as u32))).collect();

@@ -26,6 +26,7 @@ mod handshakes;
 mod idle;
 mod member;
 mod oneway;
+mod placement;
 mod raw;
 mod stack;
 mod usage;

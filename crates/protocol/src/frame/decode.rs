@@ -47,8 +47,9 @@ impl Decoder {
     /// A framing fault: where the next frame begins is unknown, so the link must be closed.
     pub fn decode(&mut self, input: &mut BytesMut) -> Result<Option<Decoded>, Fault> {
         if self.pending.is_none() {
-            let Some(line) = self.take_line(input)? else { return Ok(None) };
-            let (len, decoded) = match self.encoding {
+            let encoding = if is_refusal_in_json(input) { Encoding::Json } else { self.encoding };
+            let Some(line) = self.take_line(input, encoding)? else { return Ok(None) };
+            let (len, decoded) = match encoding {
                 Encoding::Json | Encoding::Other => read_json(&line)?,
                 Encoding::Bson => read_bson(&line)?,
             };
@@ -66,8 +67,8 @@ impl Decoder {
         self.pending.is_some() || !input.is_empty()
     }
 
-    fn take_line(&mut self, input: &mut BytesMut) -> Result<Option<Bytes>, Fault> {
-        match self.encoding {
+    fn take_line(&mut self, input: &mut BytesMut, encoding: Encoding) -> Result<Option<Bytes>, Fault> {
+        match encoding {
             Encoding::Json | Encoding::Other => self.take_json_line(input),
             Encoding::Bson => self.take_document(input),
         }
@@ -122,6 +123,12 @@ impl Decoder {
     fn too_long(&self) -> Fault {
         Fault::new(Code::FrameTooLong, format!("frame longer than {} bytes", self.max_line))
     }
+}
+
+/// Whether the next frame is JSON even where BSON was agreed on: a peer that refuses our hello after we accepted
+/// its own has agreed on nothing. As the length of a document these four bytes would be half a gigabyte and more.
+fn is_refusal_in_json(input: &BytesMut) -> bool {
+    input.starts_with(b"{\"er")
 }
 
 /// An empty BSON document: its length and the closing zero.

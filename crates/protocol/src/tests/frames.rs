@@ -4,7 +4,7 @@ use bytes::{Bytes, BytesMut};
 
 use crate::frame::{decode_datagram, encode, encode_datagram};
 use crate::limits::{MAX_BODY, MAX_DATAGRAM, MAX_LINE, MAX_LINE_BEFORE_HELLO};
-use crate::message::{Broadcast, BroadcastMessage, Echo};
+use crate::message::{Broadcast, BroadcastMessage, Echo, ErrorMessage};
 use crate::{Code, Decoded, Decoder, Encoding, Fault, Frame, Message, NodeId, UnixMicros};
 
 fn ping(text: &str) -> Frame {
@@ -220,4 +220,15 @@ fn a_datagram_is_one_frame_behind_a_line_feed() {
         assert!(decode_datagram(bad).is_err());
     }
     assert!(encode_datagram(&ping(&"x".repeat(MAX_DATAGRAM))).is_err());
+}
+
+#[test]
+fn a_refusal_in_json_is_read_where_bson_was_agreed_on() {
+    let mut decoder = Decoder::new();
+    decoder.accept(Encoding::Bson);
+    let refusal = Frame::from(Message::Error(ErrorMessage { code: Code::NotMember, detail: "no".to_owned() }));
+    let mut input = BytesMut::from(&encode(&refusal, Encoding::Json).expect("fits")[..]);
+    assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Frame(refusal.clone()))));
+    input.extend_from_slice(&encode(&refusal, Encoding::Bson).expect("fits"));
+    assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Frame(refusal))));
 }

@@ -205,6 +205,22 @@ fn a_parted_ring_becomes_two_and_one_again_within_ten_seconds_of_healing() {
 }
 
 #[test]
+fn a_ring_closes_past_however_many_neighbours_are_missing() {
+    let mut world = closed_ring(40);
+    let (kept, lost): (Vec<usize>, Vec<usize>) = (0..40).partition(|node| *node < 10);
+    world.part(&kept, &lost);
+    let took = settle(&mut world, 30 * SECOND, |world| ring(world, &kept).and_then(|()| ring(world, &lost)));
+    println!("thirty neighbours parted off: closed past them after {:.3} s", seconds(took));
+    world.heal();
+    settle(&mut world, 10 * SECOND, |world| ring(world, &(0..40).collect::<Vec<_>>()));
+    for node in lost {
+        world.kill(node);
+    }
+    let took = settle(&mut world, 10 * SECOND, |world| ring(world, &kept));
+    println!("thirty neighbours killed: closed past them after {:.3} s", seconds(took));
+}
+
+#[test]
 fn what_is_said_while_the_ring_is_open_arrives_once_after_it_closes() {
     let mut world = closed_ring(5);
     world.kill(2);

@@ -1,0 +1,179 @@
+//! What strangers send to a port of a real node: each is told why and closed within five seconds, and the links
+//! beside it notice nothing.
+
+use std::time::{Duration, Instant};
+
+use meshline_lab::{Member, Ring, Stranger, TlsStranger, soak, until};
+use serde_json::Value;
+
+const WITHIN: Duration = Duration::from_secs(5);
+
+/// From the last byte to the end seen here: the limit, and a second for a busy machine.
+const PATIENCE: Duration = Duration::from_secs(6);
+
+/// What a node may grow by, whatever is sent to it.
+const MAX_GROWTH_KIB: u64 = 8 * 1024;
+
+struct Row {
+    what: &'static str,
+    bytes: Vec<u8>,
+    codes: &'static [&'static str],
+}
+
+fn row(what: &'static str, bytes: impl Into<Vec<u8>>, codes: &'static [&'static str]) -> Row {
+    Row { what, bytes: bytes.into(), codes }
+}
+
+fn long_line() -> Vec<u8> {
+    [b"{\"hello\":\"".to_vec(), vec![b'x'; 64 * 1024], b"\"}\n".to_vec()].concat()
+}
+
+fn deep() -> Vec<u8> {
+    [vec![b'['; 1_500], vec![b']'; 1_500], b"\n".to_vec()].concat()
+}
+
+/// Before any TLS.
+fn on_tcp() -> Vec<Row> {
+    vec![
+        row("silence", "", &["handshake_timeout"]),
+        row("garbage", "\x00\x01garbage\n", &["invalid_frame"]),
+        row("half a frame", "{\"hello\":{", &["handshake_timeout"]),
+        row("no TLS", "{\"ping\":{\"nonce\":1}}\n", &["tls_required"]),
+        row("a line of 64 KiB", long_line(), &["frame_too_long"]),
+        row("half a TLS handshake", "\x16\x03\x01\x02\x00\x01", &[""]),
+        row("TLS garbage", [&b"\x16\x03\x01\x00\x10"[..], &[0xff; 16]].concat(), &[""]),
+    ]
+}
+
+/// Inside TLS, with a key of their own.
+fn in_tls() -> Vec<Row> {
+    vec![
+        row("silence", "", &["handshake_timeout"]),
+        row("garbage", "garbage\n", &["invalid_frame", "invalid_json"]),
+        row("half a frame", "{\"hello\":{", &["handshake_timeout", "frame_timeout"]),
+        row("a line of 64 KiB", long_line(), &["frame_too_long"]),
+        row("depth 1,500", deep(), &["too_deep", "invalid_frame"]),
+        row("doubled members", "{\"ping\":{\"nonce\":1,\"nonce\":1}}\n", &["invalid_message"]),
+        row("a message before hello", "{\"ping\":{\"nonce\":1,\"text\":\"\"}}\n", &["unexpected_message", "hello_required"]),
+        row("not UTF-8", b"{\"hello\":\"\xff\xfe\"}\n".to_vec(), &["invalid_frame", "invalid_message", "invalid_utf8"]),
+    ]
+}
+
+fn pair() -> (Ring, Vec<Member>) {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let nodes = ring.start(2);
+    nodes[0].wait_until_linked_to(&["donald"]);
+    nodes[1].wait_until_linked_to(&["bobby"]);
+    (ring, nodes)
+}
+
+/// How long the one link of a node is up.
+#[track_caller]
+fn up_ms(node: &Member) -> u64 {
+    node.status()["links"][0]["up_ms"].as_u64().expect("linked")
+}
+
+/// The honest link is the one it was at `since`, when it was up for `up`.
+#[track_caller]
+fn untouched(node: &Member, since: Instant, up: u64) {
+    let age = u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX);
+    assert!(up_ms(node) + 100 >= up + age, "the link was made anew: {} ms up, not {}", up_ms(node), up + age);
+    node.chat_to(&format!("still here after {age} ms"), 1);
+}
+
+#[track_caller]
+fn judge(row: &Row, said: &str, after: Duration) {
+    assert!(after <= WITHIN + Duration::from_millis(900), "{}: {after:?}", row.what);
+    if row.codes == [""] {
+        return;
+    }
+    let error: Value = serde_json::from_str(said.lines().last().unwrap_or_default()).unwrap_or_default();
+    let code = error["error"]["code"].as_str().unwrap_or_default();
+    assert!(row.codes.contains(&code), "{}: {said:?}, expected one of {:?}", row.what, row.codes);
+    assert!(error["error"]["detail"].is_string(), "{}: {said:?}", row.what);
+}
+
+#[test]
+fn what_strangers_send_over_tcp_is_refused_by_name() {
+    let (ring, nodes) = pair();
+    let (begin, up) = (Instant::now(), up_ms(&nodes[0]));
+    let rows = on_tcp();
+    // All at once: those that are slow on purpose are so together.
+    let strangers: Vec<Stranger> = rows
+        .iter()
+        .map(|row| {
+            let mut stranger = Stranger::connect(ring.port(1));
+            stranger.send(&row.bytes);
+            stranger
+        })
+        .collect();
+    for (row, stranger) in rows.iter().zip(strangers) {
+        let ending = stranger.ending(PATIENCE);
+        judge(row, &ending.said, ending.after);
+    }
+    untouched(&nodes[0], begin, up);
+}
+
+#[test]
+fn what_strangers_send_over_tls_is_refused_by_name() {
+    if !TlsStranger::is_possible() {
+        return;
+    }
+    let (ring, nodes) = pair();
+    let key = ring.path().join("view.key");
+    let (begin, up) = (Instant::now(), up_ms(&nodes[0]));
+    let rows = in_tls();
+    let strangers: Vec<TlsStranger> = rows
+        .iter()
+        .map(|row| {
+            let mut stranger = TlsStranger::connect(ring.port(1), &key);
+            stranger.send(&row.bytes);
+            stranger
+        })
+        .collect();
+    for (row, stranger) in rows.iter().zip(strangers) {
+        let ending = stranger.ending(PATIENCE);
+        // The node speaks first: its hello is a line of its own.
+        judge(row, &ending.said, ending.after);
+    }
+    untouched(&nodes[0], begin, up);
+    let refused = &nodes[0].status()["refused"];
+    assert!(refused["handshake_timeout"].as_u64() >= Some(1), "counted by name: {refused}");
+}
+
+#[test]
+fn a_gibibyte_without_a_line_takes_no_memory() {
+    let (ring, nodes) = pair();
+    let (begin, up) = (Instant::now(), up_ms(&nodes[0]));
+    let node = nodes[0].process();
+    let piece = vec![b'x'; 1 << 16];
+    let rounds = if soak() { 200 } else { 10 };
+    flood(&ring, &piece, rounds);
+    let before = node.rss_kib();
+    flood(&ring, &piece, rounds);
+    until("the memory is what it was", || {
+        let now = node.rss_kib();
+        if now <= before + MAX_GROWTH_KIB { Ok(()) } else { Err(format!("{before} KiB before, {now} KiB now")) }
+    });
+    untouched(&nodes[0], begin, up);
+}
+
+/// Strangers that each want to send a gibibyte in one line, over TCP and over TLS.
+#[track_caller]
+fn flood(ring: &Ring, piece: &[u8], rounds: usize) {
+    let with_tls = TlsStranger::is_possible();
+    for _ in 0..rounds {
+        for opening in ["{", "x"] {
+            let mut stranger = Stranger::connect(ring.port(1));
+            stranger.send(opening.as_bytes());
+            let sent = stranger.push(piece, 1 << 30);
+            assert!(sent < 1 << 25, "{sent} bytes were taken");
+        }
+        if with_tls {
+            let mut stranger = TlsStranger::connect(ring.port(1), &ring.path().join("view.key"));
+            let sent = stranger.push(piece, 1 << 30);
+            assert!(sent < 1 << 25, "{sent} bytes were taken");
+            assert!(stranger.ending(PATIENCE).said.contains("frame_too_long"));
+        }
+    }
+}

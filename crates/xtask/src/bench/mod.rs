@@ -1,0 +1,110 @@
+//! `cargo xtask bench mesh`: the figures of the mesh on this machine, each beside its rival in the same run, as one
+//! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
+//!
+//! One file a figure, in [`FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
+
+mod api;
+mod links;
+mod machine;
+mod memory;
+mod mesh;
+mod process;
+mod ring;
+mod scratch;
+mod start;
+mod table;
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::Outcome;
+use table::Row;
+
+/// What every figure needs to know.
+struct Bench {
+    /// The folder with the programs that were built.
+    bin: PathBuf,
+    /// Sizes for a quick look on a build machine.
+    small: bool,
+}
+
+impl Bench {
+    /// A size in full and in small.
+    fn size(&self, full: usize, small: usize) -> usize {
+        if self.small { small } else { full }
+    }
+}
+
+type Figure = fn(&Bench) -> Result<Vec<Row>, String>;
+
+/// Those of whole nodes first, then those of one link. The mesh comes after the handshakes, whose share it shows.
+const FIGURES: &[Figure] = &[start::run, memory::run, links::idle, links::echo, links::oneway, mesh::run];
+
+pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let small = match words.as_slice() {
+        ["mesh"] => false,
+        ["mesh", "--small"] => true,
+        _ => return Err("usage: cargo xtask bench mesh [--small]".to_owned()),
+    };
+    let bench = Bench { bin: build(root)?, small };
+    let machine = machine::describe();
+    println!("{machine}\n");
+    let mut rows = Vec::new();
+    for figure in FIGURES {
+        rows.extend(figure(&bench)?);
+    }
+    println!("\n{machine}\n\n`cargo xtask bench {}`:\n", words.join(" "));
+    table::print(&rows);
+    Ok(())
+}
+
+/// Builds the programs and the example, and says where they are.
+fn build(root: &Path) -> Result<PathBuf, String> {
+    let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
+    cargo(root, &programs)?;
+    cargo(root, &["build", "--release", "-p", "meshline-net", "--example", "bench"])?;
+    let metadata = output(Command::new(cargo_program()).current_dir(root).args([
+        "metadata",
+        "--no-deps",
+        "--format-version",
+        "1",
+    ]))?;
+    let metadata: Value = serde_json::from_str(&metadata).map_err(|error| format!("cargo metadata: {error}"))?;
+    let target = metadata.get("target_directory").and_then(Value::as_str).ok_or("cargo names no target folder")?;
+    Ok(Path::new(target).join("release"))
+}
+
+fn cargo_program() -> std::ffi::OsString {
+    std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into())
+}
+
+fn cargo(root: &Path, words: &[&str]) -> Outcome {
+    let status = Command::new(cargo_program()).args(words).current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`cargo {}` ended with {status}", words.join(" "))),
+        Err(error) => Err(format!("cargo cannot be started: {error}")),
+    }
+}
+
+/// What a program prints, if it succeeds.
+fn output(command: &mut Command) -> Result<String, String> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    let output = command.output().map_err(|error| format!("{name} cannot be started: {error}"))?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(format!("{name} ended with {}: {}", output.status, String::from_utf8_lossy(&output.stderr).trim()))
+}
+
+/// The middle of some values.
+fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let at = |index: usize| sorted.get(index).copied().unwrap_or(f64::NAN);
+    f64::midpoint(at(sorted.len().saturating_sub(1) / 2), at(sorted.len() / 2))
+}

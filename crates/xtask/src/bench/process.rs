@@ -1,0 +1,59 @@
+//! A process that is ended when it is not needed any more, and what it uses.
+
+use std::fs;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Longer than anything here may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A program that runs until this is dropped.
+pub(super) struct Running(Child);
+
+impl Running {
+    /// Starts it, silent.
+    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
+        let quiet = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let name = quiet.get_program().to_string_lossy().into_owned();
+        quiet.spawn().map(Self).map_err(|error| format!("{name} cannot be started: {error}"))
+    }
+
+    /// Processor time so far in seconds, of all threads that still run: /proc/PID/stat counts the same in steps of
+    /// ten milliseconds, which fifty processes would add up to half a second.
+    pub(super) fn cpu_s(&self) -> f64 {
+        let Ok(threads) = fs::read_dir(format!("/proc/{}/task", self.0.id())) else { return 0.0 };
+        let of_one = |thread: fs::DirEntry| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
+            text.split_whitespace().next()?.parse::<f64>().ok()
+        };
+        threads.flatten().filter_map(of_one).sum::<f64>() / 1e9
+    }
+
+    /// Resident memory in MiB.
+    pub(super) fn rss_mib(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.0.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.map(|line| line.trim().trim_end_matches(" kB"));
+        kib.and_then(|kib| kib.parse::<f64>().ok()).unwrap_or(f64::NAN) / 1024.0
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Whatever ended by itself has nothing left to end.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Looks again and again until something holds.
+pub(super) fn wait(what: &str, pause: Duration, mut holds: impl FnMut() -> bool) -> Result<(), String> {
+    let began = Instant::now();
+    while !holds() {
+        if began.elapsed() > PATIENCE {
+            return Err(format!("{what}: not within {} s", PATIENCE.as_secs()));
+        }
+        std::thread::sleep(pause);
+    }
+    Ok(())
+}
