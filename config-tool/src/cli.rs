@@ -89,6 +89,9 @@ pub(crate) struct RingArgs {
     /// Without a signal server: the nodes know each other's addresses
     #[arg(long, env = "MESHLINE_NO_SIGNAL", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_signal: bool,
+    /// The nodes are not told of the proxy: for a network where all can reach each other
+    #[arg(long, env = "MESHLINE_NO_PROXY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) no_proxy: bool,
     /// Write into a folder that is not empty, over files of the same names
     #[arg(long, env = "MESHLINE_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) force: bool,

@@ -181,7 +181,7 @@ impl Writer<'_> {
 
     /// Without a signal server a proxy is not part of the start, and nobody should wait for it.
     fn proxies(&self) -> Value {
-        let reachable = self.plan.signal.is_some() && !self.plan.proxy_is_everywhere();
+        let reachable = self.plan.with_proxy && self.plan.signal.is_some() && !self.plan.proxy_is_everywhere();
         if reachable { json!([self.plan.proxy_listen]) } else { Value::Null }
     }
 

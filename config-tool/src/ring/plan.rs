@@ -54,6 +54,7 @@ pub(super) struct Plan {
     pub(super) signal: Option<String>,
     pub(super) signal_listen: Address,
     pub(super) proxy_listen: Address,
+    pub(super) with_proxy: bool,
     pub(super) warnings: Vec<String>,
 }
 
@@ -86,6 +87,7 @@ impl Plan {
             signal: (!args.no_signal).then(|| signal_url(args, &signal_host)).transpose()?,
             signal_listen: address_of(&signal_host, args.signal_port)?,
             proxy_listen: address_of(&signal_host, proxy_port(args)?)?,
+            with_proxy: !args.no_proxy,
             warnings: warnings(args, &listen),
             nodes,
         };

@@ -31,10 +31,8 @@ impl Process {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{name}: {command:?}: {error}"));
         let log = Arc::new(Log::default());
-        let readers = vec![
-            log.follow(child.stdout.take().expect("piped")),
-            log.follow(child.stderr.take().expect("piped")),
-        ];
+        let readers =
+            vec![log.follow(child.stdout.take().expect("piped")), log.follow(child.stderr.take().expect("piped"))];
         Self { name: name.to_owned(), stdin: child.stdin.take(), child, log, readers, ended: None }
     }
 

@@ -53,8 +53,7 @@ impl Ring {
     pub fn write_on(sites: &[Site], signal: &Site, flags: &str) -> Self {
         let hosts: Vec<&str> = sites.iter().map(Site::address).collect();
         let hosts = format!("--hosts {} --signal-host {}", hosts.join(","), signal.address());
-        let ring =
-            Self { folder: folder(), sites: sites.to_vec(), signal_site: signal.clone(), first_port: 6001 };
+        let ring = Self { folder: folder(), sites: sites.to_vec(), signal_site: signal.clone(), first_port: 6001 };
         ring.config_tool(&format!("ring --dir . --nodes {} {hosts} {flags}", sites.len())).done();
         ring
     }

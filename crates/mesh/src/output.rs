@@ -124,6 +124,8 @@ pub enum SignalRequest {
         /// What to announce if the server does not know the entry any more.
         record: SignedRecord,
     },
+    /// Serve this revocation too. Nobody waits for the answer.
+    Revoke(SignedRecord),
     /// Take the entry off the list. Nobody waits for the answer.
     Leave(SignedRecord),
 }

@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     /// Something that is kept on disk changed.
     pub(crate) dirty: bool,
     pub(crate) refused: BTreeMap<&'static str, u64>,
+    /// The last refusal of us by a member, until a link comes up: the reason why we are alone.
+    pub(crate) refused_us: Option<Code>,
     rng: ChaCha12Rng,
     last_dial: u64,
     out: VecDeque<Output>,
@@ -69,6 +71,7 @@ impl Shared {
             leaving: false,
             dirty: false,
             refused: BTreeMap::new(),
+            refused_us: None,
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,
             out: VecDeque::new(),

@@ -7,9 +7,8 @@ use std::path::PathBuf;
 
 use meshline_mesh::SignalRequest;
 use meshline_protocol::SignedRecord;
-use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::signal::{AnnounceRequest, MAX_LIST, NodeList};
-use serde_json::Value;
+use serde::Deserialize;
 
 use crate::http::{self, Limits, Method, Request, Response, StatusCode, Target};
 use crate::limits::SIGNAL_LIMIT;
@@ -37,7 +36,11 @@ pub(crate) async fn ask(url: &str, request: SignalRequest) -> Option<Result<Box<
             leave(&server, record).await;
             None
         }
-        (_, SignalRequest::Leave(_)) => None,
+        (Source::Server(server), SignalRequest::Revoke(record)) => {
+            revoke(&server, &record).await;
+            None
+        }
+        (_, SignalRequest::Leave(_) | SignalRequest::Revoke(_)) => None,
         (Source::Server(server), SignalRequest::Announce(record)) => Some(announce(&server, record).await),
         (Source::Server(server), SignalRequest::Refresh { refresh, record }) => {
             let prolonged = post(&server, &AnnounceRequest::Refresh { refresh }).await;
@@ -83,6 +86,16 @@ async fn leave(server: &Target, record: SignedRecord) {
     }
 }
 
+async fn revoke(server: &Target, record: &SignedRecord) {
+    let Ok(body) = serde_json::to_vec(record) else { return };
+    let told = http::request(server, Request::new(Method::POST, "/v1/revocations").json(body), LIMITS).await;
+    match told {
+        Ok(response) if response.status.is_success() => {}
+        Ok(response) => tracing::warn!("the signal server did not take the revocation: {}", refusal(&response)),
+        Err(error) => tracing::warn!("the signal server was not told of the revocation: {error}"),
+    }
+}
+
 async fn fetch(target: &Target, path: String) -> Result<Box<NodeList>, String> {
     let response = http::request(target, Request::get(path), LIMITS).await.map_err(|error| error.to_string())?;
     list_of(&response)
@@ -106,13 +119,19 @@ fn list_of(response: &Response) -> Result<Box<NodeList>, String> {
     if response.status.is_success() { parse(&response.body) } else { Err(refusal(response)) }
 }
 
+/// What a node reads of a problem document (RFC 9457).
+#[derive(Deserialize)]
+struct Problem {
+    code: String,
+    #[serde(default)]
+    detail: String,
+}
+
 /// Status and, if the server gave a reason in our own form, the reason.
 fn refusal(response: &Response) -> String {
-    let document = serde_json::from_slice::<Value>(&response.body).unwrap_or_default();
-    let reason = document.get("error").and_then(|error| serde_json::from_value::<ErrorMessage>(error.clone()).ok());
-    match reason {
-        Some(ErrorMessage { code, detail }) => format!("{}: {}: {detail}", response.status.as_u16(), code.name()),
-        None => format!("status {}", response.status.as_u16()),
+    match serde_json::from_slice::<Problem>(&response.body) {
+        Ok(Problem { code, detail }) => format!("{}: {code}: {detail}", response.status.as_u16()),
+        Err(_) => format!("status {}", response.status.as_u16()),
     }
 }
 

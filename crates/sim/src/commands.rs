@@ -29,7 +29,7 @@ impl World {
     pub fn status(&mut self, node: usize) -> Status {
         match self.command(node, Command::Mesh(Mesh::Status)) {
             Reply::Mesh(MeshReply::Status(status)) => *status,
-            other => panic!("not a status: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a status: {other:?}"),
         }
     }
 
@@ -40,7 +40,7 @@ impl World {
     pub fn peers(&mut self, node: usize) -> Vec<PeerRow> {
         match self.command(node, Command::Mesh(Mesh::Peers)) {
             Reply::Mesh(MeshReply::Peers(rows)) => rows,
-            other => panic!("not a list of peers: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a list of peers: {other:?}"),
         }
     }
 
@@ -52,7 +52,7 @@ impl World {
         let id = self.id(other);
         match self.command(node, Command::Mesh(Mesh::Explain(id))) {
             Reply::Mesh(MeshReply::Explanation(explanation)) => explanation.map(|boxed| *boxed),
-            other => panic!("not an explanation: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not an explanation: {other:?}"),
         }
     }
 
@@ -64,7 +64,7 @@ impl World {
         match self.command(node, Command::Mesh(Mesh::Apply(record))) {
             Reply::Mesh(MeshReply::Applied(done)) => Ok(done),
             Reply::Mesh(MeshReply::Refused { code, .. }) => Err(code),
-            other => panic!("not a reply to a record: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a reply to a record: {other:?}"),
         }
     }
 
@@ -75,7 +75,7 @@ impl World {
     pub fn say(&mut self, node: usize, text: &str) -> UnixMicros {
         match self.command(node, Command::Chat(chat::Command::Send { text: text.to_owned() })) {
             Reply::Chat(chat::Reply::Sent(message)) => message.seq,
-            other => panic!("the message was refused: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("the message was refused: {other:?}"),
         }
     }
 
@@ -99,12 +99,11 @@ impl World {
     /// What an author was told last of the delivery of its message: to how many, and whether that is all.
     #[must_use]
     pub fn delivered(&self, node: usize, seq: UnixMicros) -> Option<(usize, bool)> {
-        let told = self.log(node).iter().rev().find_map(|logged| match &logged.event {
+        self.log(node).iter().rev().find_map(|logged| match &logged.event {
             Event::Chat(chat::Event::Delivered { message, complete }) if message.seq == seq => {
                 Some((message.delivered_to, *complete))
             }
             Event::Chat(_) | Event::Mesh(_) => None,
-        });
-        told
+        })
     }
 }

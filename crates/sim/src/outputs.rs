@@ -17,6 +17,16 @@ use crate::world::World;
 /// How long an attempt waits for an answer that does not come.
 const CONNECT_TIMEOUT: u64 = 4 * crate::SECOND;
 
+/// A connection attempt that reached a listener.
+#[derive(Debug)]
+struct Attempt {
+    run: Run,
+    dial: DialId,
+    address: Address,
+    expected: Option<NodeId>,
+    plain: bool,
+}
+
 impl World {
     pub(crate) fn output(&mut self, node: usize, output: StackOutput) {
         match output {
@@ -88,11 +98,7 @@ impl World {
 
     fn dial(&mut self, run: Run, dial: DialId, target: DialTarget) {
         let at = self.later();
-        let due = match target {
-            DialTarget::Direct { address, expected, plain } => Due::Dial { run, dial, address, expected, plain },
-            DialTarget::Relay { .. } => Due::Relay { run, dial, target },
-        };
-        self.schedule.enter(at, due);
+        self.schedule.enter(at, Due::Dial { run, dial, target });
     }
 
     /// Who would answer at an address: `Err` holds what the dialler sees otherwise.
@@ -118,11 +124,19 @@ impl World {
         self.schedule.enter(at, Due::DialFailed { run, dial, code: Code::Unreachable, detail });
     }
 
-    pub(crate) fn on_dial(&mut self, run: Run, dial: DialId, address: &Address, expected: Option<NodeId>, plain: bool) {
-        let node = match self.listener(run.node, address) {
-            Ok(node) => node,
-            Err(detail) => return self.fail_dial(run, dial, detail),
-        };
+    /// An attempt reaches where it goes.
+    pub(crate) fn on_dial(&mut self, run: Run, dial: DialId, target: DialTarget) {
+        match target {
+            DialTarget::Direct { address, expected, plain } => match self.listener(run.node, &address) {
+                Ok(node) => self.shake_hands(Attempt { run, dial, address, expected, plain }, node),
+                Err(detail) => self.fail_dial(run, dial, detail),
+            },
+            DialTarget::Relay { .. } => self.on_relay_dial(run, dial, target),
+        }
+    }
+
+    fn shake_hands(&mut self, attempt: Attempt, node: usize) {
+        let Attempt { run, dial, address, expected, plain } = attempt;
         let at = self.later();
         if let Some((code, detail)) = self.handshake_fault(node, expected, plain) {
             self.schedule.enter(at, Due::DialFailed { run, dial, code, detail });
@@ -135,7 +149,7 @@ impl World {
         // A round trip of TCP and one of TLS; the listener is ready half a round trip after the dialler.
         let ready = at + 2 * self.network.delay(&mut self.rng);
         let from: Address =
-            format!("h{}:{}", run.node, 20_000 + links[0].0 % 40_000).parse().unwrap_or(address.clone());
+            format!("h{}:{}", run.node, 20_000 + links[0].0 % 40_000).parse().unwrap_or_else(|_| address.clone());
         let ends = [(Some(dial), from.clone(), address.clone(), listener), (None, address.clone(), from, dialler)];
         for (link, (dial, local, remote, proved)) in links.into_iter().zip(ends) {
             let spent_us = ready - self.now;
@@ -199,9 +213,10 @@ impl World {
     }
 
     pub(crate) fn on_signal(&mut self, run: Run, url: String, request: meshline_mesh::SignalRequest) {
-        let leaving = matches!(request, meshline_mesh::SignalRequest::Leave(_));
+        let unanswered =
+            matches!(request, meshline_mesh::SignalRequest::Leave(_) | meshline_mesh::SignalRequest::Revoke(_));
         let result = self.signal.answer(request, self.now);
-        if !leaving {
+        if !unanswered {
             let at = self.later();
             self.schedule.enter(at, Due::SignalAnswer { run, url, result });
         }

@@ -67,9 +67,9 @@ impl World {
     /// The last refusal a puppet was sent.
     #[must_use]
     pub fn puppet_refusal(&self, puppet: &Puppet) -> Option<Code> {
-        self.puppet_got(puppet).into_iter().rev().find_map(|message| match message {
-            Message::Error(ErrorMessage { code, .. }) => Some(*code),
-            _ => None,
+        self.puppet_got(puppet).into_iter().rev().find_map(|message| {
+            let Message::Error(ErrorMessage { code, .. }) = message else { return None };
+            Some(*code)
         })
     }
 

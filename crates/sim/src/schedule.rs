@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use meshline_mesh::{DialId, DialTarget, LinkId, RelayConnection, SignalRequest};
+use meshline_protocol::Code;
 use meshline_protocol::signal::NodeList;
-use meshline_protocol::{Address, Code, NodeId};
 
 /// A run of a node: results of an earlier run must not reach a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,10 +20,8 @@ pub(crate) enum Due {
     Timer(usize),
     /// The oldest parcel on its way to this end of a connection.
     Parcel(LinkId),
-    /// A connection attempt reaches the address.
-    Dial { run: Run, dial: DialId, address: Address, expected: Option<NodeId>, plain: bool },
-    /// An attempt with a relay ticket reaches the proxy.
-    Relay { run: Run, dial: DialId, target: DialTarget },
+    /// A connection attempt reaches the address, or the proxy.
+    Dial { run: Run, dial: DialId, target: DialTarget },
     /// An attempt has failed.
     DialFailed { run: Run, dial: DialId, code: Code, detail: &'static str },
     /// A proxy learns that a connection of a pipe ended.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshline_mesh::SignalRequest;
-use meshline_protocol::message::{Announcement, RecordText, Role};
+use meshline_protocol::message::{Announcement, RecordText, Revocation, Role};
 use meshline_protocol::signal::{LIST_SCHEMA, ListedNode, NodeList};
 use meshline_protocol::{Bounded, NodeId, SignedRecord, UnixMicros};
 
@@ -44,6 +44,12 @@ impl SignalServer {
                     }
                     None => self.announce(record, now),
                 }
+            }
+            SignalRequest::Revoke(record) => {
+                if let Ok(text) = serde_json::from_str::<Revocation>(&record.signed) {
+                    self.revoke(text.node, record);
+                }
+                Ok(Box::default())
             }
             SignalRequest::Leave(record) => {
                 self.entries.remove(&record.by);

@@ -361,8 +361,7 @@ impl World {
         match due {
             Due::Timer(node) => self.on_timer(node),
             Due::Parcel(link) => self.on_parcel(link),
-            Due::Dial { run, dial, address, expected, plain } => self.on_dial(run, dial, &address, expected, plain),
-            Due::Relay { run, dial, target } => self.on_relay_dial(run, dial, target),
+            Due::Dial { run, dial, target } => self.on_dial(run, dial, target),
             Due::DialFailed { run, dial, code, detail } => {
                 self.input_to(run, Mesh::DialFailed { dial, code, detail: detail.to_owned() });
             }

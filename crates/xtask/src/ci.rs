@@ -14,26 +14,11 @@ struct Step {
 }
 
 const STEPS: &[Step] = &[
-    Step {
-        name: "fmt",
-        run: |root| cargo(root, &["fmt", "--all", "--check"], &[]),
-    },
-    Step {
-        name: "tidy",
-        run: tidy::check,
-    },
-    Step {
-        name: "clippy",
-        run: clippy,
-    },
-    Step {
-        name: "test",
-        run: |root| cargo(root, &["test", "--workspace"], &[]),
-    },
-    Step {
-        name: "doc",
-        run: doc,
-    },
+    Step { name: "fmt", run: |root| cargo(root, &["fmt", "--all", "--check"], &[]) },
+    Step { name: "tidy", run: tidy::check },
+    Step { name: "clippy", run: clippy },
+    Step { name: "test", run: |root| cargo(root, &["test", "--workspace"], &[]) },
+    Step { name: "doc", run: doc },
 ];
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
@@ -49,35 +34,16 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         println!("== {} passed in {took}", step.name);
         done.push(format!("{} {took}", step.name));
     }
-    println!(
-        "\nAll passed in {}: {}",
-        seconds(started.elapsed()),
-        done.join(", ")
-    );
+    println!("\nAll passed in {}: {}", seconds(started.elapsed()), done.join(", "));
     Ok(())
 }
 
 fn clippy(root: &Path) -> Outcome {
-    cargo(
-        root,
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-        &[],
-    )
+    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
 }
 
 fn doc(root: &Path) -> Outcome {
-    cargo(
-        root,
-        &["doc", "--workspace", "--no-deps"],
-        &[("RUSTDOCFLAGS", "-D warnings")],
-    )
+    cargo(root, &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
 }
 
 fn cargo(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcome {

@@ -23,9 +23,7 @@ pub(crate) fn files(root: &Path, extensions: &[&str]) -> Result<Vec<String>, Str
     while let Some(folder) = folders.pop() {
         for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
             let entry = entry.map_err(|error| unreadable(&folder, &error))?;
-            let kind = entry
-                .file_type()
-                .map_err(|error| unreadable(&folder, &error))?;
+            let kind = entry.file_type().map_err(|error| unreadable(&folder, &error))?;
             let path = entry.path();
             if kind.is_dir() && belongs(&path) {
                 folders.push(path);
@@ -45,22 +43,16 @@ pub(crate) fn read(root: &Path, path: &str) -> Result<String, String> {
 }
 
 fn belongs(folder: &Path) -> bool {
-    let hidden = folder
-        .file_name()
-        .is_none_or(|name| name.to_string_lossy().starts_with('.'));
+    let hidden = folder.file_name().is_none_or(|name| name.to_string_lossy().starts_with('.'));
     !hidden && !folder.join("CACHEDIR.TAG").exists()
 }
 
 fn has_extension(path: &Path, extensions: &[&str]) -> bool {
-    path.extension()
-        .is_some_and(|have| extensions.iter().any(|want| have == *want))
+    path.extension().is_some_and(|have| extensions.iter().any(|want| have == *want))
 }
 
 fn relative(root: &Path, path: &Path) -> String {
-    path.strip_prefix(root)
-        .unwrap_or(path)
-        .to_string_lossy()
-        .replace('\\', "/")
+    path.strip_prefix(root).unwrap_or(path).to_string_lossy().replace('\\', "/")
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> String {

@@ -18,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(50);
 /// What to wait for and how long.
 #[derive(Debug, Args)]
 pub struct WaitArgs {
-    /// What: ready, peers=N (links to N members), or path=PEER:direct
+    /// What: ready, peers=N (links to N members), ring=N (closed with N members), or path=PEER:direct
     #[arg(long = "for", value_name = "WHAT", env = "MESHLINE_FOR", default_value = "ready")]
     what: Goal,
     /// How long at most, such as 500ms, 30s or 2m
@@ -30,6 +30,7 @@ pub struct WaitArgs {
 enum Goal {
     Ready,
     Peers(usize),
+    Ring(usize),
     Direct(String),
 }
 
@@ -37,10 +38,11 @@ impl FromStr for Goal {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let unknown = || format!("{text:?} is none of ready, peers=N, path=PEER:direct");
+        let unknown = || format!("{text:?} is none of ready, peers=N, ring=N, path=PEER:direct");
         match text.split_once('=') {
             None if text == "ready" => Ok(Self::Ready),
             Some(("peers", count)) => count.parse().map(Self::Peers).map_err(|_| unknown()),
+            Some(("ring", count)) => count.parse().map(Self::Ring).map_err(|_| unknown()),
             Some(("path", path)) => {
                 path.strip_suffix(":direct").map(|peer| Self::Direct(peer.to_owned())).ok_or_else(unknown)
             }
@@ -67,6 +69,13 @@ fn duration(text: &str) -> Result<Duration, String> {
 struct Status {
     ready: Ready,
     links: Vec<serde::de::IgnoredAny>,
+    ring: Option<Ring>,
+}
+
+#[derive(Deserialize)]
+struct Ring {
+    length: usize,
+    complete: bool,
 }
 
 #[derive(Deserialize)]
@@ -76,14 +85,11 @@ struct Ready {
 }
 
 pub(super) async fn run(client: &Client, args: &WaitArgs, json: bool) -> anyhow::Result<()> {
-    let mut last = Err(anyhow::Error::from(Stop::new(Exit::Failed, "not yet")));
+    let mut last = look(client, &args.what).await;
     let looking = async {
-        loop {
-            last = look(client, &args.what).await;
-            if matches!(last, Ok(Ok(_))) {
-                return;
-            }
+        while !matches!(last, Ok(Ok(_))) {
             tokio::time::sleep(INTERVAL).await;
+            last = look(client, &args.what).await;
         }
     };
     // Whether the time ran out shows in what was seen last.
@@ -109,6 +115,16 @@ async fn look(client: &Client, goal: &Goal) -> anyhow::Result<Result<String, Str
             let seen = format!("{links} of {wanted} peers are linked");
             if links >= *wanted { Ok(seen) } else { Err(seen) }
         }
+        Goal::Ring(wanted) => match client.get::<Status>("/api/v1/status").await?.ring {
+            Some(Ring { length, complete: true }) if length == *wanted => {
+                Ok(format!("the ring is closed with {length} members"))
+            }
+            Some(Ring { length, complete: true }) => {
+                Err(format!("the ring is closed with {length} of {wanted} members"))
+            }
+            Some(_) => Err("the ring is open".to_owned()),
+            None => Err("this member is on no ring".to_owned()),
+        },
         Goal::Direct(peer) => {
             let Peers { peers } = client.get("/api/v1/peers").await?;
             let found =
@@ -130,6 +146,7 @@ mod tests {
     fn goals_and_durations_are_read() {
         assert_eq!("ready".parse(), Ok(Goal::Ready));
         assert_eq!("peers=4".parse(), Ok(Goal::Peers(4)));
+        assert_eq!("ring=5".parse(), Ok(Goal::Ring(5)));
         assert_eq!("path=bobby:direct".parse(), Ok(Goal::Direct("bobby".to_owned())));
         for bad in ["", "peers", "peers=x", "path=bobby", "path=bobby:relay"] {
             assert!(bad.parse::<Goal>().is_err(), "{bad:?}");

@@ -1,7 +1,7 @@
 //! What happens, told in the log: to people in the words of the seed, to programs with stable field names.
 
 use meshline_mesh::{Direction, Event as MeshEvent, RingSide};
-use meshline_protocol::Address;
+use meshline_protocol::{Address, Code};
 use meshline_services::{Event, chat};
 use tracing::{debug, error, info, trace, warn};
 
@@ -61,6 +61,11 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         }
         MeshEvent::Refused { remote, peer, code, detail, by_them } => {
             let peer = peer.map(|peer| peer.to_string());
+            if *by_them && is_final(*code) {
+                let (code, address) = (code.name(), remote);
+                warn!(target: "meshline", address = %address, peer, code, detail, "another member refuses this one");
+                return;
+            }
             debug!(target: "meshline", address = %remote, peer, code = code.name(), by_them, detail, "connection refused");
         }
         MeshEvent::Misbehaved { peer, code, detail } => {
@@ -121,6 +126,11 @@ fn tell_up(event: &MeshEvent) {
             debug!(target: CONSOLE, peer = %id, name = peer.name, transport, address = %remote, "Server handling connection ({local} <- {remote})");
         }
     }
+}
+
+/// Refusals that do not pass by themselves: somebody has to look.
+fn is_final(code: Code) -> bool {
+    matches!(code, Code::Revoked | Code::NotMember | Code::WrongNetwork | Code::WrongVersion | Code::RecordForeign)
 }
 
 /// The seed writes this machine as `localhost`.

@@ -54,7 +54,11 @@ fn in_tls() -> Vec<Row> {
         row("a line of 64 KiB", long_line(), &["frame_too_long"]),
         row("depth 1,500", deep(), &["too_deep", "invalid_frame"]),
         row("doubled members", "{\"ping\":{\"nonce\":1,\"nonce\":1}}\n", &["invalid_message"]),
-        row("a message before hello", "{\"ping\":{\"nonce\":1,\"text\":\"\"}}\n", &["unexpected_message", "hello_required"]),
+        row(
+            "a message before hello",
+            "{\"ping\":{\"nonce\":1,\"text\":\"\"}}\n",
+            &["unexpected_message", "hello_required"],
+        ),
         row("not UTF-8", b"{\"hello\":\"\xff\xfe\"}\n".to_vec(), &["invalid_frame", "invalid_message", "invalid_utf8"]),
     ]
 }

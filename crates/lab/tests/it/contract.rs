@@ -90,8 +90,7 @@ fn exit_codes_tell_what_went_wrong() {
     for (code, words) in rows {
         let own = ring.path().join(words.last().expect("words"));
         let path = own.to_string_lossy();
-        let words: Vec<&str> =
-            words.iter().map(|word| if word.ends_with(".json") { &*path } else { *word }).collect();
+        let words: Vec<&str> = words.iter().map(|word| if word.ends_with(".json") { &*path } else { *word }).collect();
         let answer = bobby.ask(&words);
         assert_eq!(answer.code, Some(*code), "{words:?}: {answer:?}");
         assert_eq!(answer.stdout.is_empty(), *code != 0, "results on stdout: {words:?}: {answer:?}");

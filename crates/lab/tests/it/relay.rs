@@ -19,7 +19,11 @@ fn members_that_cannot_reach_each_other_are_linked_by_a_proxy() {
     for (node, other) in [(bobby, donald), (donald, bobby)] {
         node.wait_until_linked_to(&[other.name(), "proxy"]);
         let row = until("a relayed row", || node.peer(other.name()).ok_or_else(|| "no row".to_owned()));
-        assert_eq!((&row["reachable"], &row["direct"], &row["hops"]), (&json!(true), &json!(false), &json!(2)), "{row}");
+        assert_eq!(
+            (&row["reachable"], &row["direct"], &row["hops"]),
+            (&json!(true), &json!(false), &json!(2)),
+            "{row}"
+        );
         assert_eq!(row["via"], proxy.id(), "{row}");
         assert_eq!(row["path"], json!([proxy.id(), other.id()]), "{row}");
         let status = node.status();

@@ -7,7 +7,8 @@ use meshline_lab::{Process, Ring};
 /// Numbers of all TCP sockets that listen where this process is.
 fn listening(pid: u32) -> BTreeSet<String> {
     let tables = ["tcp", "tcp6"].map(|table| std::fs::read_to_string(format!("/proc/{pid}/net/{table}")));
-    let rows: Vec<String> = tables.into_iter().flatten().flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let rows: Vec<String> =
+        tables.into_iter().flatten().flat_map(|table| table.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
     let sockets = rows.iter().filter_map(|row| {
         let columns: Vec<&str> = row.split_whitespace().collect();
         (columns.get(3) == Some(&"0A")).then(|| (*columns.get(9).unwrap_or(&"")).to_owned())
@@ -19,9 +20,8 @@ fn listening(pid: u32) -> BTreeSet<String> {
 fn held(pid: u32) -> BTreeSet<String> {
     let files = std::fs::read_dir(format!("/proc/{pid}/fd")).expect("it runs");
     let links = files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok());
-    let number = |link: std::path::PathBuf| {
-        Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned())
-    };
+    let number =
+        |link: std::path::PathBuf| Some(link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.to_owned());
     links.filter_map(number).collect()
 }
 

@@ -45,8 +45,11 @@ impl Node {
         match kind_of(record).as_deref() {
             Some("membership") => self.apply_membership(record),
             Some("revocation") => match self.revoke(record, None) {
-                Ok(true) => Ok("revocation taken in and passed on".to_owned()),
-                Ok(false) => Ok("revocation was known already".to_owned()),
+                Ok(news) => {
+                    self.signal.revoke(record, &mut self.shared);
+                    let done = if news { "revocation taken in and passed on" } else { "revocation was known already" };
+                    Ok(done.to_owned())
+                }
                 Err(code) => Err((code, "the revocation was refused".to_owned())),
             },
             Some(other) => Err((Code::InvalidMessage, format!("records of type {other} cannot be applied"))),

@@ -62,6 +62,9 @@ impl Node {
             self.shared.count(code);
         } else if code != Code::DuplicateLink {
             self.shared.count(code);
+            if by_them && !matches!(code, Code::ConnectionLost | Code::Unreachable) {
+                self.shared.refused_us = Some(code);
+            }
             let event = Event::Refused { remote: link.remote.clone(), peer, code, detail: detail.to_owned(), by_them };
             self.shared.event(event);
         }
@@ -152,6 +155,7 @@ impl Node {
         let (local, remote) = (link.local.clone(), link.remote.clone());
         let peer = member.id;
         let is_view = member.has_role(meshline_protocol::message::Role::View);
+        self.shared.refused_us = None;
         self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
         let news = self.gossip.learn(Some(peer), (*member).clone(), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);

@@ -52,10 +52,17 @@ impl Node {
         let (ready, reason) = match (listening, self.shared.up.len(), alone) {
             (false, _, _) => (false, "the listeners are not up yet".to_owned()),
             (true, 0, false) => (false, "no link yet".to_owned()),
-            (true, 0, true) => (true, "alone: no other member could be linked so far".to_owned()),
+            (true, 0, true) => (true, self.why_alone()),
             (true, count, _) => (true, format!("{count} links up")),
         };
         Readiness { ready: ready && !self.shared.leaving, reason }
+    }
+
+    fn why_alone(&self) -> String {
+        match self.shared.refused_us {
+            Some(code) => format!("alone: others refuse this member ({})", code.name()),
+            None => "alone: no other member could be linked so far".to_owned(),
+        }
     }
 
     fn time_report(&self) -> TimeReport {

@@ -131,6 +131,13 @@ impl Signal {
         }
     }
 
+    /// Has the servers serve a revocation: members that are away now will hear of it there.
+    pub(crate) fn revoke(&self, revocation: &meshline_protocol::SignedRecord, shared: &mut Shared) {
+        for url in self.servers.keys() {
+            shared.push(Output::Signal { url: url.clone(), request: SignalRequest::Revoke(revocation.clone()) });
+        }
+    }
+
     /// Takes this node off the lists.
     pub(crate) fn leave(&self, departure: &meshline_protocol::SignedRecord, shared: &mut Shared) {
         for (url, _) in self.servers.iter().filter(|(_, server)| server.answered) {

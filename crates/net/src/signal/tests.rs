@@ -76,7 +76,7 @@ async fn a_forgotten_entry_is_announced_again() {
 
 #[tokio::test]
 async fn a_refusal_is_told_with_its_reason() {
-    const ANSWER: (&str, &str) = ("429 Too Many Requests", r#"{"error":{"code":"rate_limited","detail":"slower"}}"#);
+    const ANSWER: (&str, &str) = ("429 Too Many Requests", r#"{"code":"rate_limited","detail":"slower"}"#);
     let (url, _server) = serve(&[ANSWER]).await;
     assert_eq!(ask(&url, refresh()).await.unwrap().unwrap_err(), "429: rate_limited: slower");
 }

@@ -25,7 +25,7 @@ pub struct Hello {
     pub ping: Ping,
     /// The sender's own announcement: name, roles, addresses and, on a closed network, its membership.
     pub announcement: SignedRecord,
-    /// The encoding the sender would like after both hellos; BSON is used if both wish it.
+    /// How both sides write after both hellos. The dialling side chooses; the other's value means nothing.
     #[serde(default)]
     pub encoding: Encoding,
     /// How many `revocation` messages follow before anything else, at most 256.

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
-    Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Goodbye, Gossip, RecordText, Records,
-    Relay, RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary,
-    SummaryEntry, TimeFrame, TimeStamps, Want,
+    Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Gossip, RecordText, Records, Relay,
+    RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry,
+    TimeFrame, TimeStamps, Want,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, Ping, SignedRecord, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, Rng, SECOND, World, address, seeds};

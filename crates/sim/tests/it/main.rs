@@ -1,6 +1,8 @@
 //! Scenarios: what must hold whatever happens to the nodes and to the network between them.
 
 #![allow(clippy::expect_used, clippy::indexing_slicing, reason = "helpers of tests may fail like tests")]
+#![allow(clippy::print_stdout, reason = "times are worth a look")]
+#![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one event among many")]
 
 mod clocks;
 mod faults;

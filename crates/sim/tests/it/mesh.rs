@@ -207,24 +207,3 @@ fn sequences_grow_over_restarts_and_what_was_learned_is_kept() {
         settle(&mut world, 10 * SECOND, full_mesh);
     }
 }
-
-#[test]
-fn zz_newcomer_full() {
-    let mut world = World::new(seed(1));
-    for _ in 0..20 {
-        world.add(|config| {
-            config.max_links = 4;
-            config.signal = vec![meshline_sim::SIGNAL.to_owned()];
-        });
-    }
-    world.start_all();
-    world.run_for(60 * SECOND);
-    let n = world.add(|config| {
-        config.max_links = 4;
-        config.signal = vec![meshline_sim::SIGNAL.to_owned()];
-    });
-    world.start(n);
-    world.run_for(300 * SECOND);
-    println!("{:?}", (0..=n).map(|i| world.links(i)).collect::<Vec<_>>());
-    println!("{:?}", everyone_knows_everyone(&mut world));
-}

@@ -1,7 +1,7 @@
 //! Rings under random faults: whatever happened, the ring is whole again soon after the faults stop.
 
 use meshline_sim::invariants::{bounded, heard_once, links_agree, one_ring};
-use meshline_sim::{MS, SECOND, World, seed, seeds};
+use meshline_sim::{SECOND, World, seed, seeds};
 
 use crate::support::{add_by_signal, add_ring, seconds, settle};
 

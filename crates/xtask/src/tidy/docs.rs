@@ -11,9 +11,5 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     if lines <= SHORT || source.text.trim_start().starts_with("//!") {
         return Vec::new();
     }
-    vec![Finding::new(
-        &source.path,
-        1,
-        format!("{lines} lines without a `//!` module doc at the top"),
-    )]
+    vec![Finding::new(&source.path, 1, format!("{lines} lines without a `//!` module doc at the top"))]
 }

@@ -11,10 +11,7 @@ pub(super) struct Function {
 
 /// Reads the code view of a file; in the order in which the bodies end.
 pub(super) fn functions(code: &str) -> Vec<Function> {
-    let mut scan = Scan {
-        line: 1,
-        ..Scan::default()
-    };
+    let mut scan = Scan { line: 1, ..Scan::default() };
     for symbol in code.chars() {
         scan.step(symbol);
     }
@@ -86,11 +83,7 @@ impl Scan {
     fn close_brace(&mut self) {
         if let Some(Some(head)) = self.braces.pop() {
             let lines = self.line - head.line + 1;
-            self.found.push(Function {
-                name: head.name,
-                line: head.line,
-                lines,
-            });
+            self.found.push(Function { name: head.name, line: head.line, lines });
         }
     }
 }

@@ -10,12 +10,10 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
     let mut findings = Vec::new();
     for path in workspace::files(root, &["md"])? {
         let text = workspace::read(root, &path)?;
-        let dead = links(&text)
-            .into_iter()
-            .filter(|(_, target)| !exists(root, &path, target));
-        findings.extend(dead.map(|(line, target)| {
-            Finding::new(&path, line, format!("the link to `{target}` leads nowhere"))
-        }));
+        let dead = links(&text).into_iter().filter(|(_, target)| !exists(root, &path, target));
+        findings.extend(
+            dead.map(|(line, target)| Finding::new(&path, line, format!("the link to `{target}` leads nowhere"))),
+        );
     }
     Ok(findings)
 }
@@ -24,10 +22,7 @@ pub(super) fn check(root: &Path) -> Result<Vec<Finding>, String> {
 fn exists(root: &Path, page: &str, target: &str) -> bool {
     match target.strip_prefix('/') {
         Some(from_root) => root.join(from_root).exists(),
-        None => root
-            .join(page)
-            .parent()
-            .is_some_and(|folder| folder.join(target).exists()),
+        None => root.join(page).parent().is_some_and(|folder| folder.join(target).exists()),
     }
 }
 
@@ -39,11 +34,8 @@ pub(super) fn links(text: &str) -> Vec<(usize, String)> {
         if is_fence(line) {
             in_fence = !in_fence;
         } else if !in_fence {
-            let targets = inline_targets(&without_code(line))
-                .into_iter()
-                .chain(definition_target(line));
-            found
-                .extend(targets.filter_map(|target| file_part(&target).map(|path| (number, path))));
+            let targets = inline_targets(&without_code(line)).into_iter().chain(definition_target(line));
+            found.extend(targets.filter_map(|target| file_part(&target).map(|path| (number, path))));
         }
     }
     found
@@ -61,11 +53,7 @@ fn without_code(line: &str) -> String {
 
 /// `[text](target)` and `![text](target "title")`.
 fn inline_targets(line: &str) -> Vec<String> {
-    line.split("](")
-        .skip(1)
-        .filter_map(|rest| rest.split_once(')'))
-        .map(|(target, _)| target.to_owned())
-        .collect()
+    line.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(target, _)| target.to_owned()).collect()
 }
 
 /// `[label]: target`

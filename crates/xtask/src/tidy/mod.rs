@@ -26,13 +26,8 @@ use source::Source;
 /// (`ledger/store` is the one exception, and it is told the time like all others.)
 const PURE: &[&str] = &["protocol", "identity", "mesh", "services", "ledger"];
 
-const SOURCE_RULES: &[fn(&Source) -> Vec<Finding>] = &[
-    sizes::check,
-    docs::check,
-    unfinished::check,
-    sleeps::check,
-    clocks::check,
-];
+const SOURCE_RULES: &[fn(&Source) -> Vec<Finding>] =
+    &[sizes::check, docs::check, unfinished::check, sleeps::check, clocks::check];
 
 type WorkspaceRule = fn(&Path) -> Result<Vec<Finding>, String>;
 const WORKSPACE_RULES: &[WorkspaceRule] = &[arrows::check, clippy_files::check, links::check];
@@ -47,11 +42,7 @@ struct Finding {
 
 impl Finding {
     fn new(path: &str, line: usize, message: impl Into<String>) -> Self {
-        Self {
-            path: path.to_owned(),
-            line,
-            message: message.into(),
-        }
+        Self { path: path.to_owned(), line, message: message.into() }
     }
 }
 

@@ -19,18 +19,11 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     let lines = source.text.lines().count();
     let mut findings = Vec::new();
     if lines > file_limit {
-        findings.push(Finding::new(
-            &source.path,
-            0,
-            format!("{lines} lines, the limit is {file_limit}"),
-        ));
+        findings.push(Finding::new(&source.path, 0, format!("{lines} lines, the limit is {file_limit}")));
     }
     for function in functions(&source.code) {
         if function.lines > function_limit {
-            let message = format!(
-                "`{}` has {} lines, the limit is {function_limit}",
-                function.name, function.lines
-            );
+            let message = format!("`{}` has {} lines, the limit is {function_limit}", function.name, function.lines);
             findings.push(Finding::new(&source.path, function.line, message));
         }
     }
@@ -42,9 +35,7 @@ fn limits(source: &Source) -> (usize, usize) {
         return (TEST_FILE, TEST_FUNCTION);
     }
     let path = source.path.as_str();
-    let is_program_main = PROGRAMS
-        .iter()
-        .any(|program| path == format!("{program}/src/main.rs"));
+    let is_program_main = PROGRAMS.iter().any(|program| path == format!("{program}/src/main.rs"));
     let file = if is_program_main {
         PROGRAM_MAIN
     } else if path.ends_with("/mod.rs") {

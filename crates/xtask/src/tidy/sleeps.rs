@@ -13,8 +13,7 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
     for ((line, code), comment) in numbered(&source.code).zip(source.comments.lines()) {
         let excused = has_reason(comment);
         if sleeps(code) && !excused && !excused_above {
-            let message =
-                "a fixed sleep in a test: wait for the event, or say why with `// paced: …`";
+            let message = "a fixed sleep in a test: wait for the event, or say why with `// paced: …`";
             findings.push(Finding::new(&source.path, line, message));
         }
         excused_above = excused && code.trim().is_empty();
@@ -24,16 +23,12 @@ pub(super) fn check(source: &Source) -> Vec<Finding> {
 
 /// A call of the thread's or the runtime's sleep, however it was imported; not a method or function of that name of ours.
 fn sleeps(code: &str) -> bool {
-    find_word(code, "sleep(")
-        .and_then(|at| code.get(..at))
-        .is_some_and(|before| {
-            let before = before.trim_end();
-            !before.ends_with('.') && !before.ends_with("fn")
-        })
+    find_word(code, "sleep(").and_then(|at| code.get(..at)).is_some_and(|before| {
+        let before = before.trim_end();
+        !before.ends_with('.') && !before.ends_with("fn")
+    })
 }
 
 fn has_reason(comment: &str) -> bool {
-    comment
-        .split_once("// paced:")
-        .is_some_and(|(_, reason)| !reason.trim().is_empty())
+    comment.split_once("// paced:").is_some_and(|(_, reason)| !reason.trim().is_empty())
 }

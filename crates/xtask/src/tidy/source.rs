@@ -21,9 +21,7 @@ impl Source {
 
     /// Whether the file holds tests only; the house is more lenient with those.
     pub(super) fn is_test(&self) -> bool {
-        self.path
-            .split('/')
-            .any(|part| part == "tests" || part == "tests.rs")
+        self.path.split('/').any(|part| part == "tests" || part == "tests.rs")
     }
 
     /// The folder name of the crate under `crates/`, if the file is in one.
@@ -34,18 +32,14 @@ impl Source {
 
 /// The lines of a view with their numbers, counted from 1.
 pub(super) fn numbered(view: &str) -> impl Iterator<Item = (usize, &str)> {
-    view.lines()
-        .enumerate()
-        .map(|(index, line)| (index + 1, line))
+    view.lines().enumerate().map(|(index, line)| (index + 1, line))
 }
 
 /// Where `word` stands in the line as a word of its own, not as a part of a longer name.
 pub(super) fn find_word(line: &str, word: &str) -> Option<usize> {
     line.match_indices(word).map(|(at, _)| at).find(|&at| {
         let before = line.get(..at).and_then(|text| text.chars().next_back());
-        let after = line
-            .get(at + word.len()..)
-            .and_then(|text| text.chars().next());
+        let after = line.get(at + word.len()..).and_then(|text| text.chars().next());
         let open_ended = !word.ends_with(is_name);
         !before.is_some_and(is_name) && (open_ended || !after.is_some_and(is_name))
     })
@@ -63,16 +57,7 @@ enum Kind {
 }
 
 fn view(marked: &[(char, Kind)], keep: Kind) -> String {
-    marked
-        .iter()
-        .map(|&(symbol, kind)| {
-            if symbol == '\n' || kind == keep {
-                symbol
-            } else {
-                ' '
-            }
-        })
-        .collect()
+    marked.iter().map(|&(symbol, kind)| if symbol == '\n' || kind == keep { symbol } else { ' ' }).collect()
 }
 
 /// Marks each character as code, comment or literal.
@@ -85,11 +70,7 @@ struct Lexer {
 impl Lexer {
     fn mark(text: &str) -> Vec<(char, Kind)> {
         let symbols: Vec<char> = text.chars().collect();
-        let mut lexer = Self {
-            marked: Vec::with_capacity(symbols.len()),
-            symbols,
-            at: 0,
-        };
+        let mut lexer = Self { marked: Vec::with_capacity(symbols.len()), symbols, at: 0 };
         while lexer.peek(0).is_some() {
             lexer.step();
         }
@@ -138,21 +119,12 @@ impl Lexer {
 
     /// For `r"`, `br##"` and the like: the number of hashes.
     fn raw_string_hashes(&self) -> Option<usize> {
-        let inside_name = self
-            .at
-            .checked_sub(1)
-            .and_then(|before| self.symbols.get(before))
-            .copied()
-            .is_some_and(is_name);
-        let prefix = ["r", "br", "cr"].into_iter().find(|prefix| {
-            self.starts(prefix) && matches!(self.peek(prefix.len()), Some('"' | '#'))
-        })?;
-        let hashes = self
-            .symbols
-            .iter()
-            .skip(self.at + prefix.len())
-            .take_while(|&&symbol| symbol == '#')
-            .count();
+        let inside_name =
+            self.at.checked_sub(1).and_then(|before| self.symbols.get(before)).copied().is_some_and(is_name);
+        let prefix = ["r", "br", "cr"]
+            .into_iter()
+            .find(|prefix| self.starts(prefix) && matches!(self.peek(prefix.len()), Some('"' | '#')))?;
+        let hashes = self.symbols.iter().skip(self.at + prefix.len()).take_while(|&&symbol| symbol == '#').count();
         let opens = self.peek(prefix.len() + hashes) == Some('"');
         (opens && !inside_name).then_some(hashes)
     }
@@ -188,9 +160,7 @@ impl Lexer {
     }
 
     fn starts(&self, text: &str) -> bool {
-        text.chars()
-            .enumerate()
-            .all(|(offset, symbol)| self.peek(offset) == Some(symbol))
+        text.chars().enumerate().all(|(offset, symbol)| self.peek(offset) == Some(symbol))
     }
 
     fn peek(&self, offset: usize) -> Option<char> {

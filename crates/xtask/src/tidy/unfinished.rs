@@ -8,18 +8,12 @@ const MARK: &str = "FIXME";
 
 pub(super) fn check(source: &Source) -> Vec<Finding> {
     let calls = numbered(&source.code).flat_map(|(line, code)| {
-        MACROS
-            .iter()
-            .filter(move |name| find_word(code, name).is_some())
-            .map(move |name| (line, *name))
+        MACROS.iter().filter(move |name| find_word(code, name).is_some()).map(move |name| (line, *name))
     });
     let marks = [&source.code, &source.comments]
         .into_iter()
         .flat_map(|view| numbered(view))
         .filter(|(_, text)| find_word(text, MARK).is_some())
         .map(|(line, _)| (line, MARK));
-    calls
-        .chain(marks)
-        .map(|(line, what)| Finding::new(&source.path, line, format!("`{what}` is left here")))
-        .collect()
+    calls.chain(marks).map(|(line, what)| Finding::new(&source.path, line, format!("`{what}` is left here"))).collect()
 }

@@ -6,28 +6,17 @@ use super::super::arrows::findings;
 
 /// A package as cargo describes it; `needs` names normal dependencies.
 fn package(name: &str, folder: &str, needs: &[&str]) -> Value {
-    let needs: Vec<Value> = needs
-        .iter()
-        .map(|name| json!({"name": name, "kind": null}))
-        .collect();
+    let needs: Vec<Value> = needs.iter().map(|name| json!({"name": name, "kind": null})).collect();
     json!({"name": name, "manifest_path": format!("/w/{folder}/Cargo.toml"), "dependencies": needs})
 }
 
 fn judge(package: &Value) -> Vec<String> {
     let metadata = json!({"workspace_root": "/w", "packages": [package]});
-    findings(&metadata)
-        .unwrap()
-        .iter()
-        .map(ToString::to_string)
-        .collect()
+    findings(&metadata).unwrap().iter().map(ToString::to_string).collect()
 }
 
 fn library(name: &str, needs: &[&str]) -> Vec<String> {
-    judge(&package(
-        &format!("meshline-{name}"),
-        &format!("crates/{name}"),
-        needs,
-    ))
+    judge(&package(&format!("meshline-{name}"), &format!("crates/{name}"), needs))
 }
 
 #[test]
@@ -48,14 +37,7 @@ fn every_arrow_of_the_house_is_allowed() {
         }
         left.extend(layer.iter().map(|name| format!("meshline-{name}")));
     }
-    assert!(
-        judge(&package(
-            "node",
-            "node",
-            &["meshline-daemon", "meshline-protocol", "clap"]
-        ))
-        .is_empty()
-    );
+    assert!(judge(&package("node", "node", &["meshline-daemon", "meshline-protocol", "clap"])).is_empty());
 }
 
 #[test]
@@ -73,9 +55,8 @@ fn nothing_points_back_or_sideways() {
         ("xtask", "protocol"),
     ] {
         let found = library(user, &[&format!("meshline-{used}")]);
-        let expected = format!(
-            "crates/{user}/Cargo.toml: `{user}` may not use `{used}`: the arrows point the other way"
-        );
+        let expected =
+            format!("crates/{user}/Cargo.toml: `{user}` may not use `{used}`: the arrows point the other way");
         assert_eq!(found, [expected]);
     }
 }
@@ -99,9 +80,7 @@ fn a_pure_crate_names_no_runtime_except_for_its_tests() {
     for name in ["tokio", "tokio-util", "hyper", "rustls", "mio", "socket2"] {
         assert_eq!(
             library("mesh", &[name]),
-            [format!(
-                "crates/mesh/Cargo.toml: `mesh` is pure and may not use `{name}`"
-            )]
+            [format!("crates/mesh/Cargo.toml: `mesh` is pure and may not use `{name}`")]
         );
         assert!(library("net", &[name]).is_empty());
     }
@@ -114,21 +93,9 @@ fn a_pure_crate_names_no_runtime_except_for_its_tests() {
 #[test]
 fn an_unknown_or_misnamed_package_is_refused() {
     assert_eq!(library("helpers", &[]).len(), 1, "not in the layers");
-    assert_eq!(
-        judge(&package("mesh", "crates/mesh", &[])).len(),
-        1,
-        "no prefix"
-    );
-    assert_eq!(
-        judge(&package("meshline-mesh", "crates/core", &[])).len(),
-        1,
-        "another folder"
-    );
-    assert_eq!(
-        judge(&package("meshline-node", "node", &[])).len(),
-        1,
-        "a program has no prefix"
-    );
+    assert_eq!(judge(&package("mesh", "crates/mesh", &[])).len(), 1, "no prefix");
+    assert_eq!(judge(&package("meshline-mesh", "crates/core", &[])).len(), 1, "another folder");
+    assert_eq!(judge(&package("meshline-node", "node", &[])).len(), 1, "a program has no prefix");
 }
 
 #[test]

@@ -10,18 +10,12 @@ fn relative_links_are_found_with_their_lines() {
         links("a\n[b](docs/c.md) and ![d](e.png \"title\")\n"),
         [(2, "docs/c.md".to_owned()), (2, "e.png".to_owned())]
     );
-    assert_eq!(
-        targets("[label]: ../other.md\n[x](<a.md>)"),
-        ["../other.md", "a.md"]
-    );
+    assert_eq!(targets("[label]: ../other.md\n[x](<a.md>)"), ["../other.md", "a.md"]);
 }
 
 #[test]
 fn sections_are_cut_off_and_other_places_left_alone() {
-    assert_eq!(
-        targets("[a](b.md#part) [c](#here) [d](https://example.org/x.md) [e](mailto:a@b.c)"),
-        ["b.md"]
-    );
+    assert_eq!(targets("[a](b.md#part) [c](#here) [d](https://example.org/x.md) [e](mailto:a@b.c)"), ["b.md"]);
 }
 
 #[test]

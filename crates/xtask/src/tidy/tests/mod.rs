@@ -15,8 +15,5 @@ use super::source::Source;
 
 /// The lines that a rule objects to.
 fn lines(rule: fn(&Source) -> Vec<Finding>, path: &str, text: &str) -> Vec<usize> {
-    rule(&Source::new(path, text))
-        .iter()
-        .map(|finding| finding.line)
-        .collect()
+    rule(&Source::new(path, text)).iter().map(|finding| finding.line).collect()
 }

@@ -13,10 +13,7 @@ fn function(lines: usize) -> String {
 #[test]
 fn a_file_may_have_600_lines_and_no_more() {
     assert!(lines(check, "crates/mesh/src/link.rs", &blank_lines(600)).is_empty());
-    assert_eq!(
-        lines(check, "crates/mesh/src/link.rs", &blank_lines(601)),
-        [0]
-    );
+    assert_eq!(lines(check, "crates/mesh/src/link.rs", &blank_lines(601)), [0]);
 }
 
 #[test]
@@ -45,8 +42,5 @@ fn a_function_may_have_70_lines_and_120_in_a_test() {
 fn the_finding_names_the_function_and_the_limit() {
     let findings = check(&Source::new("node/src/run.rs", &function(71)));
     let texts: Vec<String> = findings.iter().map(ToString::to_string).collect();
-    assert_eq!(
-        texts,
-        ["node/src/run.rs:1: `long` has 71 lines, the limit is 70"]
-    );
+    assert_eq!(texts, ["node/src/run.rs:1: `long` has 71 lines, the limit is 70"]);
 }

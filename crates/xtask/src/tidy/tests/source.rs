@@ -13,10 +13,7 @@ fn strings_and_comments_leave_the_code_view_and_keep_its_shape() {
 
 #[test]
 fn an_escaped_quote_does_not_end_a_literal() {
-    assert_eq!(
-        code(r#"f("\"{", '\'', '{')x"#),
-        format!("f({},{},{})x", " ".repeat(5), " ".repeat(5), " ".repeat(4))
-    );
+    assert_eq!(code(r#"f("\"{", '\'', '{')x"#), format!("f({},{},{})x", " ".repeat(5), " ".repeat(5), " ".repeat(4)));
     assert_eq!(code(r#""\\" {"#), "     {");
 }
 
@@ -30,14 +27,8 @@ fn raw_strings_end_at_their_own_number_of_hashes() {
 
 #[test]
 fn lifetimes_are_not_character_literals() {
-    assert_eq!(
-        code("fn f<'a>(x: &'a str) -> &'a str { x }"),
-        "fn f<'a>(x: &'a str) -> &'a str { x }"
-    );
-    assert_eq!(
-        code("match c { '{' => 'b', _ => c }"),
-        "match c {     =>    , _ => c }"
-    );
+    assert_eq!(code("fn f<'a>(x: &'a str) -> &'a str { x }"), "fn f<'a>(x: &'a str) -> &'a str { x }");
+    assert_eq!(code("match c { '{' => 'b', _ => c }"), "match c {     =>    , _ => c }");
 }
 
 #[test]
