@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use crate::log::Log;
 use crate::wait::{PATIENCE, within};
 
+/// How long what an ended process wrote may take to be read.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// A program that runs. It is killed when dropped; if a test fails, its last lines are shown.
 #[derive(Debug)]
 pub struct Process {
@@ -167,11 +170,14 @@ impl Process {
         number.unwrap_or_else(|| panic!("{}: no {key} in its status", self.name))
     }
 
-    /// Once it has ended, all it wrote is there.
+    /// Once it has ended, all it wrote is there, unless it left somebody behind who holds its outputs.
     fn join(&mut self) {
+        let begin = Instant::now();
         for reader in self.readers.drain(..) {
-            // A reader panics only if the test is lost anyway.
-            let _ = reader.join();
+            while !reader.is_finished() && begin.elapsed() < LAST_WORDS {
+                // paced: between two looks at a thread that is about to end
+                std::thread::sleep(Duration::from_millis(1));
+            }
         }
     }
 }

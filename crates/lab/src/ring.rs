@@ -1,6 +1,7 @@
 //! A network written by `config-tool ring` into a temporary folder.
 
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use tempfile::TempDir;
 
@@ -138,6 +139,25 @@ impl Ring {
     }
 }
 
+/// What the folders of all runs begin with; the process id of the run follows.
+const PREFIX: &str = "meshline-lab-";
+
 fn folder() -> TempDir {
-    tempfile::Builder::new().prefix("meshline-lab-").tempdir().expect("a temporary folder")
+    static SWEPT: Once = Once::new();
+    SWEPT.call_once(sweep);
+    let prefix = format!("{PREFIX}{}-", std::process::id());
+    tempfile::Builder::new().prefix(&prefix).tempdir().expect("a temporary folder")
+}
+
+/// Removes what runs that were killed left behind.
+fn sweep() {
+    let entries = std::fs::read_dir(std::env::temp_dir()).into_iter().flatten().flatten();
+    for entry in entries {
+        let name = entry.file_name();
+        let pid = name.to_str().and_then(|name| name.strip_prefix(PREFIX)?.split('-').next()?.parse::<u32>().ok());
+        if pid.is_some_and(|pid| !Path::new(&format!("/proc/{pid}")).exists()) {
+            // It may be somebody else's, or swept by another run just now.
+            let _ = std::fs::remove_dir_all(entry.path());
+        }
+    }
 }

@@ -1,11 +1,11 @@
 //! What every area needs: the settings, the time, the way out, and who is linked now.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use meshline_identity::{KeyPair, RevocationList, Sequence, sign};
-use meshline_protocol::message::{Announcement, Departure, ErrorMessage, RecordText, Role};
+use meshline_protocol::message::{Announcement, Departure, ErrorMessage, Membership, RecordText, Role};
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, SignedRecord, UnixMicros};
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -43,6 +43,8 @@ pub(crate) struct Shared {
     pub(crate) announcement: SignedRecord,
     pub(crate) announcement_seq: Sequence,
     pub(crate) broadcast_seq: Sequence,
+    /// Links on which more than a sign of life was sent since the links were last told.
+    pub(crate) busy: BTreeSet<LinkId>,
     pub(crate) leaving: bool,
     /// Something that is kept on disk changed.
     pub(crate) dirty: bool,
@@ -68,6 +70,7 @@ impl Shared {
             revoked: RevocationList::default(),
             up: BTreeMap::new(),
             announcement: SignedRecord { signed: String::new(), by: id, sig: String::new() },
+            busy: BTreeSet::new(),
             leaving: false,
             dirty: false,
             refused: BTreeMap::new(),
@@ -76,6 +79,9 @@ impl Shared {
             last_dial: 0,
             out: VecDeque::new(),
         };
+        if let Some(signed) = shared.membership_seq() {
+            shared.clock.signed(signed);
+        }
         shared.announce();
         shared
     }
@@ -85,14 +91,25 @@ impl Shared {
         self.clock.judged(self.now.wall)
     }
 
+    /// The time sequences are made from. Nobody else's word is in it: a liar's time would stay in them for ever.
+    pub(crate) fn steady(&self) -> UnixMicros {
+        self.now.wall.max(self.clock.newest_signed())
+    }
+
+    /// The sequence of this node's own membership, on a closed network.
+    pub(crate) fn membership_seq(&self) -> Option<UnixMicros> {
+        let record = self.config.membership.as_ref()?;
+        serde_json::from_str::<Membership>(&record.signed).ok().map(|membership| membership.seq)
+    }
+
     /// Signs a fresh announcement of this node.
     pub(crate) fn announce(&mut self) {
-        let seq = self.announcement_seq.next(self.judged());
+        let seq = self.announcement_seq.next(self.steady());
         let text = Announcement {
             kind: Announcement::TYPE.to_owned(),
             network: self.config.network.clone(),
             seq,
-            expires: seq.offset(ANNOUNCEMENT_VALIDITY),
+            expires: self.judged().max(seq).offset(ANNOUNCEMENT_VALIDITY),
             name: self.config.name.clone(),
             roles: Bounded::from_first(self.config.roles.iter().copied()),
             addresses: Bounded::from_first(self.config.listen.iter().cloned()),
@@ -105,12 +122,12 @@ impl Shared {
 
     /// Signs the record that says this node leaves.
     pub(crate) fn departure(&mut self) -> SignedRecord {
-        let seq = self.announcement_seq.next(self.judged());
+        let seq = self.announcement_seq.next(self.steady());
         let text = Departure {
             kind: Departure::TYPE.to_owned(),
             network: self.config.network.clone(),
             seq,
-            expires: seq.offset(ANNOUNCEMENT_VALIDITY),
+            expires: self.judged().max(seq).offset(ANNOUNCEMENT_VALIDITY),
         };
         self.dirty = true;
         self.sign(&text)
@@ -130,6 +147,7 @@ impl Shared {
     /// Sends a frame, which may go to others as well.
     pub(crate) fn send_frame(&mut self, peer: &NodeId, frame: &Arc<Frame>) -> bool {
         let Some(link) = self.up.get(peer).map(|up| up.link) else { return false };
+        self.busy.insert(link);
         self.send_on(link, frame);
         true
     }

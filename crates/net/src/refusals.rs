@@ -21,6 +21,11 @@ struct State {
 }
 
 impl Refusals {
+    /// Counts a refusal.
+    pub(crate) fn count(&self, code: Code) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).counts.entry(code).or_default() += 1;
+    }
+
     /// Counts a refusal and logs it unless this second has its lines already. Says whether it was logged.
     pub(crate) fn note(&self, code: Code, address: &Address, detail: &str, now: Mono) -> bool {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -5,6 +5,7 @@ use serde_json::Value;
 
 use super::client::Client;
 use super::table::{heading, millis, table};
+use crate::log::escape;
 use crate::output::print;
 
 #[derive(Deserialize)]
@@ -37,7 +38,7 @@ pub(super) async fn run(client: &Client, peer: &str, json: bool) -> anyhow::Resu
 }
 
 fn text(explanation: &Explanation) -> String {
-    let mut lines = vec![explanation.summary.clone(), format!("id         {}", explanation.id)];
+    let mut lines = vec![escape(&explanation.summary).into_owned(), format!("id         {}", explanation.id)];
     let addresses =
         if explanation.addresses.is_empty() { "none announced".to_owned() } else { explanation.addresses.join(", ") };
     lines.push(format!("addresses  {addresses}"));

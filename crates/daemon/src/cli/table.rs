@@ -1,7 +1,13 @@
 //! Rows with columns of equal width, for people.
 
+use crate::log::escape;
+
 /// Lays out rows; the first is the heading.
+///
+/// What is in them may come from others: nothing of it may steer the terminal.
 pub(super) fn table(rows: &[Vec<String>]) -> String {
+    let rows: Vec<Vec<String>> =
+        rows.iter().map(|row| row.iter().map(|cell| escape(cell).into_owned()).collect()).collect();
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let width = |column: usize| rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max();
     let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();

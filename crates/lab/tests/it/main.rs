@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, clippy::indexing_slicing, reason = "a test that cannot go on stops")]
 
 mod bad_input;
+mod by_hand;
 mod clock;
 mod contract;
 mod disk;

@@ -28,6 +28,12 @@ const VALIDITY: i64 = 3_600_000_000;
 /// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
 pub(crate) const MAX_PENDING: usize = 256;
 
+/// Longest body of a broadcast: a text in which every character is escaped, and what stands around it.
+const MAX_BROADCAST_BODY: usize = 2 * MAX_TEXT + 2_048;
+
+/// Attempts at one message that are passed on. An author makes one each time its ring has changed.
+const MAX_ATTEMPTS: u32 = 10_000;
+
 /// An own message on its way.
 #[derive(Debug)]
 struct Pending {
@@ -87,13 +93,13 @@ impl Broadcast {
             return Err((Code::BodyTooLong, format!("text longer than {MAX_TEXT} bytes")));
         }
         self.make_room(ring.is_some(), shared)?;
-        let seq = shared.broadcast_seq.next(shared.judged());
+        let seq = shared.broadcast_seq.next(shared.steady());
         shared.dirty = true;
         let signed = SignedBroadcast {
             kind: SignedBroadcast::TYPE.to_owned(),
             network: shared.config.network.clone(),
             seq,
-            expires: seq.offset(VALIDITY),
+            expires: shared.judged().max(seq).offset(VALIDITY),
             time: shared.now.wall,
             service,
             text,
@@ -136,13 +142,23 @@ impl Broadcast {
         around: Around<'_>,
     ) -> Result<(), Code> {
         let body = body.unwrap_or_default();
-        match message {
+        let Around { ring, members, shared } = around;
+        let around = Around { ring, members, shared: &mut *shared };
+        let done = match message {
             Message::Flood(line) => self.handle_flood(Arrival { from, line, body }, around),
             Message::Ring(line) => self.handle_ring(Arrival { from, line, body }, around),
             Message::Ack(ack) => {
-                self.handle_ack(ack, around.shared);
+                self.handle_ack(from, ack, members, shared);
                 Ok(())
             }
+        };
+        match done {
+            // It may have ended on its way: no fault of whoever passes it on.
+            Err(code @ Code::RecordExpired) => {
+                shared.count(code);
+                Ok(())
+            }
+            other => other,
         }
     }
 
@@ -195,7 +211,7 @@ impl Broadcast {
     fn handle_ring(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
         let Around { ring, members, shared } = around;
         if arrival.line.holders.first() == Some(&shared.id) {
-            self.handle_round_done(&arrival.line, ring, shared);
+            self.handle_round_done(&arrival.line, ring, members, shared);
             return Ok(());
         }
         if arrival.line.by == shared.id {
@@ -208,7 +224,12 @@ impl Broadcast {
         let Arrival { from, mut line, body } = arrival;
         match self.seen.look(line.by, line.seq, line.attempt) {
             Freshness::Old => return Ok(()),
-            Freshness::LaterAttempt => self.seen.note(line.by, line.seq, line.attempt, from),
+            // The attempt is not signed: what is passed on is checked again, lest the next one blames us.
+            Freshness::LaterAttempt if line.attempt > MAX_ATTEMPTS => return Ok(()),
+            Freshness::LaterAttempt => {
+                verified(&line, &body, shared)?;
+                self.seen.note(line.by, line.seq, line.attempt, from);
+            }
             Freshness::New => {
                 let text = verified(&line, &body, shared)?;
                 self.seen.note(line.by, line.seq, line.attempt, from);
@@ -223,20 +244,32 @@ impl Broadcast {
     }
 
     /// A message we put on the ring is back: all holders have it.
-    fn handle_round_done(&mut self, line: &BroadcastMessage, ring: Option<RingPlace<'_>>, shared: &mut Shared) {
+    fn handle_round_done(
+        &mut self,
+        line: &BroadcastMessage,
+        ring: Option<RingPlace<'_>>,
+        members: &Members,
+        shared: &mut Shared,
+    ) {
         if line.by == shared.id {
             if let (Some(pending), Some(place)) = (self.pending.get_mut(&line.seq), ring) {
-                pending.come_back(&line.holders, place, shared);
+                let holders: Vec<NodeId> =
+                    line.holders.iter().copied().filter(|id| members.get(id).is_some()).collect();
+                pending.come_back(&holders, place, shared);
             }
         } else if let Some(author_side) = self.seen.source(line.by, line.seq) {
-            for by in line.holders.iter().skip(1) {
+            for by in line.holders.iter().skip(1).filter(|by| ring.is_some() && members.get(by).is_some()) {
                 let ack = BroadcastAck { author: line.by, seq: line.seq, by: *by };
                 shared.send(&author_side, Wire::Broadcast(Message::Ack(ack)));
             }
         }
     }
 
-    fn handle_ack(&mut self, ack: BroadcastAck, shared: &mut Shared) {
+    fn handle_ack(&mut self, from: NodeId, ack: BroadcastAck, members: &Members, shared: &mut Shared) {
+        // A linked member speaks for itself.
+        if members.get(&ack.by).is_none() || (shared.up.contains_key(&ack.by) && from != ack.by) {
+            return;
+        }
         if ack.author != shared.id {
             if let Some(source) = self.seen.source(ack.author, ack.seq).filter(|_| shared.config.carries()) {
                 shared.send(&source, Wire::Broadcast(Message::Ack(ack)));
@@ -259,6 +292,23 @@ impl Broadcast {
         self.pending.retain(|_, pending| pending.expires > now && !pending.is_over(shared.now.mono));
         for pending in self.pending.values_mut() {
             pending.look_again(place, shared);
+        }
+    }
+
+    /// Mesh: a member came up that has not got an own message which is still on its way.
+    pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
+        let now = shared.judged();
+        for pending in self.pending.values_mut().filter(|pending| pending.expires > now) {
+            let Way::Mesh(expected) = &mut pending.way else { continue };
+            if pending.holders.contains(&peer) || (*expected > 0 && pending.holders.len() >= *expected) {
+                continue;
+            }
+            *expected += 1;
+            let frame = Frame {
+                message: Wire::Broadcast(Message::Flood(pending.line.clone())),
+                body: Some(pending.body.clone()),
+            };
+            shared.send_frame(&peer, &Arc::new(frame));
         }
     }
 
@@ -293,6 +343,9 @@ fn flood(
 
 /// Checks author, signature and dates of a message that is new here.
 fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
+    if body.len() > MAX_BROADCAST_BODY {
+        return Err(Code::BodyTooLong);
+    }
     if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
         return Err(Code::BadSignature);
     }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshline_identity::Member;
+use meshline_protocol::limits::MAX_IDS;
 use meshline_protocol::message::SummaryEntry;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 
@@ -39,13 +40,22 @@ pub(crate) struct Members {
 impl Members {
     /// Takes in an announcement and says whether it is newer than what was known.
     pub(crate) fn insert(&mut self, member: Member) -> bool {
-        match self.known.get(&member.id) {
-            Some(known) if known.member.seq >= member.seq => return false,
-            None if self.known.len() >= MAX_MEMBERS => return false,
-            Some(_) | None => {}
+        let known = self.known.get(&member.id).map(|known| known.member.seq);
+        if known.is_some_and(|seq| seq >= member.seq) {
+            return false;
+        }
+        if known.is_none() && self.known.len() >= MAX_MEMBERS && !self.make_room(member.seq) {
+            return false;
         }
         self.known.insert(member.id, Known { member, departure: None });
         true
+    }
+
+    /// Forgets whose announcement ended first, if it has ended by the time of a new one.
+    fn make_room(&mut self, now: UnixMicros) -> bool {
+        let oldest = self.known.values().min_by_key(|known| (!known.has_left(), known.member.expires));
+        let over = oldest.filter(|known| !known.is_current(now)).map(|known| known.member.id);
+        over.is_some_and(|id| self.known.remove(&id).is_some())
     }
 
     /// Takes in a departure and says whether it is news.
@@ -108,7 +118,10 @@ impl Members {
         shared: &Shared,
     ) -> Vec<SignedRecord> {
         let theirs: BTreeMap<NodeId, UnixMicros> = entries.iter().map(|entry| (entry.id, entry.seq)).collect();
-        let newer = |id: &NodeId, seq: UnixMicros| theirs.get(id).is_none_or(|known| *known < seq);
+        // A full summary is a piece of what the peer holds: of ids outside it nothing is known.
+        let piece = entries.first().zip(entries.last()).filter(|_| entries.len() >= MAX_IDS);
+        let covered = |id: &NodeId| piece.is_none_or(|(first, last)| (first.id..=last.id).contains(id));
+        let newer = |id: &NodeId, seq: UnixMicros| theirs.get(id).map_or_else(|| covered(id), |known| *known < seq);
         let now = shared.judged();
         let others =
             self.known.values().filter(|known| known.is_current(now) && newer(&known.member.id, known.member.seq));

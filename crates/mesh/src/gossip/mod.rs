@@ -6,6 +6,7 @@ mod members;
 use std::time::Duration;
 
 use meshline_identity::{Member, RecordError};
+use meshline_protocol::limits::MAX_IDS;
 use meshline_protocol::message::{Departure, Gossip as Message, Records, Summary, SummaryEntry, Want};
 use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord};
 
@@ -23,6 +24,10 @@ const QUIET_INTERVAL: Duration = Duration::from_secs(15);
 
 /// How long after the last news the busy interval holds.
 const BUSY_FOR: Duration = Duration::from_secs(30);
+
+/// Announcements sent in answer to one summary: some hundred kilobytes, which no queue minds. The next summary
+/// brings the next ones.
+const MAX_RECORDS_A_TURN: usize = 64;
 
 /// What came of a record.
 #[derive(Debug)]
@@ -149,14 +154,14 @@ impl Gossip {
             return;
         }
         if summary.entries.is_empty() && !summary.reply {
-            let entries = Bounded::from_first(self.entries(shared));
+            let entries = Bounded::from_first(self.piece(shared));
             shared.send(&from, Wire::Gossip(Message::Summary(Summary { digest, entries, reply: true })));
             return;
         }
         let own = (shared.id, shared.announcement_seq.last());
         let newer_here = self.members.newer_than(&summary.entries, own, shared);
         let wanted: Vec<NodeId> = self.members.older_than(&summary.entries, shared.id);
-        send_records(from, &newer_here, shared);
+        send_records(from, newer_here.get(..MAX_RECORDS_A_TURN).unwrap_or(&newer_here), shared);
         for departure in self.members.departures_for(&summary.entries) {
             shared.send(&from, Wire::Gossip(Message::Departure(departure)));
         }
@@ -165,9 +170,21 @@ impl Gossip {
         }
     }
 
+    /// What is held, in the order of ids.
     fn entries(&self, shared: &Shared) -> Vec<SummaryEntry> {
         let own = SummaryEntry { id: shared.id, seq: shared.announcement_seq.last() };
-        std::iter::once(own).chain(self.members.entries(shared.judged())).collect()
+        let mut entries: Vec<_> = std::iter::once(own).chain(self.members.entries(shared.judged())).collect();
+        entries.sort_by_key(|entry| entry.id);
+        entries
+    }
+
+    /// As much of what is held as fits one summary: of a large membership a piece that begins somewhere else each
+    /// time.
+    fn piece(&self, shared: &mut Shared) -> Vec<SummaryEntry> {
+        let entries = self.entries(shared);
+        let surplus = entries.len().saturating_sub(MAX_IDS);
+        let start = shared.below(surplus + 1);
+        entries.into_iter().skip(start).take(MAX_IDS).collect()
     }
 
     /// A hash over what is held: equal for two nodes that hold the same, whatever the order.

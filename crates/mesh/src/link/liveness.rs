@@ -46,11 +46,17 @@ impl Liveness {
     pub(crate) fn heard(&mut self, is_traffic: bool, now: Mono) {
         self.last_heard = now;
         if is_traffic {
-            let was_idle = !self.is_active(now);
-            self.last_traffic = Some(now);
-            if was_idle {
-                self.next_ask = self.next_ask.min(now.after(ACTIVE_INTERVAL));
-            }
+            self.traffic(now);
+        }
+    }
+
+    /// More than a sign of life went either way. On a ring all goes one way, and it is the sender who must notice
+    /// that nobody is there any more.
+    pub(crate) fn traffic(&mut self, now: Mono) {
+        let was_idle = !self.is_active(now);
+        self.last_traffic = Some(now);
+        if was_idle {
+            self.next_ask = self.next_ask.min(now.after(ACTIVE_INTERVAL));
         }
     }
 

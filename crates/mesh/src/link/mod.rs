@@ -31,9 +31,10 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_millis(4_500);
 /// Connections without an accepted hello. More are closed at once; honest members retry.
 pub(crate) const MAX_HANDSHAKES: usize = 256;
 
-/// Invalid messages a link may bring before it is closed: a newer peer may err now and then, a fuzzer errs
-/// all the time.
+/// Invalid messages a link may bring within [`FAULTS_WITHIN`] before it is closed: a newer peer may err now and
+/// then, a fuzzer errs all the time.
 pub(crate) const MAX_FAULTS: u32 = 32;
+pub(crate) const FAULTS_WITHIN: Duration = Duration::from_secs(60);
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -62,6 +63,8 @@ pub(crate) struct Link {
     pub(crate) deadline: Mono,
     pub(crate) since: Mono,
     pub(crate) faults: u32,
+    /// Since when they are counted.
+    pub(crate) faults_since: Mono,
     pub(crate) liveness: Liveness,
     pub(crate) clock: LinkClock,
     pub(crate) sent_bytes: u64,
@@ -84,6 +87,15 @@ impl Link {
     /// Who it is, as far as proved or accepted.
     pub(crate) fn peer(&self) -> Option<NodeId> {
         self.member().map(|member| member.id).or(self.proved)
+    }
+
+    /// Who it is; on a plain link, which proves nothing, who it says it is.
+    pub(crate) fn introduced(&self) -> Option<NodeId> {
+        let said = match &self.stage {
+            Stage::Hello(hello, _) if self.transport == Transport::Plain => Some(hello.id),
+            Stage::Opened | Stage::Hello(..) | Stage::Accepted(_) | Stage::Up(_) => None,
+        };
+        self.peer().or(said)
     }
 
     pub(crate) fn is_up(&self) -> bool {

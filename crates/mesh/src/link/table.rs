@@ -1,6 +1,6 @@
 //! All connections, and the timers that end them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_protocol::NodeId;
 
@@ -34,6 +34,7 @@ impl Links {
             deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
             since: now,
             faults: 0,
+            faults_since: now,
             liveness: Liveness::new(now),
             clock: LinkClock::default(),
             sent_bytes: 0,
@@ -63,9 +64,10 @@ impl Links {
         self.links.values().filter(|link| link.member().is_none()).count()
     }
 
-    /// Links whose hello was accepted.
+    /// Members whose hello was accepted. Further connections of one member take no further places.
     pub(crate) fn accepted(&self) -> usize {
-        self.links.values().filter(|link| link.member().is_some()).count()
+        let members: BTreeSet<NodeId> = self.links.values().filter_map(|link| Some(link.member()?.id)).collect();
+        members.len()
     }
 
     /// The accepted links to a member other than `except`.

@@ -129,7 +129,14 @@ impl Node {
             }
             Message::Hello(_) => Err(Code::UnexpectedMessage),
             Message::Goodbye(goodbye) => self.on_goodbye(id, peer, &goodbye.departure),
-            Message::Revocation(record) => self.revoke(&record, Some(peer)).map(|_| ()),
+            Message::Revocation(record) => match self.revoke(&record, Some(peer)) {
+                // Passed on late, or more than fit: no fault of whoever passes it on.
+                Err(code @ (Code::RecordExpired | Code::RateLimited)) => {
+                    self.shared.count(code);
+                    Ok(())
+                }
+                other => other.map(|_| ()),
+            },
             Message::Gossip(message) => {
                 self.gossip.handle(peer, message, &mut self.shared).map(|news| self.on_news(news))
             }

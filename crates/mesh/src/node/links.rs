@@ -8,8 +8,9 @@ use meshline_protocol::{Code, Fault, Message, NodeId};
 use super::Node;
 use crate::event::Event;
 use crate::input::{LinkId, LinkOpened};
-use crate::link::{Contender, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
+use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
 use crate::output::Output;
+use crate::peers::Failure;
 use crate::shared::UpPeer;
 use crate::time::StepContext;
 
@@ -69,7 +70,8 @@ impl Node {
             self.shared.event(event);
         }
         if let Some(dial) = link.dial {
-            self.peers.fail(&mut self.shared, dial, code, detail);
+            let failure = Failure { code, detail, proved: link.introduced() };
+            self.peers.fail(&mut self.shared, dial, failure);
         }
     }
 
@@ -168,6 +170,7 @@ impl Node {
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
         self.shared.dirty = true;
         self.ring.relink(&peer, &mut self.shared);
+        self.broadcast.catch_up(peer, &mut self.shared);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();
     }
@@ -182,6 +185,16 @@ impl Node {
             match due {
                 LinkDue::Ask => self.ask_time(id),
                 LinkDue::Dead => self.end_link(id, Code::LinkTimeout, "the peer does not answer"),
+            }
+        }
+    }
+
+    /// Tells links what was sent on them.
+    pub(super) fn note_traffic(&mut self) {
+        let now = self.shared.now.mono;
+        for id in std::mem::take(&mut self.shared.busy) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.liveness.traffic(now);
             }
         }
     }
@@ -205,6 +218,10 @@ impl Node {
     pub(super) fn on_invalid(&mut self, id: LinkId, fault: &Fault) {
         self.shared.count(fault.code);
         let Some(link) = self.links.get_mut(id) else { return };
+        let now = self.shared.now.mono;
+        if now.since(link.faults_since) > FAULTS_WITHIN {
+            (link.faults, link.faults_since) = (0, now);
+        }
         link.faults += 1;
         let faults = link.faults;
         let Some(peer) = link.member().map(|member| member.id) else {

@@ -20,11 +20,14 @@ use crate::input::{Input, LinkId};
 use crate::link::{Echoes, Links};
 use crate::now::{Mono, Now};
 use crate::output::Output;
-use crate::peers::{Heard, Peers, Purpose};
+use crate::peers::{Failure, Heard, Peers, Purpose};
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
+
+/// Least time between two looks at the timers.
+const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A node without links is ready after this, alone.
 const ALONE_AFTER: Duration = Duration::from_secs(2);
@@ -97,7 +100,10 @@ impl Node {
             Input::Listening { address } => self.on_listening(address),
             Input::LinkOpened(opened) => self.on_link_opened(opened),
             Input::LinkClosed { link, code, detail } => self.on_link_closed(link, code, &detail),
-            Input::DialFailed { dial, code, detail } => self.peers.fail(&mut self.shared, dial, code, &detail),
+            Input::DialFailed { dial, code, detail } => {
+                let failure = Failure { code, detail: &detail, proved: None };
+                self.peers.fail(&mut self.shared, dial, failure);
+            }
             Input::Frame { link, frame } => self.on_frame(link, frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
             Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
@@ -139,7 +145,9 @@ impl Node {
             timeouts.extend([self.peers.next_timeout(&self.links), self.signal.next_timeout()]);
             timeouts.push(self.relay_client.next_timeout());
         }
-        timeouts.into_iter().flatten().min()
+        // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
+        // once does nothing else.
+        timeouts.into_iter().flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
     }
 
     /// This node's own name as others see it.
@@ -165,6 +173,7 @@ impl Node {
         self.renew();
         self.sweep();
         self.store();
+        self.note_traffic();
     }
 
     /// Takes in what was kept on disk: revocations first, so that nobody revoked is dialled.
@@ -297,18 +306,22 @@ impl Node {
 
     /// Ends whatever a revoked member has here.
     fn expel(&mut self, id: NodeId, seq: UnixMicros) {
-        let links: Vec<LinkId> = self.links.iter().filter(|link| link.peer() == Some(id)).map(|link| link.id).collect();
-        for link in links {
+        // Whoever was invited anew since stays; hellos still to be judged are judged with this in mind.
+        let ended = |member: &meshline_identity::Member| member.membership_seq.is_none_or(|held| held < seq);
+        let links =
+            self.links.iter().filter(|link| link.member().is_some_and(|member| member.id == id && ended(member)));
+        for link in links.map(|link| link.id).collect::<Vec<LinkId>>() {
             self.end_link(link, Code::Revoked, "the membership was revoked");
         }
-        let ended = |known: &crate::gossip::Known| known.member.membership_seq.is_none_or(|held| held < seq);
-        let name = self.gossip.members.get(&id).filter(|known| ended(known)).map(|known| known.member.name.clone());
-        if name.is_some() {
-            self.gossip.members.remove(&id);
+        let known = self.gossip.members.get(&id).map(|known| (ended(&known.member), known.member.name.clone()));
+        let own = id == self.shared.id && self.shared.membership_seq().is_none_or(|held| held < seq);
+        if known.as_ref().is_some_and(|(ended, _)| !ended) || (id == self.shared.id && !own) {
+            return;
         }
+        self.gossip.members.remove(&id);
         self.peers.forget(id);
         self.relay_server.forget(id, &mut self.shared);
-        self.shared.event(Event::MemberRevoked { id, name, own: id == self.shared.id });
+        self.shared.event(Event::MemberRevoked { id, name: known.map(|(_, name)| name), own });
         self.reorder_ring();
     }
 

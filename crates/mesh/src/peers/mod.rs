@@ -57,6 +57,15 @@ struct Covered {
     addressed: BTreeSet<NodeId>,
 }
 
+/// How an attempt ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Failure<'a> {
+    pub(crate) code: Code,
+    pub(crate) detail: &'a str,
+    /// Who answered.
+    pub(crate) proved: Option<NodeId>,
+}
+
 /// All places to dial.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
@@ -95,14 +104,6 @@ impl Peers {
         target.id = Some(id);
         if target.learn(addresses) && heard == Heard::Listed {
             target.next_at = target.next_at.min(shared.now.mono);
-        }
-        for (key, target) in &mut self.targets {
-            if let Key::Address(address) = key
-                && target.id.is_none()
-                && addresses.contains(address)
-            {
-                target.id = Some(id);
-            }
         }
     }
 
@@ -208,8 +209,12 @@ impl Peers {
 
     /// Dials a member through a proxy that granted a ticket.
     pub(crate) fn dial_relay(&mut self, shared: &mut Shared, id: NodeId, proxy: &Address, target: DialTarget) {
+        let key = Key::Member(id);
+        if self.dialling.values().any(|dialling| dialling.key == key && dialling.transport == Transport::Relay) {
+            return;
+        }
         let dial = shared.next_dial();
-        let dialling = Dialling { key: Key::Member(id), address: proxy.clone(), transport: Transport::Relay };
+        let dialling = Dialling { key, address: proxy.clone(), transport: Transport::Relay };
         self.dialling.insert(dial, dialling);
         shared.push(Output::Dial { dial, target });
     }
@@ -234,7 +239,8 @@ impl Peers {
     }
 
     /// An attempt failed, in whatever stage. A duplicate is no failure: the member is linked.
-    pub(crate) fn fail(&mut self, shared: &mut Shared, dial: DialId, code: Code, detail: &str) {
+    pub(crate) fn fail(&mut self, shared: &mut Shared, dial: DialId, failure: Failure<'_>) {
+        let Failure { code, detail, proved } = failure;
         let Some(dialled) = self.dialling.remove(&dial) else { return };
         let Some(target) = self.targets.get_mut(&dialled.key) else { return };
         if target.dialling == Some(dial) {
@@ -251,11 +257,13 @@ impl Peers {
             return;
         }
         if code == Code::DuplicateLink {
+            // Who is behind an address is believed only with proof, never on somebody's word.
+            target.id = proved.or(target.id);
             // The link that stayed may be one that is lost and not yet known to be.
             target.next_at = shared.jittered(DUPLICATE_PAUSE);
             return;
         }
-        target.is_self = code == Code::SelfConnection;
+        target.is_self = code == Code::SelfConnection && proved == Some(shared.id);
         target.attempts = target.attempts.saturating_add(1);
         let delay = target.delay(shared.config.retries);
         target.next_at = shared.jittered_or_exact(delay, target.attempts <= shared.config.retries);

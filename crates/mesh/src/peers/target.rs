@@ -22,7 +22,7 @@ const FAST: Duration = Duration::from_secs(1);
 const NEXT_SLOW: Duration = Duration::from_secs(3);
 
 /// Longest pause between attempts at anything else.
-const SLOWEST: Duration = Duration::from_secs(60);
+const SLOWEST: Duration = Duration::from_secs(20);
 
 /// How a place is named.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]

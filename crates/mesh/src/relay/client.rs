@@ -32,6 +32,8 @@ struct Errand {
     asked: Option<Mono>,
     /// We agreed to an offer and wait so long for the grant, whether or not we would have asked ourselves.
     agreed_until: Option<Mono>,
+    /// The proxy whose grant is awaited.
+    awaited: Option<NodeId>,
 }
 
 /// Who is linked and who is known.
@@ -55,21 +57,22 @@ impl RelayClient {
             self.errands.clear();
             return;
         }
-        let unreached = peers.unreached(links);
+        // Proxies are reached directly or not at all.
+        let is_proxy = |id: &NodeId| members.get(id).is_none_or(|known| known.member.has_role(Role::Proxy));
+        let mut unreached = peers.unreached(links);
+        unreached.retain(|id| !is_proxy(id));
         let now = shared.now.mono;
         self.errands.retain(|id, errand| {
             errand.agreed_until = errand.agreed_until.filter(|until| *until > now);
             errand.agreed_until.is_some() || unreached.contains(id)
         });
-        for id in
-            unreached.into_iter().filter(|id| members.get(id).is_some_and(|known| !known.member.has_role(Role::Proxy)))
-        {
+        for id in unreached {
             if self.errands.len() >= MAX_ERRANDS && !self.errands.contains_key(&id) {
                 continue;
             }
             // Both sides find out at the same time; the smaller id asks, the larger one waits its first turn.
             let first = if shared.id < id { now } else { now.after(FIRST_PAUSE) };
-            let fresh = Errand { attempts: 0, next_at: first, asked: None, agreed_until: None };
+            let fresh = Errand { attempts: 0, next_at: first, asked: None, agreed_until: None, awaited: None };
             let errand = self.errands.entry(id).or_insert(fresh);
             if errand.next_at > now {
                 continue;
@@ -78,6 +81,7 @@ impl RelayClient {
             errand.attempts = errand.attempts.saturating_add(1);
             errand.next_at = now.after(FIRST_PAUSE.saturating_mul(1 << errand.attempts.min(5)).min(LONGEST_PAUSE));
             (errand.asked, errand.agreed_until) = (Some(now), None);
+            errand.awaited = proxies.get(turn).copied();
             if let Some(proxy) = proxies.get(turn) {
                 shared.send(proxy, Wire::Relay(Message::Request(RelayPeer { peer: id })));
             }
@@ -87,11 +91,14 @@ impl RelayClient {
     /// A proxy offers to join us with a member: agreed if we know it and have no link to it.
     pub(crate) fn handle_offer(&mut self, proxy: NodeId, offer: RelayTicket, shared: &mut Shared, known: Known<'_>) {
         let Known { links, members } = known;
-        let is_member = members.get(&offer.peer).is_some();
+        let is_member = members.get(&offer.peer).is_some_and(|known| !known.member.has_role(Role::Proxy));
+        let by_proxy = members.get(&proxy).is_some_and(|known| known.member.has_role(Role::Proxy));
         // Both may have asked at the same time: then the smaller id's request counts.
         let asked = self.errands.get(&offer.peer).and_then(|errand| errand.asked);
         let crossed = shared.id < offer.peer && asked.is_some_and(|at| shared.now.mono.since(at) < GRANT_PATIENCE);
-        let refusal = if !is_member {
+        let refusal = if !by_proxy {
+            Some((Code::Forbidden, "only proxies make offers"))
+        } else if !is_member {
             Some((Code::NoSuchPeer, "member not known here"))
         } else if links.any_to(offer.peer) {
             Some((Code::DuplicateLink, "linked already"))
@@ -105,20 +112,24 @@ impl RelayClient {
         } else {
             let now = shared.now.mono;
             let (next_at, agreed_until) = (now.after(LONGEST_PAUSE), Some(now.after(GRANT_PATIENCE)));
-            self.errands.insert(offer.peer, Errand { attempts: 1, next_at, asked: None, agreed_until });
+            let errand = Errand { attempts: 1, next_at, asked: None, agreed_until, awaited: Some(proxy) };
+            self.errands.insert(offer.peer, errand);
             Message::Accept(offer)
         };
         shared.send(&proxy, Wire::Relay(answer));
     }
 
-    /// A proxy granted a ticket: the proxy's address, and how to open our end of the pipe.
+    /// A proxy granted a ticket: the proxy's address, and how to open our end of the pipe. Only the proxy that was
+    /// asked or agreed with may grant, and only once.
     pub(crate) fn handle_grant(
-        &self,
+        &mut self,
         proxy: NodeId,
         grant: RelayTicket,
         known: Known<'_>,
     ) -> Option<(Address, DialTarget)> {
-        let client = self.errands.get(&grant.peer)?.asked.is_some();
+        let errand = self.errands.get_mut(&grant.peer).filter(|errand| errand.awaited == Some(proxy))?;
+        errand.awaited = None;
+        let client = errand.asked.is_some();
         let address = proxy_address(proxy, known)?;
         let target = DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client };
         Some((address, target))

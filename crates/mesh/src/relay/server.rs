@@ -58,6 +58,7 @@ impl RelayServer {
             shared.send(&from, Wire::Relay(Message::Refuse(refusal)));
             return;
         }
+        self.void(from, peer, shared);
         let asker = End { member: from, ticket: new_ticket(shared), connection: None };
         let other = End { member: peer, ticket: new_ticket(shared), connection: None };
         let offer = RelayTicket { ticket: other.ticket.clone(), peer: from };
@@ -66,17 +67,26 @@ impl RelayServer {
         self.errands.push(Errand { asker, other, granted: false, expires });
     }
 
+    /// Asked again, the former errand of the same two is over.
+    fn void(&mut self, from: NodeId, peer: NodeId, shared: &mut Shared) {
+        let former = |errand: &mut Errand| errand.asker.member == from && errand.other.member == peer;
+        for errand in self.errands.extract_if(.., former) {
+            for connection in [errand.asker.connection, errand.other.connection].into_iter().flatten() {
+                shared.push(Output::RelayDrop { connection, code: Code::BadTicket });
+            }
+        }
+    }
+
     fn check(&self, from: NodeId, peer: NodeId, shared: &Shared) -> Result<(), (Code, &'static str)> {
-        let held = |id: NodeId| {
-            let errands = self.errands.iter().filter(|errand| errand.asker.member == id || errand.other.member == id);
-            errands.count() + self.pipes.iter().filter(|pipe| pipe.members.contains(&id)).count()
-        };
+        let pipes = |id: NodeId| self.pipes.iter().filter(|pipe| pipe.members.contains(&id)).count();
+        // What is only asked for is the asker's own affair: it must not use up the places of the member asked for.
+        let asked = self.errands.iter().filter(|errand| errand.asker.member == from).count();
         let config = &shared.config;
         if !config.is_proxy() {
             Err((Code::Forbidden, "this member is no proxy"))
         } else if from == peer || !shared.up.contains_key(&peer) {
             Err((Code::NoSuchPeer, "the member is not linked to this proxy"))
-        } else if held(from) >= config.max_relays_per_member || held(peer) >= config.max_relays_per_member {
+        } else if asked + pipes(from) >= config.max_relays_per_member || pipes(peer) >= config.max_relays_per_member {
             Err((Code::RateLimited, "the member has as many relayed links as it may have"))
         } else if self.errands.len() >= MAX_ERRANDS || self.pipes.len() >= config.max_relays {
             Err((Code::RateLimited, "the proxy has as many relayed links as it may have"))

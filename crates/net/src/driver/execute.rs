@@ -74,6 +74,12 @@ impl<C: Core> Driver<C> {
         if entry.send(bytes) {
             return None;
         }
+        if frame.body.is_some() {
+            // Others' messages that come faster than this peer reads are no fault of the peer: they are dropped, and
+            // a peer that reads nothing at all is found by its writer.
+            self.refusals.count(Code::SlowReader);
+            return None;
+        }
         self.links.remove(&link)?.abort();
         let (code, detail) = (Code::SlowReader, "too much waits to be read".to_owned());
         tracing::trace!(link = link.0, code = code.name(), "connection ended: {detail}");

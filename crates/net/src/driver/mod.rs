@@ -114,6 +114,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         events: events.clone(),
         on_event: settings.on_event,
         store: settings.store.map(Store::new),
+        refusals: Arc::clone(&refusals),
         next_link: 0,
         next_request: 0,
     };
