@@ -10,6 +10,11 @@ fn the_second_process_of_a_configuration_refuses_and_the_first_goes_on() {
     let mut second = ring.node(1);
     second.start();
     assert_eq!(second.process_mut().wait(PATIENCE), Some(1));
+    second.wait_for("node-1.data: another process runs with this data folder");
+    // Nor with a folder of its own: the address is taken.
+    let elsewhere = ring.path().join("elsewhere");
+    second.start_with(&["--data-dir", &elsewhere.to_string_lossy(), "--http", "127.0.0.1:0"]);
+    assert_eq!(second.process_mut().wait(PATIENCE), Some(1));
     second.wait_for(&format!("127.0.0.1:{}", ring.port(1)));
     assert_eq!(nodes[0].linked(), ["donald"]);
     nodes[0].chat_to("still the first", 1);

@@ -253,8 +253,9 @@ impl Broadcast {
     ) {
         if line.by == shared.id {
             if let (Some(pending), Some(place)) = (self.pending.get_mut(&line.seq), ring) {
-                let holders: Vec<NodeId> =
-                    line.holders.iter().copied().filter(|id| members.get(id).is_some()).collect();
+                // Whoever the own token met is on the ring, known by name or not.
+                let is_real = |id: &NodeId| members.get(id).is_some() || place.members.contains(id);
+                let holders: Vec<NodeId> = line.holders.iter().copied().filter(is_real).collect();
                 pending.come_back(&holders, place, shared);
             }
         } else if let Some(author_side) = self.seen.source(line.by, line.seq) {
