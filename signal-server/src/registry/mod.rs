@@ -142,7 +142,12 @@ impl Registry {
             return Err(RecordError::Outdated.into());
         }
         let outcome = match older {
-            Some(entry) if entry.seq == member.seq => return self.prolong(&key, observed, now),
+            Some(entry) if entry.seq == member.seq && entry.observed == observed => {
+                return self.prolong(&key, observed, now);
+            }
+            // The same record from somewhere else proves nothing: others have it too. Its owner signs anew, or
+            // refreshes with the secret.
+            Some(entry) if entry.seq == member.seq => return Err(RecordError::Outdated.into()),
             Some(entry) if entry.observed == observed => Outcome::Renewed,
             Some(_) => {
                 self.counts.admit_address(observed, &self.rules.caps)?;

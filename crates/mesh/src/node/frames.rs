@@ -61,11 +61,20 @@ impl Node {
     fn judge_when_whole(&mut self, id: LinkId) {
         let Some(link) = self.links.get(id) else { return };
         let Stage::Hello(hello, 0) = &link.stage else { return };
-        let hello: Box<Hello> = hello.clone();
+        let (hello, inbound): (Box<Hello>, bool) = (hello.clone(), link.dial.is_none());
         let known = self.gossip.members.get(&hello.id).map(|known| known.member.seq);
         match judge(&mut self.shared, &hello, known) {
-            Verdict::Accept(member) => self.accept(id, *member),
+            Verdict::Accept(member) => {
+                if inbound {
+                    self.introduce(id);
+                }
+                self.accept(id, *member);
+            }
             Verdict::Refuse(fault) => {
+                // A member all the same: one of the two clocks is wrong, and it must hear ours.
+                if inbound && matches!(fault.code, Code::RecordExpired | Code::RecordOutdated) {
+                    self.introduce(id);
+                }
                 self.refuse(id, &fault);
                 // If it is our clock that is wrong, the votes have just put it right: introduce ourselves anew.
                 if fault.code == Code::RecordExpired {

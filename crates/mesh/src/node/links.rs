@@ -16,7 +16,7 @@ use crate::time::StepContext;
 
 impl Node {
     pub(super) fn on_link_opened(&mut self, opened: LinkOpened) {
-        let id = opened.link;
+        let (id, ours) = (opened.link, opened.dial.is_some());
         if self.shared.leaving {
             self.shared.close(id, Code::ShuttingDown, "this node leaves");
             return;
@@ -26,6 +26,14 @@ impl Node {
             self.shared.close(id, Code::TooManyHandshakes, "too many connections without a hello");
             return;
         }
+        if ours {
+            self.introduce(id);
+        }
+    }
+
+    /// Says our hello. Whoever dials speaks first; whoever is dialled answers members only, because a hello holds
+    /// the records by which a member is known.
+    pub(super) fn introduce(&mut self, id: LinkId) {
         let frame = Arc::new(Message::Hello(Box::new(hello(&self.shared))).into());
         self.shared.send_on(id, &frame);
         for record in self.shared.revoked.records().cloned().collect::<Vec<_>>() {

@@ -40,6 +40,9 @@ pub(crate) struct Ring {
     /// Who named us successor, with the epoch of the naming.
     attached: BTreeMap<NodeId, u32>,
     predecessor: Option<NodeId>,
+    /// Places held by members who said goodbye, until the link to them has ended: the news of a goodbye may come by
+    /// another way, and the ring close past them, before that.
+    former: BTreeMap<NodeId, RingSide>,
     reach: usize,
     reach_at: Option<Mono>,
     token: Token,
@@ -74,6 +77,7 @@ impl Ring {
             epoch: 0,
             attached: BTreeMap::new(),
             predecessor: None,
+            former: BTreeMap::new(),
             reach: FIRST_REACH,
             reach_at: None,
             token: Token::default(),
@@ -84,8 +88,12 @@ impl Ring {
         self.enabled
     }
 
-    /// Which place next to ours a member holds.
+    /// Which place next to ours a member holds, or held when it said goodbye.
     pub(crate) fn side_of(&self, peer: &NodeId) -> Option<RingSide> {
+        self.former.get(peer).copied().or_else(|| self.current_side_of(peer))
+    }
+
+    fn current_side_of(&self, peer: &NodeId) -> Option<RingSide> {
         match (self.successor.as_ref() == Some(peer), self.predecessor.as_ref() == Some(peer)) {
             (true, true) => Some(RingSide::Both),
             (true, false) => Some(RingSide::Next),
@@ -118,6 +126,7 @@ impl Ring {
 
     /// Links or order changed: chooses the successor and says whom to link.
     pub(crate) fn reselect(&mut self, shared: &mut Shared, names: &Members) -> RingChange {
+        self.remember_leavers(shared);
         let chosen = self.candidates.iter().position(|id| shared.up.contains_key(id));
         let successor = chosen.and_then(|at| self.candidates.get(at)).copied();
         if successor != self.successor {
@@ -136,6 +145,17 @@ impl Ring {
         self.choose_predecessor(shared, names, successor);
         let reach = self.reach.min(wanted);
         RingChange { wanted: self.candidates.iter().copied().take(reach).chain(successor).collect() }
+    }
+
+    /// Neighbours that are linked still but have no place on the ring any more keep theirs in memory.
+    fn remember_leavers(&mut self, shared: &Shared) {
+        let has_left = |id: &NodeId| shared.up.contains_key(id) && !self.candidates.contains(id);
+        self.former.retain(|id, _| has_left(id));
+        for id in [self.successor, self.predecessor].into_iter().flatten().filter(has_left) {
+            if let Some(side) = self.current_side_of(&id) {
+                self.former.entry(id).or_insert(side);
+            }
+        }
     }
 
     fn change_successor(&mut self, successor: Option<NodeId>, shared: &mut Shared) {

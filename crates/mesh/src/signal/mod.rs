@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use meshline_protocol::Address;
 use meshline_protocol::signal::{NodeList, RefreshRequest};
+use meshline_protocol::{Address, Code};
 
 use crate::event::Event;
 use crate::now::Mono;
@@ -116,6 +116,10 @@ impl Signal {
             Err(detail) => {
                 server.failures = server.failures.saturating_add(1);
                 server.secret = None;
+                if detail.contains(Code::RecordOutdated.name()) {
+                    // The server knows the record from somewhere else: a fresh one shows that it is ours.
+                    shared.announce();
+                }
                 let pause = FIRST_RETRY.saturating_mul(1 << server.failures.min(6)).min(LONGEST_RETRY);
                 server.next_at = shared.jittered(pause);
                 shared.event(Event::SignalFailed { url: url.to_owned(), detail: detail.clone() });

@@ -1,5 +1,7 @@
 //! Which of the announced addresses are listed.
 
+use meshline_identity::RecordError;
+
 use super::*;
 
 /// The addresses listed of member `n`.
@@ -67,14 +69,16 @@ fn an_unspecified_host_means_where_the_member_was_seen() {
 }
 
 #[test]
-fn a_record_repeated_from_elsewhere_adds_no_address_that_it_does_not_name() {
+fn a_record_repeated_from_elsewhere_proves_nothing_and_changes_nothing() {
     let mut registry = registry(ROOMY);
     let text = at(1, &["0.0.0.0:6001", "192.0.2.3:6001"]);
     announce_from(&mut registry, 1, &text, ("192.0.2.1", NOW)).expect("welcome");
-    announce_from(&mut registry, 1, &text, ("192.0.2.2", NOW)).expect("a refresh");
-    assert_eq!(listed(&mut registry, 1), ["192.0.2.1:6001"]);
-    announce_from(&mut registry, 1, &text, ("192.0.2.3", NOW)).expect("a refresh");
-    assert_eq!(listed(&mut registry, 1), ["192.0.2.1:6001", "192.0.2.3:6001"]);
+    announce_from(&mut registry, 1, &text, ("192.0.2.1", NOW)).expect("a refresh");
+    for elsewhere in ["192.0.2.2", "192.0.2.3"] {
+        let refused = announce_from(&mut registry, 1, &text, (elsewhere, NOW)).expect_err("neither list nor secret");
+        assert_eq!(refused, Refusal::Record(RecordError::Outdated));
+        assert_eq!(listed(&mut registry, 1), ["192.0.2.1:6001"]);
+    }
 }
 
 #[test]
