@@ -29,10 +29,9 @@ fn incoming(seq: u64, service: &str, text: &str) -> MeshEvent {
 }
 
 fn history(chat: &mut Chat, after: Option<u64>, limit: usize) -> Vec<Message> {
-    match chat.handle_command(Command::History { after, limit }) {
-        Outcome::Reply(Reply::History(messages)) => messages,
-        other => panic!("{other:?}"),
-    }
+    let outcome = chat.handle_command(Command::History { after, limit });
+    let Outcome::Reply(Reply::History(messages)) = outcome else { panic!("{outcome:?}") };
+    messages
 }
 
 #[test]

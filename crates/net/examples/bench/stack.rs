@@ -51,10 +51,9 @@ pub(crate) async fn serve(max_links: usize) {
 /// Asks a node about itself.
 pub(crate) async fn status(mesh: &MeshHandle) -> Status {
     let command = meshline_services::Command::Mesh(Command::Status);
-    match mesh.command(command).await {
-        meshline_services::Reply::Mesh(Reply::Status(status)) => *status,
-        other => panic!("no status: {other:?}"),
-    }
+    let reply = mesh.command(command).await;
+    let meshline_services::Reply::Mesh(Reply::Status(status)) = reply else { panic!("no status: {reply:?}") };
+    *status
 }
 
 /// Waits for a link to a member.

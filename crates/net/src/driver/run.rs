@@ -42,7 +42,7 @@ pub(super) struct Driver<C> {
     pub(super) events: broadcast::Sender<Arc<services::Event>>,
     pub(super) on_event: Option<EventSink>,
     pub(super) store: Option<Store>,
-    pub(super) refusals: std::sync::Arc<crate::refusals::Refusals>,
+    pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
     pub(super) next_request: u64,
 }
