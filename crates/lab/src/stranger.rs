@@ -88,10 +88,10 @@ impl TlsStranger {
     #[must_use]
     pub fn connect(port: u16, key: &Path) -> Self {
         let certificate = key.with_extension("crt");
-        let mut made = Command::new("openssl");
-        made.args(["req", "-new", "-x509", "-subj", "/CN=stranger", "-days", "1", "-key"]).arg(key);
-        let made = made.arg("-out").arg(&certificate).output().expect("openssl is there");
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        // Another one may be reading it just now.
+        if !certificate.exists() {
+            certify(key, &certificate);
+        }
         let mut command = Command::new("openssl");
         command.args(["s_client", "-tls1_3", "-quiet", "-connect", &format!("127.0.0.1:{port}")]);
         command.arg("-key").arg(key).arg("-cert").arg(&certificate);
@@ -137,6 +137,15 @@ impl Drop for TlsStranger {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A certificate is only the envelope of the key.
+#[track_caller]
+fn certify(key: &Path, certificate: &Path) {
+    let mut command = Command::new("openssl");
+    command.args(["req", "-new", "-x509", "-subj", "/CN=stranger", "-days", "1", "-key"]).arg(key);
+    let made = command.arg("-out").arg(certificate).output().expect("openssl is there");
+    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
 }
 
 fn push(output: &mut impl Write, piece: &[u8], limit: usize) -> usize {
