@@ -21,7 +21,7 @@ pub struct Member {
     pub next: Option<Address>,
     /// The sequence of the announcement.
     pub seq: UnixMicros,
-    /// When the announcement ends.
+    /// When the announcement ends, or the membership under it if that is earlier.
     pub expires: UnixMicros,
     /// Closed networks: the sequence of the membership, which a later revocation ends.
     pub membership_seq: Option<UnixMicros>,
@@ -53,6 +53,7 @@ pub fn admit(
         NetworkId::Closed(key) => Some(membership_of(record.by, &announcement, *key, now)?),
     };
     let membership_seq = membership.as_ref().map(|membership| membership.seq);
+    let membership_end = membership.as_ref().map(|membership| membership.expires);
     if membership_seq.is_some_and(|seq| revoked.ends(&record.by, seq)) {
         return Err(RecordError::Revoked);
     }
@@ -64,7 +65,7 @@ pub fn admit(
         addresses: announcement.addresses.into_vec(),
         next: announcement.next,
         seq: announcement.seq,
-        expires: announcement.expires,
+        expires: membership_end.map_or(announcement.expires, |end| end.min(announcement.expires)),
         membership_seq,
         record: record.clone(),
     })

@@ -85,7 +85,8 @@ pub(crate) async fn receive(door: Arc<Door>, mut stream: TcpStream, remote: Sock
         Ok(Opening::Plain(early)) => plain(&door, stream, early, arrival).await,
         Err(fault) => {
             door.note(fault.code, remote, &fault.detail);
-            refuse(stream, fault).await;
+            // In a box: lingering takes a buffer, for which connections that become links should hold no room.
+            Box::pin(refuse(stream, fault)).await;
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The members known, each with its newest announcement.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use meshline_identity::Member;
 use meshline_protocol::limits::MAX_IDS;
@@ -15,14 +16,19 @@ pub(crate) const MAX_MEMBERS: usize = 4_096;
 /// A member with what we know beside its announcement.
 #[derive(Debug)]
 pub(crate) struct Known {
-    pub(crate) member: Member,
+    pub(crate) member: Arc<Member>,
     /// Its goodbye, if it came after that announcement.
-    pub(crate) departure: Option<SignedRecord>,
+    pub(crate) departure: Option<Box<SignedRecord>>,
 }
 
 impl Known {
     pub(crate) fn has_left(&self) -> bool {
         self.departure.is_some()
+    }
+
+    /// The member, if this is the announcement it was admitted by, whose signatures need no second look. Its dates do.
+    pub(crate) fn judged_before(&self, record: &SignedRecord) -> Option<Arc<Member>> {
+        (!self.has_left() && self.member.record == *record).then(|| Arc::clone(&self.member))
     }
 
     /// Whether its announcement holds: it has not left and not been silent for longer than that.
@@ -39,7 +45,7 @@ pub(crate) struct Members {
 
 impl Members {
     /// Takes in an announcement and says whether it is newer than what was known.
-    pub(crate) fn insert(&mut self, member: Member) -> bool {
+    pub(crate) fn insert(&mut self, member: Arc<Member>) -> bool {
         let known = self.known.get(&member.id).map(|known| known.member.seq);
         if known.is_some_and(|seq| seq >= member.seq) {
             return false;
@@ -62,9 +68,9 @@ impl Members {
     pub(crate) fn leave(&mut self, record: &SignedRecord, seq: UnixMicros) -> bool {
         match self.known.get_mut(&record.by) {
             Some(known) if !known.has_left() && known.member.seq < seq => {
-                known.departure = Some(record.clone());
+                known.departure = Some(Box::new(record.clone()));
                 // What was announced before cannot come back through gossip.
-                known.member.seq = seq;
+                Arc::make_mut(&mut known.member).seq = seq;
                 true
             }
             Some(_) | None => false,
@@ -75,7 +81,7 @@ impl Members {
     pub(crate) fn departures_for(&self, entries: &[SummaryEntry]) -> Vec<SignedRecord> {
         let unheard = |entry: &SummaryEntry| {
             let known = self.known.get(&entry.id).filter(|known| known.member.seq > entry.seq)?;
-            known.departure.clone()
+            known.departure.as_deref().cloned()
         };
         entries.iter().filter_map(unheard).collect()
     }
@@ -86,6 +92,11 @@ impl Members {
 
     pub(crate) fn get(&self, id: &NodeId) -> Option<&Known> {
         self.known.get(id)
+    }
+
+    /// The member a record is about, if it was admitted by just this record.
+    pub(crate) fn judged_before(&self, record: &SignedRecord) -> Option<Arc<Member>> {
+        self.known.get(&record.by)?.judged_before(record)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Known> {

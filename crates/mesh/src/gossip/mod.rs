@@ -3,6 +3,7 @@
 
 mod members;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use meshline_identity::{Member, RecordError};
@@ -35,7 +36,7 @@ pub(crate) enum News {
     /// A member announced itself anew.
     Member {
         /// As it is now.
-        member: Box<Member>,
+        member: Arc<Member>,
         /// Whether it was not known before, or had left.
         arrived: bool,
     },
@@ -75,11 +76,12 @@ impl Gossip {
     fn handle_records(&mut self, from: NodeId, records: Records, shared: &mut Shared) -> Result<Vec<News>, Code> {
         let (mut news, mut fault) = (Vec::new(), None);
         for record in records.records.into_vec() {
-            if record.by == shared.id {
+            // Most records come from several peers. What is known to the letter has been judged.
+            if record.by == shared.id || self.members.judged_before(&record).is_some() {
                 continue;
             }
             match meshline_identity::admit(&record, &shared.config.network, &shared.revoked, shared.judged()) {
-                Ok(member) => news.extend(self.learn(Some(from), member, shared)),
+                Ok(member) => news.extend(self.learn(Some(from), member.into(), shared)),
                 // The sender may not have heard yet, or its clock differs a little.
                 Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),
                 Err(error) => fault = Some(error.code()),
@@ -97,16 +99,16 @@ impl Gossip {
     }
 
     /// Takes in a checked member and passes it on if it is news.
-    pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Member, shared: &mut Shared) -> Option<News> {
+    pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Arc<Member>, shared: &mut Shared) -> Option<News> {
         let arrived = self.members.get(&member.id).is_none_or(Known::has_left);
-        if member.id == shared.id || !self.members.insert(member.clone()) {
+        if member.id == shared.id || !self.members.insert(Arc::clone(&member)) {
             return None;
         }
         self.note_news(shared);
         shared.clock.set_known_members(self.members.len());
         let record = Records { records: Bounded::from_first([member.record.clone()]) };
         self.push(from, member.id, &Wire::Gossip(Message::Records(record)), shared);
-        Some(News::Member { member: Box::new(member), arrived })
+        Some(News::Member { member, arrived })
     }
 
     /// Takes in a departure and passes it on if it is news.
@@ -140,7 +142,7 @@ impl Gossip {
     fn push(&self, from: Option<NodeId>, about: NodeId, message: &Wire, shared: &mut Shared) {
         let mut peers: Vec<NodeId> =
             shared.up.keys().copied().filter(|peer| Some(*peer) != from && *peer != about).collect();
-        let frame = std::sync::Arc::new(message.clone().into());
+        let frame = Arc::new(message.clone().into());
         for _ in 0..FANOUT.min(peers.len()) {
             let chosen = shared.below(peers.len());
             let peer = peers.swap_remove(chosen);

@@ -1,10 +1,13 @@
 //! The first message of each side: writing ours, judging theirs.
 
-use meshline_identity::{Member, admit};
+use std::sync::Arc;
+
+use meshline_identity::{Member, RecordError, admit};
 use meshline_protocol::limits::{MAX_REVOCATIONS, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 use meshline_protocol::message::Hello;
 use meshline_protocol::{Code, Fault, NodeId, Ping, UnixMicros};
 
+use crate::gossip::Known;
 use crate::shared::Shared;
 
 /// What the program calls itself.
@@ -14,7 +17,7 @@ const AGENT: &str = concat!("meshline/", env!("CARGO_PKG_VERSION"));
 #[derive(Debug)]
 pub(crate) enum Verdict {
     /// A member, to be linked.
-    Accept(Box<Member>),
+    Accept(Arc<Member>),
     /// Refused, with the reason for the peer.
     Refuse(Fault),
 }
@@ -60,18 +63,23 @@ pub(crate) fn check_header(shared: &Shared, hello: &Hello, proved: Option<NodeId
 
 /// Judges a hello whose revocations have all been taken in. The peer's clock is heard first: it may be ours
 /// that is wrong.
-pub(crate) fn judge(shared: &mut Shared, hello: &Hello, known_seq: Option<UnixMicros>) -> Verdict {
-    let network = shared.config.network.clone();
-    // Signed by the right keys, its dates aside: good enough for a vote on the time.
-    match admit(&hello.announcement, &network, &shared.revoked, UnixMicros::new(0)) {
-        Ok(_) => shared.clock.vote(hello.id, hello.time.since(shared.now.wall)),
-        Err(error) => return Verdict::Refuse(Fault::new(error.code(), error.to_string())),
+pub(crate) fn judge(shared: &mut Shared, hello: &Hello, known: Option<&Known>) -> Verdict {
+    let refused = |error: RecordError| Verdict::Refuse(Fault::new(error.code(), error.to_string()));
+    // Signed by the right keys, its dates aside: good enough for a vote on the time. Signatures that were checked
+    // before, in gossip for instance, are not checked again.
+    let member = match known.and_then(|known| known.judged_before(&hello.announcement)) {
+        Some(member) => member,
+        None => match admit(&hello.announcement, &shared.config.network, &shared.revoked, UnixMicros::new(0)) {
+            Ok(member) => Arc::new(member),
+            Err(error) => return refused(error),
+        },
+    };
+    shared.clock.vote(hello.id, hello.time.since(shared.now.wall));
+    if member.expires <= shared.judged() {
+        return refused(RecordError::Expired);
     }
-    match admit(&hello.announcement, &network, &shared.revoked, shared.judged()) {
-        Err(error) => Verdict::Refuse(Fault::new(error.code(), error.to_string())),
-        Ok(member) if known_seq.is_some_and(|known| member.seq < known) => {
-            Verdict::Refuse(Fault::new(Code::RecordOutdated, "a newer announcement of this member is known"))
-        }
-        Ok(member) => Verdict::Accept(Box::new(member)),
+    if known.is_some_and(|known| member.seq < known.member.seq) {
+        return Verdict::Refuse(Fault::new(Code::RecordOutdated, "a newer announcement of this member is known"));
     }
+    Verdict::Accept(member)
 }

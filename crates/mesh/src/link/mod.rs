@@ -6,6 +6,7 @@ mod hello;
 mod liveness;
 mod table;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use meshline_identity::Member;
@@ -44,9 +45,9 @@ pub(crate) enum Stage {
     /// The hello came, and this many revocations are still to come before it is judged.
     Hello(Box<Hello>, u16),
     /// We accepted it; the peer's first message will show that it accepted ours.
-    Accepted(Box<Member>),
+    Accepted(Arc<Member>),
     /// Both accepted.
-    Up(Box<Member>),
+    Up(Arc<Member>),
 }
 
 /// One connection.

@@ -13,7 +13,10 @@ use crate::time::LinkClock;
 /// All connections of a node.
 #[derive(Debug, Default)]
 pub(crate) struct Links {
-    links: BTreeMap<LinkId, Link>,
+    /// In boxes: ids ascend, which leaves the nodes of the tree half empty.
+    links: BTreeMap<LinkId, Box<Link>>,
+    /// How often a connection came or went.
+    changes: u64,
 }
 
 impl Links {
@@ -40,52 +43,57 @@ impl Links {
             sent_bytes: 0,
             received_bytes: 0,
         };
-        Some(self.links.entry(opened.link).or_insert(link))
+        self.changes += 1;
+        Some(self.links.entry(opened.link).or_insert_with(|| Box::new(link)))
     }
 
     pub(crate) fn get(&self, id: LinkId) -> Option<&Link> {
-        self.links.get(&id)
+        self.links.get(&id).map(|link| &**link)
     }
 
     pub(crate) fn get_mut(&mut self, id: LinkId) -> Option<&mut Link> {
-        self.links.get_mut(&id)
+        self.links.get_mut(&id).map(|link| &mut **link)
     }
 
     pub(crate) fn remove(&mut self, id: LinkId) -> Option<Link> {
-        self.links.remove(&id)
+        self.changes += 1;
+        self.links.remove(&id).map(|link| *link)
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Link> {
-        self.links.values()
+        self.links.values().map(|link| &**link)
+    }
+
+    /// How often a connection came or went: what was counted over all of them holds as long as this stays.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// Connections without an accepted hello.
     pub(crate) fn handshakes(&self) -> usize {
-        self.links.values().filter(|link| link.member().is_none()).count()
+        self.iter().filter(|link| link.member().is_none()).count()
     }
 
     /// Members whose hello was accepted. Further connections of one member take no further places.
     pub(crate) fn accepted(&self) -> usize {
-        let members: BTreeSet<NodeId> = self.links.values().filter_map(|link| Some(link.member()?.id)).collect();
+        let members: BTreeSet<NodeId> = self.iter().filter_map(|link| Some(link.member()?.id)).collect();
         members.len()
     }
 
     /// The accepted links to a member other than `except`.
     pub(crate) fn others_to(&self, peer: NodeId, except: LinkId) -> impl Iterator<Item = &Link> {
-        self.links
-            .values()
-            .filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
+        self.iter().filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
     }
 
     /// Whether any connection, finished or not, leads to a member.
     pub(crate) fn any_to(&self, peer: NodeId) -> bool {
-        self.links.values().any(|link| link.peer() == Some(peer))
+        self.iter().any(|link| link.peer() == Some(peer))
     }
 
     /// Connections whose hello has not come in time.
     pub(crate) fn overdue(&self, now: Mono) -> Vec<LinkId> {
         let late = |link: &&Link| !link.is_up() && now >= link.deadline;
-        self.links.values().filter(late).map(|link| link.id).collect()
+        self.iter().filter(late).map(|link| link.id).collect()
     }
 
     /// Links that want a time frame or are dead.
@@ -100,7 +108,7 @@ impl Links {
             Stage::Accepted(_) => link.deadline.min(link.liveness.next_timeout()),
             Stage::Up(_) => link.liveness.next_timeout(),
         };
-        self.links.values().map(timeout).min()
+        self.iter().map(timeout).min()
     }
 }
 

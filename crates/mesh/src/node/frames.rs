@@ -62,13 +62,13 @@ impl Node {
         let Some(link) = self.links.get(id) else { return };
         let Stage::Hello(hello, 0) = &link.stage else { return };
         let (hello, inbound): (Box<Hello>, bool) = (hello.clone(), link.dial.is_none());
-        let known = self.gossip.members.get(&hello.id).map(|known| known.member.seq);
+        let known = self.gossip.members.get(&hello.id);
         match judge(&mut self.shared, &hello, known) {
             Verdict::Accept(member) => {
                 if inbound {
                     self.introduce(id);
                 }
-                self.accept(id, *member);
+                self.accept(id, member);
             }
             Verdict::Refuse(fault) => {
                 // A member all the same: one of the two clocks is wrong, and it must hear ours.

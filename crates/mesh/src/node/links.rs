@@ -110,7 +110,7 @@ impl Node {
 
     /// We accepted the hello: settles duplicates. The first question for the time is due at once and shows the peer
     /// that it is accepted.
-    pub(super) fn accept(&mut self, id: LinkId, member: meshline_identity::Member) {
+    pub(super) fn accept(&mut self, id: LinkId, member: Arc<meshline_identity::Member>) {
         let peer = member.id;
         if let Some(fault) = self.no_room_for(id, peer) {
             self.refuse(id, &fault);
@@ -125,7 +125,7 @@ impl Node {
             Stage::Opened | Stage::Accepted(_) | Stage::Up(_) => return,
         };
         let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
-        link.stage = Stage::Accepted(Box::new(member));
+        link.stage = Stage::Accepted(member);
         self.shared.push(Output::Accepted { link: id, encoding, peer });
     }
 
@@ -159,7 +159,7 @@ impl Node {
     pub(super) fn bring_up(&mut self, id: LinkId) {
         let Some(link) = self.links.get_mut(id) else { return };
         let Stage::Accepted(member) = std::mem::replace(&mut link.stage, Stage::Opened) else { return };
-        link.stage = Stage::Up(member.clone());
+        link.stage = Stage::Up(Arc::clone(&member));
         link.since = self.shared.now.mono;
         let (dial, transport, direction) = (link.dial, link.transport, link.direction());
         let (local, remote) = (link.local.clone(), link.remote.clone());
@@ -167,7 +167,7 @@ impl Node {
         let is_view = member.has_role(meshline_protocol::message::Role::View);
         self.shared.refused_us = None;
         self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
-        let news = self.gossip.learn(Some(peer), (*member).clone(), &mut self.shared);
+        let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
         let others = self.links.others_to(peer, id).map(|other| other.id);

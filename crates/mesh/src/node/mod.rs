@@ -130,7 +130,7 @@ impl Node {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
         let alone = self.started.after(ALONE_AFTER);
-        let mut timeouts = vec![
+        let timeouts = [
             self.links.next_timeout(),
             self.gossip.next_timeout(&self.shared),
             self.ring.next_timeout(),
@@ -141,13 +141,12 @@ impl Node {
             Some(self.sweep_at),
             Some(alone).filter(|alone| *alone > self.shared.now.mono),
         ];
-        if !self.shared.leaving {
-            timeouts.extend([self.peers.next_timeout(&self.links), self.signal.next_timeout()]);
-            timeouts.push(self.relay_client.next_timeout());
-        }
+        let while_here =
+            [self.peers.next_timeout(&self.links), self.signal.next_timeout(), self.relay_client.next_timeout()];
+        let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
         // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
         // once does nothing else.
-        timeouts.into_iter().flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
+        timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
     }
 
     /// This node's own name as others see it.
@@ -188,7 +187,7 @@ impl Node {
             if let Some(record) = &peer.record {
                 let member = admit(record, &self.shared.config.network, &self.shared.revoked, UnixMicros::new(0));
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
-                    self.gossip.members.insert(member);
+                    self.gossip.members.insert(member.into());
                 }
             }
         }
@@ -222,11 +221,14 @@ impl Node {
         }
     }
 
-    fn admit(&mut self, record: &SignedRecord) -> Option<meshline_identity::Member> {
+    fn admit(&mut self, record: &SignedRecord) -> Option<std::sync::Arc<meshline_identity::Member>> {
         let shared = &mut self.shared;
         let judged = shared.judged();
+        if let Some(member) = self.gossip.members.judged_before(record).filter(|member| member.expires > judged) {
+            return Some(member);
+        }
         match admit(record, &shared.config.network, &shared.revoked, judged) {
-            Ok(member) => Some(member),
+            Ok(member) => Some(member.into()),
             Err(error) => {
                 shared.count(error.code());
                 None

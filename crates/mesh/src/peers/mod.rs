@@ -1,6 +1,7 @@
 //! Whom to dial and when: configured addresses for ever, known members as the topology wants them.
 
 mod target;
+mod watched;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use meshline_identity::Member;
 use meshline_protocol::{Address, Code, NodeId};
 
 pub(crate) use target::{Attempt, Key, Purpose, Target};
+use watched::Watched;
 
 use crate::event::Event;
 use crate::input::{DialId, Transport};
@@ -69,10 +71,19 @@ pub(crate) struct Failure<'a> {
 /// All places to dial.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    targets: BTreeMap<Key, Target>,
+    targets: Watched<BTreeMap<Key, Target>>,
     dialling: BTreeMap<DialId, Dialling>,
     /// Ring: the members the ring wants linked. Mesh: all of them.
-    wanted: Option<BTreeSet<NodeId>>,
+    wanted: Watched<Option<BTreeSet<NodeId>>>,
+    due: Due,
+}
+
+/// When the next target is to be dialled, and of which state of targets and links that is true. To look through all of
+/// them after every message would cost more than the message.
+#[derive(Debug, Default)]
+struct Due {
+    at: Option<Mono>,
+    of: Option<(u64, u64, u64)>,
 }
 
 impl Peers {
@@ -146,6 +157,11 @@ impl Peers {
             return;
         }
         let now = shared.now.mono;
+        let at = self.next_timeout(links);
+        if at.is_none_or(|at| at > now) {
+            self.due = Due { at, of: Some(self.state(links)) };
+            return;
+        }
         let covered = self.covered(links);
         let mut due: Vec<(Purpose, Key)> = self
             .targets
@@ -332,6 +348,15 @@ impl Peers {
     }
 
     pub(crate) fn next_timeout(&self, links: &Links) -> Option<Mono> {
+        if self.due.of == Some(self.state(links)) { self.due.at } else { self.earliest(links) }
+    }
+
+    /// Changes when anything does that [`Peers::earliest`] depends on.
+    fn state(&self, links: &Links) -> (u64, u64, u64) {
+        (self.targets.changes(), self.wanted.changes(), links.changes())
+    }
+
+    fn earliest(&self, links: &Links) -> Option<Mono> {
         let covered = self.covered(links);
         let wanted = self.targets.iter().filter(|(key, target)| self.is_wanted(key, target, &covered));
         wanted.map(|(_, target)| target.next_at).min()

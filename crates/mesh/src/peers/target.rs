@@ -136,6 +136,8 @@ impl Target {
     }
 
     pub(crate) fn note(&mut self, attempt: Attempt) {
+        // One by one: most places see one attempt in their life.
+        self.log.reserve_exact(1);
         self.log.push_back(attempt);
         if self.log.len() > MAX_ATTEMPTS {
             self.log.pop_front();

@@ -39,7 +39,7 @@ impl Rounds {
 }
 
 pub(crate) async fn run(plan: Plan) {
-    let members: Vec<Member> = (0..MEMBERS).map(|number| Member::new(key(number))).collect();
+    let members: Vec<Member> = (0..MEMBERS).map(|number| Member::new(key(number), None)).collect();
     let (bare, mesh) = (Served::start(&["serve-bare"]), Served::start(&["serve-stack"]));
     let (mut of_bare, mut of_mesh) = (Rounds::default(), Rounds::default());
     measure(&members, members.len(), &bare, true).await;

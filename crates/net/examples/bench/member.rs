@@ -9,7 +9,9 @@ use meshline_net::Clock;
 use meshline_net::tls::TlsIdentity;
 use meshline_protocol::limits::PROTOCOL_VERSION;
 use meshline_protocol::message::{Announcement, Hello, RecordText, Role, TimeFrame, TimeStamps};
-use meshline_protocol::{Bounded, Decoded, Decoder, Encoding, Frame, Message, Ping, SignedRecord, UnixMicros, frame};
+use meshline_protocol::{
+    Address, Bounded, Decoded, Decoder, Encoding, Frame, Message, Ping, SignedRecord, UnixMicros, frame,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
@@ -37,7 +39,8 @@ pub(crate) struct Wire {
 }
 
 impl Member {
-    pub(crate) fn new(key: KeyPair) -> Self {
+    /// A member that says it listens there, or nowhere.
+    pub(crate) fn new(key: KeyPair, listen: Option<Address>) -> Self {
         let now = wall();
         let announcement = Announcement {
             kind: Announcement::TYPE.to_owned(),
@@ -46,7 +49,7 @@ impl Member {
             expires: now.offset(VALIDITY),
             name: key.id().short().parse().unwrap(),
             roles: Bounded::from_first([Role::Node]),
-            addresses: Bounded::from_first(["127.0.0.1:9".parse().unwrap()]),
+            addresses: Bounded::from_first(listen),
             next: None,
             membership: None,
         };

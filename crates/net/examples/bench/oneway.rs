@@ -32,7 +32,7 @@ const RAW_SHARE: usize = 3;
 pub(crate) async fn run(plan: Plan) {
     let (raw_side, mesh_side) = (Served::start(&["serve-raw"]), Served::start(&["serve-stack"]));
     let mut raw = Raw::connect(raw_side.address).await;
-    let mut wire = Member::new(key(1)).link(mesh_side.address).await;
+    let mut wire = Member::new(key(1), None).link(mesh_side.address).await;
     let (mut of_raw, mut of_mesh) = (Vec::new(), Vec::new());
     raw_messages(&mut raw, plan.size / 10).await;
     mesh_messages(&mut wire, plan.size / 10).await;

@@ -1,7 +1,7 @@
 //! The writing half of a link.
 
 use std::collections::VecDeque;
-use std::future::{Future, poll_fn};
+use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -48,7 +48,7 @@ impl Writer {
             match self.shared.queue.take() {
                 Taken::Frames(batch) => self.write_batch(batch).await?,
                 Taken::Nothing => {
-                    progress(self.half.flush()).await?;
+                    progress(|context| Pin::new(&mut self.half).poll_flush(context)).await?;
                     self.shared.queue.changed().await;
                 }
                 Taken::Closed => return Ok(()),
@@ -58,7 +58,7 @@ impl Writer {
 
     async fn write_batch(&mut self, mut batch: VecDeque<Bytes>) -> Result<(), (Code, String)> {
         while !batch.is_empty() {
-            let written = progress(poll_fn(|context| poll_write(&mut self.half, &batch, context))).await?;
+            let written = progress(|context| poll_write(&mut self.half, &batch, context)).await?;
             count(&self.shared.sent, written);
             advance(&mut batch, written);
         }
@@ -67,15 +67,19 @@ impl Writer {
 }
 
 /// Awaits a step that must not take longer than [`WRITE_STALL_LIMIT`].
-async fn progress<T>(step: impl Future<Output = io::Result<T>>) -> Result<T, (Code, String)> {
-    match timeout(WRITE_STALL_LIMIT, step).await {
-        Ok(Ok(done)) => Ok(done),
-        Ok(Err(error)) => {
-            let failure = tls::failure(&error);
-            Err((failure.code, failure.detail))
-        }
-        Err(_) => Err((Code::SlowReader, format!("nothing was taken for {} s", WRITE_STALL_LIMIT.as_secs()))),
-    }
+async fn progress<T>(mut step: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>) -> Result<T, (Code, String)> {
+    let at_once = poll_fn(|context| Poll::Ready(step(context))).await;
+    let done = match at_once {
+        Poll::Ready(done) => done,
+        // In a box: most steps are done at once, and an idle link should not hold room for a timer.
+        Poll::Pending => Box::pin(timeout(WRITE_STALL_LIMIT, poll_fn(step)))
+            .await
+            .map_err(|_| (Code::SlowReader, format!("nothing was taken for {} s", WRITE_STALL_LIMIT.as_secs())))?,
+    };
+    done.map_err(|error| {
+        let failure = tls::failure(&error);
+        (failure.code, failure.detail)
+    })
 }
 
 fn poll_write(

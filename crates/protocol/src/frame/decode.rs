@@ -18,8 +18,8 @@ pub struct Decoder {
     /// Bytes of the unfinished line that were searched for LF already, so that a line that grows a byte at
     /// a time costs no more than one that comes at once.
     searched: usize,
-    /// A line was read whose body is still to come.
-    pending: Option<(usize, Decoded)>,
+    /// A line was read whose body is still to come. In a box: links hold a decoder all the time and such a line seldom.
+    pending: Option<Box<(usize, Decoded)>>,
 }
 
 impl Default for Decoder {
@@ -55,7 +55,7 @@ impl Decoder {
             };
             match len {
                 None => return Ok(Some(decoded)),
-                Some(len) => self.pending = Some((body_length(len)?, decoded)),
+                Some(len) => self.pending = Some(Box::new((body_length(len)?, decoded))),
             }
         }
         Ok(self.take_body(input))
@@ -103,11 +103,7 @@ impl Decoder {
     }
 
     fn take_body(&mut self, input: &mut BytesMut) -> Option<Decoded> {
-        let (length, decoded) = self.pending.take()?;
-        if input.len() < length {
-            self.pending = Some((length, decoded));
-            return None;
-        }
+        let (length, decoded) = *self.pending.take_if(|pending| input.len() >= pending.0)?;
         match decoded {
             Decoded::Frame(frame) => {
                 let body = Some(input.split_to(length).freeze());
