@@ -13,6 +13,7 @@ test|curl|curl|tests that call the HTTP interfaces with curl are skipped
 test|jq|jq|tests that read --json with jq are skipped
 test|ip|iproute2|lab tests (hosts made of network namespaces) are skipped
 test|unshare|util-linux|lab tests (hosts made of network namespaces) are skipped
+test|faketime|faketime|tests with wrong clocks are skipped
 test|tmux|tmux|tests of the console on a terminal are skipped'
 
 purpose=${1:-test}
