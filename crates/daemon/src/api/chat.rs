@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::{Query, State};
-use meshline_services::chat::{Command, MAX_HISTORY_MESSAGES, Reply};
+use meshline_services::chat::{Command, DEFAULT_MAX_MESSAGES, Page, Reply};
 use serde::{Deserialize, Serialize};
 
 use super::documents::{MessageRow, Messages};
@@ -20,14 +20,16 @@ pub(super) struct Range {
 }
 
 pub(super) async fn history(State(api): State<Api>, Query(range): Query<Range>) -> Result<Json<Messages>, Problem> {
-    let after = match range.after.as_deref() {
-        None | Some("") => None,
-        Some(cursor) => Some(cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))?),
+    let page = match range.after.as_deref() {
+        None | Some("") => Page::Newest,
+        Some(cursor) => {
+            Page::After(cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))?)
+        }
     };
-    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_HISTORY_MESSAGES);
-    match chat(&api, Command::History { after, limit }).await? {
-        Reply::History(messages) => Ok(Json(Messages::new(messages))),
-        Reply::Sent(_) | Reply::Refused { .. } => Err(Problem::unexpected()),
+    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(DEFAULT_MAX_MESSAGES);
+    match chat(&api, Command::History { page, limit }).await? {
+        Reply::History(listing) => Ok(Json(Messages::new(listing.messages))),
+        Reply::Sent(_) | Reply::Report(_) | Reply::Refused { .. } => Err(Problem::unexpected()),
     }
 }
 
@@ -49,9 +51,9 @@ pub(super) struct Sent {
 pub(super) async fn send(State(api): State<Api>, body: String) -> Result<Json<Sent>, Problem> {
     let Text { text } = serde_json::from_str(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
     match chat(&api, Command::Send { text }).await? {
-        Reply::Sent(message) => Ok(Json(Sent { schema: "meshline/message/1", message: message.into() })),
+        Reply::Sent(message) => Ok(Json(Sent { schema: "meshline/message/1", message: (*message).into() })),
         Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),
-        Reply::History(_) => Err(Problem::unexpected()),
+        Reply::History(_) | Reply::Report(_) => Err(Problem::unexpected()),
     }
 }
 

@@ -43,7 +43,7 @@ impl From<Message> for MessageRow {
             name: message.name,
             text: message.text,
             time: rfc3339(message.time),
-            delivered_to: message.delivered_to,
+            delivered_to: message.delivery.delivered_to,
         }
     }
 }

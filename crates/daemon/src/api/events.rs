@@ -68,7 +68,7 @@ fn text_of(event: &Event) -> Option<String> {
     let (name, id, data) = match event {
         Event::Chat(chat::Event::Message { message, .. }) => ("chat", Some(message.cursor), row(message)),
         Event::Chat(chat::Event::Delivered { message, complete }) => {
-            let data = json!({"cursor": message.cursor.to_string(), "delivered_to": message.delivered_to, "complete": complete});
+            let data = json!({"cursor": message.cursor.to_string(), "delivered_to": message.delivery.delivered_to, "complete": complete});
             ("delivered", None, data)
         }
         Event::Mesh(event) => {
