@@ -52,8 +52,29 @@ pub struct Config {
     pub max_relays: usize,
     /// Proxy: relayed links at once, one member.
     pub max_relays_per_member: usize,
+    /// What bears on the ways.
+    pub routing: RoutingPolicy,
     /// What was kept on disk.
     pub saved: Saved,
+}
+
+/// What an operator says about the ways.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RoutingPolicy {
+    /// Whether this node carries what others send to others.
+    pub carry: bool,
+    /// Members whose links with us are used rather than others: full ids, or names of a closed network.
+    pub prefer: Vec<String>,
+    /// Members whose links with us are used only if there is nothing else.
+    pub avoid: Vec<String>,
+    /// Members (by id or name) that are reached through another one, as long as that works.
+    pub via: std::collections::BTreeMap<String, String>,
+}
+
+impl Default for RoutingPolicy {
+    fn default() -> Self {
+        Self { carry: true, prefer: Vec::new(), avoid: Vec::new(), via: std::collections::BTreeMap::new() }
+    }
 }
 
 impl Config {
@@ -78,6 +99,7 @@ impl Config {
             plain: false,
             max_relays: 256,
             max_relays_per_member: 16,
+            routing: RoutingPolicy::default(),
             saved: Saved::default(),
         }
     }
@@ -86,6 +108,12 @@ impl Config {
     #[must_use]
     pub fn carries(&self) -> bool {
         !self.roles.contains(&Role::View)
+    }
+
+    /// Whether the node carries others' datagrams.
+    #[must_use]
+    pub fn carries_for_others(&self) -> bool {
+        self.carries() && self.routing.carry
     }
 
     /// Whether the node relays links.

@@ -192,6 +192,17 @@ pub enum Event {
         /// How far.
         delivery: Delivery,
     },
+    /// The best way to a member is another one now, or there is none any more.
+    RouteChanged {
+        /// To whom.
+        peer: PeerName,
+        /// The members on it now, the destination last; empty if there is no way.
+        path: Vec<NodeId>,
+        /// Expected delivery time now, in microseconds.
+        cost_us: Option<u64>,
+        /// Why, in a few words.
+        cause: &'static str,
+    },
     /// A signal server did not answer or refused.
     SignalFailed {
         /// The URL.

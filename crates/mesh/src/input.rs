@@ -180,6 +180,27 @@ pub enum Command {
         /// What comes back, at most 1,024 bytes.
         text: String,
     },
+    /// Asks any member for an echo, over a path of members or over the best one; the reply comes with its answer, or
+    /// with the report of whoever could not pass it on.
+    Probe {
+        /// Who.
+        to: NodeId,
+        /// The members in between, the first one linked; empty for the best path.
+        path: Vec<NodeId>,
+    },
+    /// Sends a datagram.
+    SendDatagram {
+        /// For whom.
+        to: NodeId,
+        /// For which of its services.
+        service: meshline_protocol::ServiceName,
+        /// What it belongs to.
+        flow: u32,
+        /// What it holds, at most 64 KiB.
+        body: bytes::Bytes,
+    },
+    /// The ways to all members.
+    Routes,
     /// Takes in a signed record: a membership of this node, or a revocation, which it spreads.
     Apply(SignedRecord),
     /// Changes what can change while the node runs.

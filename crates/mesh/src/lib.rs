@@ -20,12 +20,13 @@ mod peers;
 mod relay;
 mod report;
 mod ring;
+mod routing;
 mod shared;
 mod signal;
 mod time;
 
 pub use bucket::{Bucket, Rate};
-pub use config::{Config, Saved, SavedPeer, Topology};
+pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
 pub use input::{Command, DialId, Input, LinkId, LinkOpened, Reconfiguration, RelayConnection, Transport};
 pub use link::HANDSHAKE_LIMIT;
@@ -33,10 +34,11 @@ pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
-    AttemptRow, Bearer, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, RingReport, Status,
-    TimeReport,
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, RingReport, RouteRow,
+    Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
+pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, forward};
 
 #[cfg(test)]
 mod tests;

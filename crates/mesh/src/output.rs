@@ -2,14 +2,16 @@
 
 use std::sync::Arc;
 
-use meshline_protocol::message::ErrorMessage;
+use bytes::Bytes;
+use meshline_protocol::message::{Datagram, ErrorMessage};
 use meshline_protocol::signal::RefreshRequest;
 use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, SignedRecord, Ticket};
 
 use crate::config::Saved;
 use crate::event::Event;
 use crate::input::{DialId, LinkId, RelayConnection};
-use crate::report::{Explanation, PeerRow, Status};
+use crate::report::{Explanation, PeerRow, RouteRow, Status};
+use crate::routing::Table;
 
 /// Names a command, so that its reply finds the one who asked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -90,6 +92,15 @@ pub enum Output {
         /// What.
         frame: Frame,
     },
+    /// A datagram for this node, for a service that is not the node's own.
+    Datagram {
+        /// Its line.
+        datagram: Box<Datagram>,
+        /// Its content.
+        body: Bytes,
+    },
+    /// Forward datagrams by this from now on.
+    Routes(Arc<Table>),
     /// Something worth telling.
     Event(Event),
 }
@@ -151,6 +162,10 @@ pub enum Reply {
         /// From the request to the answer.
         micros: u64,
     },
+    /// To `Routes`.
+    Routes(Vec<RouteRow>),
+    /// To `SendDatagram`: it is on its way.
+    Sent,
     /// To `Apply`: what it did, for people.
     Applied(String),
     /// To `Reconfigure`.

@@ -168,6 +168,27 @@ pub struct PeerRow {
     pub left: bool,
 }
 
+/// One way to one member, a row of `routes`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct RouteRow {
+    /// The destination.
+    pub peer: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its place among the ways to this destination: 1 is in use.
+    pub rank: usize,
+    /// The members on it: the first is linked with us, the last is the destination.
+    pub path: Vec<NodeId>,
+    /// Links on it.
+    pub hops: usize,
+    /// Expected delivery time in microseconds.
+    pub cost: u64,
+    /// What each link costs, in the order of the path.
+    pub costs: Vec<u64>,
+    /// Which part of the traffic it would get if all ways were used at once, in thousandths.
+    pub share: u32,
+}
+
 /// The document of `explain`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Explanation {

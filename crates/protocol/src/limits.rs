@@ -60,6 +60,12 @@ pub const MAX_RING: usize = 256;
 /// Longest text a service may broadcast, in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 
+/// Links in one advertisement: as many as a full mesh has by default. 64 × 150 bytes stay far below [`MAX_BODY`].
+pub const MAX_ADVERTISED_LINKS: usize = 64;
+
+/// Members a datagram passes between its source and its destination.
+pub const MAX_PATH: usize = 16;
+
 /// Pieces in one `chat.ranges`: 64 × 250 bytes are a quarter of [`MAX_LINE`], and two steps of 64 find one message
 /// among a million.
 pub const MAX_CHAT_RANGES: usize = 64;

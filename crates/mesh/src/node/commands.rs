@@ -18,6 +18,13 @@ impl Node {
                 self.echoes.ask(request, peer, text, &mut self.shared);
                 return;
             }
+            Command::Probe { to, path } => {
+                self.routing.note_use(to, &self.shared);
+                self.datagrams.probe(request, to, path, (self.routing.table(), &mut self.shared));
+                return;
+            }
+            Command::SendDatagram { to, service, flow, body } => self.send_datagram(to, service, flow, body),
+            Command::Routes => Reply::Routes(self.route_rows()),
             Command::Apply(record) => match self.apply(&record) {
                 Ok(done) => Reply::Applied(done),
                 Err((code, detail)) => Reply::Refused { code, detail },

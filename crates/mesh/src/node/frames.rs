@@ -157,6 +157,12 @@ impl Node {
             }
             Message::Broadcast(message) => self.on_broadcast(peer, message, frame.body),
             Message::Relay(message) => self.on_relay(peer, message),
+            Message::Routing(message) => self.routing.handle(peer, message, frame.body, &mut self.shared),
+            Message::Datagram(datagram) => {
+                let around = (self.routing.table(), &mut self.shared);
+                self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);
+                Ok(())
+            }
             Message::Chat(_) => {
                 self.shared.push(crate::Output::Service { peer, frame });
                 Ok(())

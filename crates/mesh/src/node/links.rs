@@ -99,6 +99,8 @@ impl Node {
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
+        let is_wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked);
+        self.routing.link_down(&peer, !is_wanted, &self.shared);
         self.shared.dirty = true;
         self.reselect_ring();
     }
@@ -178,6 +180,7 @@ impl Node {
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
         self.shared.dirty = true;
         self.ring.relink(&peer, &mut self.shared);
+        self.routing.link_up(peer, &mut self.shared);
         self.broadcast.catch_up(peer, &mut self.shared);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();

@@ -4,6 +4,7 @@ mod commands;
 mod frames;
 mod links;
 mod reports;
+mod routes;
 mod services;
 mod store;
 
@@ -24,6 +25,7 @@ use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers, Purpose};
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
+use crate::routing::{Datagrams, Routing};
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
 
@@ -49,6 +51,8 @@ pub struct Node {
     relay_server: RelayServer,
     echoes: Echoes,
     signal: Signal,
+    routing: Routing,
+    datagrams: Datagrams,
     started: Mono,
     listening: BTreeSet<Address>,
     store_at: Option<Mono>,
@@ -79,6 +83,8 @@ impl Node {
             relay_server: RelayServer::default(),
             echoes: Echoes::default(),
             signal: Signal::new(&shared.config.signal, now.mono),
+            routing: Routing::new(now.mono),
+            datagrams: Datagrams::new(now.mono),
             started: now.mono,
             listening: BTreeSet::new(),
             store_at: None,
@@ -137,6 +143,8 @@ impl Node {
             self.ring.next_timeout(),
             self.relay_server.next_timeout(),
             self.echoes.next_timeout(),
+            self.routing.next_timeout(),
+            self.datagrams.next_timeout(),
             self.store_at,
             Some(self.renew_at),
             Some(self.sweep_at),
@@ -169,6 +177,7 @@ impl Node {
         self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
         self.relay_server.handle_timeout(&mut self.shared);
         self.echoes.handle_timeout(&mut self.shared);
+        self.route();
         self.signal.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();
@@ -254,6 +263,7 @@ impl Node {
                 }
                 News::Left(id) => {
                     self.peers.leave(id);
+                    self.routing.purge(&id);
                     let peer = self.peer_name(&id);
                     self.shared.event(Event::MemberLeft { peer });
                 }
@@ -323,6 +333,7 @@ impl Node {
         }
         self.gossip.members.remove(&id);
         self.peers.forget(id);
+        self.routing.purge(&id);
         self.relay_server.forget(id, &mut self.shared);
         self.shared.event(Event::MemberRevoked { id, name: known.map(|(_, name)| name), own });
         self.reorder_ring();

@@ -126,6 +126,9 @@ impl Node {
             let proxy = (up.transport == Transport::Relay).then(|| self.proxy_of(up.link)).flatten();
             return proxy.into_iter().chain([*id]).collect();
         }
+        if let Some(best) = self.routing.table().best(id, |hop| self.shared.up.contains_key(hop)) {
+            return best.hops.clone();
+        }
         let ring = self.ring.members();
         match ring.iter().position(|member| member == id) {
             Some(at) if self.ring.report().complete => ring.iter().take(at + 1).skip(1).copied().collect(),
@@ -143,8 +146,12 @@ impl Node {
         })
     }
 
-    /// Half the round trip of the first hop for each hop: all that is measured so far.
+    /// The expected delivery time as it is advertised; before that, half the round trip of the first hop for each hop.
     fn cost_of(&self, path: &[NodeId]) -> Option<u64> {
+        let routed = path.last().and_then(|to| self.routing.table().best(to, |hop| self.shared.up.contains_key(hop)));
+        if let Some(best) = routed.filter(|best| best.hops == path) {
+            return Some(best.cost_us);
+        }
         let last = path.last().filter(|last| self.shared.up.contains_key(last)).or_else(|| path.first())?;
         let link = self.links.get(self.shared.up.get(last)?.link)?;
         let hops = if self.shared.up.contains_key(path.last()?) { 1 } else { u64::try_from(path.len()).ok()? };

@@ -9,6 +9,7 @@ mod link;
 mod record;
 mod relay;
 mod ring;
+mod routing;
 
 pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
@@ -18,6 +19,9 @@ pub use link::{Echo, ErrorMessage, Goodbye, TimeFrame, TimeStamps};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
+pub use routing::{
+    AdvertisedLink, Datagram, LinkState, Routing, RoutingAck, RoutingAdvertisement, RoutingSummary, RoutingWant,
+};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -50,10 +54,14 @@ pub enum Message {
     Relay(Relay),
     /// Chat histories compared.
     Chat(Chat),
+    /// Links told to all.
+    Routing(Routing),
+    /// Something carried from member to member. Has a body.
+    Datagram(Box<Datagram>),
 }
 
 /// Tags that hold their message directly.
-const PLAIN_TAGS: &[&str] = &["hello", "time", "error", "goodbye", "ping", "pong", "revocation"];
+const PLAIN_TAGS: &[&str] = &["hello", "time", "error", "goodbye", "ping", "pong", "revocation", "datagram"];
 
 /// Tags that hold an area, with the messages of the area.
 const AREA_TAGS: &[(&str, &[&str])] = &[
@@ -62,6 +70,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
+    ("routing", &["advertisement", "ack", "summary", "want"]),
 ];
 
 impl Message {
@@ -90,12 +99,20 @@ impl Message {
             Self::Broadcast(broadcast) => broadcast.kind(),
             Self::Relay(relay) => relay.kind(),
             Self::Chat(chat) => chat.kind(),
+            Self::Routing(routing) => routing.kind(),
+            Self::Datagram(_) => "datagram",
         }
     }
 
     /// Whether raw bytes must follow the line (and otherwise must not).
     #[must_use]
     pub fn takes_body(&self) -> bool {
-        matches!(self, Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_)) | Self::Chat(Chat::Messages(_)))
+        matches!(
+            self,
+            Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_))
+                | Self::Chat(Chat::Messages(_))
+                | Self::Routing(Routing::Advertisement(_))
+                | Self::Datagram(_)
+        )
     }
 }

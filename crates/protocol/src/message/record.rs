@@ -12,7 +12,7 @@ use crate::{Address, Bounded, Name, NetworkId, NodeId, ServiceName, UnixMicros};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SignedRecord {
     /// The JSON text that was signed, at most 2,048 bytes.
-    #[serde(deserialize_with = "record_text")]
+    #[serde(deserialize_with = "bounded_text")]
     #[schemars(length(max = "MAX_RECORD_TEXT"))]
     pub signed: String,
     /// The key that signed it.
@@ -21,7 +21,7 @@ pub struct SignedRecord {
     pub sig: String,
 }
 
-fn record_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+fn bounded_text<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
     let text = String::deserialize(deserializer)?;
     if text.len() <= MAX_RECORD_TEXT {
         Ok(text)
@@ -83,6 +83,8 @@ pub struct Membership {
     /// What it may be.
     pub roles: Bounded<Role, MAX_ROLES>,
 }
+pub(super) use record_text;
+
 record_text!(Membership, "membership");
 
 /// The network key says: this node is a member no more. Type `revocation`.

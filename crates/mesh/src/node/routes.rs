@@ -1,0 +1,138 @@
+//! The ways: what this node measures of its links, what it says of them, and what it sends over them.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshline_protocol::limits::MAX_BODY;
+use meshline_protocol::message::AdvertisedLink;
+use meshline_protocol::{Code, NodeId, ServiceName};
+
+use super::Node;
+use crate::config::RoutingPolicy;
+use crate::event::Event;
+use crate::link::{Link, Links};
+use crate::output::Reply;
+use crate::report::RouteRow;
+use crate::routing::{Path, Table, datagram_line, loss_ppm};
+
+/// A link that was not measured yet: a millisecond, as in one building.
+const ASSUMED_RTT_US: u64 = 1_000;
+
+/// What `prefer` and `avoid` make of the cost of a link, in per cent.
+const PREFERRED: u16 = 50;
+const AVOIDED: u16 = 1_000;
+
+impl Node {
+    /// Advertises, floods and computes where it is due, and tells which ways changed.
+    pub(super) fn route(&mut self) {
+        let before = Arc::clone(self.routing.table());
+        let (links, names) = (&self.links, &self.gossip.members);
+        let policy = self.shared.config.routing.clone();
+        let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
+        let changed =
+            self.routing.handle_timeout(&mut self.shared, || advertised(links, |id| weight(&policy, id, name_of(id))));
+        self.datagrams.handle_timeout(&mut self.shared);
+        if changed {
+            self.tell_changes(&before);
+        }
+    }
+
+    fn tell_changes(&mut self, before: &Table) {
+        let after = Arc::clone(self.routing.table());
+        let best = |table: &Table, id: &NodeId| table.routes.get(id).and_then(|route| route.paths.first().cloned());
+        let all: std::collections::BTreeSet<NodeId> =
+            before.routes.keys().chain(after.routes.keys()).copied().collect();
+        for id in all {
+            let (old, new) = (best(before, &id), best(&after, &id));
+            let hops = |path: &Option<Path>| path.as_ref().map(|path| path.hops.clone());
+            if hops(&old) != hops(&new) {
+                let cause = cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop));
+                let peer = self.peer_name(&id);
+                let cost_us = new.as_ref().map(|path| path.cost_us);
+                let path = new.map(|path| path.hops).unwrap_or_default();
+                self.shared.event(Event::RouteChanged { peer, path, cost_us, cause });
+            }
+        }
+    }
+
+    pub(super) fn send_datagram(&mut self, to: NodeId, service: ServiceName, flow: u32, body: Bytes) -> Reply {
+        if body.len() > MAX_BODY {
+            let detail = format!("more than {MAX_BODY} bytes");
+            return Reply::Refused { code: Code::BodyTooLong, detail };
+        }
+        self.routing.note_use(to, &self.shared);
+        let line = datagram_line(self.shared.id, to, flow, service);
+        match self.datagrams.send(line, body, self.routing.table(), &mut self.shared) {
+            Ok(()) => Reply::Sent,
+            Err(reason) => Reply::Refused { code: Code::NoRoute, detail: reason.name().to_owned() },
+        }
+    }
+
+    pub(super) fn route_rows(&self) -> Vec<RouteRow> {
+        let graph = self.routing.graph();
+        let rows = self.routing.table().routes.iter().flat_map(|(id, route)| {
+            let name = self.peer_name(id).name;
+            route.paths.iter().enumerate().map(move |(at, path)| (*id, name.clone(), at + 1, path.clone()))
+        });
+        rows.map(|(peer, name, rank, path)| {
+            let from = std::iter::once(&self.shared.id).chain(path.hops.iter());
+            let costs = from.zip(path.hops.iter()).filter_map(|(from, to)| graph.cost(from, to)).collect();
+            let (hops, cost, share) = (path.hops.len(), path.cost_us, path.share);
+            RouteRow { peer, name, rank, path: path.hops, hops, cost, costs, share }
+        })
+        .collect()
+    }
+}
+
+/// Why the best way to a member is another one.
+fn cause_of(old: Option<&Path>, new: Option<&Path>, is_linked: impl Fn(&NodeId) -> bool) -> &'static str {
+    match (old, new) {
+        (None, _) => "a way was found",
+        (Some(_), None) => "there is no way any more",
+        (Some(old), Some(_)) if old.hops.first().is_some_and(|hop| !is_linked(hop)) => {
+            "the link to its first hop is gone"
+        }
+        (Some(old), Some(new)) if new.cost_us < old.cost_us => "a better way appeared",
+        (Some(_), Some(_)) => "the way used so far got worse or broke",
+    }
+}
+
+/// What the links that are up cost, as measured at this end.
+fn advertised(links: &Links, weight: impl Fn(&NodeId) -> u16) -> Vec<AdvertisedLink> {
+    let mut rows: BTreeMap<NodeId, AdvertisedLink> = BTreeMap::new();
+    for link in links.iter().filter(|link| link.is_up()) {
+        if let Some(peer) = link.peer() {
+            rows.insert(peer, advertised_link(peer, link, weight(&peer)));
+        }
+    }
+    rows.into_values().collect()
+}
+
+fn advertised_link(peer: NodeId, link: &Link, weight: u16) -> AdvertisedLink {
+    let micros = |micros: Option<u64>, otherwise| u32::try_from(micros.unwrap_or(otherwise)).unwrap_or(u32::MAX);
+    AdvertisedLink {
+        peer,
+        rtt_us: micros(link.clock.rtt_us(), ASSUMED_RTT_US),
+        jitter_us: micros(link.clock.jitter_us(), 0),
+        loss_ppm: loss_ppm(link.liveness.loss()),
+        goodput_kbps: 0,
+        weight,
+    }
+}
+
+/// What the operator says about a link.
+fn weight(policy: &RoutingPolicy, id: &NodeId, name: Option<String>) -> u16 {
+    let is_named = |list: &[String]| {
+        list.iter().any(|word| *word == id.to_string() || name.as_ref().is_some_and(|name| name == word))
+    };
+    if policy.avoid.is_empty() && policy.prefer.is_empty() {
+        100
+    } else if is_named(&policy.avoid) {
+        AVOIDED
+    } else if is_named(&policy.prefer) {
+        PREFERRED
+    } else {
+        100
+    }
+}

@@ -1,0 +1,98 @@
+//! The network as the advertisements describe it, in small numbers instead of ids.
+
+use std::collections::BTreeMap;
+
+use meshline_protocol::NodeId;
+use meshline_protocol::message::LinkState;
+
+use super::cost::cost_us;
+
+/// A directed link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edge {
+    pub(super) to: usize,
+    pub(super) cost: u64,
+}
+
+/// The members and the links that both of their ends advertise.
+#[derive(Clone, Debug, Default)]
+pub struct Graph {
+    ids: Vec<NodeId>,
+    numbers: BTreeMap<NodeId, usize>,
+    carries: Vec<bool>,
+    edges: Vec<Vec<Edge>>,
+}
+
+impl Graph {
+    /// Builds the graph of advertisements. Whoever advertises a link that the other end does not is not believed.
+    #[must_use]
+    pub fn new<'a>(advertisements: impl Iterator<Item = (NodeId, &'a LinkState)>) -> Self {
+        let known: BTreeMap<NodeId, &LinkState> = advertisements.collect();
+        let ids: Vec<NodeId> = known.keys().copied().collect();
+        let numbers: BTreeMap<NodeId, usize> = ids.iter().copied().enumerate().map(|(n, id)| (id, n)).collect();
+        let carries = known.values().map(|state| state.carries).collect();
+        let claims = |from: &NodeId, to: &NodeId| {
+            known.get(from).is_some_and(|state| state.links.iter().any(|link| link.peer == *to))
+        };
+        let edges = known
+            .iter()
+            .map(|(from, state)| {
+                let both = state.links.iter().filter(|link| link.peer != *from && claims(&link.peer, from));
+                both.filter_map(|link| Some(Edge { to: *numbers.get(&link.peer)?, cost: cost_us(link) })).collect()
+            })
+            .collect();
+        Self { ids, numbers, carries, edges }
+    }
+
+    /// How many members there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+
+    /// How many directed links count.
+    #[must_use]
+    pub fn links(&self) -> usize {
+        self.edges.iter().map(Vec::len).sum()
+    }
+
+    pub(super) fn number(&self, id: &NodeId) -> Option<usize> {
+        self.numbers.get(id).copied()
+    }
+
+    pub(super) fn id(&self, number: usize) -> Option<NodeId> {
+        self.ids.get(number).copied()
+    }
+
+    pub(super) fn carries(&self, number: usize) -> bool {
+        self.carries.get(number).copied().unwrap_or(false)
+    }
+
+    pub(super) fn edges(&self, number: usize) -> &[Edge] {
+        self.edges.get(number).map_or(&[], Vec::as_slice)
+    }
+
+    /// The cost of the link from one member to another.
+    #[must_use]
+    pub fn cost(&self, from: &NodeId, to: &NodeId) -> Option<u64> {
+        let (from, to) = (self.number(from)?, self.number(to)?);
+        self.edges(from).iter().filter(|edge| edge.to == to).map(|edge| edge.cost).min()
+    }
+}
+
+impl Graph {
+    /// The same without one directed link.
+    pub(super) fn without(&self, (from, to): (usize, usize)) -> Self {
+        let mut graph = self.clone();
+        if let Some(edges) = graph.edges.get_mut(from) {
+            edges.retain(|edge| edge.to != to);
+        }
+        graph
+    }
+}

@@ -1,0 +1,346 @@
+//! Routes: every member tells all which links it has and how well they go; everybody computes the ways from that.
+//!
+//! `lsdb` keeps the newest advertisement of each member, `flood` passes them on until they are acknowledged, `own`
+//! decides when our own is worth telling, `damping` keeps flapping links out of it, `cost` makes one number of what was
+//! measured, `spf` finds the ways in the `graph` of links that both ends claim, and `table` is what datagrams are
+//! forwarded by, here and in the driver's forwarding plane.
+
+mod cost;
+mod damping;
+mod datagram;
+mod flood;
+mod graph;
+mod lsdb;
+mod own;
+mod spf;
+mod table;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use meshline_identity::Sequence;
+use meshline_protocol::limits::MAX_ADVERTISED_LINKS;
+use meshline_protocol::message::{
+    AdvertisedLink, LinkState, RecordText, Routing as Message, RoutingAdvertisement, RoutingSummary, RoutingWant,
+};
+use meshline_protocol::{Bounded, Code, Message as Wire, NodeId};
+
+use crate::bucket::{Bucket, Rate};
+use crate::now::Mono;
+use crate::output::Output;
+use crate::shared::Shared;
+use damping::Damping;
+use flood::Flood;
+use lsdb::{Age, Entry, Lsdb};
+use own::{Own, VALIDITY};
+
+pub use cost::{cost_us, loss_ppm};
+pub(crate) use datagram::{Datagrams, line as datagram_line};
+pub use graph::Graph;
+pub use table::{Drop, Forward, Path, Route, Table, forward};
+
+/// Longest signed text of an advertisement: 64 links with everything in them.
+const MAX_BODY: usize = 16 * 1024;
+
+/// Advertisements taken of one author: more than an honest one sends when its links come and go.
+const AUTHOR_RATE: Rate = Rate { per_second: 2, burst: 20 };
+
+/// After a change the ways are computed at once, and then not again before this; ten times what one computation may
+/// take in a network of a thousand members.
+const LEAST_PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
+
+/// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
+const COMPARE_EVERY: Duration = Duration::from_secs(60);
+
+/// Destinations for which several ways are kept in a large network, and for how long after they were last used.
+const MAX_USED: usize = 64;
+const USED_FOR: Duration = Duration::from_secs(300);
+
+/// The state of routing.
+#[derive(Debug)]
+pub(crate) struct Routing {
+    lsdb: Lsdb,
+    flood: Flood,
+    own: Own,
+    damping: Damping,
+    seq: Sequence,
+    rates: BTreeMap<NodeId, Bucket>,
+    table: Arc<Table>,
+    /// The version of the advertisements that the table was computed from, and when.
+    computed: (u64, Option<Mono>),
+    compute_at: Option<Mono>,
+    /// Destinations in use, with the time of the last use.
+    used: BTreeMap<NodeId, Mono>,
+    compare_at: Mono,
+    compared: Option<NodeId>,
+}
+
+impl Routing {
+    pub(crate) fn new(now: Mono) -> Self {
+        Self {
+            lsdb: Lsdb::default(),
+            flood: Flood::default(),
+            own: Own::new(now),
+            damping: Damping::default(),
+            seq: Sequence::default(),
+            rates: BTreeMap::new(),
+            table: Arc::default(),
+            computed: (0, None),
+            compute_at: None,
+            used: BTreeMap::new(),
+            compare_at: now.after(COMPARE_EVERY),
+            compared: None,
+        }
+    }
+
+    /// The ways as they are now.
+    pub(crate) fn table(&self) -> &Arc<Table> {
+        &self.table
+    }
+
+    /// What a member advertises.
+    pub(crate) fn advertised(&self, id: &NodeId) -> Option<&LinkState> {
+        self.lsdb.get(id).map(|entry| &entry.state)
+    }
+
+    /// The graph of all links that both ends claim.
+    pub(crate) fn graph(&self) -> Graph {
+        Graph::new(self.lsdb.iter())
+    }
+
+    /// Advertisements held.
+    pub(crate) fn len(&self) -> usize {
+        self.lsdb.len()
+    }
+
+    /// A link came up: both sides compare what they hold.
+    pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
+        self.flood.link_up(peer);
+        self.own.changed(shared.now.mono);
+        let summary = RoutingSummary { digest: self.lsdb.digest(), entries: Bounded::default(), reply: true };
+        shared.send(&peer, Wire::Routing(Message::Summary(summary)));
+    }
+
+    /// A link is gone; `by_itself` if neither side wanted that.
+    pub(crate) fn link_down(&mut self, peer: &NodeId, by_itself: bool, shared: &Shared) {
+        self.flood.link_down(peer);
+        if by_itself {
+            self.damping.ended(*peer, shared.now.mono);
+        }
+        self.own.changed(shared.now.mono);
+    }
+
+    /// A member left or was expelled.
+    pub(crate) fn purge(&mut self, id: &NodeId) {
+        self.lsdb.remove(id);
+        self.rates.remove(id);
+    }
+
+    /// Somebody sends to a member: in a large network several ways to it are looked for.
+    pub(crate) fn note_use(&mut self, to: NodeId, shared: &Shared) {
+        let now = shared.now.mono;
+        let is_new = self.used.insert(to, now).is_none();
+        if is_new && self.lsdb.len() > table::ALL_PATHS_UP_TO {
+            self.compute_at.get_or_insert(now);
+        }
+        if self.used.len() > MAX_USED {
+            let oldest = self.used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);
+            oldest.map(|id| self.used.remove(&id));
+        }
+    }
+
+    /// Takes in a message of a peer.
+    pub(crate) fn handle(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        body: Option<Bytes>,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        match message {
+            Message::Advertisement(line) => self.handle_advertisement(from, line, body.unwrap_or_default(), shared),
+            Message::Ack(ack) => {
+                self.flood.acked(&from, &ack);
+                Ok(())
+            }
+            Message::Summary(summary) => {
+                self.handle_summary(from, &summary, shared);
+                Ok(())
+            }
+            Message::Want(want) => {
+                self.flood.send(&from, want.ids.iter().copied(), &self.lsdb, shared);
+                Ok(())
+            }
+        }
+    }
+
+    fn handle_advertisement(
+        &mut self,
+        from: NodeId,
+        line: RoutingAdvertisement,
+        body: Bytes,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        let (author, seq, now) = (line.by, line.seq, shared.now.mono);
+        if author == shared.id {
+            self.outdo(seq, shared);
+            self.flood.received(&from, author, seq, now);
+            return Ok(());
+        }
+        match self.lsdb.age(&author, seq) {
+            Age::Same => self.flood.received(&from, author, seq, now),
+            Age::Older => self.flood.send(&from, std::iter::once(author), &self.lsdb, shared),
+            Age::Newer => {
+                // Not acknowledged, so it comes again when there is an allowance again.
+                if !self.rates.entry(author).or_insert_with(|| Bucket::new(AUTHOR_RATE, now)).has(now) {
+                    shared.count(Code::RateLimited);
+                    return Ok(());
+                }
+                let state = verified(&line, &body, shared)?;
+                if let Some(bucket) = self.rates.get_mut(&author) {
+                    bucket.take(now);
+                }
+                self.flood.received(&from, author, seq, now);
+                let entry = Entry { line, body, state };
+                if self.lsdb.insert(entry.clone()) {
+                    self.flood.spread(&entry, Some(from), shared);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Somebody holds an advertisement of ours from an earlier run that is newer than what we told: ours must be newer
+    /// again.
+    fn outdo(&mut self, seq: meshline_protocol::UnixMicros, shared: &Shared) {
+        if seq > self.seq.last() {
+            self.seq = Sequence::after(seq);
+            self.own.changed(shared.now.mono);
+        }
+    }
+
+    fn handle_summary(&mut self, from: NodeId, summary: &RoutingSummary, shared: &mut Shared) {
+        if summary.entries.is_empty() && summary.digest == self.lsdb.digest() {
+            return;
+        }
+        if summary.reply {
+            for list in self.lsdb.lists() {
+                let entries = Bounded::from_first(list);
+                let own = RoutingSummary { digest: self.lsdb.digest(), entries, reply: false };
+                shared.send(&from, Wire::Routing(Message::Summary(own)));
+            }
+            if summary.entries.is_empty() {
+                return;
+            }
+        }
+        let wanted = self.lsdb.older_than(&summary.entries);
+        if !wanted.is_empty() {
+            let want = RoutingWant { ids: Bounded::from_first(wanted) };
+            shared.send(&from, Wire::Routing(Message::Want(want)));
+        }
+        let newer = self.lsdb.newer_than(&summary.entries);
+        self.flood.send(&from, newer.into_iter(), &self.lsdb, shared);
+    }
+
+    /// Advertises, passes on, computes, where it is due. Says whether the ways changed.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, links: impl Fn() -> Vec<AdvertisedLink>) -> bool {
+        let now = shared.now.mono;
+        if self.damping.is_watching() && self.own.next_timeout().is_some_and(|at| at <= now) {
+            self.own.changed(now);
+        }
+        if self.own.is_due(now, &links) && !shared.leaving {
+            self.advertise(links(), shared);
+        }
+        self.flood.handle_timeout(&self.lsdb, shared);
+        if self.compare_at <= now {
+            self.compare(shared);
+        }
+        self.compute(shared)
+    }
+
+    fn advertise(&mut self, mut links: Vec<AdvertisedLink>, shared: &mut Shared) {
+        let now = shared.now.mono;
+        links.retain(|link| !self.damping.is_suppressed(&link.peer, now));
+        links.sort_by_key(cost_us);
+        links.truncate(MAX_ADVERTISED_LINKS);
+        links.sort_by_key(|link| link.peer);
+        self.own.told(links.clone(), now);
+        let state = LinkState {
+            kind: LinkState::TYPE.to_owned(),
+            network: shared.config.network.clone(),
+            seq: self.seq.next(shared.steady()),
+            expires: shared.judged().max(self.seq.last()).offset(VALIDITY),
+            carries: shared.config.carries_for_others(),
+            links: Bounded::from_first(links),
+        };
+        let Ok(body) = serde_json::to_vec(&state) else { return };
+        let line = RoutingAdvertisement { by: shared.id, seq: state.seq, sig: shared.key.sign_bytes(&body) };
+        let entry = Entry { line, body: body.into(), state };
+        self.lsdb.insert(entry.clone());
+        self.flood.spread(&entry, None, shared);
+    }
+
+    /// Compares with one linked peer after the other.
+    fn compare(&mut self, shared: &mut Shared) {
+        self.compare_at = shared.now.mono.after(COMPARE_EVERY);
+        self.lsdb.expire(shared.judged());
+        let after = self.compared.and_then(|last| shared.up.keys().find(|peer| **peer > last));
+        let Some(peer) = after.or_else(|| shared.up.keys().next()).copied() else { return };
+        self.compared = Some(peer);
+        let summary = RoutingSummary { digest: self.lsdb.digest(), entries: Bounded::default(), reply: true };
+        shared.send(&peer, Wire::Routing(Message::Summary(summary)));
+    }
+
+    /// Computes the ways anew if anything that bears on them changed, but not all the time.
+    fn compute(&mut self, shared: &mut Shared) -> bool {
+        let now = shared.now.mono;
+        if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
+            let members = u32::try_from(self.lsdb.len()).unwrap_or(u32::MAX);
+            let pause = LEAST_PAUSE.max(PAUSE_PER_MEMBER.saturating_mul(members));
+            self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
+        }
+        if self.compute_at.is_none_or(|at| at > now) {
+            return false;
+        }
+        self.compute_at = None;
+        self.computed = (self.lsdb.version, Some(now));
+        self.used.retain(|_, at| now.since(*at) < USED_FOR);
+        let carries = shared.config.carries_for_others();
+        let table = Table::compute(&self.graph(), shared.id, carries, |id| self.used.contains_key(id));
+        if table == *self.table {
+            return false;
+        }
+        self.table = Arc::new(table);
+        shared.push(Output::Routes(Arc::clone(&self.table)));
+        true
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        [self.own.next_timeout(), self.flood.next_timeout(), self.compute_at, Some(self.compare_at)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+}
+
+/// Checks author, signature and dates of an advertisement.
+fn verified(line: &RoutingAdvertisement, body: &Bytes, shared: &Shared) -> Result<LinkState, Code> {
+    if body.len() > MAX_BODY {
+        return Err(Code::BodyTooLong);
+    }
+    if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
+        return Err(Code::BadSignature);
+    }
+    let state: LinkState = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
+    if state.kind != LinkState::TYPE || state.seq != line.seq {
+        return Err(Code::InvalidMessage);
+    }
+    if state.network != shared.config.network {
+        return Err(Code::RecordForeign);
+    }
+    // Passed on late: no fault of whoever passes it on, and no use either.
+    if state.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(state) }
+}

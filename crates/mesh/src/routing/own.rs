@@ -1,0 +1,120 @@
+//! Our own advertisement: when there is something worth telling.
+
+use std::time::Duration;
+
+use meshline_protocol::message::AdvertisedLink;
+
+use super::cost::cost_us;
+use crate::now::Mono;
+
+/// Links that came up or went at the same moment are told together.
+const HOLD: Duration = Duration::from_millis(10);
+
+/// After an advertisement the next one waits so long, twice as long each time, up to the last.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LAST_PAUSE: Duration = Duration::from_secs(5);
+
+/// After so long without an advertisement the pause is the first one again.
+const QUIET: Duration = Duration::from_secs(10);
+
+/// How often the links are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A link that got worse is told after this, one that got better later: leaving a bad way is urgent, coming back is not.
+const WORSE_FOR: Duration = Duration::from_millis(1_500);
+const BETTER_FOR: Duration = Duration::from_secs(10);
+
+/// A cost that changes less than this, relatively and absolutely, is noise.
+const WORTH_PERCENT: u64 = 25;
+const WORTH_US: u64 = 1_000;
+
+/// An advertisement is renewed so often.
+const RENEW: Duration = Duration::from_secs(1_200);
+
+/// How long it holds: twice and a half as long, in microseconds.
+pub(super) const VALIDITY: i64 = 3_000_000_000;
+
+/// When to advertise.
+#[derive(Debug)]
+pub(super) struct Own {
+    told: Vec<AdvertisedLink>,
+    told_at: Option<Mono>,
+    pause: Duration,
+    /// Links came or went: to be told at this time.
+    due_at: Option<Mono>,
+    look_at: Mono,
+    worse_since: Option<Mono>,
+    better_since: Option<Mono>,
+}
+
+impl Own {
+    pub(super) fn new(now: Mono) -> Self {
+        Self {
+            told: Vec::new(),
+            told_at: None,
+            pause: FIRST_PAUSE,
+            due_at: None,
+            look_at: now.after(LOOK),
+            worse_since: None,
+            better_since: None,
+        }
+    }
+
+    /// Links came or went.
+    pub(super) fn changed(&mut self, now: Mono) {
+        if self.due_at.is_some() {
+            return;
+        }
+        let quiet = self.told_at.is_none_or(|told| now.since(told) >= QUIET);
+        if quiet {
+            self.pause = FIRST_PAUSE;
+        }
+        let earliest = self.told_at.map(|told| told.after(self.pause));
+        self.due_at = Some(now.after(HOLD).max(earliest.unwrap_or_default()));
+    }
+
+    /// Whether the links are to be told now.
+    pub(super) fn is_due(&mut self, now: Mono, links: impl FnOnce() -> Vec<AdvertisedLink>) -> bool {
+        if self.due_at.is_some_and(|at| at <= now) {
+            return true;
+        }
+        if self.look_at > now {
+            return false;
+        }
+        self.look_at = now.after(LOOK);
+        self.look(&links(), now);
+        let has_lasted = |since: Option<Mono>, time: Duration| since.is_some_and(|since| now.since(since) >= time);
+        if has_lasted(self.worse_since, WORSE_FOR) || has_lasted(self.better_since, BETTER_FOR) {
+            self.changed(now);
+        }
+        self.told_at.is_some_and(|told| now.since(told) >= RENEW)
+    }
+
+    fn look(&mut self, links: &[AdvertisedLink], now: Mono) {
+        let (mut worse, mut better) = (false, false);
+        for link in links {
+            let Some(told) = self.told.iter().find(|told| told.peer == link.peer) else { continue };
+            let (before, after) = (cost_us(told), cost_us(link));
+            let worth = (before.min(after) * WORTH_PERCENT / 100).max(WORTH_US);
+            worse |= after > before.saturating_add(worth);
+            better |= before > after.saturating_add(worth);
+        }
+        let since = |is: bool, since: Option<Mono>| if is { since.or(Some(now)) } else { None };
+        self.worse_since = since(worse, self.worse_since);
+        self.better_since = since(better, self.better_since);
+    }
+
+    /// The links were told.
+    pub(super) fn told(&mut self, links: Vec<AdvertisedLink>, now: Mono) {
+        self.told = links;
+        self.told_at = Some(now);
+        self.pause = (self.pause * 2).min(LAST_PAUSE);
+        self.due_at = None;
+        self.worse_since = None;
+        self.better_since = None;
+    }
+
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
+        [self.due_at, Some(self.look_at)].into_iter().flatten().min()
+    }
+}

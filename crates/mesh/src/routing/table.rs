@@ -1,0 +1,177 @@
+//! What datagrams are forwarded by: for each member the ways to it. Published whole and never changed.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use meshline_protocol::limits::MAX_PATH;
+use meshline_protocol::message::Datagram;
+use meshline_protocol::{Bounded, NodeId};
+
+use super::graph::Graph;
+use super::spf::{Tree, cost, paths};
+
+/// Ways to one member.
+pub(super) const MAX_PATHS: usize = 3;
+
+/// Members to which more than one way is found beforehand. In a larger network that is done only for those in use.
+pub(super) const ALL_PATHS_UP_TO: usize = 64;
+
+/// A way to a member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path {
+    /// The members on it: the first is linked with us, the last is the destination.
+    pub hops: Vec<NodeId>,
+    /// Expected delivery time in microseconds.
+    pub cost_us: u64,
+    /// Which part of the traffic it would get if all paths were used at once, in thousandths.
+    pub share: u32,
+}
+
+/// The ways to one member, the best first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Route {
+    /// The ways.
+    pub paths: Vec<Path>,
+}
+
+/// The ways to all members.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Table {
+    /// This node.
+    pub own: Option<NodeId>,
+    /// Whether this node carries what others send to others.
+    pub carries: bool,
+    /// By destination.
+    pub routes: BTreeMap<NodeId, Route>,
+}
+
+impl Table {
+    /// Computes the ways from `own` to all. To those in `used` several are found even in a large network.
+    #[must_use]
+    pub fn compute(graph: &Graph, own: NodeId, carries: bool, used: impl Fn(&NodeId) -> bool) -> Self {
+        let mut table = Self { own: Some(own), carries, routes: BTreeMap::new() };
+        let Some(from) = graph.number(&own) else { return table };
+        let tree = Tree::find(graph, from);
+        let is_small = graph.len() <= ALL_PATHS_UP_TO;
+        for to in (0..graph.len()).filter(|to| *to != from) {
+            let Some(id) = graph.id(to) else { continue };
+            let found = if is_small || used(&id) {
+                paths(graph, from, to, MAX_PATHS)
+            } else {
+                tree.path(to).into_iter().collect()
+            };
+            let found: Vec<Path> = found.iter().filter_map(|path| path_of(graph, from, path)).collect();
+            if !found.is_empty() {
+                table.routes.insert(id, Route { paths: shared(found) });
+            }
+        }
+        table
+    }
+
+    /// The best way to a member whose first hop satisfies a condition.
+    #[must_use]
+    pub fn best(&self, to: &NodeId, is_linked: impl Fn(&NodeId) -> bool) -> Option<&Path> {
+        let paths = &self.routes.get(to)?.paths;
+        paths.iter().find(|path| path.hops.first().is_some_and(&is_linked))
+    }
+}
+
+fn path_of(graph: &Graph, from: usize, path: &[usize]) -> Option<Path> {
+    // A longer way than a datagram can name is none.
+    if path.len() > MAX_PATH {
+        return None;
+    }
+    let hops: Option<Vec<NodeId>> = path.iter().map(|at| graph.id(*at)).collect();
+    Some(Path { hops: hops?, cost_us: cost(graph, from, path), share: 0 })
+}
+
+/// Each way gets the more the less it costs.
+fn shared(mut paths: Vec<Path>) -> Vec<Path> {
+    let worth = |path: &Path| 1_000_000_000 / path.cost_us.clamp(1, 1_000_000_000);
+    let sum: u64 = paths.iter().map(worth).sum();
+    for path in &mut paths {
+        path.share = u32::try_from(worth(path) * 1_000 / sum.max(1)).unwrap_or(1_000);
+    }
+    paths
+}
+
+/// Why a datagram goes no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Drop {
+    /// It has crossed as many links as it may.
+    TtlExceeded,
+    /// There is no way, or the way broke a second time.
+    NoRoute,
+    /// This node carries nothing for others.
+    NotCarried,
+}
+
+impl Drop {
+    /// The name in reports and counters.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TtlExceeded => "ttl_exceeded",
+            Self::NoRoute => "no_route",
+            Self::NotCarried => "not_carried",
+        }
+    }
+}
+
+/// What becomes of a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forward {
+    /// It is for this node.
+    Deliver,
+    /// It goes on to a linked member, with this line.
+    To(NodeId, Box<Datagram>),
+    /// It goes no further.
+    Drop(Drop),
+}
+
+/// Decides what becomes of a datagram that came from a linked member, or (`from` is `None`) is sent here.
+///
+/// It follows the path in its line. If the next link is gone it takes a detour: the best path from here, once.
+#[must_use]
+pub fn forward(
+    table: &Arc<Table>,
+    datagram: &Datagram,
+    from: Option<&NodeId>,
+    is_linked: impl Fn(&NodeId) -> bool,
+) -> Forward {
+    if Some(datagram.dst) == table.own {
+        return Forward::Deliver;
+    }
+    if from.is_some() && !table.carries {
+        return Forward::Drop(Drop::NotCarried);
+    }
+    let Some(ttl) = datagram.ttl.checked_sub(1) else { return Forward::Drop(Drop::TtlExceeded) };
+    let next = if from.is_none() && datagram.path.is_empty() {
+        None
+    } else {
+        Some(datagram.path.first().copied().unwrap_or(datagram.dst)).filter(|next| is_linked(next))
+    };
+    if let Some(next) = next {
+        let path = Bounded::from_first(datagram.path.iter().copied().skip(1));
+        return Forward::To(next, Box::new(Datagram { ttl, path, ..datagram.clone() }));
+    }
+    detour(table, datagram, ttl, from, is_linked)
+}
+
+fn detour(
+    table: &Table,
+    datagram: &Datagram,
+    ttl: u8,
+    from: Option<&NodeId>,
+    is_linked: impl Fn(&NodeId) -> bool,
+) -> Forward {
+    let detours = datagram.detours + u8::from(from.is_some());
+    if detours > 1 {
+        return Forward::Drop(Drop::NoRoute);
+    }
+    let Some(path) = table.best(&datagram.dst, is_linked) else { return Forward::Drop(Drop::NoRoute) };
+    let Some(next) = path.hops.first().copied() else { return Forward::Drop(Drop::NoRoute) };
+    let between = path.hops.len().saturating_sub(1);
+    let rest = Bounded::from_first(path.hops.iter().copied().take(between).skip(1));
+    Forward::To(next, Box::new(Datagram { ttl, path: rest, detours, ..datagram.clone() }))
+}
