@@ -1,3 +1,5 @@
+//! What browsers are sent, and what must never stand in the files of the page.
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
