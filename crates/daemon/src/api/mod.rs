@@ -10,6 +10,7 @@ mod problem;
 mod reads;
 mod select;
 mod serve;
+mod web;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub(crate) fn router(api: Api) -> Router {
         .route("/healthz", get(reads::healthz))
         .route("/readyz", get(reads::readyz))
         .route("/metrics", get(metrics::metrics))
+        .merge(web::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
         .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
