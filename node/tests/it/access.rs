@@ -135,13 +135,21 @@ const REACHABLE: &str = "
     window.scrollTo(0, 0);
     return wanted.map(it => it.outerHTML.slice(0, 90));";
 
-/// Which of them has the focus, and whether one can see it.
+/// Which of them has the focus, and whether one can see it: by an outline, or because it looks different without.
 const FOCUSED: &str = "
     const it = document.activeElement;
     const style = getComputedStyle(it);
     const outlined = style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0;
-    return {at: window.controls.indexOf(it), seen: outlined || style.boxShadow !== 'none',
-        drawn: it.getClientRects().length > 0, what: it.outerHTML.slice(0, 90)};";
+    const look = () => [it, ...it.querySelectorAll('*')].map(part => getComputedStyle(part))
+        .map(style => [style.boxShadow, style.stroke, style.strokeWidth, style.borderColor, style.outline].join()).join(';');
+    let seen = outlined;
+    if (!seen) {
+        const focused = look();
+        it.blur();
+        seen = focused !== look();
+        it.focus({preventScroll: true});
+    }
+    return {at: window.controls.indexOf(it), seen, drawn: it.getClientRects().length > 0, what: it.outerHTML.slice(0, 90)};";
 
 /// Goes round by the tab key; everything must be reached, in order of the document, and be seen when it is.
 #[track_caller]

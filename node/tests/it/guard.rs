@@ -97,7 +97,7 @@ fn a_name_that_leads_to_loopback_is_no_way_in() {
     let flags = ["--host-resolver-rules=MAP evil.example 127.0.0.1".to_owned()];
     let Some(browser) = Browser::start_with(&flags) else { return };
     browser.expect_complaints("status of 403");
-    let page = browser.open("window", &format!("http://evil.example:{port}/#{}", node.token()));
+    let page = browser.open(&format!("http://evil.example:{port}/#{}", node.token()));
     assert_eq!(page.value("location.host"), format!("evil.example:{port}"), "the name leads here");
     assert_eq!(page.value("document.querySelector('#state, #draft, script')"), Value::Null);
     let asked = page.value("fetch('/api/v1/status').then(answer => answer.status)");
@@ -155,7 +155,7 @@ fn other_sites_in_the_same_browser_can_neither_read_nor_write() {
     browser.expect_complaints(&nodes[0].origin());
     // Another origin of the same site, and another site: cookies and caches are handed out differently.
     for host in ["127.0.0.1", "localhost"] {
-        let evil = browser.open("window", &format!("http://{host}:{}/", stranger.port));
+        let evil = browser.open(&format!("http://{host}:{}/", stranger.port));
         let results = until("all was tried", || {
             let results = evil.value("window.results");
             if results.as_object().is_some_and(|results| results.len() == 12) {

@@ -13,7 +13,7 @@ const MAX_TEXT: usize = 16 * 1024;
 const TRICKS: &[&str] = &[
     "<script>window.__pwned = 1</script>",
     "<img src=x onerror='window.__pwned = 2'>",
-    "<svg xmlns='http://www.w3.org/2000/svg' onload='window.__pwned = 3'><a href='javascript:window.__pwned=4'><text>x</text></a></svg>",
+    "<svg onload='window.__pwned = 3'><a href='javascript:window.__pwned=4'><text>x</text></a></svg>",
     "<iframe srcdoc='<script>parent.__pwned = 5</script>'></iframe>",
     "<style>body { display: none !important }</style>",
     "<form action='http://evil.example'><input name=q autofocus onfocus='window.__pwned = 6'></form>",
@@ -21,12 +21,20 @@ const TRICKS: &[&str] = &[
     "&lt;b&gt; &amp;lt; &#60;script&#62; <b>bold</b> <!-- gone? -->",
     "${window.__pwned = 7} {{constructor.constructor('window.__pwned = 8')()}} `x` $& $1",
     "__proto__ constructor toString hasOwnProperty",
-    "right to left \u{202E}dlrow olleh\u{202C} and isolated \u{2067}abc\u{2069}",
-    "zero\u{200B}width\u{200D}\u{FEFF}joined \u{2060} and e\u{301}\u{302}\u{303}\u{304} stacked",
     "links: https://example.com/a?b=1&c=2#d http://example.com/x, (https://example.com/y) \
      javascript:alert(1) data:text/html,<script>alert(1)</script> file:///etc/passwd vbscript:x HTTPS://EXAMPLE.COM/Z",
     "https://example.com/\"onmouseover=\"window.__pwned=9",
-    "http://user:password@example.com/ https://exa\u{202E}mple.com https://example.com\u{200B}.evil.example/",
+    "http://user:password@example.com/ https://example.com@evil.example/ https://ex\u{430}mple.com/",
+];
+
+/// Letters that turn, hide or join others, and what stands there instead.
+const SHAPELESS: &[(&str, &str)] = &[
+    ("\u{202E}dlrow olleh\u{202C} and \u{2067}abc", "U+202Edlrow ollehU+202C and U+2067abc"),
+    ("zero\u{200B}width\u{200D}\u{FEFF}joined", "zeroU+200BwidthU+200D +1joined"),
+    (
+        "https://exa\u{202E}mple.com https://example.com\u{200B}.evil.example/",
+        "https://exaU+202Emple.com https://example.comU+200B.evil.example/",
+    ),
 ];
 
 /// Elements in messages that are not links, attributes that run something, and links with anything but an address.
@@ -44,7 +52,7 @@ const STRAY: &str = "
         if (!own && !it.relList.contains('noopener')) found.push('no noopener: ' + it.outerHTML);
         if (it.username || it.password) found.push('user: ' + it.outerHTML);
     }
-    for (const css of ['script:not([src])', 'iframe', 'object', 'embed', 'img', 'form[action*=evil]', 'base', '[style*=evil]']) {
+    for (const css of ['script:not([src])', 'iframe', 'object', 'embed', 'main img', 'main style', 'form[action*=evil]', 'base']) {
         for (const it of document.querySelectorAll(css)) found.push(it.outerHTML);
     }
     if (window.__pwned !== undefined) found.push('it ran: ' + window.__pwned);
@@ -70,9 +78,24 @@ fn markup_scripts_and_tricks_of_a_peer_are_shown_as_text() {
     page.wait_for_text(TRICKS[TRICKS.len() - 1]);
     assert_eq!(page.texts(), TRICKS);
     assert_eq!(page.run(STRAY, &[]), json!([]));
-    // Letters that turn the direction stay within their message.
-    let after = "return getComputedStyle(document.querySelector('#messages')).direction";
-    assert_eq!(page.run(after, &[]), "ltr");
+}
+
+#[test]
+fn letters_that_turn_or_hide_others_are_shown_by_their_number() {
+    let Some(browser) = Browser::start() else { return };
+    let nodes = mesh(&["bobby", "donald"]);
+    let page = Page::open(&browser, &nodes[0]);
+    for (text, shown) in SHAPELESS {
+        nodes[1].say(text);
+        page.wait_for_text(shown);
+    }
+    assert_eq!(page.value("document.querySelector('#messages a')"), json!(null), "none of them is a link");
+    // A family, and a word of a joined script, need their joiners; accents stand on their letter.
+    for text in ["\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "می\u{200C}خواهم", "e\u{301}\u{302}\u{303}"] {
+        nodes[1].say(text);
+        page.wait_for_text(text);
+    }
+    page.picture("shapeless");
 }
 
 #[test]
@@ -99,7 +122,8 @@ fn names_of_peers_are_shown_as_text() {
         let other = 1 - at;
         nodes[other].say(&format!("it is {other}"));
         let row = page.wait_for_text(&format!("it is {other}"));
-        assert_eq!(row["name"], names[other]);
+        let name = row["name"].as_str().unwrap_or_default();
+        assert!(name.starts_with(&format!("{}~", names[other])), "{name}");
         let member = page.run(
             "return document.querySelector(`#members li[data-peer='${arguments[0]}']`)?.textContent",
             &[nodes[other].id().into()],

@@ -125,14 +125,29 @@ const behind = it => {
     }
     return over(result, sheet);
 };
+// A letter of a drawing stands on the last shape that was drawn under its middle.
+const behindDrawn = it => {
+    const box = it.getBoundingClientRect();
+    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    let result = behind(it.closest('svg'));
+    for (const shape of it.closest('svg').querySelectorAll('circle, rect, ellipse, path, polygon')) {
+        const area = shape.getBoundingClientRect();
+        const covers = area.left <= x && x <= area.right && area.top <= y && y <= area.bottom;
+        const before = shape.compareDocumentPosition(it) & Node.DOCUMENT_POSITION_FOLLOWING;
+        const { fill, fillOpacity, visibility, display } = getComputedStyle(shape);
+        if (!covers || !before || fill === 'none' || visibility === 'hidden' || display === 'none' || shape.tagName === 'path') continue;
+        const paint = colour(fill);
+        result = over([paint[0], paint[1], paint[2], paint[3] * Number(fillOpacity) * seen(shape)], result);
+    }
+    return result;
+};
 const seen = it => { let part = 1; for (let at = it; at; at = at.parentElement) part *= Number(getComputedStyle(at).opacity); return part; };
 const light = ([r, g, b]) => {
     const part = [r, g, b].map(value => value / 255).map(value => value <= 0.04045 ? value / 12.92 : ((value + 0.055) / 1.055) ** 2.4);
     return 0.2126 * part[0] + 0.7152 * part[1] + 0.0722 * part[2];
 };
 const contrast = (a, b) => { const [x, y] = [light(a), light(b)].sort((p, q) => q - p); return (x + 0.05) / (y + 0.05); };
-const judge = (it, text, paint, what) => {
-    const ground = behind(it);
+const judge = (it, text, paint, what, ground = behind(it)) => {
     const ink = colour(paint);
     const found = contrast(over([ink[0], ink[1], ink[2], ink[3] * seen(it)], ground), ground);
     if (found < 4.5) told(it, `${what} "${trimmed(text).slice(0, 30)}" has a contrast of ${found.toFixed(2)}: ${paint} on ${ground.map(Math.round)}`);
@@ -147,8 +162,9 @@ while (walker.nextNode()) {
     // What only assistive technology reads is a pixel large.
     if (box.width <= 1 || box.height <= 1) continue;
     judged.add(it);
-    const drawn = it.closest('svg') !== null && it.tagName !== 'DIV';
-    judge(it, text, drawn ? getComputedStyle(it).fill : getComputedStyle(it).color, 'the text');
+    const drawn = it.closest('svg') !== null;
+    if (drawn) judge(it, text, getComputedStyle(it).fill, 'the drawn text', behindDrawn(it));
+    else judge(it, text, getComputedStyle(it).color, 'the text');
     if (!hidden(it) && !it.closest(LANDMARKS)) told(it, `the text "${trimmed(text).slice(0, 30)}" stands in no landmark`);
 }
 for (const it of all('input, textarea').filter(shown)) {

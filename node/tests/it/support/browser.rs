@@ -20,6 +20,7 @@ pub(crate) struct Browser {
     driver: Driver,
     current: RefCell<String>,
     expected: RefCell<Vec<String>>,
+    complaints: RefCell<Vec<String>>,
 }
 
 impl Browser {
@@ -33,7 +34,12 @@ impl Browser {
     #[track_caller]
     pub(crate) fn start_with(flags: &[String]) -> Option<Rc<Self>> {
         match Driver::start(flags) {
-            Ok(driver) => Some(Rc::new(Self { driver, current: RefCell::default(), expected: RefCell::default() })),
+            Ok(driver) => Some(Rc::new(Self {
+                driver,
+                current: RefCell::default(),
+                expected: RefCell::default(),
+                complaints: RefCell::default(),
+            })),
             Err(why) => {
                 skipped(&why);
                 None
@@ -46,18 +52,18 @@ impl Browser {
         self.expected.borrow_mut().push(words.to_owned());
     }
 
-    /// A new window; `tab` instead hides the one that was there.
+    /// A new window with this address.
     #[track_caller]
-    pub(crate) fn open(self: &Rc<Self>, kind: &str, url: &str) -> Window {
-        let opened = self.driver.post("/window/new", &json!({ "type": kind }));
+    pub(crate) fn open(self: &Rc<Self>, url: &str) -> Window {
+        let opened = self.driver.post("/window/new", &json!({ "type": "window" }));
         let handle = opened["handle"].as_str().expect("a handle").to_owned();
         let window = Window { browser: Rc::clone(self), handle };
         window.go(url);
         window
     }
 
-    /// What was complained about so far and not expected.
-    fn complaints(&self) -> Vec<String> {
+    /// Notes what was complained about since the last time and not expected.
+    fn note_complaints(&self) {
         let entries = self.driver.post("/se/log", &json!({"type": "browser"}));
         let entries = entries.as_array().cloned().unwrap_or_default();
         let told = entries.iter().filter(|entry| {
@@ -65,16 +71,16 @@ impl Browser {
             bad || matches!(entry["source"].as_str(), Some("security" | "violation" | "deprecation"))
         });
         let expected = self.expected.borrow();
-        told.map(|entry| format!("{}: {}", entry["source"], entry["message"]))
-            .filter(|line| !expected.iter().any(|words| line.contains(words)))
-            .collect()
+        let lines = told.map(|entry| format!("{}: {}", entry["source"], entry["message"]));
+        let unexpected = lines.filter(|line| !expected.iter().any(|words| line.contains(words)));
+        self.complaints.borrow_mut().extend(unexpected);
     }
 }
 
 impl Drop for Browser {
     fn drop(&mut self) {
         if !std::thread::panicking() {
-            let complaints = self.complaints();
+            let complaints = self.complaints.borrow();
             assert!(complaints.is_empty(), "the browser complained:\n{}", complaints.join("\n"));
         }
     }
@@ -87,11 +93,20 @@ pub(crate) fn skipped(why: &str) {
     let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }
 
-/// One window or tab.
+/// One window.
 #[derive(Debug)]
 pub(crate) struct Window {
-    pub(crate) browser: Rc<Browser>,
+    browser: Rc<Browser>,
     handle: String,
+}
+
+/// Windows end before the nodes they show: what is complained about after that is no matter.
+impl Drop for Window {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            self.browser.note_complaints();
+        }
+    }
 }
 
 impl Window {
@@ -122,10 +137,18 @@ impl Window {
         self.driver().get("/url").as_str().expect("a text").to_owned()
     }
 
-    /// Brings this tab before the others of its window.
+    /// Minimises it: nobody sees it then.
+    #[track_caller]
+    pub(crate) fn hide(&self) {
+        self.driver().post("/window/minimize", &json!({}));
+        assert_eq!(self.value("document.visibilityState"), "hidden");
+    }
+
+    /// Brings it back.
     #[track_caller]
     pub(crate) fn show(&self) {
-        self.devtools("Page.bringToFront", &json!({}));
+        self.driver().post("/window/rect", &json!({ "width": 1100, "height": 800 }));
+        assert_eq!(self.value("document.visibilityState"), "visible");
     }
 
     /// Runs a function body in the page.

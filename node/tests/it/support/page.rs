@@ -10,10 +10,10 @@ use super::browser::{Browser, Window};
 use super::node::Node;
 use super::wait::until;
 
-/// All messages as they are shown.
+/// All messages of the history as they are shown; what is still on its way to the node is none.
 const ROWS: &str = "
     const text = (within, css) => within.querySelector(css)?.textContent.trim() ?? '';
-    return [...document.querySelectorAll('#messages article.message')].map(row => ({
+    return [...document.querySelectorAll('#messages article.message[data-cursor]')].map(row => ({
         ...row.dataset,
         text: row.querySelector('.text')?.textContent ?? '',
         name: text(row, '.name'),
@@ -48,7 +48,7 @@ impl Page {
     /// Opens it by this address.
     #[track_caller]
     pub(crate) fn open_at(browser: &Rc<Browser>, url: &str) -> Self {
-        Self { window: browser.open("window", url) }
+        Self { window: browser.open(url) }
     }
 
     /// The state it shows.
@@ -175,19 +175,27 @@ impl Page {
     /// Shows it as to somebody who prefers this: `light` or `dark`.
     #[track_caller]
     pub(crate) fn prefer(&self, scheme: &str) {
-        // No transitions: colours are judged at once.
         let features = json!([
             {"name": "prefers-color-scheme", "value": scheme},
             {"name": "prefers-reduced-motion", "value": "reduce"},
         ]);
         self.devtools("Emulation.setEmulatedMedia", &json!({ "features": features }));
+        // What began to move before goes to its end.
+        let moving = "document.getAnimations()
+            .filter(it => it.playState === 'running' && isFinite(it.effect.getComputedTiming().endTime)).length";
+        until("all transitions are over", || match self.value(moving).as_u64() {
+            Some(0) => Ok(()),
+            other => Err(format!("{other:?}")),
+        });
     }
 
     /// Shows it on a screen of this width; 0 is the window's own.
     #[track_caller]
     pub(crate) fn screen(&self, width: u32) {
-        let height = if width == 0 { 0 } else { 740 };
-        let screen = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width > 0});
-        self.devtools("Emulation.setDeviceMetricsOverride", &screen);
+        let screen = json!({"width": width, "height": 740, "deviceScaleFactor": 1, "mobile": true});
+        match width {
+            0 => self.devtools("Emulation.clearDeviceMetricsOverride", &json!({})),
+            _ => self.devtools("Emulation.setDeviceMetricsOverride", &screen),
+        };
     }
 }
