@@ -36,7 +36,7 @@ impl Member {
         let key = KeyPair::from_secret([7; 32]);
         let clock = Clock::start();
         let settings = Settings::new(clock, key.clone(), &config);
-        let stack = Stack::new(Node::new(config, key, [7; 32], clock.now()));
+        let stack = Stack::new(Node::new(config, key, [7; 32], clock.now()), Default::default(), clock.now());
         let mesh = meshline_net::start(settings, stack).await.unwrap();
         let token = Arc::new(Token::read_or_make(folder.path()).unwrap());
         let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).unwrap());
