@@ -19,7 +19,6 @@ const GUARDED: &[(&str, &str)] = &[
     ("GET", "/api/v1/log"),
     ("GET", "/api/v1/log/events"),
     ("POST", "/api/v1/records"),
-    ("DELETE", "/api/v1/chat"),
 ];
 
 fn running(name: &str) -> Node {
