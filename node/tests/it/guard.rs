@@ -67,7 +67,9 @@ fn without_the_token_there_is_no_chat_whatever_else_is_sent() {
     assert_eq!(status(&node, "GET", "/api/v1/chat", &[("authorization", &bearer)]), 200);
     for open in ["/", "/api/v1/status", "/api/v1/peers", "/healthz", "/readyz", "/metrics", "/openapi.json"] {
         let answer = Request::get(node.http, open).send().expect("it answers");
-        assert_eq!(answer.status, 200, "{open}");
+        // Who is alone is ready only after a while.
+        let ready = answer.status == 200 || (open == "/readyz" && answer.status == 503);
+        assert!(ready, "{open}: {answer:?}");
         assert!(!answer.body.contains(&token), "{open} gives the token away");
     }
 }

@@ -133,6 +133,12 @@ impl Node {
         self.process.take().expect("it runs").kill();
     }
 
+    /// Stops it without ending it: its connections stay open and nothing comes from it.
+    #[track_caller]
+    pub(crate) fn halt(&self) {
+        self.process.as_ref().expect("it runs").halt();
+    }
+
     /// Asks it to end.
     #[track_caller]
     pub(crate) fn terminate(&mut self) {

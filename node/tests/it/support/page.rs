@@ -111,7 +111,7 @@ impl Page {
             match found.as_slice() {
                 [row] if wanted(row) => Ok((*row).clone()),
                 [row] => Err(row.to_string()),
-                [] => Err(format!("{} others", rows.len())),
+                [] => Err(format!("{} others, the last {}", rows.len(), rows.last().unwrap_or(&Value::Null))),
                 more => panic!("{} times: {text:?}", more.len()),
             }
         })

@@ -47,6 +47,12 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// SIGSTOP.
+    #[track_caller]
+    pub(crate) fn halt(&self) {
+        assert!(signal("STOP", &self.child.id().to_string()), "{} ended before", self.name);
+    }
+
     /// SIGTERM; it must end with exit code 0.
     #[track_caller]
     pub(crate) fn terminate(&mut self) {
