@@ -11,12 +11,19 @@ import { plain, short } from "./text.js";
 const WIDTH = 720;
 const HEIGHT = 540;
 const RADIUS = 200;
-/** Labels stand this far outside, and need this much of the circle each. */
+/** Without names only the circle itself needs room. */
+const SMALL = "140 50 440 440";
+/** Labels stand this far outside the discs, and take about this much room a letter and a line. */
 const LABEL_GAP = 12;
-const LABEL_ARC = 26;
+const LETTER = 7.5;
+const LINE = 17;
 const NAME_LENGTH = 14;
-/** So many links can show their figures without covering each other. */
+/** On a telephone the drawing shrinks and its letters do not; the style sheet knows the same factor. */
+const NARROW = matchMedia("(max-width: 40rem)");
+const NARROW_SCALE = 1.75;
+/** So many links can show their figures without covering each other, if they are long enough. */
 const MAX_FIGURES = 12;
+const FIGURE_LENGTH = 110;
 
 export class Circle {
   #svg = byId("circle");
@@ -33,15 +40,20 @@ export class Circle {
   #edgeSignature = "";
 
   constructor() {
-    setAttribute(this.#svg, "viewBox", `0 0 ${WIDTH} ${HEIGHT}`);
+    this.setSmall(true);
     this.#svg.append(this.#edges, this.#wayLayer, this.#figures, this.#memberLayer);
     this.#svg.addEventListener("keydown", (event) => this.#onKey(event));
+  }
+
+  /** Small, beside the chat: without names and figures. */
+  setSmall(isSmall) {
+    setAttribute(this.#svg, "viewBox", isSmall ? SMALL : `0 0 ${WIDTH} ${HEIGHT}`);
   }
 
   show({ status, peers, names }) {
     if (!status) return;
     const order = orderOf(status, peers);
-    const signature = order.map((id) => `${id} ${names.get(id)}`).join();
+    const signature = [NARROW.matches, ...order.map((id) => `${id} ${names.get(id)}`)].join();
     if (signature !== this.#signature) this.#build(order, status.id, names);
     this.#signature = signature;
     this.#showEdges(status, peers);
@@ -56,6 +68,7 @@ export class Circle {
     this.#members = new Map(order.map((id, place) => [id, this.#member(id, place, me, names)]));
     this.#edgeSignature = "";
     this.#memberLayer.replaceChildren(...this.#members.values());
+    thinOut([...this.#members.values()].map((member) => member.querySelector(".label")));
     setAttribute(this.#svg, "data-crowd", order.length > 40 ? "many" : order.length > 16 ? "some" : "few");
   }
 
@@ -67,7 +80,7 @@ export class Circle {
     const disc = svg("circle", { cx: x, cy: y, r: isSelf ? radius + 3 : radius, class: hueOf(id) });
     const letter = radius > 8 ? svg("text", { x, y, class: "initial", "aria-hidden": "true" }, initialOf(name)) : null;
     const props = { class: `member${isSelf ? " self" : ""}`, data: { peer: id }, role: "img", tabindex: place === 0 ? 0 : -1 };
-    return svg("g", props, svg("title", {}, plain(name)), disc, letter, label(place, this.#order.length, name, isSelf));
+    return svg("g", props, svg("title", {}, plain(name)), disc, letter, label(place, this.#order.length, name));
   }
 
   #showEdges(status, peers) {
@@ -91,14 +104,11 @@ export class Circle {
     const line = this.#line(me, peer, { class: "stroke" });
     if (!line) return {};
     const title = svg("title");
-    const { x, y } = this.#figurePlace(me, peer);
-    return { title, figure: svg("text", { x, y, class: "figure" }), group: svg("g", { class: "link", data: { peer } }, title, line) };
-  }
-
-  /** Nearer to the other end, where links from one member lie apart. */
-  #figurePlace(me, peer) {
     const [a, b] = [this.#places.get(me), this.#places.get(peer)];
-    return { x: a.x + (b.x - a.x) * 0.58, y: a.y + (b.y - a.y) * 0.58 };
+    // Nearer to the other end, where links from one member lie apart.
+    const middle = { x: a.x + (b.x - a.x) * 0.58, y: a.y + (b.y - a.y) * 0.58 };
+    const figure = svg("text", { ...middle, class: "figure" });
+    return { title, figure, length: Math.hypot(b.x - a.x, b.y - a.y), group: svg("g", { class: "link", data: { peer } }, title, line) };
   }
 
   #line(a, b, props) {
@@ -111,7 +121,7 @@ export class Circle {
     if (!link?.group) return;
     const lossy = row.loss > 0 ? ` · ${percent(row.loss)} lost` : "";
     setText(link.title, `${plain(row.name)}: ${milliseconds(row.rtt_us)}, ${percent(row.loss)} lost, ${row.transport}`);
-    setText(link.figure, linkCount <= MAX_FIGURES ? `${milliseconds(row.rtt_us)}${lossy}` : "");
+    setText(link.figure, linkCount <= MAX_FIGURES && link.length >= FIGURE_LENGTH ? `${milliseconds(row.rtt_us)}${lossy}` : "");
     setAttribute(link.group, "data-quality", row.loss >= 0.1 ? "bad" : row.loss > 0.01 ? "poor" : "good");
   }
 
@@ -151,19 +161,39 @@ export class Circle {
   }
 }
 
-/** A place on the circle, from the top clockwise. */
+/** A place on the circle, from the top clockwise; who is alone is its middle. */
 function pointAt(place, total, radius) {
   const angle = (2 * Math.PI * place) / total - Math.PI / 2;
+  const reach = total === 1 && radius === RADIUS ? 0 : radius;
   const round = (value) => Math.round(value * 10) / 10;
-  return { x: round(WIDTH / 2 + radius * Math.cos(angle)), y: round(HEIGHT / 2 + radius * Math.sin(angle)) };
+  return { x: round(WIDTH / 2 + reach * Math.cos(angle)), y: round(HEIGHT / 2 + reach * Math.sin(angle)) };
 }
 
-/** A name outside the circle. Where there is no room for all, every so many show theirs; the others when pointed at. */
-function label(place, total, name, isSelf) {
-  const every = Math.ceil((total * LABEL_ARC) / (2 * Math.PI * RADIUS));
-  const radius = RADIUS + (total > 40 ? 10 : total > 16 ? 14 : 20) + LABEL_GAP;
+/** A name outside the circle. */
+function label(place, total, name) {
+  const radius = (total === 1 ? 0 : RADIUS) + (total > 40 ? 10 : total > 16 ? 14 : 20) + LABEL_GAP;
   const { x, y } = pointAt(place, total, radius);
   const side = Math.abs(x - WIDTH / 2) < 30 ? "middle" : x > WIDTH / 2 ? "start" : "end";
-  const classes = `label ${place % every === 0 || isSelf ? "always" : "on-demand"}`;
-  return svg("text", { x, y, class: classes, "text-anchor": side }, short(name, NAME_LENGTH));
+  return svg("text", { x, y, class: "label", "text-anchor": side }, short(name, NAME_LENGTH));
+}
+
+/** Where there is no room for all names, those that would cover others show only when pointed at. */
+function thinOut(labels) {
+  const scale = NARROW.matches ? NARROW_SCALE : 1;
+  const taken = [];
+  for (const text of labels) {
+    const box = boxOf(text, scale);
+    const isFree = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
+    if (isFree) taken.push(box);
+    else text.classList.add("on-demand");
+  }
+}
+
+/** About the room a label takes: measuring the drawn text would need it in sight. */
+function boxOf(text, scale) {
+  const width = text.textContent.length * LETTER * scale;
+  const shift = { start: 0, middle: -width / 2, end: -width }[text.getAttribute("text-anchor")];
+  const left = Number(text.getAttribute("x")) + shift;
+  const middle = Number(text.getAttribute("y"));
+  return { left, right: left + width, top: middle - (LINE * scale) / 2, bottom: middle + (LINE * scale) / 2 };
 }

@@ -49,7 +49,7 @@ function figures(status) {
 function clockOf(time) {
   if (!time || !time.members) return "no peer to compare with";
   const off = (time.offset_us / 1000).toFixed(2);
-  return `${time.offset_us > 0 ? "+" : ""}${off} ms ± ${(time.error_us / 1000).toFixed(2)} ms to ${counted(time.members, "peer")}`;
+  return `${time.offset_us > 0 ? "+" : ""}${off.replace("-", "−")} ms ± ${(time.error_us / 1000).toFixed(2)} ms to ${counted(time.members, "peer")}`;
 }
 
 function chatOf(chat) {

@@ -10,6 +10,8 @@ const PAGE = 200;
 const SEARCH_PAGE = 1_000;
 /** Rows held in memory; what is older is read again when it is wanted. */
 const MAX_ROWS = 20_000;
+/** Deliveries of messages not seen yet; most are of older pages and of no use. */
+const MAX_AHEAD = 64;
 
 /** Emits `reset` (all is new), `added` (rows, `older` if read from before) and `changed` (a row). */
 export class History extends Emitter {
@@ -26,6 +28,8 @@ export class History extends Emitter {
   #reading = Promise.resolve();
   #me = null;
   #older = null;
+  /** Deliveries told before their message: events overtake the answer to whoever sent it. */
+  #ahead = new Map();
 
   setMe(id) {
     this.#me = id;
@@ -117,6 +121,10 @@ export class History extends Emitter {
     }
     this.#trim();
     this.emit("added", { rows: fresh.sort(compare), older });
+    for (const { cursor } of fresh.filter((row) => this.#ahead.has(row.cursor))) {
+      this.change(cursor, this.#ahead.get(cursor));
+      this.#ahead.delete(cursor);
+    }
   }
 
   /** A late message that belongs before all we hold comes with its page, when somebody scrolls there. */
@@ -134,11 +142,17 @@ export class History extends Emitter {
   /** Changes what is known of a message, as its delivery goes on. */
   change(cursor, changes) {
     const known = this.#byCursor.get(String(cursor));
+    if (!known) this.#keepAhead(String(cursor), changes);
     if (!known || isBehind(known, changes)) return;
     const { state, delivered_to: to, delivered_of: of } = known;
     Object.assign(known, { state: changes.state ?? state, delivered_to: changes.delivered_to ?? to });
     known.delivered_of = changes.delivered_of ?? of;
     if (known.state !== state || known.delivered_to !== to || known.delivered_of !== of) this.emit("changed", known);
+  }
+
+  #keepAhead(cursor, changes) {
+    this.#ahead.set(cursor, changes);
+    if (this.#ahead.size > MAX_AHEAD) this.#ahead.delete(this.#ahead.keys().next().value);
   }
 
   #trim() {

@@ -112,6 +112,7 @@ export class LogTail {
 
   #take(line) {
     if (typeof line?.message !== "string" || line.id <= this.#last) return;
+    if (LEVELS.indexOf(line.level) > LEVELS.indexOf(this.#level.value)) return;
     this.#last = line.id;
     if (!this.#isPaused) return this.#show([line]);
     this.#held = [...this.#held, line].slice(-MAX_LINES);

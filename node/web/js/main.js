@@ -79,6 +79,7 @@ function showMesh(known) {
 views.onChange((name) => {
   // One drawing, small beside the chat and large on the page of the mesh.
   byId(name === "mesh" ? "circle-large" : "circle-small").prepend(byId("circle"));
+  circle.setSmall(name !== "mesh");
   live.setBusy(name === "mesh");
   if (name === "mesh" && live.facts.status) live.emit("facts", live.facts);
   else log.setWanted(false);

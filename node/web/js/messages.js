@@ -7,10 +7,10 @@ import { messageElement, outgoingElement, refreshMessage } from "./message.js";
 import { compare, placeOf } from "./rows.js";
 import { holds } from "./text.js";
 
-/** Messages in a chunk, and built at a time. */
+/** Messages in a chunk, and built at a time: few enough for a frame of a slow machine. */
 const CHUNK = 50;
-const PAGE = 100;
-/** More than this is taken out again, down to two pages, once the reader is at the end. */
+const PAGE = 50;
+/** More than this is taken out again, down to four pages, once the reader is at the end. */
 const MAX_BUILT = 600;
 /** This near to the end counts as the end, and older ones are built this many screens ahead. */
 const END_PX = 48;
@@ -253,7 +253,7 @@ export class MessageList {
 
   #trim() {
     if (!this.#isAtEnd || this.query || this.#built.length <= MAX_BUILT) return;
-    while (this.#built.length > 2 * PAGE) {
+    while (this.#built.length > 4 * PAGE) {
       const chunk = this.#chunks.firstElementChild;
       this.#built = this.#built.filter((item) => item.element.parentNode !== chunk);
       chunk.remove();

@@ -37,13 +37,14 @@ impl Site {
 
     fn new(page: &str, files: &[(&str, &str)]) -> Self {
         let hash = hash(page, files);
-        let named =
-            |(path, content): &(&str, &str)| (served_name(path, hash), Asset::new(path, refer(content, files, hash)));
-        let page = refer(&page.replace(MODULES, &preloads(files)), files, hash);
+        let names = references(files, hash);
+        let served =
+            |(path, content): &(&str, &str)| (served_name(path, hash), Asset::new(path, refer(content, &names)));
+        let page = refer(&page.replace(MODULES, &preloads(files)), &names);
         Self {
             page: Asset::new("index.html", page),
             tag: format!("W/\"{hash:016x}\""),
-            assets: files.iter().map(named).collect(),
+            assets: files.iter().map(served).collect(),
         }
     }
 }
@@ -99,13 +100,19 @@ fn file_name(path: &str) -> &str {
     path.rsplit_once('/').map_or(path, |(_, file)| file)
 }
 
-/// Puts the served names where `content` refers to other files: `"./dom.js"` in modules, `"js/main.js"` in the page.
-fn refer(content: &str, files: &[(&str, &str)], hash: u64) -> String {
-    files.iter().fold(content.to_owned(), |content, (path, _)| {
+/// What stands for a file between quotes, in modules (`./dom.js`) and in the page (`js/dom.js`), with its served name.
+fn references(files: &[(&str, &str)], hash: u64) -> BTreeMap<String, String> {
+    let both = |path: &str| {
         let name = served_name(path, hash);
-        let content = content.replace(&format!("\"./{}\"", file_name(path)), &format!("\"./{name}\""));
-        content.replace(&format!("=\"{path}\""), &format!("=\"/web/{name}\""))
-    })
+        [(format!("./{}", file_name(path)), format!("./{name}")), (path.to_owned(), format!("/web/{name}"))]
+    };
+    files.iter().flat_map(|(path, _)| both(path)).collect()
+}
+
+/// Puts the served names where `content` refers to other files.
+fn refer(content: &str, names: &BTreeMap<String, String>) -> String {
+    let pieces: Vec<&str> = content.split('"').map(|piece| names.get(piece).map_or(piece, String::as_str)).collect();
+    pieces.join("\"")
 }
 
 fn preloads(files: &[(&str, &str)]) -> String {
