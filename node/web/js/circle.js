@@ -108,7 +108,8 @@ export class Circle {
     // Nearer to the other end, where links from one member lie apart.
     const middle = { x: a.x + (b.x - a.x) * 0.58, y: a.y + (b.y - a.y) * 0.58 };
     const figure = svg("text", { ...middle, class: "figure" });
-    return { title, figure, length: Math.hypot(b.x - a.x, b.y - a.y), group: svg("g", { class: "link", data: { peer } }, title, line) };
+    const group = svg("g", { class: "link", data: { peer } }, title, line);
+    return { title, figure, group, length: Math.hypot(b.x - a.x, b.y - a.y) };
   }
 
   #line(a, b, props) {
@@ -183,11 +184,12 @@ function thinOut(labels) {
   const taken = [];
   for (const text of labels) {
     const box = boxOf(text, scale);
-    const isFree = taken.every((other) => box.right < other.left || box.left > other.right || box.bottom < other.top || box.top > other.bottom);
-    if (isFree) taken.push(box);
+    if (!taken.some((other) => isOverlapping(box, other))) taken.push(box);
     else text.classList.add("on-demand");
   }
 }
+
+const isOverlapping = (a, b) => a.right > b.left && a.left < b.right && a.bottom > b.top && a.top < b.bottom;
 
 /** About the room a label takes: measuring the drawn text would need it in sight. */
 function boxOf(text, scale) {

@@ -38,7 +38,8 @@ export class Header {
 
 function invitation(status) {
   if (CLOSED.test(status.network)) {
-    return [el("p", {}, "This network is closed. Bring somebody in with"), el("pre", {}, "config-tool invite REQUEST --out membership.json")];
+    const command = "config-tool invite REQUEST --out membership.json";
+    return [el("p", {}, "This network is closed. Bring somebody in with"), el("pre", { tabindex: 0 }, command)];
   }
   const [host, port] = splitAddress(status.listen?.[0]);
   const parts = [

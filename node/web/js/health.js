@@ -13,7 +13,8 @@ export class Health {
     byId("health").classList.toggle("is-stale", reach !== "ok");
     if (!status) return;
     const isReady = ready?.ready ?? false;
-    setText(this.#verdict, reach === "stopped" ? "Does not answer" : `${isReady ? "Ready" : "Not ready"}: ${plain(ready?.reason ?? "no reason given")}`);
+    const verdict = `${isReady ? "Ready" : "Not ready"}: ${plain(ready?.reason ?? "no reason given")}`;
+    setText(this.#verdict, reach === "stopped" ? "Does not answer" : verdict);
     setAttribute(this.#verdict, "data-ready", String(isReady && reach === "ok"));
     for (const [term, value] of figures(status)) this.#set(term, value);
   }
@@ -48,8 +49,9 @@ function figures(status) {
 
 function clockOf(time) {
   if (!time || !time.members) return "no peer to compare with";
-  const off = (time.offset_us / 1000).toFixed(2);
-  return `${time.offset_us > 0 ? "+" : ""}${off.replace("-", "−")} ms ± ${(time.error_us / 1000).toFixed(2)} ms to ${counted(time.members, "peer")}`;
+  const off = (time.offset_us / 1000).toFixed(2).replace("-", "−");
+  const bound = (time.error_us / 1000).toFixed(2);
+  return `${time.offset_us > 0 ? "+" : ""}${off} ms ± ${bound} ms to ${counted(time.members, "peer")}`;
 }
 
 function chatOf(chat) {

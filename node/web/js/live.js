@@ -16,7 +16,15 @@ const MISSES = 2;
 
 /** Emits `facts` (see `condition.js`, with `condition`) after every look. */
 export class Live extends Emitter {
-  facts = { reach: "connecting", hasToken: false, isTokenRefused: false, isStreaming: false, status: null, peers: [], ready: null };
+  facts = {
+    reach: "connecting",
+    hasToken: false,
+    isTokenRefused: false,
+    isStreaming: false,
+    status: null,
+    peers: [],
+    ready: null,
+  };
   #history;
   #stream;
   #timer = null;
@@ -113,11 +121,9 @@ export class Live extends Emitter {
 
   #onEnd(refusal) {
     this.facts.isStreaming = false;
-    if (refusal?.status === 401) {
-      this.facts.isTokenRefused = true;
-      this.#tell();
-      return false;
-    }
+    // It is tried again all the same: another node may have stood in for a moment at this address.
+    this.facts.isTokenRefused = refusal?.status === 401;
+    this.#tell();
     this.#soon();
     return true;
   }

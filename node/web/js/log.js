@@ -128,12 +128,18 @@ export class LogTail {
   }
 }
 
-const timeOfDay = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit", fractionalSecondDigits: 3 });
+const timeOfDay = new Intl.DateTimeFormat(undefined, {
+  hour: "2-digit",
+  minute: "2-digit",
+  second: "2-digit",
+  fractionalSecondDigits: 3,
+});
 
 function lineElement({ time, level, target, message, fields = {} }) {
   const date = new Date(time);
   const shown = Number.isFinite(date.getTime()) ? timeOfDay.format(date) : "";
-  const pairs = Object.entries(fields).map(([name, value]) => ` ${name}=${typeof value === "string" ? value : JSON.stringify(value)}`);
+  const worded = (value) => (typeof value === "string" ? value : JSON.stringify(value));
+  const pairs = Object.entries(fields).map(([name, value]) => ` ${name}=${worded(value)}`);
   return el("div", { class: "line", data: { level }, title: target },
     el("time", { datetime: time }, shown), " ",
     el("span", { class: "level" }, level), " ",

@@ -33,7 +33,7 @@ const members = new Members(history);
 const peersTable = new PeersTable();
 const log = new LogTail();
 
-const context = { topology: "ring", wayOf: (row) => ways.describe(row) };
+const context = { topology: "ring" };
 const acts = {
   retry: (key) => outbox.retry(key),
   takeBack: (key) => composer.takeBack(outbox.takeBack(key)),

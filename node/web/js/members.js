@@ -35,7 +35,8 @@ export class Members {
     const sorted = [...peers].sort(byPresence);
     const here = peers.filter((peer) => peer.reachable).length;
     const isUnknown = reach !== "ok";
-    setText(byId("presence"), isUnknown ? "Unknown" : peers.length ? `${here} of ${counted(peers.length, "other")} here` : "Nobody else is known");
+    const known = peers.length ? `${here} of ${counted(peers.length, "other")} here` : "Nobody else is known";
+    setText(byId("presence"), isUnknown ? "Unknown who is here" : known);
     list.classList.toggle("is-stale", isUnknown);
     for (const [id, row] of this.#rows) if (!peers.some((peer) => peer.id === id)) this.#drop(id, row);
     sorted.forEach((peer, place) => this.#place(list, peer, place, names));

@@ -10,7 +10,7 @@ import { nameOf, textNodes } from "./text.js";
 const LONG_TEXT = 1_500;
 const LONG_LINES = 24;
 
-/** The element of a row. `context` has `topology`, `query` and `wayOf(row)`. */
+/** The element of a row. `context` has `topology` and `query`. */
 export function messageElement(row, context) {
   if (row.kind === "notice") return noticeElement(row);
   const data = { cursor: row.cursor, author: row.author, own: row.own, state: row.state };
@@ -18,7 +18,7 @@ export function messageElement(row, context) {
     avatar(row),
     el("header", {}, nameOf(row.name), row.own ? el("span", { class: "you" }, "you") : null, timeOf(row)),
     ...textElements(row.text, context.query),
-    el("p", { class: "delivery" }, row.own ? deliveryOf(row, context.topology) : context.wayOf(row)));
+    el("p", { class: "delivery" }, row.own ? deliveryOf(row, context.topology) : ""));
 }
 
 function avatar(row) {
@@ -69,7 +69,8 @@ export function outgoingElement(entry, acts) {
     el("button", { class: "take-back", type: "button", onclick: () => acts.takeBack(entry.key) }, "Back to the draft"),
   ];
   const said = isFailed ? `Not sent: ${entry.reason}.` : "on its way to the node";
-  return el("article", { class: `message outgoing${isFailed ? " failed" : ""}`, data: { own: true, state: entry.state, key: entry.key }, tabindex: -1 },
+  const data = { own: true, state: entry.state, key: entry.key };
+  return el("article", { class: `message outgoing${isFailed ? " failed" : ""}`, data, tabindex: -1 },
     el("div", { class: "text", dir: "auto" }, ...textNodes(entry.text)),
     el("p", { class: "delivery", role: isFailed ? "alert" : null }, said),
     isFailed ? el("div", { class: "acts" }, ...buttons) : null);

@@ -82,8 +82,8 @@ export class Outbox extends Emitter {
     Object.assign(entry, { state: "failed", reason: reasonOf(refusal), isUnsure: Boolean(refusal.isUnanswered) });
     if (!isOfMoment(refusal)) return;
     // What is refused for now would be refused again, or overtake this one.
-    for (const later of this.entries) {
-      if (later.state === "waiting") Object.assign(later, { state: "failed", reason: "held back to keep the order", isHeld: true });
+    for (const later of this.entries.filter((candidate) => candidate.state === "waiting")) {
+      Object.assign(later, { state: "failed", reason: "held back to keep the order", isHeld: true });
     }
   }
 

@@ -98,7 +98,8 @@ export class PeersTable {
 function explanation({ summary, next_attempt_ms: next, attempts = [], id }) {
   const soon = next === null || next === undefined ? null : el("p", {}, `The next attempt is due in ${duration(next)}.`);
   const tried = attempts.length ? el("ol", { class: "attempts", reversed: true }, ...attempts.toReversed().map(attempt)) : null;
-  return [el("p", { class: "summary" }, summary ?? "Nothing is known."), soon, tried, el("p", { class: "id" }, id)].filter(Boolean);
+  const said = el("p", { class: "summary" }, summary ?? "Nothing is known.");
+  return [said, soon, tried, el("p", { class: "id" }, id)].filter(Boolean);
 }
 
 function attempt({ ago_ms: ago, transport, address, outcome, detail }) {

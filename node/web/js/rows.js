@@ -25,8 +25,9 @@ let notices = 0;
 /** Something that happened here, among the messages: it has a time and no place in anybody's history. */
 export function toNotice(text, people) {
   notices += 1;
-  const now = Date.now();
-  return { kind: "notice", cursor: `notice-${notices}`, author: "", seq: notices, clock: now * 1000, date: new Date(now), text, people };
+  const date = new Date();
+  const clock = date.getTime() * 1000;
+  return { kind: "notice", cursor: `notice-${notices}`, author: "", seq: notices, clock, date, text, people };
 }
 
 /** The order that is the same on every member: clock, author, sequence number. */

@@ -89,7 +89,8 @@ function linked(text, query) {
     if (!address || links === MAX_LINKS) continue;
     links += 1;
     nodes.push(...marked(text.slice(from, match.index), query));
-    nodes.push(el("a", { href: address, title: address, target: "_blank", rel: "noopener noreferrer" }, ...marked(written, query)));
+    const props = { href: address, title: address, target: "_blank", rel: "noopener noreferrer" };
+    nodes.push(el("a", props, ...marked(written, query)));
     from = match.index + written.length;
   }
   return [...nodes, ...marked(text.slice(from), query)];

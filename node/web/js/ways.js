@@ -26,9 +26,7 @@ export class Ways {
   }
 
   /** "by way of donald and eddy", for those who see no circle. */
-  describe(row) {
-    const way = wayOf(row, this.me);
-    if (!way) return "";
+  #describe(way) {
     const between = way.slice(1, -1).map((id) => this.#name(id));
     return between.length ? `by way of ${between.join(", ")}` : "straight from its author";
   }
@@ -47,7 +45,11 @@ export class Ways {
     const row = element && this.#history.get(element.dataset.cursor);
     const way = wayOf(row, this.me);
     this.#circle.showWay(way);
-    setText(this.#said, way ? way.map((id) => this.#name(id)).join(" → ") : row?.own ? "Your own message set out from here." : "");
+    // Said in the message as well: on a narrow screen there is no circle beside it.
+    const said = way && element.querySelector(".delivery");
+    if (said) setText(said, this.#describe(way));
+    const own = row?.own ? "Your own message set out from here." : "";
+    setText(this.#said, way ? way.map((id) => this.#name(id)).join(" → ") : own);
   }
 
   #showRecent() {

@@ -233,6 +233,7 @@ fn files_of_the_page_stay_small_enough_to_be_read() {
     for (path, content) in FILES {
         let lines = content.lines().count();
         assert!(lines <= 350, "{path}: {lines} lines");
-        assert!(content.lines().all(|line| line.chars().count() <= 240), "{path}: a line goes on and on");
+        let is_code = !path.ends_with(".svg");
+        assert!(!is_code || content.lines().all(|line| line.chars().count() <= 130), "{path}: a line goes on and on");
     }
 }
