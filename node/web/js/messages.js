@@ -152,7 +152,7 @@ export class MessageList {
     const before = this.#built[place - 1]?.row;
     const isNewDay = !before || dayNumber(before.date) !== dayNumber(item.row.date);
     if (isNewDay && !item.day) {
-      item.day = el("h3", { class: "day" }, el("span", {}, dayName(item.row.date)));
+      item.day = el("h2", { class: "day" }, el("span", {}, dayName(item.row.date)));
       item.element.before(item.day);
     } else if (!isNewDay && item.day) {
       item.day.remove();

@@ -7,12 +7,13 @@ import { el } from "./dom.js";
 const TRICKY = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufff9-\ufffc]+/gu;
 
 /** Scripts that cannot be written without joiners. */
-const JOINED = "[\\p{Script=Arabic}\\p{Script=Syriac}\\p{Script=Devanagari}\\p{Script=Bengali}\\p{Script=Gurmukhi}"
-  + "\\p{Script=Gujarati}\\p{Script=Oriya}\\p{Script=Tamil}\\p{Script=Telugu}\\p{Script=Kannada}"
-  + "\\p{Script=Malayalam}\\p{Script=Sinhala}\\p{Script=Mongolian}]";
+const SCRIPTS = ["Arabic", "Syriac", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada",
+  "Malayalam", "Sinhala", "Mongolian"];
+// Alternatives, not one class: V8 (Chromium 148) finds no class of letters beyond U+FFFF right before a `$`.
+const JOINED = `(?:${SCRIPTS.map((script) => `\\p{Script=${script}}`).join("|")})`;
 const JOINED_BEFORE = new RegExp(`${JOINED}$`, "u");
 const JOINED_AFTER = new RegExp(`^${JOINED}`, "u");
-const EMOJI_BEFORE = /[\p{Extended_Pictographic}\p{Emoji_Modifier}\ufe0f]$/u;
+const EMOJI_BEFORE = /(?:\p{Extended_Pictographic}|\p{Emoji_Modifier}|\ufe0f)$/u;
 const EMOJI_AFTER = /^\p{Extended_Pictographic}/u;
 
 /** Each marker and each link is an element; a text made of them must not become tens of thousands. */
