@@ -186,7 +186,6 @@ export class History extends Emitter {
 
 /** Events and answers cross on their way: what was known to be delivered stays so. */
 function isBehind(known, changes) {
-  const steps = ["queued", "sent", "delivered"];
-  const isBack = steps.indexOf(changes.state) < steps.indexOf(known.state) && known.state === "delivered";
-  return isBack && (changes.delivered_to ?? 0) <= (known.delivered_to ?? 0);
+  const isFewer = (changes.delivered_to ?? known.delivered_to) < known.delivered_to;
+  return isFewer || (known.state === "delivered" && changes.state !== undefined && changes.state !== "delivered");
 }

@@ -11,6 +11,9 @@ const BUSY_MS = 2_000;
 const CALM_MS = 4_000;
 /** Events come in bursts (a node leaves: three events); one look is enough for all. */
 const SOON_MS = 120;
+/** What an event begins (routes go, a ring heals) takes a moment; so long it is looked at more often. */
+const STIR_MS = 3_000;
+const STIRRED_MS = 600;
 /** One missed answer may be a stall; two are a stop. */
 const MISSES = 2;
 
@@ -31,6 +34,8 @@ export class Live extends Emitter {
   #misses = 0;
   #isLooking = false;
   #isBusy = false;
+  #isDue = false;
+  #stirredUntil = 0;
 
   constructor(history) {
     super();
@@ -70,6 +75,7 @@ export class Live extends Emitter {
   }
 
   async #look() {
+    this.#isDue = this.#isLooking;
     if (this.#isLooking) return;
     this.#isLooking = true;
     try {
@@ -79,10 +85,16 @@ export class Live extends Emitter {
       this.#onMiss(refusal);
     }
     this.#isLooking = false;
+    if (this.#isDue) return this.#soon();
     clearTimeout(this.#timer);
     // Nobody looks at a hidden page; the events still come, for the unread count.
-    const pause = this.#isBusy || this.facts.reach !== "ok" ? BUSY_MS : CALM_MS;
-    if (!document.hidden || this.facts.reach !== "ok") this.#timer = setTimeout(() => this.#look(), pause);
+    const isStirred = performance.now() < this.#stirredUntil;
+    if (document.hidden && !isStirred && this.facts.reach === "ok") return;
+    this.#timer = setTimeout(() => this.#look(), isStirred ? STIRRED_MS : this.#pause);
+  }
+
+  get #pause() {
+    return this.#isBusy || this.facts.reach !== "ok" ? BUSY_MS : CALM_MS;
   }
 
   #onAnswer(status, peers, ready) {
@@ -139,6 +151,7 @@ export class Live extends Emitter {
         this.#catchUp();
         return this.#soon();
       default:
+        this.#stirredUntil = performance.now() + STIR_MS;
         return this.#soon();
     }
   }
