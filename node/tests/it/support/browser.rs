@@ -89,8 +89,8 @@ impl Drop for Browser {
 /// Says, past the harness that would hide it, that a test did not run, or not all of it.
 pub(crate) fn skipped(why: &str) {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    // Without a terminal nobody reads it.
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
+    // In one piece, as other threads write too. Without a terminal nobody reads it.
+    let _ = std::io::stderr().write_all(format!("skipped: {test}: {why}\n").as_bytes());
 }
 
 /// One window.

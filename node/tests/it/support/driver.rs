@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::Request;
-use super::process::{Process, command, has_tool};
+use super::process::{Process, command, folder, has_tool};
 use super::wait::until;
 
 /// Browsers at once: on a small machine more of them take turns anyway, and then time limits are missed.
@@ -79,7 +79,7 @@ impl Driver {
         }
         let browser = BROWSERS.iter().find_map(|name| path_of(name)).ok_or("there is no program chromium")?;
         let turn = Turn::wait();
-        let folder = tempfile::Builder::new().prefix("meshline-browser-").tempdir().expect("a temporary folder");
+        let folder = folder();
         let mut start = command("chromedriver");
         // Crash reports and caches of the browser go where HOME says, profile or not.
         start.arg("--port=0").env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");

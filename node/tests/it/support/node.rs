@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::http::{Request, Response};
-use super::process::{Process, command};
+use super::process::{Process, command, folder};
 use super::wait::until;
 
 /// Below the ports that systems give to outbound connections: a port stays free while its node is down. The lab's own
@@ -66,8 +66,7 @@ pub(crate) fn single(name: &str) -> Node {
 }
 
 fn write(names: &[&str], ring: bool) -> Vec<Node> {
-    let folder = tempfile::Builder::new().prefix("meshline-page-").tempdir().expect("a temporary folder");
-    let folder = Rc::new(folder);
+    let folder = Rc::new(folder());
     let made = names.iter().map(|name| Node {
         name: (*name).to_owned(),
         http: free_port(),
