@@ -1,11 +1,13 @@
 //! Reading and writing the chat.
 
 use axum::Json;
-use axum::extract::{Query, State};
+use axum::extract::State;
 use meshline_services::chat::{Command, MAX_HISTORY_MESSAGES, Reply};
-use serde::{Deserialize, Serialize};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::documents::{MessageRow, Messages};
+use super::documents::{Messages, Sent};
+use super::extract::{Params, Posted};
 use super::problem::Problem;
 use super::{Api, ask};
 
@@ -19,7 +21,7 @@ pub(super) struct Range {
     limit: Option<usize>,
 }
 
-pub(super) async fn history(State(api): State<Api>, Query(range): Query<Range>) -> Result<Json<Messages>, Problem> {
+pub(super) async fn history(State(api): State<Api>, Params(range): Params<Range>) -> Result<Json<Messages>, Problem> {
     let after = match range.after.as_deref() {
         None | Some("") => None,
         Some(cursor) => Some(cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))?),
@@ -32,24 +34,16 @@ pub(super) async fn history(State(api): State<Api>, Query(range): Query<Range>) 
 }
 
 /// What is posted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Text {
+pub(super) struct Text {
+    /// What all members are to read, at most 16 KiB.
     text: String,
 }
 
-/// What is answered: the message as it stands in the history.
-#[derive(Debug, Serialize)]
-pub(super) struct Sent {
-    schema: &'static str,
-    #[serde(flatten)]
-    message: MessageRow,
-}
-
-pub(super) async fn send(State(api): State<Api>, body: String) -> Result<Json<Sent>, Problem> {
-    let Text { text } = serde_json::from_str(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+pub(super) async fn send(State(api): State<Api>, Posted(Text { text }): Posted<Text>) -> Result<Json<Sent>, Problem> {
     match chat(&api, Command::Send { text }).await? {
-        Reply::Sent(message) => Ok(Json(Sent { schema: "meshline/message/1", message: message.into() })),
+        Reply::Sent(message) => Ok(Json(Sent::new(message))),
         Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),
         Reply::History(_) => Err(Problem::unexpected()),
     }

@@ -1,14 +1,56 @@
 //! The documents that are not the core's own.
 
-use meshline_mesh::PeerRow;
+use meshline_mesh::{PeerRow, Readiness, Status};
 use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::chat::Message;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The document of `peers`.
-#[derive(Debug, Serialize)]
-pub struct Peers {
+/// The document of `status`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusDocument {
+    /// Of the mesh.
+    #[serde(flatten)]
+    pub(crate) mesh: Status,
+}
+
+/// The document of `readyz`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    /// `meshline/ready/1`.
     schema: &'static str,
+    /// Whether, and why or why not.
+    #[serde(flatten)]
+    readiness: Readiness,
+}
+
+impl Ready {
+    pub(crate) fn new(readiness: Readiness) -> Self {
+        Self { schema: "meshline/ready/1", readiness }
+    }
+}
+
+/// The answer to a record.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Applied {
+    /// `meshline/applied/1`.
+    schema: &'static str,
+    /// What came of it, in words.
+    result: String,
+}
+
+impl Applied {
+    pub(crate) fn new(result: String) -> Self {
+        Self { schema: "meshline/applied/1", result }
+    }
+}
+
+/// The document of `peers`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Peers {
+    /// `meshline/peers/1`.
+    schema: &'static str,
+    /// One row a member.
     peers: Vec<PeerRow>,
 }
 
@@ -19,7 +61,7 @@ impl Peers {
 }
 
 /// One message of the chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageRow {
     /// Its place in this member's history: give it to `after` to read on from here.
     pub cursor: String,
@@ -48,8 +90,24 @@ impl From<Message> for MessageRow {
     }
 }
 
+/// The answer to a message: as it stands in the history.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Sent {
+    /// `meshline/message/1`.
+    schema: &'static str,
+    /// The message.
+    #[serde(flatten)]
+    message: MessageRow,
+}
+
+impl Sent {
+    pub(crate) fn new(message: Message) -> Self {
+        Self { schema: "meshline/message/1", message: message.into() }
+    }
+}
+
 /// The document of `chat history`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Messages {
     /// `meshline/messages/1`.
     pub schema: String,
