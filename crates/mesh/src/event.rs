@@ -1,5 +1,8 @@
 //! What happened, for logs, consoles, pages and the services on top.
 
+use std::sync::Arc;
+
+use bytes::Bytes;
 use meshline_protocol::message::SignedBroadcast;
 use meshline_protocol::{Address, Code, Name, NodeId, UnixMicros};
 
@@ -32,6 +35,41 @@ pub struct PeerName {
     pub id: NodeId,
     /// `bobby`, or `bobby~abcd` where names are only claimed.
     pub name: String,
+}
+
+/// A service's text as its author signed it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SignedText {
+    /// The author.
+    pub by: NodeId,
+    /// Its sequence, as in the body.
+    pub seq: UnixMicros,
+    /// The signature over the body, base64.
+    pub sig: String,
+    /// The signed text: a [`SignedBroadcast`] as JSON.
+    pub body: Bytes,
+}
+
+/// How far an own message has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryState {
+    /// It waits for the ring to close, or for anybody to come.
+    Queued,
+    /// It was sent.
+    OnItsWay,
+    /// It is known to have reached all that could be.
+    Complete,
+}
+
+/// How far an own message has come, with numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// In a word.
+    pub state: DeliveryState,
+    /// Other members that have it.
+    pub delivered_to: usize,
+    /// Other members it is for; 0 while that is not known.
+    pub delivered_of: usize,
 }
 
 /// Something worth telling.
@@ -142,15 +180,17 @@ pub enum Event {
         author: PeerName,
         /// What.
         message: Box<SignedBroadcast>,
+        /// The same as it was signed.
+        signed: Arc<SignedText>,
+        /// The way it came: the author first, the last one before us at the end; of those in between only the known.
+        path: Vec<NodeId>,
     },
-    /// A message of our own reached further members.
+    /// A message of our own has come further.
     Delivered {
         /// Its sequence.
         seq: UnixMicros,
-        /// Other members that have it.
-        delivered_to: usize,
-        /// Whether it is known to have reached all that could be.
-        complete: bool,
+        /// How far.
+        delivery: Delivery,
     },
     /// A signal server did not answer or refused.
     SignalFailed {

@@ -182,13 +182,6 @@ pub enum Command {
     },
     /// Takes in a signed record: a membership of this node, or a revocation, which it spreads.
     Apply(SignedRecord),
-    /// Sends a service's text to all members.
-    Broadcast {
-        /// The service.
-        service: meshline_protocol::ServiceName,
-        /// What it wants said.
-        text: String,
-    },
     /// Changes what can change while the node runs.
     Reconfigure(Box<Reconfiguration>),
     /// Says goodbye to all and links no more.

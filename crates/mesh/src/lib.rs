@@ -7,6 +7,7 @@
 //! simulation of thousands and under a fuzzer.
 
 mod broadcast;
+mod bucket;
 mod config;
 mod event;
 mod gossip;
@@ -23,8 +24,9 @@ mod shared;
 mod signal;
 mod time;
 
+pub use bucket::{Bucket, Rate};
 pub use config::{Config, Saved, SavedPeer, Topology};
-pub use event::{Direction, Event, PeerName, RingSide};
+pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
 pub use input::{Command, DialId, Input, LinkId, LinkOpened, Reconfiguration, RelayConnection, Transport};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;

@@ -83,6 +83,13 @@ pub enum Output {
         /// The reply.
         reply: Reply,
     },
+    /// A message of a linked member that is for a service. Whatever drives a node without services ignores it.
+    Service {
+        /// Who sent it.
+        peer: NodeId,
+        /// What.
+        frame: Frame,
+    },
     /// Something worth telling.
     Event(Event),
 }
@@ -148,8 +155,6 @@ pub enum Reply {
     Applied(String),
     /// To `Reconfigure`.
     Reconfigured,
-    /// To `Broadcast`: the sequence of the message.
-    Sent(meshline_protocol::UnixMicros),
     /// To `Leave`.
     Left,
     /// The command was refused.

@@ -15,6 +15,7 @@ mod gate;
 #[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests measure"))]
 pub mod http;
 mod inbound;
+mod keeper;
 pub mod limits;
 mod link;
 mod listener;
@@ -27,5 +28,6 @@ pub mod tls;
 pub use clock::Clock;
 pub use core::Core;
 pub use driver::{EventSink, MeshHandle, Settings, start};
+pub use keeper::KeepSink;
 pub use listener::StartError;
 pub use store::StoreSink;

@@ -27,6 +27,9 @@ pub enum StartError {
     /// The key does not serve for TLS.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
+    /// The thread that keeps messages cannot be started.
+    #[error("cannot start the thread that keeps messages: {0}")]
+    Keeper(io::Error),
 }
 
 /// Sockets of one configured address, and the address with its real port.

@@ -90,6 +90,8 @@ codes! {
     RecordForeign = "record_foreign",
     /// More messages of a kind than the rate allows.
     RateLimited = "rate_limited",
+    /// Something could not be kept on disk, and was therefore not done.
+    StorageFailed = "storage_failed",
     /// More faults than a link may have.
     TooManyFaults = "too_many_faults",
     /// The sender leaves.

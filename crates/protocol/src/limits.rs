@@ -60,6 +60,16 @@ pub const MAX_RING: usize = 256;
 /// Longest text a service may broadcast, in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 
+/// Pieces in one `chat.ranges`: 64 × 250 bytes are a quarter of [`MAX_LINE`], and two steps of 64 find one message
+/// among a million.
+pub const MAX_CHAT_RANGES: usize = 64;
+
+/// Messages in one `chat.messages`: 128 × 220 bytes and the records of the authors stay below [`MAX_LINE`].
+pub const MAX_CHAT_ENTRIES: usize = 128;
+
+/// Authors in one `chat.messages`: eight records of 3 KiB.
+pub const MAX_CHAT_AUTHORS: usize = 8;
+
 /// Longest one-way delay a peer may claim to have measured: one minute. Links are dead long before.
 pub const MAX_PING_MICROS: i64 = 60_000_000;
 

@@ -8,7 +8,7 @@ mod registry;
 mod stack;
 
 pub use registry::{Command, Event, Reply};
-pub use stack::{Input, Output, Stack};
+pub use stack::{Input, Output, Settings, Stack};
 
 #[cfg(test)]
 mod tests;

@@ -1,10 +1,10 @@
 //! A node with the services on top of it, behind the same four verbs as the node alone.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::VecDeque;
 
 use meshline_mesh::{Mono, Node, Now, RequestId};
 
-use crate::chat::{self, Chat};
+use crate::chat::{self, Chat, Context};
 use crate::registry::{Command, Event, Reply};
 
 /// One thing that happened.
@@ -19,12 +19,19 @@ pub enum Input {
         /// What.
         command: Command,
     },
+    /// A write is on disk, and all before it; or cannot be.
+    Kept {
+        /// Which.
+        ticket: chat::Ticket,
+        /// What went wrong.
+        result: Result<(), String>,
+    },
 }
 
 /// One thing to do, in the order given.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// For the mesh. Never its `Reply` or `Event`, which come as the two below.
+    /// For the mesh. Never its `Reply`, `Event` or `Service`: they come as those below, or are the services' own.
     Mesh(meshline_mesh::Output),
     /// The reply to a command.
     Reply {
@@ -32,6 +39,13 @@ pub enum Output {
         request: RequestId,
         /// The reply.
         reply: Reply,
+    },
+    /// Keep this on disk. With a ticket an answer is wanted, in the order of the tickets.
+    Keep {
+        /// Named again in [`Input::Kept`].
+        ticket: Option<chat::Ticket>,
+        /// What.
+        write: chat::Write,
     },
     /// Something worth telling.
     Event(Event),
@@ -42,16 +56,28 @@ pub enum Output {
 pub struct Stack {
     node: Node,
     chat: Chat,
-    /// Broadcasts the chat has asked the node for, whose replies are the chat's.
-    of_chat: BTreeSet<RequestId>,
     out: VecDeque<Output>,
+}
+
+/// What services begin with.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// How much of the chat is kept.
+    pub chat: chat::Bounds,
+    /// What an earlier run kept of it.
+    pub stored: chat::Stored,
 }
 
 impl Stack {
     /// Puts the services on top of a node.
     #[must_use]
-    pub fn new(node: Node) -> Self {
-        Self { node, chat: Chat::default(), of_chat: BTreeSet::new(), out: VecDeque::new() }
+    pub fn new(node: Node, settings: Settings, now: Now) -> Self {
+        let chat = Chat::new(node.own_name().id, settings.chat, settings.stored);
+        let mut stack = Self { node, chat, out: VecDeque::new() };
+        let (chat, mut context) = stack.parts(now);
+        chat.start(&mut context);
+        stack.collect(now);
+        stack
     }
 
     /// The node below.
@@ -62,12 +88,24 @@ impl Stack {
 
     /// Takes in what happened.
     pub fn handle_input(&mut self, input: Input, now: Now) {
+        let is_timeout = matches!(input, Input::Mesh(meshline_mesh::Input::Timeout));
         match input {
             Input::Mesh(input) => self.node.handle_input(input, now),
             Input::Command { request, command: Command::Mesh(command) } => {
                 self.node.handle_input(meshline_mesh::Input::Command { request, command }, now);
             }
-            Input::Command { request, command: Command::Chat(command) } => self.handle_chat(request, command, now),
+            Input::Command { request, command: Command::Chat(command) } => {
+                let (chat, mut context) = self.parts(now);
+                chat.handle_command(request, command, &mut context);
+            }
+            Input::Kept { ticket, result } => {
+                let (chat, mut context) = self.parts(now);
+                chat.handle_kept(ticket, &result, &mut context);
+            }
+        }
+        if is_timeout {
+            let (chat, mut context) = self.parts(now);
+            chat.handle_timeout(&mut context);
         }
         self.collect(now);
     }
@@ -80,18 +118,11 @@ impl Stack {
     /// When to call [`Stack::handle_input`] with a timeout at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        self.node.poll_timeout()
+        [self.node.poll_timeout(), self.chat.next_timeout()].into_iter().flatten().min()
     }
 
-    fn handle_chat(&mut self, request: RequestId, command: chat::Command, now: Now) {
-        match self.chat.handle_command(command) {
-            chat::Outcome::Reply(reply) => self.out.push_back(Output::Reply { request, reply: Reply::Chat(reply) }),
-            chat::Outcome::Broadcast(text) => {
-                self.of_chat.insert(request);
-                let command = meshline_mesh::Command::Broadcast { service: chat::service(), text };
-                self.node.handle_input(meshline_mesh::Input::Command { request, command }, now);
-            }
-        }
+    fn parts(&mut self, now: Now) -> (&mut Chat, Context<'_>) {
+        (&mut self.chat, Context { node: &mut self.node, out: &mut self.out, now })
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other outputs, later ones too, are for the driver")]
@@ -100,27 +131,19 @@ impl Stack {
         while let Some(output) = self.node.poll_output() {
             match output {
                 meshline_mesh::Output::Reply { request, reply } => {
-                    let reply = self.reply_of(request, reply, now);
-                    self.out.push_back(Output::Reply { request, reply });
+                    self.out.push_back(Output::Reply { request, reply: Reply::Mesh(reply) });
                 }
-                meshline_mesh::Output::Event(event) => self.tell(event),
+                meshline_mesh::Output::Service { peer, frame } => {
+                    let (chat, mut context) = self.parts(now);
+                    chat.handle_frame(peer, frame, &mut context);
+                }
+                meshline_mesh::Output::Event(event) => {
+                    self.out.push_back(Output::Event(Event::Mesh(event.clone())));
+                    let (chat, mut context) = self.parts(now);
+                    chat.handle_event(&event, &mut context);
+                }
                 other => self.out.push_back(Output::Mesh(other)),
             }
         }
-    }
-
-    fn reply_of(&mut self, request: RequestId, reply: meshline_mesh::Reply, now: Now) -> Reply {
-        if !self.of_chat.remove(&request) {
-            return Reply::Mesh(reply);
-        }
-        let (reply, event) = self.chat.handle_sent(reply, &self.node.own_name(), now);
-        self.out.extend(event.map(|event| Output::Event(Event::Chat(event))));
-        Reply::Chat(reply)
-    }
-
-    fn tell(&mut self, event: meshline_mesh::Event) {
-        let told = self.chat.handle_event(&event);
-        self.out.push_back(Output::Event(Event::Mesh(event)));
-        self.out.extend(told.map(|event| Output::Event(Event::Chat(event))));
     }
 }

@@ -101,7 +101,7 @@ impl World {
     pub fn delivered(&self, node: usize, seq: UnixMicros) -> Option<(usize, bool)> {
         self.log(node).iter().rev().find_map(|logged| match &logged.event {
             Event::Chat(chat::Event::Delivered { message, complete }) if message.seq == seq => {
-                Some((message.delivered_to, *complete))
+                Some((message.delivery.delivered_to, *complete))
             }
             Event::Chat(_) | Event::Mesh(_) => None,
         })

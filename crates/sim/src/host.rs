@@ -5,9 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, LinkId, Mono, Now, Saved};
 use meshline_protocol::{NodeId, UnixMicros};
+use meshline_services::chat::Bounds;
 use meshline_services::{Event, Reply, Stack};
 
 use crate::EPOCH;
+use crate::disk::Disk;
 use crate::schedule::Place;
 
 /// The calendar clock of a host against the right one.
@@ -44,6 +46,10 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     pub(crate) key: KeyPair,
     pub(crate) saved: Saved,
+    /// The messages it kept on disk.
+    pub(crate) disk: Disk,
+    /// How many messages it keeps.
+    pub(crate) bounds: Bounds,
     pub(crate) clock: WallClock,
     pub(crate) stack: Option<Stack>,
     /// Off: it does not even refuse connections.
@@ -69,6 +75,8 @@ impl Host {
             config,
             key,
             saved: Saved::default(),
+            disk: Disk::default(),
+            bounds: Bounds::default(),
             clock: WallClock::default(),
             stack: None,
             powered: true,

@@ -8,6 +8,7 @@
 
 mod commands;
 mod config;
+mod disk;
 mod faults;
 mod host;
 pub mod invariants;

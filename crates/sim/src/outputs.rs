@@ -5,7 +5,8 @@ use std::sync::Arc;
 use meshline_mesh::{DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, Transport};
 use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::{Address, Code, Frame, Message, NodeId};
-use meshline_services::{Event, Output as StackOutput};
+use meshline_services::chat::{Ticket, Write};
+use meshline_services::{Event, Input, Output as StackOutput};
 
 use crate::config::Reach;
 use crate::host::Logged;
@@ -34,6 +35,7 @@ impl World {
             StackOutput::Reply { request, reply } => {
                 self.host_mut(node).replies.insert(request.0, reply);
             }
+            StackOutput::Keep { ticket, write } => self.keep(node, ticket, write),
             StackOutput::Event(event) => self.on_event(node, event),
         }
     }
@@ -57,7 +59,31 @@ impl World {
                 self.schedule.enter(at, Due::Signal { run, url, request });
             }
             Output::Store(saved) => self.host_mut(node).saved = *saved,
-            Output::Reply { .. } | Output::Event(_) => panic!("the stack must translate these"),
+            Output::Reply { .. } | Output::Event(_) | Output::Service { .. } => {
+                panic!("the stack must translate these")
+            }
+        }
+    }
+
+    fn keep(&mut self, node: usize, ticket: Option<Ticket>, write: Write) {
+        let now = self.now;
+        let disk = &mut self.host_mut(node).disk;
+        disk.put(ticket, write);
+        let delay = disk.delay;
+        let Some(ticket) = ticket else { return };
+        let run = self.run_of(node);
+        if delay == 0 {
+            self.on_kept(run, ticket);
+        } else {
+            self.schedule.enter(now + delay, Due::Kept { run, ticket });
+        }
+    }
+
+    /// A write is on disk, unless the host was killed meanwhile.
+    pub(crate) fn on_kept(&mut self, run: Run, ticket: Ticket) {
+        if self.hosts.get(run.node).is_some_and(|host| host.is_running(run.boot)) {
+            let result = self.host_mut(run.node).disk.flush(ticket);
+            self.stack_input(run.node, Input::Kept { ticket, result });
         }
     }
 
@@ -234,7 +260,7 @@ impl World {
             Event::Mesh(MeshEvent::LinkDown { peer, .. }) => {
                 assert!(host.up.remove(&peer.id).is_some(), "node {node} lost a link it did not have");
             }
-            Event::Mesh(MeshEvent::Broadcast { author, message }) => {
+            Event::Mesh(MeshEvent::Broadcast { author, message, .. }) => {
                 let new = host.delivered.insert((author.id, message.seq));
                 assert!(new, "node {node} was given {:?} of {} twice", message.text, author.name);
                 assert!(author.id != host.key.id(), "node {node} was given its own message");

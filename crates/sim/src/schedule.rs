@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use meshline_mesh::{DialId, DialTarget, LinkId, RelayConnection, SignalRequest};
 use meshline_protocol::Code;
 use meshline_protocol::signal::NodeList;
+use meshline_services::chat::Ticket;
 
 /// A run of a node: results of an earlier run must not reach a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ pub(crate) enum Due {
     DialFailed { run: Run, dial: DialId, code: Code, detail: &'static str },
     /// A proxy learns that a connection of a pipe ended.
     RelayEnded { run: Run, connection: RelayConnection },
+    /// A write is on disk.
+    Kept { run: Run, ticket: Ticket },
     /// A request reaches a signal server.
     Signal { run: Run, url: String, request: SignalRequest },
     /// Its answer reaches the node.

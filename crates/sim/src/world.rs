@@ -3,7 +3,7 @@
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, Input as Mesh, Node, Saved};
 use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
-use meshline_services::{Event, Input, Stack};
+use meshline_services::{Event, Input, Settings, Stack};
 
 use crate::config::{Reach, address};
 use crate::host::{Host, Logged, WallClock};
@@ -276,7 +276,8 @@ impl World {
         let mut config = host.config.clone();
         config.saved = host.saved.clone();
         let core = Node::new(config, host.key.clone(), seed, host.now(now));
-        host.stack = Some(Stack::new(core));
+        let settings = Settings { chat: host.bounds, stored: host.disk.stored() };
+        host.stack = Some(Stack::new(core, settings, host.now(now)));
         let listen = host.config.listen.clone();
         self.collect(node);
         for address in listen {
@@ -366,6 +367,7 @@ impl World {
                 self.input_to(run, Mesh::DialFailed { dial, code, detail: detail.to_owned() });
             }
             Due::RelayEnded { run, connection } => self.input_to(run, Mesh::RelayEnded { connection }),
+            Due::Kept { run, ticket } => self.on_kept(run, ticket),
             Due::Signal { run, url, request } => self.on_signal(run, url, request),
             Due::SignalAnswer { run, url, result } => self.input_to(run, Mesh::SignalAnswer { url, result }),
         }

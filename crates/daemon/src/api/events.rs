@@ -102,10 +102,7 @@ fn put(feed: &Feed, name: &str, data: &impl Serialize) {
 fn keep(feed: &Feed, event: &Event) {
     match event {
         Event::Chat(chat::Event::Message { message, .. }) => put(feed, "chat", &MessageRow::from(message.clone())),
-        Event::Chat(chat::Event::Delivered { message, complete }) => {
-            let cursor = message.cursor.to_string();
-            put(feed, "delivered", &Delivered { cursor, delivered_to: message.delivered_to, complete: *complete });
-        }
+        Event::Chat(chat::Event::Delivered { message, .. }) => put(feed, "delivered", &Delivered::from(message)),
         Event::Mesh(event) => keep_mesh(feed, event),
     }
 }
@@ -140,12 +137,20 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
     }
 }
 
-/// `delivered`: an own message reached further members.
+/// `delivered`: an own message has come further.
 #[derive(Serialize, JsonSchema)]
 struct Delivered {
     cursor: String,
+    state: &'static str,
     delivered_to: usize,
-    complete: bool,
+    delivered_of: usize,
+}
+
+impl From<&chat::Message> for Delivered {
+    fn from(message: &chat::Message) -> Self {
+        let chat::Delivery { state, delivered_to, delivered_of } = message.delivery;
+        Self { cursor: message.cursor.to_string(), state: state.name(), delivered_to, delivered_of }
+    }
 }
 
 /// `link_up`

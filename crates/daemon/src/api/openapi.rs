@@ -89,9 +89,10 @@ fn parameter(parameter: &Parameter, schemas: &mut SchemaGenerator) -> Value {
 
 fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
     let (answer, further): (Value, &[StatusCode]) = match &operation.answer {
-        Answer::Json(shape, further) => {
-            (json!({ "description": "as asked for", "content": { "application/json": { "schema": shape(schemas) } } }), *further)
-        }
+        Answer::Json(shape, further) => (
+            json!({ "description": "as asked for", "content": { "application/json": { "schema": shape(schemas) } } }),
+            *further,
+        ),
         Answer::Text(kind) => {
             (json!({ "description": "as asked for", "content": { *kind: { "schema": { "type": "string" } } } }), &[])
         }
@@ -110,8 +111,7 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
 
 /// The stream, and under `x-events` the form of the data of each event.
 fn events(shapes: Vec<(&'static str, schemars::Schema)>) -> Value {
-    let shapes: Map<String, Value> =
-        shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape.into())).collect();
+    let shapes: Map<String, Value> = shapes.into_iter().map(|(name, shape)| (name.to_owned(), shape.into())).collect();
     json!({
         "description": "server-sent events; the data of each is one JSON document, see x-events",
         "content": { "text/event-stream": { "schema": { "type": "string" }, "x-events": shapes } }

@@ -159,7 +159,10 @@ pub(super) const OPERATIONS: &[Operation] = &[
         summary: "What members wrote: the newest, or those after or before a message.",
         parameters: &[
             cursor("after", "Only what arrived here after this cursor, the first of it."),
-            cursor("before", "Only what stands before the message with this cursor in the common order, the last of it."),
+            cursor(
+                "before",
+                "Only what stands before the message with this cursor in the common order, the last of it.",
+            ),
             LIMIT,
         ],
         body: None,

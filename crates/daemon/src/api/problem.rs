@@ -82,6 +82,10 @@ impl Problem {
             StatusCode::BAD_REQUEST
         } else if code == Code::RateLimited {
             StatusCode::TOO_MANY_REQUESTS
+        } else if code == Code::StorageFailed {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else if code == Code::ShuttingDown {
+            StatusCode::SERVICE_UNAVAILABLE
         } else {
             StatusCode::FORBIDDEN
         };

@@ -26,16 +26,16 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
     rows(&api).await.map(Peers::new).map(Json)
 }
 
-pub(super) async fn explain(
-    State(api): State<Api>,
-    Segment(selector): Segment,
-) -> Result<Json<Explanation>, Problem> {
+pub(super) async fn explain(State(api): State<Api>, Segment(selector): Segment) -> Result<Json<Explanation>, Problem> {
     let id = select(&rows(&api).await?, &selector)?;
     let Reply::Explanation(found) = mesh(&api, Command::Explain(id)).await? else { return Err(Problem::unexpected()) };
     found.map(|explanation| Json(*explanation)).ok_or_else(|| Problem::no_such_peer(&selector))
 }
 
-pub(super) async fn apply(State(api): State<Api>, Posted(record): Posted<SignedRecord>) -> Result<Json<Applied>, Problem> {
+pub(super) async fn apply(
+    State(api): State<Api>,
+    Posted(record): Posted<SignedRecord>,
+) -> Result<Json<Applied>, Problem> {
     let reply = mesh(&api, Command::Apply(record)).await?;
     if let Reply::Refused { code, detail } = reply {
         return Err(Problem::refused(code, detail));

@@ -12,6 +12,7 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::Response;
 use tokio::sync::{Notify, oneshot};
 
+use super::chat::report;
 use super::documents::StatusDocument;
 use super::problem::Problem;
 use super::reads::read_status;
@@ -63,6 +64,7 @@ pub(super) async fn answer_all(shared: Arc<Shared>) {
 }
 
 async fn document(shared: &Shared) -> Answer {
-    let document = StatusDocument { mesh: read_status(shared).await? };
+    let (mesh, chat) = tokio::join!(read_status(shared), report(shared));
+    let document = StatusDocument { mesh: mesh?, chat: chat?.into() };
     serde_json::to_vec(&document).map(Bytes::from).map_err(|_| Problem::unexpected())
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::program::{Program, Settings};
 use super::review::Review;
-use super::values::{Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
+use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
 const MAX_LINKS: u32 = 64;
@@ -77,6 +77,9 @@ macro_rules! member_config {
             /// Permits an open network, which everybody may join, on addresses beyond loopback.
             #[serde(default)]
             pub open: bool,
+            /// How much of the chat is kept.
+            #[serde(default)]
+            pub chat: ChatConfig,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -223,6 +226,7 @@ macro_rules! node_of {
             encoding: $from.encoding,
             plain: $from.plain,
             open: $from.open,
+            chat: $from.chat,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -262,6 +266,8 @@ impl ProxyConfig {
 
 fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/max_links", config.max_links, 1..=4_096);
+    review.range("/chat/max_messages", config.chat.max_messages, 1..=1_000_000);
+    review.range("/chat/max_bytes", config.chat.max_bytes, 65_536..=1_073_741_824);
     review.range("/retries", config.retries, 0..=1_000_000);
     check_open(config, review);
     if config.plain {

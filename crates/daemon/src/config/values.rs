@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use meshline_protocol::{Address, NodeId};
+use meshline_services::chat::Bounds;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tracing_subscriber::filter::Targets;
@@ -154,6 +155,35 @@ impl TryFrom<String> for LogLevel {
 impl fmt::Display for LogLevel {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         formatter.write_str(&self.0)
+    }
+}
+
+/// How much of the chat is kept, on disk and in memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChatConfig {
+    /// Messages kept; the oldest give way.
+    #[schemars(range(min = 1, max = 1_000_000))]
+    pub max_messages: u32,
+    /// Bytes of messages kept.
+    #[schemars(range(min = 65_536, max = 1_073_741_824))]
+    pub max_bytes: u32,
+}
+
+impl ChatConfig {
+    /// The same as the chat takes it.
+    #[must_use]
+    pub fn bounds(&self) -> Bounds {
+        let number = |bound| usize::try_from(bound).unwrap_or(usize::MAX);
+        Bounds { max_messages: number(self.max_messages), max_bytes: number(self.max_bytes) }
+    }
+}
+
+impl Default for ChatConfig {
+    fn default() -> Self {
+        let bounds = Bounds::default();
+        let number = |bound| u32::try_from(bound).unwrap_or(u32::MAX);
+        Self { max_messages: number(bounds.max_messages), max_bytes: number(bounds.max_bytes) }
     }
 }
 

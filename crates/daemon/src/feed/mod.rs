@@ -5,6 +5,8 @@
 //! on there, as long as the memory still has what follows.
 
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt::Write;

@@ -43,8 +43,7 @@ impl Reader {
 
     /// The answer that brings the events.
     pub(crate) fn into_response(self) -> Response {
-        let headers =
-            [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (UNBUFFERED, "no")];
+        let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (UNBUFFERED, "no")];
         (headers, axum::body::Body::new(self)).into_response()
     }
 

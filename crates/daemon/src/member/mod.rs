@@ -2,6 +2,7 @@
 
 mod console;
 mod core_config;
+mod history;
 mod narrate;
 mod reload;
 mod signals;
@@ -58,9 +59,12 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let seed = files::random_bytes()?;
     let clock = Clock::start();
     let mut settings = meshline_net::Settings::new(clock, identity.key.clone(), &core);
-    let stack = Stack::new(Node::new(core, identity.key, seed, clock.now()));
+    let services = meshline_services::Settings { chat: config.chat.bounds(), stored: history::load(&config.data_dir) };
+    let now = clock.now();
+    let stack = Stack::new(Node::new(core, identity.key, seed, now), services, now);
     let retries = config.retries;
     settings.store = Some(state::sink(&config.data_dir));
+    settings.keep = Some(history::sink(&config.data_dir));
     settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));
     let mesh = meshline_net::start(settings, stack).await?;
     let mut reloader = Reloader::new(launch.load, &config, log);

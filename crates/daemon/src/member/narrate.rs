@@ -25,11 +25,11 @@ fn tell_chat(event: &chat::Event) {
             debug!(target: "meshline", cursor = message.cursor, "message sent");
         }
         chat::Event::Delivered { message, complete: true } => {
-            let count = message.delivered_to;
+            let count = message.delivery.delivered_to;
             info!(target: CONSOLE, count, cursor = message.cursor, "Message delivered to {count}");
         }
         chat::Event::Delivered { message, complete: false } => {
-            trace!(target: "meshline", count = message.delivered_to, cursor = message.cursor, "message on its way");
+            trace!(target: "meshline", count = message.delivery.delivered_to, cursor = message.cursor, "message on its way");
         }
     }
 }

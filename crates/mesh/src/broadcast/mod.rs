@@ -1,58 +1,40 @@
 //! Messages to all: flooded over a mesh, handed round on a ring, delivered once.
 
+mod own;
 mod parked;
+pub(crate) mod rate;
 mod round;
 pub(crate) mod seen;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_TEXT;
 use meshline_protocol::message::{
-    Broadcast as Message, BroadcastAck, BroadcastMessage, Gossip, RecordText, SignedBroadcast, Want,
+    Broadcast as Message, BroadcastAck, BroadcastMessage, ErrorMessage, Gossip, RecordText, SignedBroadcast, Want,
 };
-use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
+use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NetworkId, NodeId, UnixMicros};
 
-use crate::event::Event;
+use crate::event::{Event, SignedText};
 use crate::gossip::Members;
 use crate::ring::RingPlace;
 use crate::shared::Shared;
+use own::Pending;
 use parked::Parked;
-use round::Round;
+use rate::Rates;
 use seen::{Freshness, Seen};
-
-/// How long a message may be under way: a ring may stay open for a while.
-const VALIDITY: i64 = 3_600_000_000;
-
-/// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
-pub(crate) const MAX_PENDING: usize = 256;
 
 /// Longest body of a broadcast: a text in which every character is escaped, and what stands around it.
 const MAX_BROADCAST_BODY: usize = 2 * MAX_TEXT + 2_048;
 
-/// Attempts at one message that are passed on. An author makes one each time its ring has changed.
-const MAX_ATTEMPTS: u32 = 10_000;
+/// Attempts at one message that are passed on: they are numbered by the tenths of a second for which a message may
+/// be under way.
+const MAX_ATTEMPTS: u32 = 36_000;
 
-/// An own message on its way.
-#[derive(Debug)]
-struct Pending {
-    line: BroadcastMessage,
-    body: Bytes,
-    /// Who is known to have it.
-    holders: BTreeSet<NodeId>,
-    way: Way,
-    expires: UnixMicros,
-}
-
-/// How an own message reaches the others.
-#[derive(Debug)]
-enum Way {
-    /// Flooded to so many links.
-    Mesh(usize),
-    /// Handed round.
-    Ring(Round),
-}
+/// How far ahead of the members' time a hybrid clock may be and still move ours: more than honest clocks differ, and
+/// little enough that a liar's is overtaken soon.
+const MAX_CLOCK_AHEAD: i64 = 60_000_000;
 
 /// The state of broadcasts.
 #[derive(Debug, Default)]
@@ -61,6 +43,9 @@ pub(crate) struct Broadcast {
     pending: BTreeMap<UnixMicros, Pending>,
     /// Messages whose authors are not known yet.
     parked: Parked,
+    rates: Rates,
+    /// The greatest hybrid clock seen.
+    clock: UnixMicros,
 }
 
 /// A message as it came.
@@ -81,56 +66,11 @@ pub(crate) struct Around<'a> {
 }
 
 impl Broadcast {
-    /// Sends a service's text to all.
-    pub(crate) fn send(
-        &mut self,
-        service: ServiceName,
-        text: String,
-        ring: Option<RingPlace<'_>>,
-        shared: &mut Shared,
-    ) -> Result<UnixMicros, (Code, String)> {
-        if text.len() > MAX_TEXT {
-            return Err((Code::BodyTooLong, format!("text longer than {MAX_TEXT} bytes")));
+    /// A hybrid clock was seen.
+    pub(crate) fn note_clock(&mut self, clock: UnixMicros, shared: &Shared) {
+        if clock.since(shared.judged()) <= MAX_CLOCK_AHEAD {
+            self.clock = self.clock.max(clock);
         }
-        self.make_room(ring.is_some(), shared)?;
-        let seq = shared.broadcast_seq.next(shared.steady());
-        shared.dirty = true;
-        let signed = SignedBroadcast {
-            kind: SignedBroadcast::TYPE.to_owned(),
-            network: shared.config.network.clone(),
-            seq,
-            expires: shared.judged().max(seq).offset(VALIDITY),
-            time: shared.now.wall,
-            service,
-            text,
-        };
-        let body: Bytes =
-            serde_json::to_vec(&signed).map_err(|error| (Code::InvalidMessage, error.to_string()))?.into();
-        let sig = shared.key.sign_bytes(&body);
-        let line = BroadcastMessage { by: shared.id, seq, sig, attempt: 0, holders: Bounded::from_first([shared.id]) };
-        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared));
-        let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires: signed.expires };
-        if let Some(place) = ring {
-            pending.way = Way::Ring(Round::default());
-            pending.hand_round(place, shared);
-        }
-        self.pending.insert(seq, pending);
-        Ok(seq)
-    }
-
-    /// A ring keeps what waits; what is on its way to the last members only, or on a mesh, is watched no longer.
-    fn make_room(&mut self, on_ring: bool, shared: &Shared) -> Result<(), (Code, String)> {
-        let now = shared.judged();
-        self.pending.retain(|_, pending| pending.expires > now);
-        if self.pending.len() < MAX_PENDING {
-            return Ok(());
-        }
-        let settled = self.pending.iter().find(|(_, pending)| !on_ring || pending.is_told_complete());
-        let Some(seq) = settled.map(|(seq, _)| *seq) else {
-            return Err((Code::RateLimited, format!("{MAX_PENDING} messages wait for the ring to close")));
-        };
-        self.pending.remove(&seq);
-        Ok(())
     }
 
     /// Takes in a message of a peer.
@@ -192,9 +132,12 @@ impl Broadcast {
         }
         let Arrival { from, line, body } = &arrival;
         if self.seen.look(line.by, line.seq, 0) == Freshness::New {
+            if !self.has_allowance(line.by, *from, shared) {
+                return Ok(());
+            }
             let text = verified(line, body, shared)?;
-            self.seen.note(line.by, line.seq, 0, *from);
-            deliver(text, line, members, shared);
+            let path = std::iter::once(line.by).chain((line.by != *from).then_some(*from)).collect();
+            self.deliver(text, &arrival, path, (members, shared));
             if shared.config.carries() {
                 flood(line, body, Some(*from), ring.is_some(), shared);
                 if let Some(successor) = ring.and_then(|place| place.successor) {
@@ -221,22 +164,23 @@ impl Broadcast {
             self.park(true, arrival, shared);
             return Ok(());
         }
-        let Arrival { from, mut line, body } = arrival;
+        let (from, line) = (arrival.from, &arrival.line);
         match self.seen.look(line.by, line.seq, line.attempt) {
             Freshness::Old => return Ok(()),
             // The attempt is not signed: what is passed on is checked again, lest the next one blames us.
             Freshness::LaterAttempt if line.attempt > MAX_ATTEMPTS => return Ok(()),
             Freshness::LaterAttempt => {
-                verified(&line, &body, shared)?;
+                verified(line, &arrival.body, shared)?;
                 self.seen.note(line.by, line.seq, line.attempt, from);
             }
+            Freshness::New if !self.has_allowance(line.by, from, shared) => return Ok(()),
             Freshness::New => {
-                let text = verified(&line, &body, shared)?;
-                self.seen.note(line.by, line.seq, line.attempt, from);
-                deliver(text, &line, members, shared);
-                flood(&line, &body, Some(from), true, shared);
+                let text = verified(line, &arrival.body, shared)?;
+                self.deliver(text, &arrival, line.holders.to_vec(), (members, shared));
+                flood(line, &arrival.body, Some(from), true, shared);
             }
         }
+        let Arrival { mut line, body, .. } = arrival;
         if let Some(successor) = ring.and_then(|place| place.successor).filter(|_| line.holders.push(shared.id)) {
             send_ring(&successor, line, &body, shared);
         }
@@ -277,13 +221,10 @@ impl Broadcast {
             }
             return;
         }
-        let Some(pending) = self.pending.get_mut(&ack.seq) else { return };
-        // On a ring only those who look on send receipts; the message itself says which members have it.
-        let Way::Mesh(expected) = pending.way else { return };
-        if ack.by != shared.id && pending.holders.len() < crate::gossip::MAX_MEMBERS && pending.holders.insert(ack.by) {
-            let delivered_to = pending.holders.len();
-            let complete = delivered_to >= expected;
-            shared.event(Event::Delivered { seq: ack.seq, delivered_to, complete });
+        if ack.by != shared.id
+            && let Some(pending) = self.pending.get_mut(&ack.seq)
+        {
+            pending.acknowledge(ack.by, shared);
         }
     }
 
@@ -296,26 +237,37 @@ impl Broadcast {
         }
     }
 
-    /// Mesh: a member came up that has not got an own message which is still on its way.
-    pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
-        let now = shared.judged();
-        for pending in self.pending.values_mut().filter(|pending| pending.expires > now) {
-            let Way::Mesh(expected) = &mut pending.way else { continue };
-            if pending.holders.contains(&peer) || (*expected > 0 && pending.holders.len() >= *expected) {
-                continue;
-            }
-            *expected += 1;
-            let frame = Frame {
-                message: Wire::Broadcast(Message::Flood(pending.line.clone())),
-                body: Some(pending.body.clone()),
-            };
-            shared.send_frame(&peer, &Arc::new(frame));
+    /// Whether a message may be taken in as new. An author who sends too much is told, if it is at the other end.
+    fn has_allowance(&mut self, author: NodeId, from: NodeId, shared: &mut Shared) -> bool {
+        let now = shared.now.mono;
+        if self.rates.admits(author, now) {
+            return true;
         }
+        shared.count(Code::RateLimited);
+        if author == from && self.rates.should_tell(author, now) {
+            let detail = format!("more than {} messages a second", rate::AUTHOR_RATE.per_second);
+            shared.send(&from, Wire::Error(ErrorMessage { code: Code::RateLimited, detail }));
+        }
+        false
     }
 
-    /// Whether own messages are on their way.
-    pub(crate) fn is_watching(&self) -> bool {
-        !self.pending.is_empty()
+    /// Notes a message that is new here and tells it.
+    fn deliver(
+        &mut self,
+        text: SignedBroadcast,
+        arrival: &Arrival,
+        path: Vec<NodeId>,
+        around: (&Members, &mut Shared),
+    ) {
+        let (members, shared) = around;
+        let Arrival { from, line, body } = arrival;
+        self.seen.note(line.by, line.seq, line.attempt, *from);
+        self.rates.count(line.by, shared.now.mono);
+        self.note_clock(text.clock, shared);
+        let name = members.get(&line.by).map_or("", |known| known.member.name.as_str());
+        let author = shared.shown(&line.by, name);
+        let signed = SignedText { by: line.by, seq: line.seq, sig: line.sig.clone(), body: body.clone() };
+        shared.event(Event::Broadcast { author, message: Box::new(text), signed: Arc::new(signed), path });
     }
 }
 
@@ -344,27 +296,29 @@ fn flood(
 
 /// Checks author, signature and dates of a message that is new here.
 fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
+    let text = read(&line.by, line.seq, (&line.sig, body), &shared.config.network)?;
+    if text.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(text) }
+}
+
+/// Checks author and signature of a text, whenever it was written.
+pub(crate) fn read_signed(signed: &SignedText, network: &NetworkId) -> Result<SignedBroadcast, Code> {
+    read(&signed.by, signed.seq, (&signed.sig, &signed.body), network)
+}
+
+fn read(by: &NodeId, seq: UnixMicros, signed: (&str, &Bytes), network: &NetworkId) -> Result<SignedBroadcast, Code> {
+    let (sig, body) = signed;
     if body.len() > MAX_BROADCAST_BODY {
         return Err(Code::BodyTooLong);
     }
-    if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
+    if !meshline_identity::verify_bytes(by, body, sig) {
         return Err(Code::BadSignature);
     }
     let text: SignedBroadcast = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
-    if text.kind != SignedBroadcast::TYPE || text.seq != line.seq || text.text.len() > MAX_TEXT {
+    if text.kind != SignedBroadcast::TYPE || text.seq != seq || text.text.len() > MAX_TEXT {
         return Err(Code::InvalidMessage);
     }
-    if text.network != shared.config.network {
+    if text.network != *network {
         return Err(Code::RecordForeign);
     }
-    if text.expires <= shared.judged() {
-        return Err(Code::RecordExpired);
-    }
     Ok(text)
-}
-
-fn deliver(message: SignedBroadcast, line: &BroadcastMessage, members: &Members, shared: &mut Shared) {
-    let name = members.get(&line.by).map_or("", |known| known.member.name.as_str());
-    let author = shared.shown(&line.by, name);
-    shared.event(Event::Broadcast { author, message: Box::new(message) });
 }

@@ -5,12 +5,14 @@
 //! one that closes soon after. So the members of the own token, whenever that returns, are held against those who
 //! have the message, and it goes round again for those who have not.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use meshline_protocol::NodeId;
 
-use super::{Pending, Way, send_ring};
-use crate::event::Event;
+use super::own::{Pending, Way, attempt_at};
+use super::send_ring;
+use crate::event::{Delivery, DeliveryState};
 use crate::now::Mono;
 use crate::ring::RingPlace;
 use crate::shared::Shared;
@@ -27,8 +29,27 @@ pub(super) struct Round {
     /// The own token's return it was last held against.
     checked: u32,
     back_at: Option<Mono>,
-    /// How many have it and whether that is all, as last told.
-    told: Option<(usize, bool)>,
+    /// Whether it had reached everybody when it was last back.
+    complete: bool,
+}
+
+impl Round {
+    /// What there is to tell: a message that had reached everybody is not on its way again because the ring opened
+    /// afterwards.
+    pub(super) fn delivery(&self, holders: &BTreeSet<NodeId>, place: RingPlace<'_>) -> Delivery {
+        let state = match (self.complete, place.complete && place.successor.is_some()) {
+            (true, _) => DeliveryState::Complete,
+            (false, true) => DeliveryState::OnItsWay,
+            (false, false) => DeliveryState::Queued,
+        };
+        let (delivered_to, others) = (holders.len(), place.members.len().saturating_sub(1));
+        let delivered_of = match state {
+            DeliveryState::Complete => delivered_to,
+            DeliveryState::OnItsWay => others.max(delivered_to),
+            DeliveryState::Queued => 0,
+        };
+        Delivery { state, delivered_to, delivered_of }
+    }
 }
 
 impl Pending {
@@ -45,7 +66,7 @@ impl Pending {
         self.holders.extend(holders.iter().copied().filter(|id| *id != shared.id));
         round.sent = None;
         round.back_at.get_or_insert(shared.now.mono);
-        self.tell(place, shared);
+        self.compare(place, shared);
     }
 
     /// A token sent after a message takes the same way: if it came back and the message did not, the message is
@@ -54,35 +75,32 @@ impl Pending {
         let Way::Ring(round) = &mut self.way else { return };
         let again = match round.sent {
             None if round.back_at.is_none() => true,
-            None if place.rounds.1 <= round.checked => return,
+            None if place.rounds.1 <= round.checked => return self.tell(Some(place), shared),
             None => place.members.iter().any(|id| *id != shared.id && !self.holders.contains(id)),
             Some(sent) if place.rounds.1 > sent => true,
-            Some(_) => return,
+            Some(_) => return self.tell(Some(place), shared),
         };
         round.checked = place.rounds.1;
         if !again {
-            self.tell(place, shared);
+            self.compare(place, shared);
             return;
         }
         if place.successor.is_some() && (round.sent.is_some() || round.back_at.is_some()) {
-            self.line.attempt = self.line.attempt.saturating_add(1);
+            self.line.attempt = self.line.attempt.saturating_add(1).max(attempt_at(self.line.seq, shared));
         }
         self.hand_round(place, shared);
+        self.tell(Some(place), shared);
     }
 
-    fn tell(&mut self, place: RingPlace<'_>, shared: &mut Shared) {
+    fn compare(&mut self, place: RingPlace<'_>, shared: &mut Shared) {
         let Way::Ring(round) = &mut self.way else { return };
         let has = |id: &NodeId| *id == shared.id || self.holders.contains(id);
-        let complete = place.complete && place.members.iter().all(has);
-        let now = (self.holders.len(), complete);
-        if round.told.is_none_or(|(count, complete)| count != now.0 || (!complete && now.1)) {
-            round.told = Some(now);
-            shared.event(Event::Delivered { seq: self.line.seq, delivered_to: now.0, complete });
-        }
+        round.complete |= place.complete && place.members.iter().all(has);
+        self.tell(Some(place), shared);
     }
 
     pub(super) fn is_told_complete(&self) -> bool {
-        matches!(&self.way, Way::Ring(Round { told: Some((_, true)), .. }))
+        self.told.state == DeliveryState::Complete
     }
 
     /// Whether everybody has had it for a while.

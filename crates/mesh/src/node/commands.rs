@@ -22,12 +22,6 @@ impl Node {
                 Ok(done) => Reply::Applied(done),
                 Err((code, detail)) => Reply::Refused { code, detail },
             },
-            Command::Broadcast { service, text } => {
-                match self.broadcast.send(service, text, self.ring.place(), &mut self.shared) {
-                    Ok(seq) => Reply::Sent(seq),
-                    Err((code, detail)) => Reply::Refused { code, detail },
-                }
-            }
             Command::Reconfigure(new) => {
                 self.reconfigure(*new);
                 Reply::Reconfigured

@@ -157,6 +157,10 @@ impl Node {
             }
             Message::Broadcast(message) => self.on_broadcast(peer, message, frame.body),
             Message::Relay(message) => self.on_relay(peer, message),
+            Message::Chat(_) => {
+                self.shared.push(crate::Output::Service { peer, frame });
+                Ok(())
+            }
         };
         if let Err(code) = done {
             self.on_invalid(id, &Fault::new(code, "refused"));

@@ -4,6 +4,7 @@ mod commands;
 mod frames;
 mod links;
 mod reports;
+mod services;
 mod store;
 
 use std::collections::BTreeSet;

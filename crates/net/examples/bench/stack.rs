@@ -36,7 +36,9 @@ pub(crate) async fn node(key: KeyPair, configure: impl FnOnce(&mut Config)) -> M
     let clock = Clock::start();
     let settings = Settings::new(clock, key.clone(), &config);
     let seed = *key.id().as_bytes();
-    start(settings, Stack::new(Node::new(config, key, seed, clock.now()))).await.unwrap()
+    start(settings, Stack::new(Node::new(config, key, seed, clock.now()), Default::default(), clock.now()))
+        .await
+        .unwrap()
 }
 
 /// A node that others link to.

@@ -7,6 +7,7 @@ use meshline_mesh::{DialId, DialTarget, Input, LinkId, Output, SignalRequest};
 use meshline_protocol::message::{ErrorMessage, Message};
 use meshline_protocol::{Code, Encoding, Frame};
 use meshline_services as services;
+use meshline_services::chat::{Ticket, Write};
 
 use super::Notice;
 use super::run::Driver;
@@ -15,9 +16,10 @@ use crate::{dial, signal};
 
 impl<C: Core> Driver<C> {
     /// Does one thing. What it makes happen at once is returned.
-    pub(super) fn execute(&mut self, output: services::Output) -> Option<Input> {
+    pub(super) fn execute(&mut self, output: services::Output) -> Option<services::Input> {
         match output {
-            services::Output::Mesh(output) => self.execute_mesh(output),
+            services::Output::Mesh(output) => self.execute_mesh(output).map(services::Input::Mesh),
+            services::Output::Keep { ticket, write } => self.keep(ticket, write),
             services::Output::Reply { request, reply } => {
                 if let Some(answer) = self.waiting.remove(&request) {
                     // Whoever asked may have given up.
@@ -59,12 +61,21 @@ impl<C: Core> Driver<C> {
                     store.put(saved);
                 }
             }
-            Output::Reply { request, reply } => {
-                return self.execute(services::Output::Reply { request, reply: services::Reply::Mesh(reply) });
-            }
+            // The stack takes these out; without services there is nobody to take them.
+            Output::Reply { .. } | Output::Service { .. } => {}
             Output::Event(event) => self.tell(services::Event::Mesh(event)),
         }
         None
+    }
+
+    /// Without a disk everything counts as kept.
+    fn keep(&mut self, ticket: Option<Ticket>, write: Write) -> Option<services::Input> {
+        let result = self.keeper.as_ref().map(|keeper| keeper.put(ticket, write));
+        match (ticket, result) {
+            (Some(ticket), None) => Some(services::Input::Kept { ticket, result: Ok(()) }),
+            (Some(ticket), Some(Err(error))) => Some(services::Input::Kept { ticket, result: Err(error) }),
+            (_, _) => None,
+        }
     }
 
     fn send(&mut self, link: LinkId, frame: &Arc<Frame>) -> Option<Input> {

@@ -10,8 +10,9 @@ use std::sync::Arc;
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, DialId, LinkId, RelayConnection};
 use meshline_protocol::signal::NodeList;
-use meshline_protocol::{Address, Code, Decoded, Fault, Ticket};
+use meshline_protocol::{Address, Code, Decoded, Fault, Ticket as RelayTicket};
 use meshline_services::Event;
+use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
 
 use crate::clock::Clock;
@@ -19,6 +20,7 @@ use crate::connection::Connection;
 use crate::core::Core;
 use crate::gate::Gate;
 use crate::inbound::Door;
+use crate::keeper::{KeepSink, Keeper};
 use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
@@ -49,6 +51,8 @@ pub struct Settings {
     pub on_event: Option<EventSink>,
     /// Keeps the core's memory on disk.
     pub store: Option<StoreSink>,
+    /// Keeps what services want kept; without it nothing is.
+    pub keep: Option<KeepSink>,
 }
 
 impl std::fmt::Debug for Settings {
@@ -70,6 +74,7 @@ impl Settings {
             proxy: config.is_proxy(),
             on_event: None,
             store: None,
+            keep: None,
         }
     }
 }
@@ -89,6 +94,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (events, _) = broadcast::channel(MAX_EVENTS);
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
+    let keeper =
+        settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let door = Arc::new(Door {
         tls: tls.clone(),
         plain: settings.plain,
@@ -114,6 +121,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         events: events.clone(),
         on_event: settings.on_event,
         store: settings.store.map(Store::new),
+        keeper,
         refusals: Arc::clone(&refusals),
         next_link: 0,
         next_request: 0,
@@ -135,11 +143,13 @@ pub(crate) enum Notice {
     /// A connection ended by itself.
     Ended { link: LinkId, code: Code, detail: String },
     /// A relay ticket arrived.
-    RelayArrived { ticket: Ticket, half: Half },
+    RelayArrived { ticket: RelayTicket, half: Half },
     /// A relay pipe ended, or waited too long.
     RelayEnded(RelayConnection),
     /// A signal server answered.
     SignalAnswer { url: String, result: Result<Box<NodeList>, String> },
+    /// A write of a service is on disk, and all before it; or cannot be.
+    Kept { ticket: Ticket, result: Result<(), String> },
     /// A stranger was turned away.
     Refused { remote: Address, code: Code, detail: String },
 }

@@ -18,6 +18,7 @@ use super::handle::Order;
 use super::{EventSink, Notice};
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext};
 use crate::relay::Relays;
@@ -42,6 +43,7 @@ pub(super) struct Driver<C> {
     pub(super) events: broadcast::Sender<Arc<services::Event>>,
     pub(super) on_event: Option<EventSink>,
     pub(super) store: Option<Store>,
+    pub(super) keeper: Option<Keeper>,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
     pub(super) next_request: u64,
@@ -109,7 +111,7 @@ impl<C: Core> Driver<C> {
         self.core.handle_input(input, self.context.clock.now());
         while let Some(output) = self.core.poll_output() {
             if let Some(input) = self.execute(output) {
-                self.core.handle_input(services::Input::Mesh(input), self.context.clock.now());
+                self.core.handle_input(input, self.context.clock.now());
             }
         }
         self.encoder.forget();
@@ -154,6 +156,7 @@ impl<C: Core> Driver<C> {
                     self.step(Input::RelayEnded { connection });
                 }
             }
+            Notice::Kept { ticket, result } => self.handle(services::Input::Kept { ticket, result }),
             Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
             Notice::Refused { remote, code, detail } => {
                 let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };
@@ -230,11 +233,14 @@ impl<C: Core> Driver<C> {
         self.dials.values().for_each(AbortHandle::abort);
         self.relays.clear();
         std::mem::take(&mut self.links).into_values().for_each(Link::close);
-        let Self { channels: Channels { notices, mut gone, .. }, context, store, .. } = self;
+        let Self { channels: Channels { notices, mut gone, .. }, context, store, keeper, .. } = self;
         drop((notices, context));
         let _ = timeout(CLOSE_LIMIT + LINGER_LIMIT, gone.recv()).await;
         if let Some(store) = store {
             let _ = timeout(CLOSE_LIMIT, store.finish()).await;
+        }
+        if let Some(keeper) = keeper {
+            let _ = timeout(CLOSE_LIMIT, keeper.finish()).await;
         }
     }
 }

@@ -96,7 +96,7 @@ async fn an_address_in_use_is_named() {
     let clock = Clock::start();
     let key = new_key();
     let settings = Settings::new(clock, key.clone(), &second);
-    let core = Stack::new(meshline_mesh::Node::new(second, key, [1; 32], clock.now()));
+    let core = Stack::new(meshline_mesh::Node::new(second, key, [1; 32], clock.now()), Default::default(), clock.now());
     let error = start(settings, core).await.unwrap_err();
     assert!(matches!(&error, StartError::Listen { address, .. } if *address == node.address()), "{error}");
 }

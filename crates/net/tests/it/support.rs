@@ -54,7 +54,10 @@ pub(crate) async fn run_as(key: KeyPair, config: Config) -> Running {
     let settings = Settings::new(clock, key.clone(), &config);
     let seed = *key.id().as_bytes();
     let id = key.id();
-    let handle = start(settings, Stack::new(Node::new(config, key, seed, clock.now()))).await.unwrap();
+    let handle =
+        start(settings, Stack::new(Node::new(config, key, seed, clock.now()), Default::default(), clock.now()))
+            .await
+            .unwrap();
     let events = handle.subscribe();
     Running { id, handle, events }
 }

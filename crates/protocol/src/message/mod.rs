@@ -2,6 +2,7 @@
 //! `{"ring":{"token":{…}}}`.
 
 mod broadcast;
+mod chat;
 mod gossip;
 mod hello;
 mod link;
@@ -10,6 +11,7 @@ mod relay;
 mod ring;
 
 pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
+pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, TimeFrame, TimeStamps};
@@ -46,6 +48,8 @@ pub enum Message {
     Broadcast(Broadcast),
     /// A proxy's errands.
     Relay(Relay),
+    /// Chat histories compared.
+    Chat(Chat),
 }
 
 /// Tags that hold their message directly.
@@ -57,6 +61,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("ring", &["attach", "detach", "token"]),
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
+    ("chat", &["compare", "ranges", "keys", "want", "messages"]),
 ];
 
 impl Message {
@@ -84,12 +89,13 @@ impl Message {
             Self::Ring(ring) => ring.kind(),
             Self::Broadcast(broadcast) => broadcast.kind(),
             Self::Relay(relay) => relay.kind(),
+            Self::Chat(chat) => chat.kind(),
         }
     }
 
     /// Whether raw bytes must follow the line (and otherwise must not).
     #[must_use]
     pub fn takes_body(&self) -> bool {
-        matches!(self, Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_)))
+        matches!(self, Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_)) | Self::Chat(Chat::Messages(_)))
     }
 }

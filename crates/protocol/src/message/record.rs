@@ -159,6 +159,9 @@ pub struct SignedBroadcast {
     pub expires: UnixMicros,
     /// The author's clock when it was written.
     pub time: UnixMicros,
+    /// The hybrid clock (Kulkarni and others, "Logical Physical Clocks", 2014): the members' time when it was
+    /// written, and above that of every message its author had seen. All members show messages in this order.
+    pub clock: UnixMicros,
     /// The service it is for, such as `chat`.
     pub service: ServiceName,
     /// What the service wants said, at most 16 KiB.

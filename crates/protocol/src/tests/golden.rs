@@ -79,6 +79,7 @@ fn broadcast() -> (BroadcastMessage, Bytes) {
         seq: at(4),
         expires: at(600_000_000),
         time: at(4),
+        clock: at(4),
         service: "chat".parse().expect("valid"),
         text: "hello there".to_owned(),
     };
@@ -130,7 +131,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
         reply: true,
     };
     let refusal = RelayRefusal { peer: node(2), code: Code::NoSuchPeer, detail: "not linked to this proxy".to_owned() };
-    vec![
+    [
         ("hello", hello().into()),
         ("time.0", time(0).into()),
         ("time.3", time(3).into()),
@@ -172,6 +173,34 @@ fn samples() -> Vec<(&'static str, Frame)> {
         ("relay.grant", Message::Relay(Relay::Grant(errand())).into()),
         ("relay.refuse", Message::Relay(Relay::Refuse(refusal)).into()),
         ("relay.ticket", Message::Relay(Relay::Ticket(ticket())).into()),
+    ]
+    .into_iter()
+    .chain(chat_samples())
+    .collect()
+}
+
+fn chat_samples() -> Vec<(&'static str, Frame)> {
+    let key = |n| ChatKey { seq: at(n), author: node(1) };
+    let digest = || "00112233445566778899aabbccddeeff".to_owned();
+    let (line, body) = broadcast();
+    let len = u32::try_from(body.len()).expect("short");
+    let messages = ChatMessages {
+        messages: Bounded::from_first([ChatEntry { by: line.by, seq: line.seq, sig: line.sig, len }]),
+        authors: Bounded::from_first([announcement()]),
+    };
+    let compare = ChatCompare { from: None, to: Some(key(9)), count: 2, digest: digest() };
+    let ranges = ChatRanges {
+        from: None,
+        to: Some(key(9)),
+        ranges: Bounded::from_first([ChatRange { to: Some(key(9)), count: 3, digest: digest() }]),
+    };
+    let keys = ChatKeys { from: None, to: Some(key(9)), keys: Bounded::from_first([key(4)]) };
+    vec![
+        ("chat.compare", Message::Chat(Chat::Compare(compare)).into()),
+        ("chat.ranges", Message::Chat(Chat::Ranges(ranges)).into()),
+        ("chat.keys", Message::Chat(Chat::Keys(keys)).into()),
+        ("chat.want", Message::Chat(Chat::Want(ChatWant { keys: Bounded::from_first([key(4)]) })).into()),
+        ("chat.messages", Frame { message: Message::Chat(Chat::Messages(messages)), body: Some(body) }),
     ]
 }
 

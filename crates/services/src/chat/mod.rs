@@ -1,12 +1,24 @@
-//! Chat: what members write to all, in the order it arrived here.
+//! Chat: what members write to all.
+//!
+//! A message is kept on disk before anything else becomes of it: an own one before it is sent, another's before it is
+//! shown. So "sent" means durable, everything shown is still there after a kill, and messages have their cursors in
+//! the order in which readers learn of them. Writes that come together are one transaction of whoever drives this.
 
+mod authors;
+mod catch_up;
 mod history;
+mod message;
+mod room;
+mod store;
+mod sync;
 
-use meshline_mesh::{Now, PeerName};
-use meshline_protocol::limits::MAX_TEXT;
-use meshline_protocol::{Code, NodeId, ServiceName, UnixMicros};
+use meshline_protocol::{Code, ServiceName};
 
-pub use history::{History, MAX_HISTORY_BYTES, MAX_HISTORY_MESSAGES, Message};
+pub use history::{Bounds, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, History, Listing, Page};
+pub use message::{Delivery, Key, Message, Place, State};
+pub(crate) use room::Context;
+pub use room::{Chat, MAX_WAITING};
+pub use store::{Stored, StoredMessage, Ticket, Write};
 
 /// What somebody on this machine wants of the chat.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,20 +30,24 @@ pub enum Command {
     },
     /// Read what was written.
     History {
-        /// Only messages after this cursor.
-        after: Option<u64>,
-        /// At most so many, the newest.
+        /// Which messages.
+        page: Page,
+        /// At most so many.
         limit: usize,
     },
+    /// How much is kept.
+    Report,
 }
 
 /// What the chat answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reply {
-    /// The message as it stands in the history.
-    Sent(Message),
-    /// Messages, oldest first.
-    History(Vec<Message>),
+    /// The message as it stands in the history, on disk.
+    Sent(Box<Message>),
+    /// Messages in the common order.
+    History(Listing),
+    /// How much is kept.
+    Report(Report),
     /// Refused.
     Refused {
         /// The name of the refusal.
@@ -39,6 +55,21 @@ pub enum Reply {
         /// A sentence for people.
         detail: String,
     },
+}
+
+/// How much is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Messages.
+    pub messages: usize,
+    /// Bytes of signed texts.
+    pub bytes: usize,
+    /// The bounds in force.
+    pub bounds: Bounds,
+    /// The newest cursor.
+    pub cursor: u64,
+    /// Whether the last write to disk went well.
+    pub durable: bool,
 }
 
 /// What the chat tells.
@@ -51,7 +82,7 @@ pub enum Event {
         /// Whether it was written here.
         own: bool,
     },
-    /// One's own message reached further members.
+    /// One's own message has come further.
     Delivered {
         /// The message as it stands now.
         message: Message,
@@ -60,102 +91,7 @@ pub enum Event {
     },
 }
 
-/// What a command leads to.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    Reply(Reply),
-    Broadcast(String),
-}
-
 /// The name under which chat texts travel.
 pub(crate) fn service() -> ServiceName {
     "chat".parse().unwrap_or_else(|_| unreachable!("a constant label"))
 }
-
-/// The state of the chat.
-#[derive(Debug, Default)]
-pub struct Chat {
-    history: History,
-    /// The text whose broadcast was asked for and not answered yet; the node answers at once.
-    outgoing: Option<String>,
-    /// This node, once it has written something: others' sequences may be the same as ours.
-    own: Option<NodeId>,
-}
-
-impl Chat {
-    pub(crate) fn handle_command(&mut self, command: Command) -> Outcome {
-        match command {
-            Command::Send { text } => match refusal_of(&text) {
-                Some(detail) => {
-                    Outcome::Reply(Reply::Refused { code: Code::InvalidMessage, detail: detail.to_owned() })
-                }
-                None => {
-                    self.outgoing = Some(text.clone());
-                    Outcome::Broadcast(text)
-                }
-            },
-            Command::History { after, limit } => Outcome::Reply(Reply::History(self.history.after(after, limit))),
-        }
-    }
-
-    /// The node's answer to the broadcast of an own text.
-    pub(crate) fn handle_sent(
-        &mut self,
-        reply: meshline_mesh::Reply,
-        own: &PeerName,
-        now: Now,
-    ) -> (Reply, Option<Event>) {
-        let text = self.outgoing.take().unwrap_or_default();
-        match reply {
-            meshline_mesh::Reply::Sent(seq) => {
-                self.own = Some(own.id);
-                let message = self.history.push(own, seq, now.wall, text);
-                (Reply::Sent(message.clone()), Some(Event::Message { message, own: true }))
-            }
-            meshline_mesh::Reply::Refused { code, detail } => (Reply::Refused { code, detail }, None),
-            other @ (meshline_mesh::Reply::Status(_)
-            | meshline_mesh::Reply::Peers(_)
-            | meshline_mesh::Reply::Explanation(_)
-            | meshline_mesh::Reply::Pong { .. }
-            | meshline_mesh::Reply::Applied(_)
-            | meshline_mesh::Reply::Reconfigured
-            | meshline_mesh::Reply::Left) => {
-                (Reply::Refused { code: Code::UnexpectedMessage, detail: format!("{other:?}") }, None)
-            }
-        }
-    }
-
-    /// Looks for what is the chat's among the node's events.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "all other events, later ones too, are not the chat's")]
-    pub(crate) fn handle_event(&mut self, event: &meshline_mesh::Event) -> Option<Event> {
-        match event {
-            meshline_mesh::Event::Broadcast { author, message } if message.service == service() => {
-                // A member with a modified program may send what `Send` refuses.
-                refusal_of(&message.text).is_none().then_some(())?;
-                let message = self.history.push(author, message.seq, message.time, message.text.clone());
-                Some(Event::Message { message, own: false })
-            }
-            meshline_mesh::Event::Delivered { seq, delivered_to, complete } => {
-                let message = self.history.deliver(self.own?, *seq, *delivered_to)?;
-                Some(Event::Delivered { message, complete: *complete })
-            }
-            _ => None,
-        }
-    }
-}
-
-/// Why a text cannot be sent, if so.
-fn refusal_of(text: &str) -> Option<&'static str> {
-    if text.trim().is_empty() {
-        Some("the text is empty")
-    } else if text.len() > MAX_TEXT {
-        Some("the text is longer than 16 KiB")
-    } else if text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\t')) {
-        Some("the text has control characters other than line feed and tab")
-    } else {
-        None
-    }
-}
-
-/// A time as it is shown with a message.
-pub(crate) type Written = UnixMicros;

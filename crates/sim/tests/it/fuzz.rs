@@ -127,6 +127,7 @@ impl Material {
             seq: if rng.chance(80) { seq } else { self.time(rng) },
             expires: self.now.offset(if rng.chance(80) { 1_000_000_000 } else { -1 }),
             time: self.time(rng),
+            clock: self.time(rng),
             service: rng.pick(&["chat", "other"]).expect("not empty").parse().expect("a name"),
             text: rng.pick(&["hi", "", "\u{7}", "~"]).expect("not empty").repeat(1 + rng.index(4_000)),
         };

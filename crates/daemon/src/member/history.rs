@@ -1,0 +1,212 @@
+//! The messages of the chat on disk: `data_dir/chat.redb`, made with the first message.
+//!
+//! One transaction for everything that came while the last one was written. What only says how far a message has come
+//! is not worth a flush of its own and goes to disk with the next message.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use meshline_mesh::SignedText;
+use meshline_net::KeepSink;
+use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
+use meshline_services::chat::{Delivery, Key, State, Stored, StoredMessage, Write};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+/// By cursor: what stands in [`Row`] as JSON, and the bytes that the author signed.
+const MESSAGES: TableDefinition<'_, u64, (&str, &[u8])> = TableDefinition::new("messages");
+
+/// By id: the announcement of an author of a kept message, as JSON.
+const AUTHORS: TableDefinition<'_, &str, &str> = TableDefinition::new("authors");
+
+/// `floor`: the key of the message that gave way last. `last_cursor`: the last cursor given out.
+const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
+
+/// Bytes of the file held in memory. All messages are in memory already; this serves writing.
+const CACHE: usize = 1024 * 1024;
+
+/// A message beside its signed bytes.
+#[derive(Serialize, Deserialize)]
+struct Row {
+    author: NodeId,
+    seq: UnixMicros,
+    sig: String,
+    name: String,
+    state: Progress,
+    delivered_to: usize,
+    delivered_of: usize,
+    path: Vec<NodeId>,
+}
+
+/// [`State`] as it is written.
+#[derive(Clone, Copy, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Progress {
+    Received,
+    Queued,
+    Sent,
+    Delivered,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Mark {
+    seq: UnixMicros,
+    author: NodeId,
+}
+
+fn file(data_dir: &Path) -> PathBuf {
+    data_dir.join("chat.redb")
+}
+
+/// Reads what was kept. A file that cannot be read is put aside: what was in it comes back from other members.
+pub(super) fn load(data_dir: &Path) -> Stored {
+    let path = file(data_dir);
+    if !path.exists() {
+        return Stored::default();
+    }
+    read(&path).unwrap_or_else(|error| {
+        let aside = path.with_extension("redb.damaged");
+        let _ = std::fs::rename(&path, &aside);
+        tracing::warn!(target: "meshline", %error, file = %aside.display(), "the messages on disk cannot be read; put aside, starting without them");
+        Stored::default()
+    })
+}
+
+fn read(path: &Path) -> Result<Stored, redb::Error> {
+    let reading = open(path)?.begin_read()?;
+    let mut stored = Stored::default();
+    for entry in reading.open_table(MESSAGES)?.iter()? {
+        let (cursor, value) = entry?;
+        let (row, body) = value.value();
+        // A row of a later version that this one cannot read is left where it is.
+        let Ok(row) = serde_json::from_str::<Row>(row) else { continue };
+        stored.messages.push(message_of(cursor.value(), row, body));
+    }
+    for entry in reading.open_table(AUTHORS)?.iter()? {
+        stored.authors.extend(serde_json::from_str::<SignedRecord>(entry?.1.value()).ok());
+    }
+    let marks = reading.open_table(MARKS)?;
+    let mark = |name: &str| Ok::<_, redb::Error>(marks.get(name)?.map(|value| value.value().to_owned()));
+    let floor = mark("floor")?.and_then(|text| serde_json::from_str::<Mark>(&text).ok());
+    stored.floor = floor.map(|mark| Key { seq: mark.seq, author: mark.author });
+    stored.last_cursor = mark("last_cursor")?.and_then(|text| text.parse().ok()).unwrap_or(0);
+    Ok(stored)
+}
+
+fn message_of(cursor: u64, row: Row, body: &[u8]) -> StoredMessage {
+    let signed = SignedText { by: row.author, seq: row.seq, sig: row.sig, body: body.to_vec().into() };
+    let state = match row.state {
+        Progress::Received => State::Received,
+        Progress::Queued => State::Queued,
+        Progress::Sent => State::Sent,
+        Progress::Delivered => State::Delivered,
+    };
+    let delivery = Delivery { state, delivered_to: row.delivered_to, delivered_of: row.delivered_of };
+    StoredMessage { cursor, signed: Arc::new(signed), name: row.name, delivery, path: row.path }
+}
+
+fn row_of(message: &StoredMessage) -> Row {
+    let (signed, delivery) = (&message.signed, message.delivery);
+    Row {
+        author: signed.by,
+        seq: signed.seq,
+        sig: signed.sig.clone(),
+        name: message.name.clone(),
+        state: progress(delivery.state),
+        delivered_to: delivery.delivered_to,
+        delivered_of: delivery.delivered_of,
+        path: message.path.clone(),
+    }
+}
+
+fn progress(state: State) -> Progress {
+    match state {
+        State::Received => Progress::Received,
+        State::Queued => Progress::Queued,
+        State::Sent => Progress::Sent,
+        State::Delivered => Progress::Delivered,
+    }
+}
+
+fn open(path: &Path) -> Result<Database, redb::DatabaseError> {
+    Database::builder().set_cache_size(CACHE).create(path)
+}
+
+/// Writes what the chat wants kept.
+pub(super) fn sink(data_dir: &Path) -> KeepSink {
+    let path = file(data_dir);
+    let mut opened = None;
+    Box::new(move |writes: Vec<Write>| {
+        let database = match &mut opened {
+            Some(database) => database,
+            slot @ None => slot.insert(open(&path).map_err(io::Error::other)?),
+        };
+        let result = commit(database, &writes);
+        if result.is_err() {
+            // After a failed write the file is opened anew, which repairs it.
+            opened = None;
+        }
+        result.map_err(io::Error::other)
+    })
+}
+
+fn commit(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
+    let mut transaction = database.begin_write()?;
+    let is_worth_a_flush = writes.iter().any(|write| !matches!(write, Write::Delivery { .. }));
+    transaction.set_durability(if is_worth_a_flush { Durability::Immediate } else { Durability::None })?;
+    for write in writes {
+        apply(&transaction, write)?;
+    }
+    Ok(transaction.commit()?)
+}
+
+fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), redb::Error> {
+    match write {
+        Write::Message(message) => {
+            put(transaction, message.cursor, &row_of(message), &message.signed.body)?;
+            transaction.open_table(MARKS)?.insert("last_cursor", message.cursor.to_string().as_str())?;
+        }
+        Write::Delivery { cursor, delivery } => {
+            let found = transaction.open_table(MESSAGES)?.get(cursor)?.map(|value| {
+                let (row, body) = value.value();
+                (serde_json::from_str::<Row>(row), body.to_vec())
+            });
+            if let Some((Ok(row), body)) = found {
+                let (delivered_to, delivered_of) = (delivery.delivered_to, delivery.delivered_of);
+                put(
+                    transaction,
+                    *cursor,
+                    &Row { state: progress(delivery.state), delivered_to, delivered_of, ..row },
+                    &body,
+                )?;
+            }
+        }
+        Write::Author(record) => {
+            transaction.open_table(AUTHORS)?.insert(record.by.to_string().as_str(), json(record).as_str())?;
+        }
+        Write::Forget { cursors, floor, authors } => {
+            let mut messages = transaction.open_table(MESSAGES)?;
+            for cursor in cursors {
+                messages.remove(cursor)?;
+            }
+            let mut known = transaction.open_table(AUTHORS)?;
+            for author in authors {
+                known.remove(author.to_string().as_str())?;
+            }
+            let floor = json(&Mark { seq: floor.seq, author: floor.author });
+            transaction.open_table(MARKS)?.insert("floor", floor.as_str())?;
+        }
+    }
+    Ok(())
+}
+
+fn put(transaction: &WriteTransaction, cursor: u64, row: &Row, body: &[u8]) -> Result<(), redb::Error> {
+    transaction.open_table(MESSAGES)?.insert(cursor, (json(row).as_str(), body))?;
+    Ok(())
+}
+
+/// Plain data always has a form as JSON.
+fn json(value: &impl Serialize) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

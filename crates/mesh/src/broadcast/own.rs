@@ -1,0 +1,182 @@
+//! Own messages: signed, sent, and watched until everybody has them.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use meshline_protocol::limits::MAX_TEXT;
+use meshline_protocol::message::{Broadcast as Message, BroadcastMessage, RecordText, SignedBroadcast};
+use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
+
+use super::rate::OWN_RATE;
+use super::round::Round;
+use super::{Broadcast, flood};
+use crate::event::{Delivery, DeliveryState, Event, SignedText};
+use crate::ring::RingPlace;
+use crate::shared::Shared;
+
+/// How long a message may be under way: a ring may stay open for a while.
+const VALIDITY: i64 = 3_600_000_000;
+
+/// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
+pub(crate) const MAX_PENDING: usize = 256;
+
+/// Attempts are numbered by the age of the message, so that one made after a restart is later than those before.
+const ATTEMPT_MICROS: i64 = 100_000;
+
+/// An own message on its way.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) line: BroadcastMessage,
+    pub(super) body: Bytes,
+    /// Who is known to have it.
+    pub(super) holders: BTreeSet<NodeId>,
+    pub(super) way: Way,
+    pub(super) expires: UnixMicros,
+    /// What was last told of it.
+    pub(super) told: Delivery,
+}
+
+/// How an own message reaches the others.
+#[derive(Debug)]
+pub(super) enum Way {
+    /// Flooded to so many links.
+    Mesh(usize),
+    /// Handed round.
+    Ring(Round),
+}
+
+impl Broadcast {
+    /// Signs a service's text, to be sent with [`Broadcast::spread`].
+    pub(crate) fn sign(
+        &mut self,
+        service: ServiceName,
+        text: String,
+        on_ring: bool,
+        shared: &mut Shared,
+    ) -> Result<SignedText, (Code, String)> {
+        if text.len() > MAX_TEXT {
+            return Err((Code::BodyTooLong, format!("text longer than {MAX_TEXT} bytes")));
+        }
+        self.make_room(on_ring, shared)?;
+        if !self.rates.take_own(shared.now.mono) {
+            return Err((Code::RateLimited, format!("more than {} messages a second", OWN_RATE.per_second)));
+        }
+        let seq = shared.broadcast_seq.next(shared.steady());
+        shared.dirty = true;
+        self.clock = shared.judged().max(self.clock.offset(1));
+        let signed = SignedBroadcast {
+            kind: SignedBroadcast::TYPE.to_owned(),
+            network: shared.config.network.clone(),
+            seq,
+            expires: shared.judged().max(seq).offset(VALIDITY),
+            time: shared.now.wall,
+            clock: self.clock,
+            service,
+            text,
+        };
+        let body: Bytes =
+            serde_json::to_vec(&signed).map_err(|error| (Code::InvalidMessage, error.to_string()))?.into();
+        let sig = shared.key.sign_bytes(&body);
+        Ok(SignedText { by: shared.id, seq, sig, body })
+    }
+
+    /// Sends a signed text to all, for the first time or, after a restart, again.
+    pub(crate) fn spread(
+        &mut self,
+        signed: &SignedText,
+        expires: UnixMicros,
+        ring: Option<RingPlace<'_>>,
+        shared: &mut Shared,
+    ) -> Delivery {
+        let SignedText { by, seq, sig, body } = signed.clone();
+        let attempt = attempt_at(seq, shared);
+        let line = BroadcastMessage { by, seq, sig, attempt, holders: Bounded::from_first([shared.id]) };
+        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared));
+        let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
+        let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
+        if let Some(place) = ring {
+            pending.way = Way::Ring(Round::default());
+            pending.hand_round(place, shared);
+        }
+        pending.told = pending.delivery(ring);
+        let delivery = pending.told;
+        self.pending.insert(seq, pending);
+        delivery
+    }
+
+    /// A ring keeps what waits; what is on its way to the last members only, or on a mesh, is watched no longer.
+    fn make_room(&mut self, on_ring: bool, shared: &Shared) -> Result<(), (Code, String)> {
+        let now = shared.judged();
+        self.pending.retain(|_, pending| pending.expires > now);
+        if self.pending.len() < MAX_PENDING {
+            return Ok(());
+        }
+        let settled = self.pending.iter().find(|(_, pending)| !on_ring || pending.is_told_complete());
+        let Some(seq) = settled.map(|(seq, _)| *seq) else {
+            return Err((Code::RateLimited, format!("{MAX_PENDING} messages wait for the ring to close")));
+        };
+        self.pending.remove(&seq);
+        Ok(())
+    }
+
+    /// Mesh: a member came up that has not got an own message which is still on its way.
+    pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
+        let now = shared.judged();
+        for pending in self.pending.values_mut().filter(|pending| pending.expires > now) {
+            let Way::Mesh(expected) = &mut pending.way else { continue };
+            if pending.holders.contains(&peer) || (*expected > 0 && pending.holders.len() >= *expected) {
+                continue;
+            }
+            *expected += 1;
+            let frame = Frame {
+                message: Wire::Broadcast(Message::Flood(pending.line.clone())),
+                body: Some(pending.body.clone()),
+            };
+            shared.send_frame(&peer, &Arc::new(frame));
+            pending.tell(None, shared);
+        }
+    }
+
+    /// Whether own messages are on their way.
+    pub(crate) fn is_watching(&self) -> bool {
+        !self.pending.is_empty()
+    }
+}
+
+impl Pending {
+    /// A receipt. On a ring only those who look on send them; the message itself says which members have it.
+    pub(super) fn acknowledge(&mut self, by: NodeId, shared: &mut Shared) {
+        let is_new = matches!(self.way, Way::Mesh(_)) && self.holders.len() < crate::gossip::MAX_MEMBERS;
+        if is_new && self.holders.insert(by) {
+            self.tell(None, shared);
+        }
+    }
+
+    /// Tells how far the message has come, if that has changed.
+    pub(super) fn tell(&mut self, ring: Option<RingPlace<'_>>, shared: &mut Shared) {
+        let delivery = self.delivery(ring);
+        if delivery != self.told {
+            self.told = delivery;
+            shared.event(Event::Delivered { seq: self.line.seq, delivery });
+        }
+    }
+
+    fn delivery(&self, ring: Option<RingPlace<'_>>) -> Delivery {
+        let delivered_to = self.holders.len();
+        match (&self.way, ring) {
+            (Way::Ring(round), Some(place)) => round.delivery(&self.holders, place),
+            (Way::Ring(_), None) => Delivery { delivered_to, ..self.told },
+            (Way::Mesh(0), _) => Delivery { state: DeliveryState::Queued, delivered_to, delivered_of: 0 },
+            (Way::Mesh(expected), _) => {
+                let state = if delivered_to >= *expected { DeliveryState::Complete } else { DeliveryState::OnItsWay };
+                Delivery { state, delivered_to, delivered_of: (*expected).max(delivered_to) }
+            }
+        }
+    }
+}
+
+/// The number of an attempt that is made now.
+pub(super) fn attempt_at(seq: UnixMicros, shared: &Shared) -> u32 {
+    u32::try_from((shared.steady().since(seq) / ATTEMPT_MICROS).max(0)).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,75 @@
+//! What services on top of a node ask of it beside commands.
+
+use std::sync::Arc;
+
+use meshline_identity::admit;
+use meshline_protocol::message::SignedBroadcast;
+use meshline_protocol::{Code, Fault, Frame, NodeId, ServiceName, SignedRecord, UnixMicros};
+
+use super::Node;
+use crate::event::{Delivery, PeerName, SignedText};
+use crate::now::Now;
+
+impl Node {
+    /// Signs a service's text. It is on its way only after [`Node::spread`], so that it can be kept on disk first.
+    ///
+    /// # Errors
+    /// A named refusal, with a sentence for people: too long, too many.
+    pub fn sign(&mut self, service: ServiceName, text: String, now: Now) -> Result<SignedText, (Code, String)> {
+        self.shared.now = now;
+        self.broadcast.sign(service, text, self.ring.is_enabled(), &mut self.shared)
+    }
+
+    /// Sends a text that was signed here to all members, again if it was on its way when an earlier run ended. Says how
+    /// far it has come; events tell the rest.
+    pub fn spread(&mut self, signed: &SignedText, expires: UnixMicros, now: Now) -> Delivery {
+        self.shared.now = now;
+        self.broadcast.spread(signed, expires, self.ring.place(), &mut self.shared)
+    }
+
+    /// Sends a service's message to a linked member; does nothing if it is not linked.
+    pub fn send_to(&mut self, peer: &NodeId, frame: Frame) {
+        self.shared.send_frame(peer, &Arc::new(frame));
+    }
+
+    /// A service refuses what a linked member sent it.
+    pub fn blame(&mut self, peer: &NodeId, fault: &Fault) {
+        if let Some(link) = self.shared.up.get(peer).map(|up| up.link) {
+            self.on_invalid(link, fault);
+        }
+    }
+
+    /// A member's text was seen on another way than by broadcast.
+    pub fn note_clock(&mut self, clock: UnixMicros) {
+        self.broadcast.note_clock(clock, &self.shared);
+    }
+
+    /// Checks the signature and the network of a text, whenever it was written.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn read_signed(&self, signed: &SignedText) -> Result<SignedBroadcast, Code> {
+        crate::broadcast::read_signed(signed, &self.shared.config.network)
+    }
+
+    /// The announcement of a member that is known, or of this node.
+    #[must_use]
+    pub fn record_of(&self, id: &NodeId) -> Option<SignedRecord> {
+        if *id == self.shared.id {
+            return Some(self.shared.announcement.clone());
+        }
+        self.gossip.members.get(id).map(|known| known.member.record.clone())
+    }
+
+    /// Whom an announcement is of: somebody who is a member, or was one, and was not expelled.
+    ///
+    /// # Errors
+    /// Why it is refused.
+    pub fn vouch(&self, record: &SignedRecord) -> Result<PeerName, Code> {
+        let shared = &self.shared;
+        // At the beginning of time nothing has ended yet.
+        let member = admit(record, &shared.config.network, &shared.revoked, UnixMicros::new(0))
+            .map_err(meshline_identity::RecordError::code)?;
+        Ok(shared.shown(&member.id, member.name.as_str()))
+    }
+}
