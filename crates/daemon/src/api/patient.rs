@@ -72,3 +72,35 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Patient<S> {
         Pin::new(&mut self.stream).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
+    use tokio::time::{Instant, sleep};
+
+    use super::{Patient, STALL_LIMIT};
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_nothing_is_given_up_at_the_limit() {
+        let (near, _far) = duplex(10);
+        let began = Instant::now();
+        let error = Patient::new(near).write_all(&[0; 11]).await.expect_err("nobody reads");
+        assert_eq!((error.kind(), began.elapsed().as_secs()), (std::io::ErrorKind::TimedOut, STALL_LIMIT.as_secs()));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_takes_a_little_now_and_then_is_not() {
+        let (near, mut far) = duplex(10);
+        let writing = async { Patient::new(near).write_all(&[0; 40]).await };
+        let reading = async {
+            for _ in 0..4 {
+                // paused time: it passes at once, and what is tested is how much of it may pass
+                sleep(STALL_LIMIT - Duration::from_secs(1)).await; // paced: a reader just quick enough
+                far.read_exact(&mut [0; 10]).await.expect("written");
+            }
+        };
+        assert!(tokio::join!(writing, reading).0.is_ok());
+    }
+}

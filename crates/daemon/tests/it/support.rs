@@ -15,6 +15,8 @@ use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
+use tracing_subscriber::Registry;
+use tracing_subscriber::layer::SubscriberExt;
 
 /// Longer than anything here may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,8 +27,7 @@ pub(crate) struct Member {
     pub(crate) token: Arc<Token>,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) server: Server,
-    /// Takes what is logged while it is the subscriber of this thread.
-    pub(crate) kept: Option<TailLayer>,
+    kept: Option<TailLayer>,
 }
 
 impl Member {
@@ -76,6 +77,12 @@ impl Member {
     pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
         let headers = format!("{}Content-Type: application/json\r\n", self.bearer());
         self.ask("POST", path, &headers, body).await
+    }
+
+    /// Has what this thread logs kept by the member's tail, for as long as the guard lives.
+    pub(crate) fn keep_log(&mut self) -> tracing::subscriber::DefaultGuard {
+        let registry = Registry::default().with(vec![self.kept.take().unwrap()]);
+        tracing::subscriber::set_default(registry)
     }
 
     /// Writes to the chat from within.
@@ -164,7 +171,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
 
     /// Whether more came before the end.
     async fn hear(&mut self) -> bool {
-        let mut bytes = [0; 64 * 1024];
+        let mut bytes = vec![0; 64 * 1024];
         let count = self.stream.read(&mut bytes).await.unwrap_or(0);
         self.buffer.extend_from_slice(&bytes[..count]);
         count > 0
