@@ -47,7 +47,9 @@ impl Keeper {
                     tracing::warn!("messages cannot be kept: {error}");
                 }
                 // Without a driver nobody wants to know.
-                let _ = ticket.map(|ticket| notices.blocking_send(Notice::Kept { ticket, result }));
+                if let Some(ticket) = ticket {
+                    let _ = notices.blocking_send(Notice::Kept { ticket, result });
+                }
             }
             let _ = end.send(());
         })?;

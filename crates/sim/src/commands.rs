@@ -106,4 +106,52 @@ impl World {
             Event::Chat(_) | Event::Mesh(_) => None,
         })
     }
+
+    /// Has a node write to the chat, without waiting for the disk.
+    pub fn begin_to_say(&mut self, node: usize, text: &str) -> SayId {
+        self.requests += 1;
+        let request = RequestId(self.requests);
+        let command = Command::Chat(chat::Command::Send { text: text.to_owned() });
+        self.stack_input(node, Input::Command { request, command });
+        SayId(request.0)
+    }
+
+    /// Whether a text was sent or refused; `None` while it waits for the disk.
+    #[must_use]
+    pub fn said(&self, node: usize, say: SayId) -> Option<Result<UnixMicros, Code>> {
+        match self.host(node).replies.get(&say.0)? {
+            Reply::Chat(chat::Reply::Sent(message)) => Some(Ok(message.seq)),
+            Reply::Chat(chat::Reply::Refused { code, .. }) => Some(Err(*code)),
+            Reply::Mesh(_) | Reply::Chat(_) => None,
+        }
+    }
+
+    /// The chat as a node lists it: author and text, in the common order.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn history(&mut self, node: usize) -> Vec<(NodeId, String)> {
+        let command = chat::Command::History { page: chat::Page::Newest, limit: usize::MAX };
+        match self.command(node, Command::Chat(command)) {
+            Reply::Chat(chat::Reply::History(listing)) => {
+                listing.messages.into_iter().map(|message| (message.author, message.text)).collect()
+            }
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a history: {other:?}"),
+        }
+    }
+
+    /// How long a node's disk takes for a write from now on, in microseconds, and whether it is full.
+    pub fn set_disk(&mut self, node: usize, delay: u64, full: bool) {
+        let disk = &mut self.host_mut(node).disk;
+        (disk.delay, disk.full) = (delay, full);
+    }
+
+    /// How many messages a node keeps, from its next start on.
+    pub fn set_history(&mut self, node: usize, max_messages: usize) {
+        self.host_mut(node).bounds.max_messages = max_messages;
+    }
 }
+
+/// Names a text that was begun to be said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SayId(u64);

@@ -120,7 +120,7 @@ impl World {
         index
     }
 
-    fn host(&self, node: usize) -> &Host {
+    pub(crate) fn host(&self, node: usize) -> &Host {
         match self.hosts.get(node) {
             Some(host) => host,
             None => panic!("there is no node {node}"),

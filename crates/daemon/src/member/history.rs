@@ -3,7 +3,9 @@
 //! One transaction for everything that came while the last one was written. What only says how far a message has come
 //! is not worth a flush of its own and goes to disk with the next message.
 
+use std::fs::OpenOptions;
 use std::io;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,7 +13,7 @@ use meshline_mesh::SignedText;
 use meshline_net::KeepSink;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 use meshline_services::chat::{Delivery, Key, State, Stored, StoredMessage, Write};
-use redb::{Database, Durability, ReadableDatabase, ReadableTable, TableDefinition, WriteTransaction};
+use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
 /// By cursor: what stands in [`Row`] as JSON, and the bytes that the author signed.
@@ -74,7 +76,8 @@ pub(super) fn load(data_dir: &Path) -> Stored {
 }
 
 fn read(path: &Path) -> Result<Stored, redb::Error> {
-    let reading = open(path)?.begin_read()?;
+    let database = open(path)?;
+    let reading = database.begin_read()?;
     let mut stored = Stored::default();
     for entry in reading.open_table(MESSAGES)?.iter()? {
         let (cursor, value) = entry?;
@@ -129,8 +132,10 @@ fn progress(state: State) -> Progress {
     }
 }
 
-fn open(path: &Path) -> Result<Database, redb::DatabaseError> {
-    Database::builder().set_cache_size(CACHE).create(path)
+/// Opens the file, for its owner only; makes it if it is not there.
+fn open(path: &Path) -> Result<Database, redb::Error> {
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+    Ok(Database::builder().set_cache_size(CACHE).create_file(file)?)
 }
 
 /// Writes what the chat wants kept.
@@ -155,58 +160,71 @@ fn commit(database: &Database, writes: &[Write]) -> Result<(), redb::Error> {
     let mut transaction = database.begin_write()?;
     let is_worth_a_flush = writes.iter().any(|write| !matches!(write, Write::Delivery { .. }));
     transaction.set_durability(if is_worth_a_flush { Durability::Immediate } else { Durability::None })?;
-    for write in writes {
-        apply(&transaction, write)?;
+    {
+        // Opening makes them, so that a file with one table has all.
+        let mut tables = Tables {
+            messages: transaction.open_table(MESSAGES)?,
+            authors: transaction.open_table(AUTHORS)?,
+            marks: transaction.open_table(MARKS)?,
+        };
+        for write in writes {
+            tables.apply(write)?;
+        }
     }
     Ok(transaction.commit()?)
 }
 
-fn apply(transaction: &WriteTransaction, write: &Write) -> Result<(), redb::Error> {
-    match write {
-        Write::Message(message) => {
-            put(transaction, message.cursor, &row_of(message), &message.signed.body)?;
-            transaction.open_table(MARKS)?.insert("last_cursor", message.cursor.to_string().as_str())?;
-        }
-        Write::Delivery { cursor, delivery } => {
-            let found = transaction.open_table(MESSAGES)?.get(cursor)?.map(|value| {
-                let (row, body) = value.value();
-                (serde_json::from_str::<Row>(row), body.to_vec())
-            });
-            if let Some((Ok(row), body)) = found {
-                let (delivered_to, delivered_of) = (delivery.delivered_to, delivery.delivered_of);
-                put(
-                    transaction,
-                    *cursor,
-                    &Row { state: progress(delivery.state), delivered_to, delivered_of, ..row },
-                    &body,
-                )?;
-            }
-        }
-        Write::Author(record) => {
-            transaction.open_table(AUTHORS)?.insert(record.by.to_string().as_str(), json(record).as_str())?;
-        }
-        Write::Forget { cursors, floor, authors } => {
-            let mut messages = transaction.open_table(MESSAGES)?;
-            for cursor in cursors {
-                messages.remove(cursor)?;
-            }
-            let mut known = transaction.open_table(AUTHORS)?;
-            for author in authors {
-                known.remove(author.to_string().as_str())?;
-            }
-            let floor = json(&Mark { seq: floor.seq, author: floor.author });
-            transaction.open_table(MARKS)?.insert("floor", floor.as_str())?;
-        }
-    }
-    Ok(())
+struct Tables<'t> {
+    messages: Table<'t, u64, (&'static str, &'static [u8])>,
+    authors: Table<'t, &'static str, &'static str>,
+    marks: Table<'t, &'static str, &'static str>,
 }
 
-fn put(transaction: &WriteTransaction, cursor: u64, row: &Row, body: &[u8]) -> Result<(), redb::Error> {
-    transaction.open_table(MESSAGES)?.insert(cursor, (json(row).as_str(), body))?;
-    Ok(())
+impl Tables<'_> {
+    fn apply(&mut self, write: &Write) -> Result<(), StorageError> {
+        match write {
+            Write::Message(message) => {
+                self.put(message.cursor, &row_of(message), &message.signed.body)?;
+                self.marks.insert("last_cursor", message.cursor.to_string().as_str())?;
+            }
+            Write::Delivery { cursor, delivery } => self.deliver(*cursor, *delivery)?,
+            Write::Author(record) => {
+                self.authors.insert(record.by.to_string().as_str(), json(record).as_str())?;
+            }
+            Write::Forget { cursors, floor, authors } => {
+                for cursor in cursors {
+                    self.messages.remove(cursor)?;
+                }
+                for author in authors {
+                    self.authors.remove(author.to_string().as_str())?;
+                }
+                let floor = json(&Mark { seq: floor.seq, author: floor.author });
+                self.marks.insert("floor", floor.as_str())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The message may have given way already.
+    fn deliver(&mut self, cursor: u64, delivery: Delivery) -> Result<(), StorageError> {
+        let found = self.messages.get(cursor)?.map(|value| {
+            let (row, body) = value.value();
+            (serde_json::from_str::<Row>(row), body.to_vec())
+        });
+        let Some((Ok(row), body)) = found else { return Ok(()) };
+        let Delivery { state, delivered_to, delivered_of } = delivery;
+        self.put(cursor, &Row { state: progress(state), delivered_to, delivered_of, ..row }, &body)
+    }
+
+    fn put(&mut self, cursor: u64, row: &Row, body: &[u8]) -> Result<(), StorageError> {
+        self.messages.insert(cursor, (json(row).as_str(), body)).map(drop)
+    }
 }
 
 /// Plain data always has a form as JSON.
 fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meshline_identity::admit;
+use meshline_identity::{Sequence, admit};
 use meshline_protocol::message::SignedBroadcast;
 use meshline_protocol::{Code, Fault, Frame, NodeId, ServiceName, SignedRecord, UnixMicros};
 
@@ -37,6 +37,12 @@ impl Node {
         if let Some(link) = self.shared.up.get(peer).map(|up| up.link) {
             self.on_invalid(link, fault);
         }
+    }
+
+    /// A text was signed with this sequence in an earlier run: the next one is above it, whatever the clock says.
+    pub fn note_sequence(&mut self, seq: UnixMicros) {
+        let last = self.shared.broadcast_seq.last().max(seq);
+        self.shared.broadcast_seq = Sequence::after(last);
     }
 
     /// A member's text was seen on another way than by broadcast.

@@ -102,9 +102,13 @@ impl Chat {
     /// What an earlier run left half done: clocks go on, own messages that were on their way are sent again.
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
         self.prune(context);
-        let newest = self.history.iter().map(|kept| kept.message.clock).max();
-        if let Some(clock) = newest {
+        if let Some(clock) = self.history.iter().map(|kept| kept.message.clock).max() {
             context.node.note_clock(clock);
+        }
+        let own = self.history.iter().filter(|kept| kept.message.own).map(|kept| kept.message.seq);
+        let gone = self.history.floor().filter(|floor| floor.author == self.own).map(|floor| floor.seq);
+        if let Some(seq) = own.chain(gone).max() {
+            context.node.note_sequence(seq);
         }
         let unfinished = |kept: &&Kept| kept.message.own && kept.message.delivery.state != State::Delivered;
         let again: Vec<_> = self.history.iter().filter(unfinished).map(|kept| Arc::clone(&kept.signed)).collect();

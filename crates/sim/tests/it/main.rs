@@ -7,6 +7,8 @@
 mod clocks;
 mod faults;
 mod fuzz;
+mod history;
+mod history_attacks;
 mod links;
 mod membership;
 mod mesh;

@@ -57,7 +57,7 @@ impl Sync {
         if self.waiting.len() < MAX_WAITING && !self.waiting.contains(&peer) {
             self.waiting.push_back(peer);
         }
-        self.next_at.get_or_insert(now.after(INTERVAL));
+        self.next_at.get_or_insert_with(|| now.after(INTERVAL));
         self.begin(history, node, now);
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshline_mesh::Mono;
 use meshline_protocol::limits::MAX_CHAT_ENTRIES;
-use meshline_protocol::message::{Chat as Message, ChatCompare, ChatKeys, ChatRanges, ChatWant};
+use meshline_protocol::message::{Chat as Message, ChatCompare, ChatKeys, ChatRange, ChatRanges, ChatWant};
 use meshline_protocol::{Bounded, Code, Fault, Frame, Message as Wire};
 
 use super::digest::{Range, key, summarise, wire};
@@ -81,24 +81,20 @@ impl Session {
     /// Pieces of the range that was compared: those that differ are looked into.
     pub(super) fn take_ranges(&mut self, answer: &ChatRanges, history: &History) -> Result<(), Fault> {
         let whole = self.check_range(answer.from.map(key), answer.to.map(key))?;
-        let Some(last) = answer.ranges.last() else { return Ok(()) };
-        if answer.ranges.len() < 2 || last.to.map(key) != whole.to {
+        let Some((last, others)) = answer.ranges.split_last() else { return Ok(()) };
+        if others.is_empty() || last.to.map(key) != whole.to {
             return Err(unasked("pieces that do not make up the range"));
         }
         let mut from = whole.from;
         let mut differing = Vec::new();
-        for piece in answer.ranges.iter() {
-            let range = Range { from, to: piece.to.map(key) };
-            if range.to.is_none() && whole.to.is_some()
-                || range.to.is_some_and(|to| from.is_some_and(|from| to <= from))
-            {
-                return Err(unasked("pieces out of order"));
-            }
-            if piece.count > 0 && summarise(history, range).digest != piece.digest {
-                differing.push(range);
-            }
+        for piece in others {
+            let to = piece.to.map(key).filter(|to| from.is_none_or(|from| *to > from) && whole.holds(*to));
+            let range = Range { from, to: Some(to.ok_or_else(|| unasked("pieces out of order"))?) };
+            differing.extend(Some(range).filter(|range| differs(piece, history, *range)));
             from = range.to;
         }
+        let rest = Range { from, to: whole.to };
+        differing.extend(Some(rest).filter(|range| differs(last, history, *range)));
         self.ranges.extend(differing);
         Ok(())
     }
@@ -128,6 +124,11 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether a member has messages in a range that we may lack.
+fn differs(piece: &ChatRange, history: &History, range: Range) -> bool {
+    piece.count > 0 && summarise(history, range).digest != piece.digest
 }
 
 fn compare(history: &History, range: Range) -> Frame {

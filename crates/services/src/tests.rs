@@ -1,1 +1,0 @@
-//! The services on top of a node that is alone.
