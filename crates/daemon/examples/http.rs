@@ -79,7 +79,8 @@ async fn ask_on(mut stream: TcpStream, request: Bytes, until: Instant) -> Result
         let mut have = 0;
         let mut whole = None;
         while whole.is_none_or(|whole| have < whole) {
-            let room = buffer.get_mut(have..).filter(|room| !room.is_empty()).ok_or(Error::other("too long"))?;
+            let room =
+                buffer.get_mut(have..).filter(|room| !room.is_empty()).ok_or_else(|| Error::other("too long"))?;
             match stream.read(room).await? {
                 0 => return Err(Error::other("the server ended the connection")),
                 count => have += count,

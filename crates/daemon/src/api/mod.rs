@@ -67,7 +67,7 @@ impl std::ops::Deref for Api {
     }
 }
 
-/// All routes.
+/// All routes. Those of the page, which are no API and need no token, are merged behind those of the table.
 pub(crate) fn router(api: Api) -> Router {
     operations::routes(&api)
         .fallback(problem::not_found)

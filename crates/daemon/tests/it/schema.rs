@@ -15,22 +15,22 @@ type Check = Result<(), String>;
 
 fn check(root: &Value, schema: &Value, value: &Value, at: &str) -> Check {
     if let Some(reference) = schema["$ref"].as_str() {
-        let target = root.pointer(&reference[1..]).ok_or(format!("{at}: nothing at {reference}"))?;
+        let target = root.pointer(&reference[1..]).ok_or_else(|| format!("{at}: nothing at {reference}"))?;
         return check(root, target, value, at);
     }
     if schema.as_bool() == Some(true) {
         return Ok(());
     }
-    if let Some(options) = schema["anyOf"].as_array().or(schema["oneOf"].as_array()) {
+    if let Some(options) = schema["anyOf"].as_array().or_else(|| schema["oneOf"].as_array()) {
         let fits = options.iter().any(|option| check(root, option, value, at).is_ok());
-        return fits.then_some(()).ok_or(format!("{at}: none of the alternatives"));
+        return fits.then_some(()).ok_or_else(|| format!("{at}: none of the alternatives"));
     }
     check_type(schema, value, at)?;
     if let Some(allowed) = schema["enum"].as_array() {
-        allowed.contains(value).then_some(()).ok_or(format!("{at}: not in the enum"))?;
+        allowed.contains(value).then_some(()).ok_or_else(|| format!("{at}: not in the enum"))?;
     }
     if let (Some(least), Some(number)) = (schema["minimum"].as_f64(), value.as_f64()) {
-        (number >= least).then_some(()).ok_or(format!("{at}: below {least}"))?;
+        (number >= least).then_some(()).ok_or_else(|| format!("{at}: below {least}"))?;
     }
     for (index, item) in value.as_array().into_iter().flatten().enumerate() {
         check(root, &schema["items"], item, &format!("{at}/{index}"))?;
@@ -42,7 +42,9 @@ fn check_type(schema: &Value, value: &Value, at: &str) -> Check {
     let types: Vec<&str> = match &schema["type"] {
         Value::String(one) => vec![one],
         Value::Array(some) => some.iter().filter_map(Value::as_str).collect(),
-        _ => return Err(format!("{at}: the schema names no type: {schema}")),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Object(_) => {
+            return Err(format!("{at}: the schema names no type: {schema}"));
+        }
     };
     let is = |kind: &&str| match *kind {
         "null" => value.is_null(),
@@ -53,18 +55,18 @@ fn check_type(schema: &Value, value: &Value, at: &str) -> Check {
         "array" => value.is_array(),
         _ => value.is_object(),
     };
-    types.iter().any(|kind| is(kind)).then_some(()).ok_or(format!("{at}: not of type {types:?}"))
+    types.iter().any(is).then_some(()).ok_or_else(|| format!("{at}: not of type {types:?}"))
 }
 
 fn check_members(root: &Value, schema: &Value, value: &Value, at: &str) -> Check {
     let Some(members) = value.as_object() else { return Ok(()) };
     for name in schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str) {
-        members.get(name).ok_or(format!("{at}: no {name}"))?;
+        members.get(name).ok_or_else(|| format!("{at}: no {name}"))?;
     }
     for (name, member) in members {
         let at = format!("{at}/{name}");
-        let described = schema["properties"].get(name).or(schema.get("additionalProperties"));
-        check(root, described.ok_or(format!("{at}: not described"))?, member, &at)?;
+        let described = schema["properties"].get(name).or_else(|| schema.get("additionalProperties"));
+        check(root, described.ok_or_else(|| format!("{at}: not described"))?, member, &at)?;
     }
     Ok(())
 }
