@@ -168,7 +168,10 @@ impl Member {
     }
 
     /// The document a command prints, or its complaint: a member that was just started does not answer yet.
-    fn try_json(&self, words: &[&str]) -> Result<Value, String> {
+    ///
+    /// # Errors
+    /// What went wrong, in words.
+    pub fn try_json(&self, words: &[&str]) -> Result<Value, String> {
         let answer = self.ask(&[words, &["--json"]].concat());
         if answer.code != Some(0) {
             return Err(format!("exit code {:?}: {}", answer.code, answer.stderr.trim()));

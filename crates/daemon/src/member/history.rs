@@ -134,8 +134,14 @@ fn progress(state: State) -> Progress {
 
 /// Opens the file, for its owner only; makes it if it is not there.
 fn open(path: &Path) -> Result<Database, redb::Error> {
+    let is_new = !path.exists();
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
-    Ok(Database::builder().set_cache_size(CACHE).create_file(file)?)
+    let made = Database::builder().set_cache_size(CACHE).create_file(file);
+    if made.is_err() && is_new {
+        // Half a file, on a full disk: the next attempt begins anew.
+        let _ = std::fs::remove_file(path);
+    }
+    Ok(made?)
 }
 
 /// Writes what the chat wants kept.

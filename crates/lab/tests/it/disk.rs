@@ -9,11 +9,11 @@ fn a_node_whose_disk_is_full_goes_on_and_says_so() {
     let ring = Ring::write_on(&sites, &sites[0], "--no-signal");
     let data = ring.path().join("host-1/node-1.data");
     std::fs::create_dir(&data).expect("writable");
-    sites[0].run(&format!("mount -t tmpfs -o size=64k tmpfs {}", data.display()));
+    sites[0].run(&format!("mount -t tmpfs -o size=8m tmpfs {}", data.display()));
     let mut nodes = ring.start(2);
     nodes[0].wait_until_linked_to(&["donald"]);
     // It fills the disk and fails: just that is wanted.
-    let full = format!("dd if=/dev/zero of={}/rest bs=1k count=1000 2>/dev/null; true", data.display());
+    let full = format!("dd if=/dev/zero of={}/rest bs=1k count=9000 2>/dev/null; true", data.display());
     let filled = sites[0].command("sh").args(["-c", &full]).status();
     assert!(filled.is_ok_and(|status| status.success()));
     let mark = nodes[0].process().mark();
@@ -21,9 +21,14 @@ fn a_node_whose_disk_is_full_goes_on_and_says_so() {
     late.start();
     nodes[0].wait_until_linked_to(&["donald", "eddy"]);
     nodes[0].process().wait_after(mark, "No space left on device");
-    nodes[0].chat_to("the disk is full", 2);
+    let refused = nodes[0].ask(&["chat", "send", "not kept, so not sent"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("storage_failed"), "{refused:?}");
+    nodes[1].chat_to("others are heard all the same", 2);
+    nodes[0].wait_for("others are heard all the same");
     // With space again it keeps what it knows, without being told to.
     sites[0].run(&format!("rm {}/rest", data.display()));
+    nodes[0].chat_to("kept and sent", 2);
     nodes.remove(1).process_mut().terminate();
     late.process_mut().terminate();
     nodes[0].process_mut().terminate();

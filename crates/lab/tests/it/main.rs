@@ -7,6 +7,7 @@ mod by_hand;
 mod clock;
 mod contract;
 mod disk;
+mod history;
 mod hosts;
 mod membership;
 mod mesh;
