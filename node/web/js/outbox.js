@@ -87,9 +87,9 @@ export class Outbox extends Emitter {
     }
   }
 
-  /** A message whose answer was lost may be in the history after all. */
+  /** A message may be in the history before its answer is here, or although its answer was lost. */
   #settle(rows) {
-    const unsure = this.entries.filter((entry) => entry.state === "failed" && entry.isUnsure);
+    const unsure = this.entries.filter((entry) => entry.isUnsure);
     for (const entry of unsure) {
       const found = rows.find((row) => row.own && row.text === entry.text && row.place > entry.after && !row.isSettled);
       if (!found) continue;
