@@ -14,7 +14,9 @@ test|jq|jq|tests that read --json with jq are skipped
 test|ip|iproute2|lab tests (hosts made of network namespaces) are skipped
 test|unshare|util-linux|lab tests (hosts made of network namespaces) are skipped
 test|faketime|faketime|tests with wrong clocks are skipped
-test|tmux|tmux|tests of the console on a terminal are skipped'
+test|tmux|tmux|tests of the console on a terminal are skipped
+test|chromium|chromium|browser tests are skipped
+test|chromedriver|chromium-driver|browser tests are skipped'
 
 purpose=${1:-test}
 PATH=$PATH:/usr/sbin:/sbin

@@ -4,6 +4,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod exit;
+mod feed;
 pub mod files;
 pub mod log;
 pub mod member;

@@ -1,10 +1,11 @@
 //! What a node says of itself: the documents behind `status`, `peers` and `explain`.
 
 use meshline_protocol::{Address, NetworkId, NodeId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// The document of `status`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
     /// `meshline/status/1`.
     pub schema: &'static str,
@@ -43,7 +44,7 @@ pub struct Status {
 }
 
 /// Whether the node is ready, with the reason.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Readiness {
     /// Listeners up and one link, or two seconds alone.
     pub ready: bool,
@@ -52,7 +53,7 @@ pub struct Readiness {
 }
 
 /// One link that is up.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct LinkRow {
     /// The member at the other end.
     pub peer: NodeId,
@@ -89,7 +90,7 @@ pub struct LinkRow {
 }
 
 /// A further connection to a linked peer.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bearer {
     /// `tcp`, `relay` or `plain`.
     pub transport: &'static str,
@@ -98,7 +99,7 @@ pub struct Bearer {
 }
 
 /// The ring as this node sees it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RingReport {
     /// The successor.
     pub next: Option<NodeId>,
@@ -111,14 +112,14 @@ pub struct RingReport {
 }
 
 /// What is known of address translation. Filled by hole punching; empty until then.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NatReport {
     /// Addresses others saw us at.
     pub observed: Vec<Address>,
 }
 
 /// The clock against the others'.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TimeReport {
     /// Median of the peers' clocks less ours; 0 without peers.
     pub offset_us: i64,
@@ -129,7 +130,7 @@ pub struct TimeReport {
 }
 
 /// Bounds in force.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct LimitsReport {
     /// Links at most.
     pub max_links: usize,
@@ -142,7 +143,7 @@ pub struct LimitsReport {
 }
 
 /// One row of `peers`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct PeerRow {
     /// The member.
     pub id: NodeId,
@@ -190,7 +191,7 @@ pub struct RouteRow {
 }
 
 /// The document of `explain`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Explanation {
     /// `meshline/explain/1`.
     pub schema: &'static str,
@@ -206,7 +207,7 @@ pub struct Explanation {
 }
 
 /// One attempt to reach a member.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct AttemptRow {
     /// Milliseconds ago.
     pub ago_ms: u64,

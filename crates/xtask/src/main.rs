@@ -32,7 +32,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        help: "figures of the mesh on this machine, each beside its rival: bench mesh [--small]",
+        help: "figures on this machine, each beside its rival: bench mesh|chat [--small]",
         run: bench::run,
     },
 ];

@@ -1,64 +1,83 @@
 //! Reading and writing the chat.
 
 use axum::Json;
-use axum::extract::{Query, State};
-use meshline_services::chat::{Command, DEFAULT_MAX_MESSAGES, Page, Reply};
-use serde::{Deserialize, Serialize};
+use axum::extract::State;
+use meshline_services::chat::{Command, Page, Reply, Report};
+use schemars::JsonSchema;
+use serde::Deserialize;
 
-use super::documents::{MessageRow, Messages};
+use super::documents::{Messages, Sent};
+use super::extract::{Params, Posted};
 use super::problem::Problem;
-use super::{Api, ask};
+use super::{Api, Shared, ask};
 
 /// Messages returned unless `limit` says otherwise.
 const DEFAULT_LIMIT: usize = 1_000;
+
+/// Messages in one answer: all that are kept unless the configuration says otherwise.
+pub(super) const MAX_LIMIT: usize = 10_000;
 
 /// What may stand behind the `?`.
 #[derive(Debug, Deserialize)]
 pub(super) struct Range {
     after: Option<String>,
+    before: Option<String>,
     limit: Option<usize>,
 }
 
-pub(super) async fn history(State(api): State<Api>, Query(range): Query<Range>) -> Result<Json<Messages>, Problem> {
-    let page = match range.after.as_deref() {
-        None | Some("") => Page::Newest,
-        Some(cursor) => {
-            Page::After(cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))?)
+impl Range {
+    /// An empty cursor is none: so a client can begin with what it has, which is nothing.
+    fn page(&self) -> Result<Page, Problem> {
+        let given = |cursor: &Option<String>| cursor.clone().filter(|cursor| !cursor.is_empty());
+        match (given(&self.after), given(&self.before)) {
+            (None, None) => Ok(Page::Newest),
+            (Some(after), None) => Ok(Page::After(number(&after)?)),
+            (None, Some(before)) => Ok(Page::Before(number(&before)?)),
+            (Some(_), Some(_)) => Err(Problem::bad_request("either `after` or `before`, not both")),
         }
-    };
-    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(DEFAULT_MAX_MESSAGES);
+    }
+}
+
+fn number(cursor: &str) -> Result<u64, Problem> {
+    cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))
+}
+
+pub(super) async fn history(State(api): State<Api>, Params(range): Params<Range>) -> Result<Json<Messages>, Problem> {
+    let page = range.page()?;
+    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
     match chat(&api, Command::History { page, limit }).await? {
-        Reply::History(listing) => Ok(Json(Messages::new(listing.messages))),
-        Reply::Sent(_) | Reply::Report(_) | Reply::Refused { .. } => Err(Problem::unexpected()),
+        Reply::History(listing) => Ok(Json(Messages::new(listing))),
+        Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),
+        Reply::Sent(_) | Reply::Report(_) => Err(Problem::unexpected()),
     }
 }
 
 /// What is posted.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct Text {
+pub(super) struct Text {
+    /// What all members are to read, at most 16 KiB.
     text: String,
 }
 
-/// What is answered: the message as it stands in the history.
-#[derive(Debug, Serialize)]
-pub(super) struct Sent {
-    schema: &'static str,
-    #[serde(flatten)]
-    message: MessageRow,
-}
-
-pub(super) async fn send(State(api): State<Api>, body: String) -> Result<Json<Sent>, Problem> {
-    let Text { text } = serde_json::from_str(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+pub(super) async fn send(State(api): State<Api>, Posted(Text { text }): Posted<Text>) -> Result<Json<Sent>, Problem> {
     match chat(&api, Command::Send { text }).await? {
-        Reply::Sent(message) => Ok(Json(Sent { schema: "meshline/message/1", message: (*message).into() })),
+        Reply::Sent(message) => Ok(Json(Sent::new(*message))),
         Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),
         Reply::History(_) | Reply::Report(_) => Err(Problem::unexpected()),
     }
 }
 
-async fn chat(api: &Api, command: Command) -> Result<Reply, Problem> {
-    match ask(api, meshline_services::Command::Chat(command)).await? {
+/// How much is kept.
+pub(super) async fn report(shared: &Shared) -> Result<Report, Problem> {
+    match chat(shared, Command::Report).await? {
+        Reply::Report(report) => Ok(report),
+        Reply::Sent(_) | Reply::History(_) | Reply::Refused { .. } => Err(Problem::unexpected()),
+    }
+}
+
+async fn chat(shared: &Shared, command: Command) -> Result<Reply, Problem> {
+    match ask(shared, meshline_services::Command::Chat(command)).await? {
         meshline_services::Reply::Chat(reply) => Ok(reply),
         meshline_services::Reply::Mesh(_) => Err(Problem::unexpected()),
     }

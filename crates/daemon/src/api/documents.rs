@@ -1,14 +1,58 @@
 //! The documents that are not the core's own.
 
-use meshline_mesh::PeerRow;
+use meshline_mesh::{PeerRow, Readiness, Status};
 use meshline_protocol::{NodeId, UnixMicros};
-use meshline_services::chat::Message;
+use meshline_services::chat::{Bounds, Listing, Message, Report};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// The document of `peers`.
-#[derive(Debug, Serialize)]
-pub struct Peers {
+/// The document of `status`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct StatusDocument {
+    /// Of the mesh.
+    #[serde(flatten)]
+    pub(crate) mesh: Status,
+    /// Of the chat.
+    pub(crate) chat: ChatReport,
+}
+
+/// The document of `readyz`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Ready {
+    /// `meshline/ready/1`.
     schema: &'static str,
+    /// Whether, and why or why not.
+    #[serde(flatten)]
+    readiness: Readiness,
+}
+
+impl Ready {
+    pub(crate) fn new(readiness: Readiness) -> Self {
+        Self { schema: "meshline/ready/1", readiness }
+    }
+}
+
+/// The answer to a record.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Applied {
+    /// `meshline/applied/1`.
+    schema: &'static str,
+    /// What came of it, in words.
+    result: String,
+}
+
+impl Applied {
+    pub(crate) fn new(result: String) -> Self {
+        Self { schema: "meshline/applied/1", result }
+    }
+}
+
+/// The document of `peers`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Peers {
+    /// `meshline/peers/1`.
+    schema: &'static str,
+    /// One row a member.
     peers: Vec<PeerRow>,
 }
 
@@ -19,9 +63,9 @@ impl Peers {
 }
 
 /// One message of the chat.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MessageRow {
-    /// Its place in this member's history: give it to `after` to read on from here.
+    /// Its place in the order of arrival at this member: give it to `after` to read on from here.
     pub cursor: String,
     /// Who wrote it.
     pub author: NodeId,
@@ -31,8 +75,21 @@ pub struct MessageRow {
     pub text: String,
     /// When, by the author's clock: RFC 3339 in UTC with microseconds.
     pub time: String,
+    /// The hybrid clock in microseconds: with author and `seq` the order in which all members show the messages.
+    pub clock: u64,
+    /// The author's sequence in microseconds.
+    pub seq: u64,
+    /// Whether it was written here.
+    pub own: bool,
+    /// Own messages: `queued` until the ring closes or somebody comes, `sent` on its way, `delivered` once everybody
+    /// who can be reached has it. Others': `received`.
+    pub state: String,
     /// Own messages: how many other members are known to have it.
     pub delivered_to: usize,
+    /// Own messages: how many other members it is for; 0 while that is not known.
+    pub delivered_of: usize,
+    /// The way it came, from the author to the last one before this member; empty if unknown or written here.
+    pub path: Vec<NodeId>,
 }
 
 impl From<Message> for MessageRow {
@@ -43,26 +100,78 @@ impl From<Message> for MessageRow {
             name: message.name,
             text: message.text,
             time: rfc3339(message.time),
+            clock: message.clock.get(),
+            seq: message.seq.get(),
+            own: message.own,
+            state: message.delivery.state.name().to_owned(),
             delivered_to: message.delivery.delivered_to,
+            delivered_of: message.delivery.delivered_of,
+            path: message.path,
         }
     }
 }
 
+/// The answer to a message: as it stands in the history.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct Sent {
+    /// `meshline/message/1`.
+    schema: &'static str,
+    /// The message.
+    #[serde(flatten)]
+    message: MessageRow,
+}
+
+impl Sent {
+    pub(crate) fn new(message: Message) -> Self {
+        Self { schema: "meshline/message/1", message: message.into() }
+    }
+}
+
 /// The document of `chat history`.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize, JsonSchema)]
 pub struct Messages {
     /// `meshline/messages/1`.
     pub schema: String,
-    /// Oldest first.
+    /// In the common order, oldest first.
     pub messages: Vec<MessageRow>,
+    /// Give it to `after` to read on behind what this document covers.
+    pub cursor: String,
+    /// Whether there are more on the side that was asked for.
+    pub more: bool,
 }
 
 impl Messages {
-    pub(crate) fn new(messages: Vec<Message>) -> Self {
+    pub(crate) fn new(listing: Listing) -> Self {
         Self {
             schema: "meshline/messages/1".to_owned(),
-            messages: messages.into_iter().map(MessageRow::from).collect(),
+            messages: listing.messages.into_iter().map(MessageRow::from).collect(),
+            cursor: listing.cursor.to_string(),
+            more: listing.more,
         }
+    }
+}
+
+/// How much of the chat is kept.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct ChatReport {
+    /// Messages.
+    messages: usize,
+    /// Bytes of signed texts.
+    bytes: usize,
+    /// Messages at most; the oldest give way.
+    max_messages: usize,
+    /// Bytes at most.
+    max_bytes: usize,
+    /// The newest cursor.
+    cursor: String,
+    /// Whether the last write to disk went well.
+    durable: bool,
+}
+
+impl From<Report> for ChatReport {
+    fn from(Report { messages, bytes, bounds, cursor, durable }: Report) -> Self {
+        let Bounds { max_messages, max_bytes } = bounds;
+        Self { messages, bytes, max_messages, max_bytes, cursor: cursor.to_string(), durable }
     }
 }
 

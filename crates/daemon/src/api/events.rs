@@ -1,106 +1,130 @@
 //! What happens, as server-sent events: the chat, and who comes and goes.
 
-use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
 
-use axum::body::{Body, Bytes};
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
-use axum::response::{IntoResponse, Response};
-use hyper::body::Frame;
+use axum::http::HeaderMap;
+use axum::response::Response;
 use meshline_mesh::{Event as MeshEvent, PeerName};
+use meshline_net::MeshHandle;
+use meshline_protocol::NodeId;
 use meshline_services::{Event, chat};
-use serde_json::{Value, json};
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
 use super::documents::MessageRow;
+use super::extract::Params;
+use super::problem::Problem;
+use crate::feed::{Bounds, Feed};
+use crate::files::{FileError, random_bytes};
 
-/// A comment so often keeps the connection from looking dead, and finds readers that went away.
-const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// Events kept for those who come back: ten seconds of a chat in which a hundred people write.
+const MAX_EVENTS: usize = 1_024;
 
-/// Texts waiting for one slow reader.
-const MAX_WAITING: usize = 16;
+/// Bytes kept: ten of the longest texts with every character escaped, or all events at a thousand bytes.
+const MAX_EVENT_BYTES: usize = 1024 * 1024;
 
-pub(super) async fn stream(State(api): State<Api>) -> Response {
-    let mut events = api.mesh.subscribe();
-    let (writer, reader) = tokio::sync::mpsc::channel::<String>(MAX_WAITING);
-    tokio::spawn(async move {
-        let _ = writer.send("retry: 1000\n\n".to_owned()).await;
-        loop {
-            let text = tokio::select! {
-                event = events.recv() => match event {
-                    Ok(event) => text_of(&event),
-                    // The reader was too slow: it reads the history again from its last cursor.
-                    Err(RecvError::Lagged(missed)) => Some(format!("event: lagged\ndata: {{\"missed\":{missed}}}\n\n")),
-                    Err(RecvError::Closed) => break,
-                },
-                () = tokio::time::sleep(KEEP_ALIVE) => Some(":\n\n".to_owned()),
-            };
-            if let Some(text) = text
-                && writer.send(text).await.is_err()
-            {
-                break;
-            }
-        }
-    });
-    let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store")];
-    std::future::ready((headers, Body::new(Lines(reader))).into_response()).await
+/// Readers at once: half of the connections, so that a page always finds one for its requests.
+const MAX_EVENT_READERS: usize = 64;
+
+const BOUNDS: Bounds = Bounds { entries: MAX_EVENTS, bytes: MAX_EVENT_BYTES, readers: MAX_EVENT_READERS };
+
+/// All events matter the same.
+const RANK: u8 = 0;
+
+/// The id of the last event seen, for clients that cannot set the header.
+#[derive(Debug, Deserialize)]
+pub(super) struct Resume {
+    last_event_id: Option<String>,
 }
 
-/// The body of the answer: texts as they come.
-struct Lines(tokio::sync::mpsc::Receiver<String>);
+pub(super) async fn stream(
+    State(api): State<Api>,
+    Params(resume): Params<Resume>,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let reader = api.events.read(last_id(&headers, resume.last_event_id.as_deref()), RANK);
+    std::future::ready(reader.map(crate::feed::Reader::into_response).map_err(|_| Problem::too_many_readers())).await
+}
 
-impl hyper::body::Body for Lines {
-    type Data = Bytes;
-    type Error = Infallible;
+/// The header wins: a browser that lost the connection sets it and leaves the query as it was at first.
+pub(super) fn last_id<'a>(headers: &'a HeaderMap, query: Option<&'a str>) -> Option<&'a str> {
+    let header = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
+    header.or(query).filter(|id| !id.is_empty())
+}
 
-    fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        context: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.0.poll_recv(context).map(|text| text.map(|text| Ok(Frame::data(text.into()))))
+/// An empty memory of events, with a name of its own for this run.
+///
+/// # Errors
+/// If the system gives no random bytes.
+pub(super) fn feed() -> Result<Arc<Feed>, FileError> {
+    let [a, b, c, d, ..] = random_bytes()?;
+    Ok(Feed::new(format!("{:08x}-", u32::from_be_bytes([a, b, c, d])), 1, BOUNDS))
+}
+
+/// Encodes what the mesh tells, once for all readers, until the mesh ends.
+pub(super) async fn fill(feed: Arc<Feed>, mesh: MeshHandle) {
+    let mut events = mesh.subscribe();
+    drop(mesh);
+    loop {
+        match events.recv().await {
+            Ok(event) => keep(&feed, &event),
+            Err(RecvError::Lagged(missed)) => put(&feed, "lagged", &Lagged { missed }),
+            Err(RecvError::Closed) => return,
+        }
     }
 }
 
-/// One event in the form of the WHATWG HTML standard, §9.2; chat messages carry their cursor as id.
-fn text_of(event: &Event) -> Option<String> {
-    let (name, id, data) = match event {
-        Event::Chat(chat::Event::Message { message, .. }) => ("chat", Some(message.cursor), row(message)),
-        Event::Chat(chat::Event::Delivered { message, complete }) => {
-            let data = json!({"cursor": message.cursor.to_string(), "delivered_to": message.delivery.delivered_to, "complete": complete});
-            ("delivered", None, data)
-        }
-        Event::Mesh(event) => {
-            let (name, data) = mesh_event(event)?;
-            (name, None, data)
-        }
-    };
-    let id = id.map(|id| format!("id: {id}\n")).unwrap_or_default();
-    Some(format!("event: {name}\n{id}data: {data}\n\n"))
+/// The form of the data of each event.
+pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
+    vec![
+        ("chat", schemas.subschema_for::<MessageRow>()),
+        ("delivered", schemas.subschema_for::<Delivered>()),
+        ("link_up", schemas.subschema_for::<LinkUp>()),
+        ("link_down", schemas.subschema_for::<LinkDown>()),
+        ("member_joined", schemas.subschema_for::<Member>()),
+        ("member_left", schemas.subschema_for::<Member>()),
+        ("member_revoked", schemas.subschema_for::<Revoked>()),
+        ("ring_changed", schemas.subschema_for::<RingChanged>()),
+        ("ring_closed", schemas.subschema_for::<RingClosed>()),
+        ("lagged", schemas.subschema_for::<Lagged>()),
+        ("reset", schemas.subschema_for::<Reset>()),
+    ]
 }
 
-fn row(message: &chat::Message) -> Value {
-    serde_json::to_value(MessageRow::from(message.clone())).unwrap_or_default()
+fn put(feed: &Feed, name: &str, data: &impl Serialize) {
+    // A document of strings and numbers can always be written.
+    feed.push(name, RANK, |_, text| text.push_str(&serde_json::to_string(data).unwrap_or_default()));
 }
 
-fn mesh_event(event: &MeshEvent) -> Option<(&'static str, Value)> {
-    let named = |peer: &PeerName| json!({"peer": peer.id, "name": peer.name});
-    Some(match event {
+fn keep(feed: &Feed, event: &Event) {
+    match event {
+        Event::Chat(chat::Event::Message { message, .. }) => put(feed, "chat", &MessageRow::from(message.clone())),
+        Event::Chat(chat::Event::Delivered { message, .. }) => put(feed, "delivered", &Delivered::from(message)),
+        Event::Mesh(event) => keep_mesh(feed, event),
+    }
+}
+
+fn keep_mesh(feed: &Feed, event: &MeshEvent) {
+    match event {
         MeshEvent::LinkUp { peer, transport, .. } => {
-            ("link_up", json!({"peer": peer.id, "name": peer.name, "transport": transport.name()}))
+            let Member { peer, name } = peer.into();
+            put(feed, "link_up", &LinkUp { peer, name, transport: transport.name() });
         }
         MeshEvent::LinkDown { peer, code, .. } => {
-            ("link_down", json!({"peer": peer.id, "name": peer.name, "code": code.name()}))
+            let Member { peer, name } = peer.into();
+            put(feed, "link_down", &LinkDown { peer, name, code: code.name() });
         }
-        MeshEvent::MemberJoined { peer } => ("member_joined", named(peer)),
-        MeshEvent::MemberLeft { peer } => ("member_left", named(peer)),
-        MeshEvent::MemberRevoked { id, .. } => ("member_revoked", json!({"peer": id})),
+        MeshEvent::MemberJoined { peer } => put(feed, "member_joined", &Member::from(peer)),
+        MeshEvent::MemberLeft { peer } => put(feed, "member_left", &Member::from(peer)),
+        MeshEvent::MemberRevoked { id, .. } => put(feed, "member_revoked", &Revoked { peer: *id }),
         MeshEvent::RingChanged { next, previous } => {
             let id = |peer: &Option<PeerName>| peer.as_ref().map(|peer| peer.id);
-            ("ring_changed", json!({"next": id(next), "previous": id(previous)}))
+            put(feed, "ring_changed", &RingChanged { next: id(next), previous: id(previous) });
         }
-        MeshEvent::RingClosed { length } => ("ring_closed", json!({"length": length})),
+        MeshEvent::RingClosed { length } => put(feed, "ring_closed", &RingClosed { length: *length }),
         MeshEvent::Listening { .. }
         | MeshEvent::ConnectFailed { .. }
         | MeshEvent::Refused { .. }
@@ -109,6 +133,82 @@ fn mesh_event(event: &MeshEvent) -> Option<(&'static str, Value)> {
         | MeshEvent::Delivered { .. }
         | MeshEvent::SignalFailed { .. }
         | MeshEvent::SignalAnswered { .. }
-        | MeshEvent::Relayed { .. } => return None,
-    })
+        | MeshEvent::Relayed { .. } => {}
+    }
+}
+
+/// `delivered`: an own message has come further.
+#[derive(Serialize, JsonSchema)]
+struct Delivered {
+    cursor: String,
+    state: &'static str,
+    delivered_to: usize,
+    delivered_of: usize,
+}
+
+impl From<&chat::Message> for Delivered {
+    fn from(message: &chat::Message) -> Self {
+        let chat::Delivery { state, delivered_to, delivered_of } = message.delivery;
+        Self { cursor: message.cursor.to_string(), state: state.name(), delivered_to, delivered_of }
+    }
+}
+
+/// `link_up`
+#[derive(Serialize, JsonSchema)]
+struct LinkUp {
+    peer: NodeId,
+    name: String,
+    transport: &'static str,
+}
+
+/// `link_down`, with the reason.
+#[derive(Serialize, JsonSchema)]
+struct LinkDown {
+    peer: NodeId,
+    name: String,
+    code: &'static str,
+}
+
+/// `member_joined` and `member_left`
+#[derive(Serialize, JsonSchema)]
+struct Member {
+    peer: NodeId,
+    name: String,
+}
+
+impl From<&PeerName> for Member {
+    fn from(peer: &PeerName) -> Self {
+        Self { peer: peer.id, name: peer.name.clone() }
+    }
+}
+
+/// `member_revoked`
+#[derive(Serialize, JsonSchema)]
+struct Revoked {
+    peer: NodeId,
+}
+
+/// `ring_changed`: who comes after and before this member now.
+#[derive(Serialize, JsonSchema)]
+struct RingChanged {
+    next: Option<NodeId>,
+    previous: Option<NodeId>,
+}
+
+/// `ring_closed`: so many members are on it.
+#[derive(Serialize, JsonSchema)]
+struct RingClosed {
+    length: usize,
+}
+
+/// `lagged`: so many events are lost to this reader, which should read again what it shows.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Lagged {
+    missed: u64,
+}
+
+/// `reset`: what came after the event last seen is not known; what is shown should be read again.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Reset {
+    reason: &'static str,
 }

@@ -5,60 +5,81 @@ mod auth;
 mod chat;
 mod documents;
 mod events;
+mod extract;
+mod log;
 mod metrics;
+mod openapi;
+mod operations;
+mod origin;
+mod patient;
 mod problem;
 mod reads;
 mod select;
 mod serve;
+mod status;
+mod web;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::routing::{get, post};
 use meshline_net::MeshHandle;
 use meshline_protocol::Code;
 use meshline_services::{Command, Reply};
 
 pub use auth::{Token, TokenError};
 pub use documents::{MessageRow, Messages, Peers};
-pub use serve::{ServeError, Server};
+pub use serve::{ServeError, Served, Server};
 
+use crate::feed::Feed;
+use crate::log::Tail;
 use problem::Problem;
 
 /// Longest request body: a chat text with every character escaped.
 const MAX_BODY: usize = 128 * 1024;
 
-/// What every handler needs.
+/// What every handler needs, for the requests of one listener.
 #[derive(Clone)]
 pub(crate) struct Api {
-    pub(crate) mesh: MeshHandle,
-    pub(crate) token: Arc<Token>,
-    /// Whether the requests come over the Unix socket, whose file only the owner can open.
-    pub(crate) trusted: bool,
+    shared: Arc<Shared>,
+    trusted: bool,
 }
 
-/// All routes.
+/// What all listeners share.
+pub(crate) struct Shared {
+    mesh: MeshHandle,
+    token: Arc<Token>,
+    events: Arc<Feed>,
+    tail: Arc<Tail>,
+    waiting: status::Waiting,
+}
+
+impl Api {
+    /// Whether the requests come over the Unix socket, whose file only the owner can open.
+    fn is_trusted(&self) -> bool {
+        self.trusted
+    }
+}
+
+impl std::ops::Deref for Api {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.shared
+    }
+}
+
+/// All routes. Those of the page, which are no API and need no token, are merged behind those of the table.
 pub(crate) fn router(api: Api) -> Router {
-    Router::new()
-        .route("/api/v1/status", get(reads::status))
-        .route("/api/v1/peers", get(reads::peers))
-        .route("/api/v1/explain/{peer}", get(reads::explain))
-        .route("/api/v1/chat", get(chat::history).post(chat::send))
-        .route("/api/v1/records", post(reads::apply))
-        .route("/api/v1/events", get(events::stream))
-        .route("/healthz", get(reads::healthz))
-        .route("/readyz", get(reads::readyz))
-        .route("/metrics", get(metrics::metrics))
+    operations::routes(&api)
+        .merge(web::routes())
         .fallback(problem::not_found)
         .method_not_allowed_fallback(problem::wrong_method)
-        .layer(axum::extract::DefaultBodyLimit::max(MAX_BODY))
-        .layer(axum::middleware::from_fn_with_state(api.clone(), auth::guard))
         .with_state(api)
 }
 
 /// Asks the mesh; it refuses only while the program ends.
-pub(crate) async fn ask(api: &Api, command: Command) -> Result<Reply, Problem> {
-    match api.mesh.command(command).await {
+pub(crate) async fn ask(shared: &Shared, command: Command) -> Result<Reply, Problem> {
+    match shared.mesh.command(command).await {
         Reply::Mesh(meshline_mesh::Reply::Refused { code: Code::ShuttingDown, .. }) => Err(Problem::stopping()),
         reply @ (Reply::Mesh(_) | Reply::Chat(_)) => Ok(reply),
     }

@@ -1,17 +1,22 @@
 //! Refusals as `application/problem+json` (RFC 9457).
 
-use axum::http::StatusCode;
-use axum::http::header::CONTENT_TYPE;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use meshline_protocol::{Code, NodeId};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 /// A refusal.
-#[derive(Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, JsonSchema)]
 pub(crate) struct Problem {
+    /// The reason, as a fixed word.
     code: &'static str,
+    /// What the status means.
     title: &'static str,
+    /// A sentence for people.
     detail: String,
+    /// The status of the answer.
     status: u16,
     /// An ambiguous prefix: all ids it fits.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -44,6 +49,24 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, Code::InvalidMessage.name(), detail)
     }
 
+    pub(crate) fn not_json() -> Self {
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "not_json", "send JSON with Content-Type: application/json")
+    }
+
+    pub(crate) fn body_too_long(max: usize) -> Self {
+        let detail = format!("the body is longer than {max} bytes");
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLong.name(), detail)
+    }
+
+    pub(crate) fn body_too_slow() -> Self {
+        Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not come in time")
+    }
+
+    pub(crate) fn too_many_readers() -> Self {
+        let detail = "as many clients read these events as may do so at once; close one and try again";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", detail)
+    }
+
     pub(crate) fn no_such_peer(selector: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NoSuchPeer.name(), format!("no member is known as {selector:?}"))
     }
@@ -59,6 +82,10 @@ impl Problem {
             StatusCode::BAD_REQUEST
         } else if code == Code::RateLimited {
             StatusCode::TOO_MANY_REQUESTS
+        } else if code == Code::StorageFailed {
+            StatusCode::INSUFFICIENT_STORAGE
+        } else if code == Code::ShuttingDown {
+            StatusCode::SERVICE_UNAVAILABLE
         } else {
             StatusCode::FORBIDDEN
         };
@@ -78,7 +105,15 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_string(&self).unwrap_or_default();
-        (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response()
+        let mut response = (status, [(CONTENT_TYPE, "application/problem+json")], body).into_response();
+        let further = match status {
+            // RFC 9110 wants the scheme named, and who may come back should know when.
+            StatusCode::UNAUTHORIZED => Some((WWW_AUTHENTICATE, "Bearer")),
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => Some((RETRY_AFTER, "1")),
+            _ => None,
+        };
+        response.headers_mut().extend(further.map(|(name, value)| (name, HeaderValue::from_static(value))));
+        response
     }
 }
 

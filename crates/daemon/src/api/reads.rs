@@ -1,26 +1,22 @@
 //! The state of the member, and the records it takes in.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
-use meshline_mesh::{Command, Explanation, PeerRow, Readiness, Reply, Status};
+use meshline_mesh::{Command, Explanation, PeerRow, Reply, Status};
 use meshline_protocol::SignedRecord;
-use serde::Serialize;
 
-use super::documents::Peers;
+use super::documents::{Applied, Peers, Ready};
+use super::extract::{Posted, Segment};
 use super::problem::Problem;
 use super::select::select;
-use super::{Api, ask};
+use super::{Api, Shared, ask};
 
-pub(super) async fn status(State(api): State<Api>) -> Result<Json<Status>, Problem> {
-    read_status(&api).await.map(Json)
-}
-
-pub(super) async fn read_status(api: &Api) -> Result<Status, Problem> {
-    let Reply::Status(status) = mesh(api, Command::Status).await? else { return Err(Problem::unexpected()) };
+pub(super) async fn read_status(shared: &Shared) -> Result<Status, Problem> {
+    let Reply::Status(status) = mesh(shared, Command::Status).await? else { return Err(Problem::unexpected()) };
     let mut status = *status;
     // What never became a link is counted where connections are accepted.
-    for (code, count) in api.mesh.refusals() {
+    for (code, count) in shared.mesh.refusals() {
         *status.refused.entry(code).or_default() += count;
     }
     Ok(status)
@@ -30,30 +26,22 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
     rows(&api).await.map(Peers::new).map(Json)
 }
 
-pub(super) async fn explain(
-    State(api): State<Api>,
-    Path(selector): Path<String>,
-) -> Result<Json<Explanation>, Problem> {
+pub(super) async fn explain(State(api): State<Api>, Segment(selector): Segment) -> Result<Json<Explanation>, Problem> {
     let id = select(&rows(&api).await?, &selector)?;
     let Reply::Explanation(found) = mesh(&api, Command::Explain(id)).await? else { return Err(Problem::unexpected()) };
     found.map(|explanation| Json(*explanation)).ok_or_else(|| Problem::no_such_peer(&selector))
 }
 
-/// The answer to a record.
-#[derive(Serialize)]
-pub(super) struct Applied {
-    schema: &'static str,
-    result: String,
-}
-
-pub(super) async fn apply(State(api): State<Api>, body: String) -> Result<Json<Applied>, Problem> {
-    let record: SignedRecord = serde_json::from_str(&body).map_err(|error| Problem::bad_request(error.to_string()))?;
+pub(super) async fn apply(
+    State(api): State<Api>,
+    Posted(record): Posted<SignedRecord>,
+) -> Result<Json<Applied>, Problem> {
     let reply = mesh(&api, Command::Apply(record)).await?;
     if let Reply::Refused { code, detail } = reply {
         return Err(Problem::refused(code, detail));
     }
     let Reply::Applied(result) = reply else { return Err(Problem::unexpected()) };
-    Ok(Json(Applied { schema: "meshline/applied/1", result }))
+    Ok(Json(Applied::new(result)))
 }
 
 /// It runs: whoever answers is healthy.
@@ -61,19 +49,19 @@ pub(super) async fn healthz() -> &'static str {
     std::future::ready("ok\n").await
 }
 
-pub(super) async fn readyz(State(api): State<Api>) -> Result<(StatusCode, Json<Readiness>), Problem> {
+pub(super) async fn readyz(State(api): State<Api>) -> Result<(StatusCode, Json<Ready>), Problem> {
     let readiness = read_status(&api).await?.ready;
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    Ok((status, Json(readiness)))
+    Ok((status, Json(Ready::new(readiness))))
 }
 
-async fn rows(api: &Api) -> Result<Vec<PeerRow>, Problem> {
-    let Reply::Peers(rows) = mesh(api, Command::Peers).await? else { return Err(Problem::unexpected()) };
+async fn rows(shared: &Shared) -> Result<Vec<PeerRow>, Problem> {
+    let Reply::Peers(rows) = mesh(shared, Command::Peers).await? else { return Err(Problem::unexpected()) };
     Ok(rows)
 }
 
-async fn mesh(api: &Api, command: Command) -> Result<Reply, Problem> {
-    match ask(api, meshline_services::Command::Mesh(command)).await? {
+async fn mesh(shared: &Shared, command: Command) -> Result<Reply, Problem> {
+    match ask(shared, meshline_services::Command::Mesh(command)).await? {
         meshline_services::Reply::Mesh(reply) => Ok(reply),
         meshline_services::Reply::Chat(_) => Err(Problem::unexpected()),
     }

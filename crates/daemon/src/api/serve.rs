@@ -1,5 +1,6 @@
 //! Listening for the local API on TCP and on a Unix socket.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -9,7 +10,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use axum::http::Request;
+use axum::response::{IntoResponse, Response};
 use axum::serve::Listener;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use meshline_net::MeshHandle;
@@ -18,13 +24,27 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::auth::Token;
-use super::{Api, router};
+use super::patient::Patient;
+use super::{Api, Shared, events, origin, router, status};
+use crate::files::FileError;
+use crate::log::Tail;
 
-/// Connections at once: a browser opens six, scripts a few more; further ones wait.
-const MAX_CONNECTIONS: usize = 128;
+/// Connections over TCP at once: a browser opens six, scripts a few more; further ones wait. Any process of the machine
+/// can take them, so the socket has its own.
+const MAX_TCP_CONNECTIONS: usize = 128;
 
-/// A request's head must have come within this.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections over the Unix socket at once: commands and views of the owner.
+const MAX_UNIX_CONNECTIONS: usize = 128;
+
+/// A request's head must have come within this after the connection or the last answer. So a connection that is open
+/// without a request makes room after it, and one that is kept for the next click is mostly still there.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Bytes of a request's head. Browsers send two KiB; the largest cookies they allow would still fit.
+const MAX_HEAD: usize = 16 * 1024;
+
+/// Headers of a request. Browsers send twenty.
+const MAX_HEADERS: usize = 64;
 
 /// Why the API cannot be served.
 #[derive(Debug, thiserror::Error)]
@@ -37,6 +57,9 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+    /// The system gives no random bytes.
+    #[error(transparent)]
+    Random(#[from] FileError),
     /// The socket cannot be made.
     #[error("{path}: cannot make the socket of the local API: {source}", path = path.display())]
     Socket {
@@ -45,6 +68,17 @@ pub enum ServeError {
         /// Why.
         source: io::Error,
     },
+}
+
+/// What is served.
+#[derive(Debug)]
+pub struct Served {
+    /// The member.
+    pub mesh: MeshHandle,
+    /// What has to be known to change anything.
+    pub token: Arc<Token>,
+    /// The last lines of its log.
+    pub tail: Arc<Tail>,
 }
 
 /// The running API. It ends when this is dropped.
@@ -66,24 +100,24 @@ impl Server {
     ///
     /// # Errors
     /// If either cannot be listened on.
-    pub async fn start(
-        mesh: &MeshHandle,
-        data_dir: &Path,
-        http: Option<&str>,
-        token: Arc<Token>,
-    ) -> Result<Self, ServeError> {
+    pub async fn start(served: Served, data_dir: &Path, http: Option<&str>) -> Result<Self, ServeError> {
         let socket = Self::socket_path(data_dir);
         let unix = bind_unix(&socket).map_err(|source| ServeError::Socket { path: socket.clone(), source })?;
-        let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-        let api = |trusted| router(Api { mesh: mesh.clone(), token: Arc::clone(&token), trusted });
-        let mut server = Self { tasks: Vec::new(), socket, address: None };
+        let events = events::feed()?;
+        let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
+        let Served { mesh, token, tail } = served;
+        let shared = Arc::new(Shared { mesh, token, events, tail, waiting: status::Waiting::default() });
+        let answering = tokio::spawn(status::answer_all(Arc::clone(&shared)));
+        let mut server = Self { tasks: vec![filling, answering], socket, address: None };
         if let Some(address) = http {
             let failed = |source| ServeError::Address { address: address.to_owned(), source };
             let tcp = TcpListener::bind(address).await.map_err(failed)?;
             server.address = tcp.local_addr().ok();
-            server.tasks.push(tokio::spawn(accept(tcp, api(false), Arc::clone(&slots))));
+            let api = Api { shared: Arc::clone(&shared), trusted: false };
+            server.tasks.push(tokio::spawn(accept(tcp, api, MAX_TCP_CONNECTIONS)));
         }
-        server.tasks.push(tokio::spawn(accept(unix, api(true), slots)));
+        let api = Api { shared, trusted: true };
+        server.tasks.push(tokio::spawn(accept(unix, api, MAX_UNIX_CONNECTIONS)));
         Ok(server)
     }
 
@@ -120,19 +154,39 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-async fn accept<L: Listener>(mut listener: L, router: Router, slots: Arc<Semaphore>) {
+async fn accept<L: Listener>(mut listener: L, api: Api, slots: usize) {
+    let slots = Arc::new(Semaphore::new(slots));
+    let trusted = api.trusted;
+    let routes = TowerToHyperService::new(router(api));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (stream, _) = listener.accept().await;
-        let service = TowerToHyperService::new(router.clone());
+        let routes = routes.clone();
+        let service = service_fn(move |request| answer(routes.clone(), trusted, request));
+        let serving = protocol().serve_connection(TokioIo::new(Patient::new(stream)), service);
         tokio::spawn(async move {
-            let served = hyper::server::conn::http1::Builder::new()
-                .timer(TokioTimer::new())
-                .header_read_timeout(HEADER_TIMEOUT)
-                .serve_connection(TokioIo::new(stream), service);
             // Whatever ends a connection is the client's own affair.
-            let _ = served.await;
+            let _ = serving.await;
             drop(slot);
         });
     }
+}
+
+fn protocol() -> http1::Builder {
+    let mut protocol = http1::Builder::new();
+    protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
+    protocol.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    protocol
+}
+
+/// Answers one request. What a foreign page could send goes no further than here.
+async fn answer(
+    routes: TowerToHyperService<Router>,
+    trusted: bool,
+    request: Request<Incoming>,
+) -> Result<Response, Infallible> {
+    if !trusted && let Err(refusal) = origin::check(&request) {
+        return Ok(refusal.into_response());
+    }
+    routes.call(request).await
 }

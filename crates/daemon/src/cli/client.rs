@@ -18,6 +18,8 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 /// An answer from the same machine that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+const EVENTS: &str = "/api/v1/events";
+
 /// A running member.
 #[derive(Debug)]
 pub(super) struct Client {
@@ -61,12 +63,12 @@ impl Client {
         self.document(Request::new(http::Method::POST, path).json(body.to_string())).await
     }
 
-    /// Events as they come.
-    pub(super) async fn events(&self) -> anyhow::Result<EventStream> {
+    /// Events as they come: from now on, or all after the one with the id `last`.
+    pub(super) async fn events(&self, last: Option<&str>) -> anyhow::Result<EventStream> {
         let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
-        http::events(&self.target, Request::get("/api/v1/events"), limits)
-            .await
-            .map_err(|error| self.unreachable(&error).into())
+        // Ids are made of digits and letters.
+        let path = last.map_or_else(|| EVENTS.to_owned(), |last| format!("{EVENTS}?last_event_id={last}"));
+        http::events(&self.target, Request::get(&path), limits).await.map_err(|error| self.unreachable(&error).into())
     }
 
     async fn document<T: DeserializeOwned>(&self, request: Request) -> anyhow::Result<T> {

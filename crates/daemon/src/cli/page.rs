@@ -7,7 +7,7 @@ use super::place::Place;
 use crate::api::Token;
 use crate::config::{Flags, MemberConfig};
 use crate::exit::{Exit, Stop};
-use crate::member::page_address;
+use crate::member::{page_address, page_url};
 use crate::output::print;
 
 pub(super) fn run<T: MemberConfig>(place: &Place) -> anyhow::Result<()> {
@@ -15,7 +15,7 @@ pub(super) fn run<T: MemberConfig>(place: &Place) -> anyhow::Result<()> {
     let address = page_address(&config.data_dir)
         .ok_or_else(|| Stop::new(Exit::NoDaemon, "no page: the member has not been started, or `http` is null"))?;
     let token = Token::read(&config.data_dir).context("the member has not been started")?;
-    let url = format!("{address}#{}", token.as_str());
+    let url = page_url(&address, &token);
     print(&if place.json { json!({"schema": "meshline/page/1", "url": url}).to_string() } else { url })?;
     Ok(())
 }

@@ -128,6 +128,11 @@ impl LogLevel {
     pub(crate) fn targets(&self) -> Targets {
         crate::log::parse_level(&self.0).unwrap_or_default()
     }
+
+    /// What is kept in memory: `debug` at least, for meshline's own events.
+    pub(crate) fn tail_targets(&self) -> Targets {
+        crate::log::parse_for_tail(&self.0).unwrap_or_default()
+    }
 }
 
 impl Default for LogLevel {

@@ -25,7 +25,7 @@ pub(super) fn lock(limiter: &Shared) -> MutexGuard<'_, Limiter> {
 }
 
 /// The counts of the running second.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Limiter {
     hasher: RandomState,
     started: Option<Instant>,

@@ -81,6 +81,21 @@ fn json(line: &Line) -> String {
     ordered(&object)
 }
 
+/// The members of a line as documents show it, without the braces: the fields stand apart.
+pub(super) fn members(line: &Line) -> String {
+    let quoted = |text: String| Value::from(text);
+    let fields: Map<String, Value> =
+        line.fields.iter().map(|(name, value)| ((*name).to_owned(), harmless(value))).collect();
+    format!(
+        "\"time\":\"{:.6}\",\"level\":\"{}\",\"target\":{},\"message\":{},\"fields\":{}",
+        line.time,
+        line.level.as_str().to_lowercase(),
+        quoted(line.target.clone()),
+        quoted(shown(line)),
+        Value::Object(fields),
+    )
+}
+
 /// The fixed members first, in their order, then the fields: a person reads these lines too.
 fn ordered(object: &Map<String, Value>) -> String {
     let fixed = FIXED.iter().filter_map(|name| object.get_key_value(*name));

@@ -5,6 +5,8 @@
 //! surplus is counted and reported. And writing never holds up the program: lines go through a bounded
 //! queue to a thread of their own, so a stopped terminal costs lines and not links.
 //!
+//! The last lines are kept in memory as well ([`Tail`]), for those who look at a member from outside.
+//!
 //! Text: `15:58:43.214573 INF ~ message key=value`, local time. JSON: an object with `time`, `level`,
 //! `target`, `message` and the fields.
 
@@ -13,14 +15,17 @@ mod filter;
 mod limiter;
 mod line;
 mod subscriber;
+mod tail;
 mod writer;
 
 pub use escape::escape;
-pub(crate) use filter::{LEVELS, parse as parse_level};
+pub(crate) use filter::{LEVELS, parse as parse_level, parse_for_tail};
+pub use tail::{MAX_TAIL_LINES, Tail, TailLayer};
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -60,6 +65,7 @@ pub enum LogError {
 #[derive(Debug)]
 pub struct Log {
     filter: reload::Handle<Targets, Registry>,
+    tail: Arc<Tail>,
     _writer: writer::Flush,
 }
 
@@ -73,9 +79,11 @@ pub fn start(config: &LogConfig) -> Result<Log, LogError> {
     let form = line::Form::new(config.format);
     let (queue, flush) = writer::start(sink, limiter.clone(), form.clone()).map_err(LogError::Thread)?;
     let (filter, handle) = reload::Layer::new(config.level.targets());
-    let layer = subscriber::Lines::new(form, limiter, queue).with_filter(filter);
-    tracing::subscriber::set_global_default(Registry::default().with(layer)).map_err(|_| LogError::Started)?;
-    Ok(Log { filter: handle, _writer: flush })
+    let lines = subscriber::Lines::new(form, limiter, queue).with_filter(filter).boxed();
+    let (tail, kept) = Tail::new(&config.level);
+    let registry = Registry::default().with(vec![lines, kept]);
+    tracing::subscriber::set_global_default(registry).map_err(|_| LogError::Started)?;
+    Ok(Log { filter: handle, tail, _writer: flush })
 }
 
 impl Log {
@@ -83,6 +91,13 @@ impl Log {
     pub fn set_level(&self, level: &LogLevel) {
         // It fails only if the subscriber is gone, and with it whoever could read the log.
         let _ = self.filter.reload(level.targets());
+        self.tail.set_level(level);
+    }
+
+    /// The last lines.
+    #[must_use]
+    pub fn tail(&self) -> Arc<Tail> {
+        Arc::clone(&self.tail)
     }
 }
 

@@ -43,13 +43,7 @@ impl Lines {
         if !self.admit(&source(metadata, &fields)) {
             return;
         }
-        let line = Line {
-            time: Timestamp::now(),
-            level: *metadata.level(),
-            target: metadata.target().to_owned(),
-            message: fields.message,
-            fields: fields.others,
-        };
+        let line = fields.into_line(metadata);
         if let Err(TrySendError::Full(_)) = self.queue.try_send(Order::Line(self.form.write(&line))) {
             lock(&self.limiter).count_lost();
         }
@@ -58,13 +52,12 @@ impl Lines {
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
-        event.record(&mut fields);
-        self.take(event.metadata(), fields);
+        self.take(event.metadata(), Fields::of(event));
     }
 }
 
-fn source(metadata: &Metadata<'_>, fields: &Fields) -> String {
+/// Who or what the lines of an event are counted for.
+pub(super) fn source(metadata: &Metadata<'_>, fields: &Fields) -> String {
     let named = SOURCES.iter().find_map(|name| fields.others.iter().find(|(field, _)| field == name));
     match named {
         Some((name, value)) => format!("{name}={value}"),
@@ -80,6 +73,22 @@ pub(super) struct Fields {
 }
 
 impl Fields {
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        let mut fields = Self::default();
+        event.record(&mut fields);
+        fields
+    }
+
+    pub(super) fn into_line(self, metadata: &Metadata<'_>) -> Line {
+        Line {
+            time: Timestamp::now(),
+            level: *metadata.level(),
+            target: metadata.target().to_owned(),
+            message: self.message,
+            fields: self.others,
+        }
+    }
+
     fn push(&mut self, field: &Field, value: Value) {
         match (field.name(), value) {
             ("message", Value::String(text)) => self.message = text,

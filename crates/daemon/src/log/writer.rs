@@ -92,19 +92,23 @@ impl Writer {
         if count == 0 {
             return;
         }
-        let line = Line {
-            time: Timestamp::now(),
-            level: Level::WARN,
-            target: module_path!().to_owned(),
-            message: format!("{count} lines suppressed"),
-            fields: Vec::new(),
-        };
-        self.write(&self.form.write(&line));
+        self.write(&self.form.write(&suppressed(count)));
     }
 
     /// A log that cannot be written is no reason to stop, and there is nowhere to say so.
     fn write(&mut self, line: &[u8]) {
         let _ = self.sink.write_all(line).and_then(|()| self.sink.flush());
+    }
+}
+
+/// The line that tells how many lines there are not.
+pub(super) fn suppressed(count: u64) -> Line {
+    Line {
+        time: Timestamp::now(),
+        level: Level::WARN,
+        target: module_path!().to_owned(),
+        message: format!("{count} lines suppressed"),
+        fields: Vec::new(),
     }
 }
 

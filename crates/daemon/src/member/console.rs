@@ -17,12 +17,14 @@ enum Expecting {
     Text,
 }
 
-/// Reads commands until `q`; without a console, and after the end of input, waits for ever.
-pub(super) async fn run(enabled: bool, mesh: &MeshHandle) {
+/// Reads commands until `q`; without a console, and after the end of input, waits for ever. `page` is the address of the
+/// page with its token.
+pub(super) async fn run(enabled: bool, page: Option<&str>, mesh: &MeshHandle) {
     if !enabled {
         return std::future::pending().await;
     }
     say("'m' - message, 'q' - quit");
+    page.into_iter().for_each(say);
     let mut lines = typed();
     let mut events = mesh.subscribe();
     let mut expecting = Expecting::Command;

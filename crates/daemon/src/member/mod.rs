@@ -17,7 +17,7 @@ use meshline_mesh::Node;
 use meshline_net::{Clock, MeshHandle};
 use meshline_services::Stack;
 
-use crate::api::{Server, Token};
+use crate::api::{Served, Server, Token};
 use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity};
 use crate::{files, log};
 
@@ -78,14 +78,17 @@ async fn serve<T: MemberConfig>(
 ) -> anyhow::Result<()> {
     let token = Arc::new(Token::read_or_make(&config.data_dir)?);
     let http = config.http.as_ref().map(meshline_protocol::Address::as_str);
-    let api = Server::start(&mesh, &config.data_dir, http, Arc::clone(&token)).await?;
+    let served = Served { mesh: mesh.clone(), token: Arc::clone(&token), tail: reloader.tail() };
+    let api = Server::start(served, &config.data_dir, http).await?;
     let page = api.address().map(|address| format!("http://{address}/"));
     state::write_page(&config.data_dir, page.as_deref());
+    // Said on the console alone: what is logged may be read by others.
+    let secret = page.as_ref().map(|page| page_url(page, &token));
     if let Some(page) = &page {
         tracing::info!(target: "meshline", address = %page, "local API listening");
     }
     tokio::select! {
-        () = console::run(wants_console(config.console), &mesh) => {}
+        () = console::run(wants_console(config.console), secret.as_deref(), &mesh) => {}
         () = signals::terminated(async || reloader.reload(&mesh).await) => {}
     }
     tracing::info!(target: log::CONSOLE, "Server is shutting down");
@@ -107,6 +110,12 @@ fn wants_console(console: Console) -> bool {
 #[must_use]
 pub fn page_address(data_dir: &Path) -> Option<String> {
     state::read_page(data_dir)
+}
+
+/// The address of a page with its token, which stands behind the `#` and so is never sent by the browser.
+#[must_use]
+pub fn page_url(address: &str, token: &Token) -> String {
+    format!("{address}#{}", token.as_str())
 }
 
 /// Runs a program's future on a runtime with one thread: the work of a member is many small steps, and on one

@@ -1,5 +1,7 @@
 //! Reading the configuration again: what can change at once does, and what needs a restart is named.
 
+use std::sync::Arc;
+
 use meshline_mesh::Command;
 use meshline_net::MeshHandle;
 use serde_json::Value;
@@ -7,7 +9,7 @@ use serde_json::Value;
 use super::Load;
 use super::core_config::reconfiguration;
 use crate::config::{MemberConfig, NodeConfig};
-use crate::log::Log;
+use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
 const LIVE: [&str; 6] = ["peers", "proxies", "signal", "max_links", "retries", "log"];
@@ -26,6 +28,11 @@ pub(super) struct Reloader<T> {
 impl<T: MemberConfig> Reloader<T> {
     pub(super) fn new(load: Load<T>, started: &NodeConfig, log: Log) -> Self {
         Self { load, started: serde_json::to_value(started).unwrap_or_default(), log }
+    }
+
+    /// The last lines of the log.
+    pub(super) fn tail(&self) -> Arc<Tail> {
+        self.log.tail()
     }
 
     /// Applies what can be applied. A configuration with a fault changes nothing.

@@ -276,14 +276,14 @@ fn send_ring(to: &NodeId, line: BroadcastMessage, body: &Bytes, shared: &mut Sha
     shared.send_frame(to, &Arc::new(frame));
 }
 
-/// Sends to all linked peers but one (or only to those that merely look on), and says to how many.
+/// Sends to all linked peers but one (or only to those that merely look on), and says to whom.
 fn flood(
     line: &BroadcastMessage,
     body: &Bytes,
     except: Option<NodeId>,
     only_views: bool,
     shared: &mut Shared,
-) -> usize {
+) -> Vec<NodeId> {
     let line = BroadcastMessage { attempt: 0, holders: Bounded::default(), ..line.clone() };
     let frame = Arc::new(Frame { message: Wire::Broadcast(Message::Flood(line)), body: Some(body.clone()) });
     let wanted = |(id, up): &(&NodeId, &crate::shared::UpPeer)| Some(**id) != except && (up.is_view || !only_views);
@@ -291,7 +291,7 @@ fn flood(
     for peer in &peers {
         shared.send_frame(peer, &frame);
     }
-    peers.len()
+    peers
 }
 
 /// Checks author, signature and dates of a message that is new here.

@@ -40,8 +40,8 @@ pub(super) struct Pending {
 /// How an own message reaches the others.
 #[derive(Debug)]
 pub(super) enum Way {
-    /// Flooded to so many links.
-    Mesh(usize),
+    /// Flooded to these linked members.
+    Mesh(BTreeSet<NodeId>),
     /// Handed round.
     Ring(Round),
 }
@@ -92,7 +92,7 @@ impl Broadcast {
         let SignedText { by, seq, sig, body } = signed.clone();
         let attempt = attempt_at(seq, shared);
         let line = BroadcastMessage { by, seq, sig, attempt, holders: Bounded::from_first([shared.id]) };
-        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared));
+        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared).into_iter().collect());
         let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
         let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
         if let Some(place) = ring {
@@ -124,11 +124,12 @@ impl Broadcast {
     pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
         let now = shared.judged();
         for pending in self.pending.values_mut().filter(|pending| pending.expires > now) {
-            let Way::Mesh(expected) = &mut pending.way else { continue };
-            if pending.holders.contains(&peer) || (*expected > 0 && pending.holders.len() >= *expected) {
+            let Way::Mesh(members) = &mut pending.way else { continue };
+            if pending.holders.contains(&peer) || (!members.is_empty() && pending.holders.len() >= members.len()) {
                 continue;
             }
-            *expected += 1;
+            // A link may come up in place of another one, on which the message was lost.
+            members.insert(peer);
             let frame = Frame {
                 message: Wire::Broadcast(Message::Flood(pending.line.clone())),
                 body: Some(pending.body.clone()),
@@ -167,10 +168,13 @@ impl Pending {
         match (&self.way, ring) {
             (Way::Ring(round), Some(place)) => round.delivery(&self.holders, place),
             (Way::Ring(_), None) => Delivery { delivered_to, ..self.told },
-            (Way::Mesh(0), _) => Delivery { state: DeliveryState::Queued, delivered_to, delivered_of: 0 },
-            (Way::Mesh(expected), _) => {
-                let state = if delivered_to >= *expected { DeliveryState::Complete } else { DeliveryState::OnItsWay };
-                Delivery { state, delivered_to, delivered_of: (*expected).max(delivered_to) }
+            (Way::Mesh(members), _) if members.is_empty() => {
+                Delivery { state: DeliveryState::Queued, delivered_to, delivered_of: 0 }
+            }
+            (Way::Mesh(members), _) => {
+                let complete = delivered_to >= members.len();
+                let state = if complete { DeliveryState::Complete } else { DeliveryState::OnItsWay };
+                Delivery { state, delivered_to, delivered_of: members.len().max(delivered_to) }
             }
         }
     }

@@ -207,6 +207,25 @@ fn a_message_that_waits_for_the_ring_is_delivered_after_its_author_was_killed_an
 }
 
 #[test]
+fn a_message_that_waited_for_somebody_counts_one_member_once_however_often_they_are_linked() {
+    for seed in seeds(20) {
+        let mut world = World::new(seed).latency(MS, 30 * MS);
+        world.add(|config| config.peers = vec![meshline_sim::address(1)]);
+        world.add(|config| config.peers = vec![meshline_sim::address(0)]);
+        world.start(0);
+        world.run_for(3 * SECOND);
+        let seq = world.say(0, "is anybody there");
+        world.start(1);
+        settle(&mut world, 30 * SECOND, full_mesh);
+        world.cut(0, 1);
+        settle(&mut world, 60 * SECOND, |world| match world.delivered(0, seq) {
+            Some((1, true)) => Ok(()),
+            other => Err(format!("seed {seed}: told {other:?}")),
+        });
+    }
+}
+
+#[test]
 fn members_that_keep_less_do_not_fetch_for_ever_what_they_cannot_keep() {
     let mut world = World::new(seed(1));
     add_by_first(&mut world, 3);

@@ -19,6 +19,11 @@ fn get(socket: &Path, path: &str) -> Option<(u16, String)> {
     Some((code, body.to_owned()))
 }
 
+/// A document of a node, if it gives it.
+pub(super) fn document(socket: &Path, path: &str) -> Option<String> {
+    get(socket, path).filter(|(code, _)| *code == 200).map(|(_, body)| body)
+}
+
 /// Whether a node says that it is ready.
 pub(super) fn is_ready(socket: &Path) -> bool {
     get(socket, "/readyz").is_some_and(|(code, _)| code == 200)

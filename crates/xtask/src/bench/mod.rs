@@ -1,10 +1,11 @@
-//! `cargo xtask bench mesh`: the figures of the mesh on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh` and `bench chat`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! One file a figure, in [`FIGURES`] and [`chat::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
 //! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
+mod chat;
 mod links;
 mod machine;
 mod memory;
@@ -45,16 +46,18 @@ const FIGURES: &[Figure] = &[start::run, memory::run, links::idle, links::echo, 
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let small = match words.as_slice() {
-        ["mesh"] => false,
-        ["mesh", "--small"] => true,
-        _ => return Err("usage: cargo xtask bench mesh [--small]".to_owned()),
+    let (figures, small) = match words.as_slice() {
+        ["mesh"] => (FIGURES, false),
+        ["mesh", "--small"] => (FIGURES, true),
+        ["chat"] => (chat::FIGURES, false),
+        ["chat", "--small"] => (chat::FIGURES, true),
+        _ => return Err("usage: cargo xtask bench mesh|chat [--small]".to_owned()),
     };
     let bench = Bench { bin: build(root)?, small };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
-    for figure in FIGURES {
+    for figure in figures {
         rows.extend(figure(&bench)?);
     }
     println!("\n{machine}\n\n`cargo xtask bench {}`:\n", words.join(" "));
@@ -62,11 +65,12 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     Ok(())
 }
 
-/// Builds the programs and the example, and says where they are.
+/// Builds the programs and the examples, and says where they are.
 fn build(root: &Path) -> Result<PathBuf, String> {
     let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
     cargo(root, &programs)?;
     cargo(root, &["build", "--release", "-p", "meshline-net", "--example", "bench"])?;
+    cargo(root, &["build", "--release", "-p", "meshline-daemon", "--example", "http"])?;
     let metadata = output(Command::new(cargo_program()).current_dir(root).args([
         "metadata",
         "--no-deps",

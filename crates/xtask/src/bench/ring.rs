@@ -54,6 +54,11 @@ impl Ring {
         self.file(&format!("node-{number}.data/api.sock"))
     }
 
+    /// Where the node of this number has its page.
+    pub(super) fn http(&self, number: u16) -> String {
+        format!("127.0.0.1:{}", self.base + 1 + self.nodes + number)
+    }
+
     pub(super) fn numbers(&self) -> impl Iterator<Item = u16> + use<> {
         1..=self.nodes
     }

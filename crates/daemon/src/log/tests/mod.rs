@@ -150,6 +150,19 @@ fn our_targets_have_the_level_and_others_are_heard_from_warn_up() {
     assert!(!quiet.would_enable("rustls", &Level::WARN));
 }
 
+#[test]
+fn what_is_kept_is_debug_of_ours_and_more_if_more_is_written() {
+    for quiet in ["off", "error", "info", "debug", "info,meshline_net=warn"] {
+        let kept = filter::parse_for_tail(quiet).expect("valid");
+        assert!(kept.would_enable("meshline_net::tls", &Level::DEBUG), "{quiet}");
+        assert!(!kept.would_enable("meshline_net::link", &Level::TRACE), "{quiet}: frames are many");
+        assert!(!kept.would_enable("rustls", &Level::INFO), "{quiet}");
+    }
+    let kept = filter::parse_for_tail("info,meshline_net=trace,rustls=off").expect("valid");
+    assert!(kept.would_enable("meshline_net::link", &Level::TRACE));
+    assert!(!kept.would_enable("rustls", &Level::ERROR), "what is foreign is as configured");
+}
+
 #[derive(Clone, Default)]
 struct Memory(Arc<Mutex<Vec<u8>>>);
 

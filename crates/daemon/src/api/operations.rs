@@ -1,0 +1,301 @@
+//! Every operation of the local API, once: the router and the document at `/openapi.json` are both made from this
+//! table, so neither can have what the other lacks.
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodFilter, MethodRouter, on};
+use schemars::{Schema, SchemaGenerator};
+
+use super::documents::{Applied, Ready, StatusDocument};
+use super::{Api, auth, chat, documents, events, log, metrics, openapi, reads, status};
+
+/// What can be asked in one way at one path.
+pub(super) struct Operation {
+    pub(super) method: Verb,
+    /// In braces what stands for a segment.
+    pub(super) path: &'static str,
+    /// A name for programs that are made from the document.
+    pub(super) id: &'static str,
+    pub(super) summary: &'static str,
+    pub(super) parameters: &'static [Parameter],
+    /// What has to be sent, as JSON.
+    pub(super) body: Option<Shape>,
+    pub(super) answer: Answer,
+    /// Refusals of its own; those of all operations are added.
+    pub(super) refusals: &'static [StatusCode],
+    /// Whether it needs the token, which it does if it shows what members wrote or changes anything.
+    pub(super) token: bool,
+    pub(super) handler: fn(MethodFilter) -> MethodRouter<Api>,
+}
+
+/// The form of a document.
+pub(super) type Shape = fn(&mut SchemaGenerator) -> Schema;
+
+/// How something is asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// `GET`, and `HEAD` with it.
+    Get,
+    Post,
+}
+
+impl Verb {
+    /// As it is written in the document.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "get",
+            Self::Post => "post",
+        }
+    }
+
+    const fn filter(self) -> MethodFilter {
+        match self {
+            Self::Get => MethodFilter::GET,
+            Self::Post => MethodFilter::POST,
+        }
+    }
+}
+
+/// Something a request says outside its body.
+pub(super) struct Parameter {
+    pub(super) name: &'static str,
+    /// `path`, `query` or `header`.
+    pub(super) place: &'static str,
+    pub(super) description: &'static str,
+    pub(super) shape: Shape,
+}
+
+/// What is answered if nothing is wrong.
+pub(super) enum Answer {
+    /// A document; with those further status codes the same document.
+    Json(Shape, &'static [StatusCode]),
+    /// Plain text of this type.
+    Text(&'static str),
+    /// Server-sent events, with the form of the data of each.
+    Events(fn(&mut SchemaGenerator) -> Vec<(&'static str, Schema)>),
+}
+
+const LIMIT: Parameter = Parameter {
+    name: "limit",
+    place: "query",
+    description: "Rows at most; more than the maximum is the maximum.",
+    shape: |schemas| schemas.subschema_for::<usize>(),
+};
+
+const LEVEL: Parameter = Parameter {
+    name: "level",
+    place: "query",
+    description: "The least severe level wanted; info unless told.",
+    shape: |_| schemars::json_schema!({"type": "string", "enum": ["error", "warn", "info", "debug", "trace"]}),
+};
+
+const LAST_EVENT_ID: [Parameter; 2] = [
+    Parameter {
+        name: "Last-Event-ID",
+        place: "header",
+        description: "The id of the last event seen: what came after it is sent first, or `reset` if that is not known any more.",
+        shape: |schemas| schemas.subschema_for::<String>(),
+    },
+    Parameter {
+        name: "last_event_id",
+        place: "query",
+        description: "The same, for clients that cannot set the header, which wins over it.",
+        shape: |schemas| schemas.subschema_for::<String>(),
+    },
+];
+
+const fn cursor(name: &'static str, description: &'static str) -> Parameter {
+    Parameter { name, place: "query", description, shape: |schemas| schemas.subschema_for::<String>() }
+}
+
+/// The table.
+pub(super) const OPERATIONS: &[Operation] = &[
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/status",
+        id: "status",
+        summary: "The state of this member: links, ring, clock, chat, limits.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<StatusDocument>(), &[]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, status::status),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/peers",
+        id: "peers",
+        summary: "Every other member known, reachable or not.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<documents::Peers>(), &[]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, reads::peers),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/explain/{peer}",
+        id: "explain",
+        summary: "Every attempt to reach a member, with time and reason.",
+        parameters: &[Parameter {
+            name: "peer",
+            place: "path",
+            description: "Name, id, or the first 8 or more characters of the id.",
+            shape: |schemas| schemas.subschema_for::<String>(),
+        }],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<meshline_mesh::Explanation>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT],
+        token: false,
+        handler: |method| on(method, reads::explain),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/chat",
+        id: "history",
+        summary: "What members wrote: the newest, or those after or before a message.",
+        parameters: &[
+            cursor("after", "Only what arrived here after this cursor, the first of it."),
+            cursor(
+                "before",
+                "Only what stands before the message with this cursor in the common order, the last of it.",
+            ),
+            LIMIT,
+        ],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<documents::Messages>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST],
+        token: true,
+        handler: |method| on(method, chat::history),
+    },
+    Operation {
+        method: Verb::Post,
+        path: "/api/v1/chat",
+        id: "send",
+        summary: "Write to all members. Answered once the message is kept on disk.",
+        parameters: &[],
+        body: Some(|schemas| schemas.subschema_for::<chat::Text>()),
+        answer: Answer::Json(|schemas| schemas.subschema_for::<documents::Sent>(), &[]),
+        refusals: &[
+            StatusCode::BAD_REQUEST,
+            StatusCode::FORBIDDEN,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::INSUFFICIENT_STORAGE,
+        ],
+        token: true,
+        handler: |method| on(method, chat::send),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/events",
+        id: "events",
+        summary: "What happens, as it happens: the chat, links, members, the ring.",
+        parameters: &LAST_EVENT_ID,
+        body: None,
+        answer: Answer::Events(events::shapes),
+        refusals: &[],
+        token: true,
+        handler: |method| on(method, events::stream),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/log",
+        id: "log",
+        summary: "The last lines of the log, from `debug` up even if fewer are written.",
+        parameters: &[LEVEL, LIMIT],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<log::Lines>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST],
+        token: true,
+        handler: |method| on(method, log::lines),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/log/events",
+        id: "logEvents",
+        summary: "Lines of the log as they are written; the id of an event is that of its line.",
+        parameters: &{
+            let [header, query] = LAST_EVENT_ID;
+            [LEVEL, header, query]
+        },
+        body: None,
+        answer: Answer::Events(log::shapes),
+        refusals: &[StatusCode::BAD_REQUEST],
+        token: true,
+        handler: |method| on(method, log::stream),
+    },
+    Operation {
+        method: Verb::Post,
+        path: "/api/v1/records",
+        id: "apply",
+        summary: "Take in a membership of this member, or a revocation and spread it.",
+        parameters: &[],
+        body: Some(|schemas| schemas.subschema_for::<meshline_protocol::SignedRecord>()),
+        answer: Answer::Json(|schemas| schemas.subschema_for::<Applied>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::FORBIDDEN, StatusCode::TOO_MANY_REQUESTS],
+        token: true,
+        handler: |method| on(method, reads::apply),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/healthz",
+        id: "health",
+        summary: "Whether the process answers.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Text("text/plain"),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, reads::healthz),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/readyz",
+        id: "readiness",
+        summary: "Whether it listens and has a link, or has been alone for two seconds.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<Ready>(), &[StatusCode::SERVICE_UNAVAILABLE]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, reads::readyz),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/metrics",
+        id: "metrics",
+        summary: "Counters in the text form of Prometheus.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Text("text/plain"),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, metrics::metrics),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/openapi.json",
+        id: "openapi",
+        summary: "This document.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|_| schemars::json_schema!({"type": "object"}), &[]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, openapi::openapi),
+    },
+];
+
+/// The routes of all operations, those that need the token behind it.
+pub(super) fn routes(api: &Api) -> Router<Api> {
+    OPERATIONS.iter().fold(Router::new(), |router, operation| {
+        let route = (operation.handler)(operation.method.filter());
+        let guarded = operation.token && !api.is_trusted();
+        let route =
+            if guarded { route.route_layer(from_fn_with_state(api.clone(), auth::require_token)) } else { route };
+        router.route(operation.path, route)
+    })
+}

@@ -1,0 +1,12 @@
+//! The local API as clients meet it: over real sockets, byte by byte where that is the point.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod bounds;
+mod document;
+mod events;
+mod log;
+mod requests;
+mod safety;
+mod schema;
+mod support;

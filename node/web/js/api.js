@@ -1,0 +1,78 @@
+// The local API of the node: the only thing this page talks to.
+
+import { currentToken } from "./token.js";
+
+/** A node that is alive answers a read at once; a message waits for the disk. */
+const READ_TIMEOUT_MS = 5_000;
+const SEND_TIMEOUT_MS = 15_000;
+
+/** Why a request gave nothing. `status` 0: no answer, so nobody knows what became of it. */
+export class Refusal extends Error {
+  constructor(status, code, detail) {
+    super(detail);
+    this.status = status;
+    this.code = code;
+  }
+
+  get isUnanswered() {
+    return this.status === 0;
+  }
+}
+
+/** Sends a request and returns the answer; anything but success is a `Refusal`. */
+export async function request(path, options = {}) {
+  const headers = new Headers(options.headers);
+  const token = currentToken();
+  if (token) headers.set("Authorization", `Bearer ${token}`);
+  let response;
+  try {
+    response = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options, headers });
+  } catch (error) {
+    throw new Refusal(0, error.name === "TimeoutError" ? "no_answer" : "unreachable", "the node does not answer");
+  }
+  if (!response.ok) throw await refusal(response);
+  return response;
+}
+
+async function refusal(response) {
+  const problem = await response.json().catch(() => null);
+  const detail = typeof problem?.detail === "string" ? problem.detail : `the node answered ${response.status}`;
+  return new Refusal(response.status, problem?.code ?? "unknown", detail);
+}
+
+async function json(path, timeout = READ_TIMEOUT_MS, options = {}) {
+  const response = await request(path, { ...options, signal: AbortSignal.timeout(timeout) });
+  try {
+    return await response.json();
+  } catch {
+    throw new Refusal(0, "unreachable", "the answer broke off");
+  }
+}
+
+export const status = () => json("/api/v1/status");
+export const peers = async () => (await json("/api/v1/peers")).peers ?? [];
+export const explain = (id) => json(`/api/v1/explain/${encodeURIComponent(id)}`);
+export const log = (level, limit) => json(`/api/v1/log?level=${level}&limit=${limit}`);
+
+/** One page of the history: `{after}`, `{before}` or the newest. */
+export async function messages({ after, before, limit }) {
+  const query = new URLSearchParams({ limit });
+  if (after) query.set("after", after);
+  if (before) query.set("before", before);
+  return json(`/api/v1/chat?${query}`, SEND_TIMEOUT_MS);
+}
+
+export function send(text) {
+  const headers = { "Content-Type": "application/json" };
+  return json("/api/v1/chat", SEND_TIMEOUT_MS, { method: "POST", body: JSON.stringify({ text }), headers });
+}
+
+/** Readiness: 503 is an answer here, and says why. */
+export async function ready() {
+  const options = { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(READ_TIMEOUT_MS) };
+  try {
+    return await (await fetch("/readyz", options)).json();
+  } catch {
+    throw new Refusal(0, "unreachable", "the node does not answer");
+  }
+}
