@@ -11,6 +11,7 @@ mod connection;
 mod core;
 mod dial;
 mod driver;
+mod forwarder;
 mod gate;
 #[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests measure"))]
 pub mod http;
@@ -27,6 +28,7 @@ pub mod tls;
 
 pub use clock::Clock;
 pub use core::Core;
+pub use driver::Incoming;
 pub use driver::{EventSink, MeshHandle, Settings, start};
 pub use keeper::KeepSink;
 pub use listener::StartError;

@@ -1,6 +1,6 @@
 //! Asking nodes, and having them say things.
 
-use meshline_mesh::{Command as Mesh, Explanation, PeerRow, Reply as MeshReply, RequestId, Status};
+use meshline_mesh::{Command as Mesh, Explanation, PeerRow, Reply as MeshReply, RequestId, Status, Table};
 use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
 use meshline_services::{Command, Event, Input, Reply, chat};
 
@@ -66,6 +66,35 @@ impl World {
             Reply::Mesh(MeshReply::Refused { code, .. }) => Err(code),
             other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a reply to a record: {other:?}"),
         }
+    }
+
+    /// The ways of a node, as it told them last.
+    #[must_use]
+    pub fn table(&self, node: usize) -> &Table {
+        &self.host(node).table
+    }
+
+    /// Has a node send a datagram of the service `test`.
+    ///
+    /// # Errors
+    /// Why it has no way.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn send_datagram(&mut self, node: usize, to: usize, flow: u32, body: &[u8]) -> Result<(), String> {
+        let service = "test".parse().unwrap_or_else(|_| unreachable!("a constant label"));
+        let to = self.id(to);
+        let command = Mesh::SendDatagram { to, service, flow, body: bytes::Bytes::copy_from_slice(body) };
+        match self.command(node, Command::Mesh(command)) {
+            Reply::Mesh(MeshReply::Sent) => Ok(()),
+            Reply::Mesh(MeshReply::Refused { detail, .. }) => Err(detail),
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a reply to a datagram: {other:?}"),
+        }
+    }
+
+    /// Datagrams that arrived at a node since this was asked last.
+    pub fn take_datagrams(&mut self, node: usize) -> Vec<(meshline_protocol::message::Datagram, bytes::Bytes)> {
+        std::mem::take(&mut self.host_mut(node).datagrams)
     }
 
     /// Has a node write to the chat; the sequence of the message.

@@ -1,9 +1,13 @@
 //! One node with what stays of it between its runs.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use bytes::Bytes;
 
 use meshline_identity::KeyPair;
-use meshline_mesh::{Config, LinkId, Mono, Now, Saved};
+use meshline_mesh::{Config, LinkId, Mono, Now, Saved, Table};
+use meshline_protocol::message::Datagram;
 use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::chat::Bounds;
 use meshline_services::{Event, Reply, Stack};
@@ -65,6 +69,10 @@ pub(crate) struct Host {
     pub(crate) delivered: BTreeSet<(NodeId, UnixMicros)>,
     /// Frames sent, by kind.
     pub(crate) sent: BTreeMap<&'static str, u64>,
+    /// Datagrams that arrived, of services that are not the node's own.
+    pub(crate) datagrams: Vec<(Datagram, Bytes)>,
+    /// The ways as the node told them last.
+    pub(crate) table: Arc<Table>,
     pub(crate) spins: u32,
     pub(crate) spun_at: u64,
 }
@@ -88,6 +96,8 @@ impl Host {
             up: BTreeMap::new(),
             delivered: BTreeSet::new(),
             sent: BTreeMap::new(),
+            datagrams: Vec::new(),
+            table: Arc::default(),
             spins: 0,
             spun_at: 0,
         }

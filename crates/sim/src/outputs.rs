@@ -59,6 +59,8 @@ impl World {
                 self.schedule.enter(at, Due::Signal { run, url, request });
             }
             Output::Store(saved) => self.host_mut(node).saved = *saved,
+            Output::Datagram { datagram, body } => self.host_mut(node).datagrams.push((*datagram, body)),
+            Output::Routes(table) => self.host_mut(node).table = table,
             Output::Reply { .. } | Output::Event(_) | Output::Service { .. } => {
                 panic!("the stack must translate these")
             }

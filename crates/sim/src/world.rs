@@ -272,6 +272,7 @@ impl World {
         (host.booted_at, host.powered) = (now, true);
         (host.spins, host.spun_at) = (0, now);
         host.up.clear();
+        host.table = std::sync::Arc::default();
         host.delivered.clear();
         let mut config = host.config.clone();
         config.saved = host.saved.clone();

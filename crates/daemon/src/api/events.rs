@@ -89,6 +89,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("member_revoked", schemas.subschema_for::<Revoked>()),
         ("ring_changed", schemas.subschema_for::<RingChanged>()),
         ("ring_closed", schemas.subschema_for::<RingClosed>()),
+        ("route_changed", schemas.subschema_for::<RouteChanged>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -125,6 +126,10 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             put(feed, "ring_changed", &RingChanged { next: id(next), previous: id(previous) });
         }
         MeshEvent::RingClosed { length } => put(feed, "ring_closed", &RingClosed { length: *length }),
+        MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
+            let Member { peer, name } = peer.into();
+            put(feed, "route_changed", &RouteChanged { peer, name, path: path.clone(), cost: *cost_us, cause });
+        }
         MeshEvent::Listening { .. }
         | MeshEvent::ConnectFailed { .. }
         | MeshEvent::Refused { .. }
@@ -135,6 +140,17 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
         | MeshEvent::SignalAnswered { .. }
         | MeshEvent::Relayed { .. } => {}
     }
+}
+
+/// `route_changed`: the best way to a member is another one now; an empty path means that there is none.
+#[derive(Serialize, JsonSchema)]
+struct RouteChanged {
+    peer: NodeId,
+    name: String,
+    path: Vec<NodeId>,
+    /// Expected delivery time in microseconds.
+    cost: Option<u64>,
+    cause: &'static str,
 }
 
 /// `delivered`: an own message has come further.

@@ -91,6 +91,10 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             };
             debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
         }
+        MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
+            let (name, hops) = (escape(&peer.name), path.len());
+            debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed");
+        }
         MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
         MeshEvent::SignalFailed { url, detail } => {
             debug!(target: "meshline", address = url, detail, "signal server did not answer")

@@ -37,7 +37,7 @@ pub fn cost_us(link: &AdvertisedLink) -> u64 {
 
 /// A share from 0 to 1 in millionths.
 #[must_use]
-pub fn loss_ppm(share: f64) -> u32 {
+pub(crate) fn loss_ppm(share: f64) -> u32 {
     let ppm = (share.clamp(0.0, 1.0) * 1e6).round();
     // Held between 0 and a million above.
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the range of the type")]

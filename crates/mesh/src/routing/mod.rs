@@ -36,7 +36,8 @@ use flood::Flood;
 use lsdb::{Age, Entry, Lsdb};
 use own::{Own, VALIDITY};
 
-pub use cost::{cost_us, loss_ppm};
+pub use cost::cost_us;
+pub(crate) use cost::loss_ppm;
 pub(crate) use datagram::{Datagrams, line as datagram_line};
 pub use graph::Graph;
 pub use table::{Drop, Forward, Path, Route, Table, forward};

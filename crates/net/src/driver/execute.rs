@@ -61,6 +61,11 @@ impl<C: Core> Driver<C> {
                     store.put(saved);
                 }
             }
+            Output::Datagram { datagram, body } => {
+                // Without a subscriber there is nobody to take it.
+                let _ = self.datagrams.send(Arc::new((*datagram, body)));
+            }
+            Output::Routes(table) => self.forwarder.publish(table),
             // The stack takes these out; without services there is nobody to take them.
             Output::Reply { .. } | Output::Service { .. } => {}
             Output::Event(event) => self.tell(services::Event::Mesh(event)),

@@ -7,6 +7,7 @@ use meshline_protocol::{Address, Code};
 use meshline_services::{Command, Event, Reply};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::driver::Incoming;
 use crate::refusals::Refusals;
 
 /// What the driver is told through a handle.
@@ -20,6 +21,7 @@ pub(super) enum Order {
 pub struct MeshHandle {
     orders: mpsc::Sender<Order>,
     events: broadcast::Sender<Arc<Event>>,
+    datagrams: broadcast::Sender<Arc<Incoming>>,
     listening: Arc<[Address]>,
     refusals: Arc<Refusals>,
 }
@@ -33,11 +35,11 @@ impl std::fmt::Debug for MeshHandle {
 impl MeshHandle {
     pub(super) fn new(
         orders: mpsc::Sender<Order>,
-        events: broadcast::Sender<Arc<Event>>,
+        (events, datagrams): (broadcast::Sender<Arc<Event>>, broadcast::Sender<Arc<Incoming>>),
         listening: Arc<[Address]>,
         refusals: Arc<Refusals>,
     ) -> Self {
-        Self { orders, events, listening, refusals }
+        Self { orders, events, datagrams, listening, refusals }
     }
 
     /// Has the core do something. Once the mesh is shut down every command is refused.
@@ -53,6 +55,12 @@ impl MeshHandle {
     #[must_use]
     pub fn subscribe(&self) -> broadcast::Receiver<Arc<Event>> {
         self.events.subscribe()
+    }
+
+    /// Datagrams that arrive from now on, of services that are not the node's own. Who is too slow loses the oldest.
+    #[must_use]
+    pub fn datagrams(&self) -> broadcast::Receiver<Arc<Incoming>> {
+        self.datagrams.subscribe()
     }
 
     /// Where it listens, as configured, with real ports.

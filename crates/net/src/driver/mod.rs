@@ -7,8 +7,10 @@ mod run;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, DialId, LinkId, RelayConnection};
+use meshline_protocol::message::Datagram;
 use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Decoded, Fault, Ticket as RelayTicket};
 use meshline_services::Event;
@@ -92,6 +94,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (notices, incoming) = mpsc::channel(MAX_INCOMING);
     let (orders, ordered) = mpsc::channel(MAX_COMMANDS);
     let (events, _) = broadcast::channel(MAX_EVENTS);
+    let (datagrams, _) = broadcast::channel(MAX_EVENTS);
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
     let keeper =
@@ -122,13 +125,18 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         on_event: settings.on_event,
         store: settings.store.map(Store::new),
         keeper,
+        forwarder: Arc::default(),
+        datagrams: datagrams.clone(),
         refusals: Arc::clone(&refusals),
         next_link: 0,
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    Ok(MeshHandle::new(orders, events, listening, refusals))
+    Ok(MeshHandle::new(orders, (events, datagrams), listening, refusals))
 }
+
+/// A datagram that arrived, with its content.
+pub type Incoming = (Datagram, Bytes);
 
 /// What tasks tell the driver.
 pub(crate) enum Notice {

@@ -18,6 +18,8 @@ use super::handle::Order;
 use super::{EventSink, Notice};
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::driver::Incoming;
+use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext};
@@ -44,6 +46,8 @@ pub(super) struct Driver<C> {
     pub(super) on_event: Option<EventSink>,
     pub(super) store: Option<Store>,
     pub(super) keeper: Option<Keeper>,
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
     pub(super) next_request: u64,

@@ -176,7 +176,48 @@ fn samples() -> Vec<(&'static str, Frame)> {
     ]
     .into_iter()
     .chain(chat_samples())
+    .chain(routing_samples())
     .collect()
+}
+
+fn routing_samples() -> Vec<(&'static str, Frame)> {
+    let link = AdvertisedLink {
+        peer: node(2),
+        rtt_us: 1_850,
+        jitter_us: 120,
+        loss_ppm: 2_000,
+        goodput_kbps: 94_000,
+        weight: 100,
+    };
+    let state = LinkState {
+        kind: LinkState::TYPE.to_owned(),
+        network: network(),
+        seq: at(5),
+        expires: at(3_000_000_000),
+        carries: true,
+        links: Bounded::from_first([link]),
+    };
+    let body: Bytes = serde_json::to_vec(&state).expect("plain data").into();
+    let line = RoutingAdvertisement { by: node(1), seq: at(5), sig: "c2lnbmF0dXJl".to_owned() };
+    let entries = || Bounded::from_first([SummaryEntry { id: node(1), seq: at(5) }]);
+    let summary = RoutingSummary { digest: "00112233445566ff".to_owned(), entries: entries(), reply: true };
+    let datagram = Datagram {
+        src: node(1),
+        dst: node(3),
+        flow: 7,
+        service: "echo".parse().expect("valid"),
+        ttl: 32,
+        path: Bounded::from_first([node(2)]),
+        detours: 0,
+    };
+    let advertisement = Message::Routing(Routing::Advertisement(line));
+    vec![
+        ("routing.advertisement", Frame { message: advertisement, body: Some(body) }),
+        ("routing.ack", Message::Routing(Routing::Ack(RoutingAck { entries: entries() })).into()),
+        ("routing.summary", Message::Routing(Routing::Summary(summary)).into()),
+        ("routing.want", Message::Routing(Routing::Want(RoutingWant { ids: Bounded::from_first([node(1)]) })).into()),
+        ("datagram", Frame { message: Message::Datagram(datagram.into()), body: Some("x".into()) }),
+    ]
 }
 
 fn chat_samples() -> Vec<(&'static str, Frame)> {
