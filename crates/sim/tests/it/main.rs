@@ -16,4 +16,5 @@ mod refusals;
 mod relay;
 mod ring;
 mod ring_chaos;
+mod routing;
 mod support;
