@@ -91,7 +91,8 @@ impl Network {
     }
 
     pub(crate) fn is_blocked(&self, from: usize, to: usize) -> bool {
-        let has_cable = |cables: &BTreeSet<(usize, usize)>| from == PUPPET || to == PUPPET || cables.contains(&(from, to));
+        let has_cable =
+            |cables: &BTreeSet<(usize, usize)>| from == PUPPET || to == PUPPET || cables.contains(&(from, to));
         self.blocked.contains(&(from, to)) || !self.cables.as_ref().is_none_or(has_cable)
     }
 

@@ -3,5 +3,6 @@
 mod duplicate;
 mod liveness;
 mod ring_order;
+mod routing;
 mod seen;
 mod time;

@@ -17,4 +17,5 @@ mod relay;
 mod ring;
 mod ring_chaos;
 mod routing;
+mod routing_attacks;
 mod support;

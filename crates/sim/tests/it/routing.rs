@@ -3,7 +3,7 @@
 use meshline_mesh::{Event, Table};
 use meshline_protocol::message::Role;
 use meshline_sim::invariants::everyone_knows_everyone;
-use meshline_sim::{MS, SECOND, World, WallClock, seed, seeds};
+use meshline_sim::{MS, SECOND, WallClock, World, seed, seeds};
 
 use crate::support::{seconds, settle};
 
@@ -44,7 +44,11 @@ fn all_reachable(world: &mut World) -> Result<(), String> {
 
 fn has_way(world: &World, from: usize, to: usize, wanted: Option<&[usize]>) -> Result<(), String> {
     let found = way(world, from, to);
-    if found.as_deref() == wanted { Ok(()) } else { Err(format!("from {from} to {to}: {found:?} instead of {wanted:?}")) }
+    if found.as_deref() == wanted {
+        Ok(())
+    } else {
+        Err(format!("from {from} to {to}: {found:?} instead of {wanted:?}"))
+    }
 }
 
 /// A datagram sent now arrives.
@@ -53,7 +57,9 @@ fn arrives(world: &mut World, from: usize, to: usize, flow: u32) -> bool {
     if world.send_datagram(from, to, flow, b"x").is_err() {
         return false;
     }
-    world.run_until(2 * SECOND, MS, |world| world.take_datagrams(to).iter().any(|(line, _)| line.flow == flow)).is_some()
+    world
+        .run_until(2 * SECOND, MS, |world| world.take_datagrams(to).iter().any(|(line, _)| line.flow == flow))
+        .is_some()
 }
 
 const CHAIN: [(usize, usize); 4] = [(0, 1), (1, 2), (2, 3), (3, 4)];
@@ -222,9 +228,9 @@ fn who_left_is_on_no_way() {
     settle(&mut world, 20 * SECOND, all_reachable);
     world.stop(2);
     settle(&mut world, 5 * SECOND, |world| has_way(world, 0, 2, None));
-    let told = world.mesh_events(0).any(|event| {
-        matches!(event, Event::RouteChanged { path, cost_us: None, .. } if path.is_empty())
-    });
+    let told = world
+        .mesh_events(0)
+        .any(|event| matches!(event, Event::RouteChanged { path, cost_us: None, .. } if path.is_empty()));
     assert!(told, "and it is told");
 }
 
@@ -234,7 +240,13 @@ fn connected(cables: &[(usize, usize)], running: &[usize], from: usize, to: usiz
     let mut at = 0;
     while let Some(node) = reached.get(at).copied() {
         for (a, b) in cables {
-            let next = if *a == node { *b } else if *b == node { *a } else { continue };
+            let next = if *a == node {
+                *b
+            } else if *b == node {
+                *a
+            } else {
+                continue;
+            };
             if running.contains(&next) && !reached.contains(&next) {
                 reached.push(next);
             }
