@@ -1,8 +1,8 @@
 //! Chat: what members write to all.
 //!
-//! A message is kept on disk before anything else becomes of it: an own one before it is sent, another's before it is
-//! shown. So "sent" means durable, everything shown is still there after a kill, and messages have their cursors in
-//! the order in which readers learn of them. Writes that come together are one transaction of whoever drives this.
+//! An own message is on disk before anything else becomes of it, so "sent" means durable. Another's is shown at once and
+//! written behind: its author has it, and so have others. Messages get their cursors in the order in which readers learn
+//! of them. Writes that come together are one transaction of whoever drives this.
 
 mod authors;
 mod catch_up;

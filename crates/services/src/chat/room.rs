@@ -21,6 +21,13 @@ use crate::stack::Output;
 /// others' are fetched from their members' histories later.
 pub const MAX_WAITING: usize = 1_024;
 
+/// The same for messages of others that are shown already: further ones are in memory only.
+const MAX_WAITING_WRITES: u64 = 1_024;
+
+/// What the first cursor of a run is ahead of the last one on disk, if there is one: at the end of a run that was killed
+/// so many may have been shown that did not get there, and no cursor is used for two messages.
+const CURSOR_GAP: u64 = 2 * MAX_WAITING_WRITES;
+
 /// A message on its way to the disk.
 #[derive(Debug)]
 struct Waiting {
@@ -40,6 +47,7 @@ pub struct Chat {
     /// Keys of what waits.
     pub(super) coming: BTreeSet<Key>,
     last_ticket: u64,
+    last_kept: Ticket,
     last_cursor: u64,
     pub(super) sync: Sync,
     durable: bool,
@@ -80,10 +88,12 @@ impl Chat {
             waiting: VecDeque::new(),
             coming: BTreeSet::new(),
             last_ticket: 0,
+            last_kept: Ticket(0),
             last_cursor: 0,
             sync: Sync::default(),
             durable: true,
         };
+        let gap = if stored.last_cursor > 0 { CURSOR_GAP } else { 0 };
         chat.history.resume(stored.last_cursor, stored.floor);
         for record in stored.authors {
             chat.authors.restore(record);
@@ -95,7 +105,7 @@ impl Chat {
             chat.authors.add(kept.message.author, None);
             chat.history.restore(kept);
         }
-        chat.last_cursor = chat.history.last_cursor();
+        chat.last_cursor = chat.history.last_cursor().saturating_add(gap);
         chat
     }
 
@@ -169,20 +179,37 @@ impl Chat {
         if let Some(record) = self.authors.add(kept.message.author, record) {
             context.write(None, Write::Author(Box::new(record)));
         }
-        self.coming.insert(kept.message.key());
-        self.waiting.push_back(Waiting { ticket, kept, own });
-        context.write(Some(ticket), Write::Message(Box::new(stored)));
+        // Cursors are shown in their order: what comes while an own message waits is shown behind it.
+        let waits = own.is_some() || !self.waiting.is_empty();
+        if self.is_behind() && !waits {
+            // Shown, and gone with this run: other members have it.
+            self.durable = false;
+        } else {
+            context.write(Some(ticket), Write::Message(Box::new(stored)));
+        }
+        if waits {
+            self.coming.insert(kept.message.key());
+            self.waiting.push_back(Waiting { ticket, kept, own });
+        } else {
+            self.show(kept, context);
+        }
+    }
+
+    /// Whether the disk has more before it than anybody should wait for.
+    fn is_behind(&self) -> bool {
+        self.last_ticket.saturating_sub(self.last_kept.0) > MAX_WAITING_WRITES
     }
 
     /// The disk is done with a message, and with all before it.
     pub(crate) fn handle_kept(&mut self, ticket: Ticket, result: &Result<(), String>, context: &mut Context<'_>) {
         self.durable = result.is_ok();
+        self.last_kept = self.last_kept.max(ticket);
         while self.waiting.front().is_some_and(|waiting| waiting.ticket <= ticket) {
             let Some(waiting) = self.waiting.pop_front() else { break };
             self.coming.remove(&waiting.kept.message.key());
             match (waiting.own, result) {
                 (Some((request, _)), Err(error)) => {
-                    self.authors.remove(&self.own);
+                    let _ = self.authors.remove(&self.own);
                     context.refuse(request, Code::StorageFailed, format!("the message cannot be kept: {error}"));
                 }
                 (Some((request, expires)), Ok(())) => self.sent(request, waiting.kept, expires, context),
