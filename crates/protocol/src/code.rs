@@ -90,6 +90,8 @@ codes! {
     RecordForeign = "record_foreign",
     /// More messages of a kind than the rate allows.
     RateLimited = "rate_limited",
+    /// A record from a time that has not come yet, by the members' clocks.
+    RecordEarly = "record_early",
     /// Something could not be kept on disk, and was therefore not done.
     StorageFailed = "storage_failed",
     /// More faults than a link may have.

@@ -14,7 +14,7 @@ mod sync;
 
 use meshline_protocol::{Code, ServiceName};
 
-pub use history::{Bounds, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, History, Listing, Page};
+pub use history::{Bounds, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, Floors, History, Listing, Page};
 pub use message::{Delivery, Key, Message, Place, State};
 pub(crate) use room::Context;
 pub use room::{Chat, MAX_WAITING};
