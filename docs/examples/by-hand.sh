@@ -60,8 +60,8 @@ done
 
 # A broadcast: the signed text goes raw behind the line, `len` bytes of it.
 seq=$(now)
-printf '{"type":"broadcast","network":"%s","seq":%s,"expires":%s,"time":%s,"service":"chat","text":%s}' \
-  "$network" "$seq" $((seq + 3600000000)) "$seq" "$(quoted <<<"$text")" >body
+printf '{"type":"broadcast","network":"%s","seq":%s,"expires":%s,"time":%s,"clock":%s,"service":"chat","text":%s}' \
+  "$network" "$seq" $((seq + 3600000000)) "$seq" "$seq" "$(quoted <<<"$text")" >body
 say "{\"len\":$(wc -c <body),\"broadcast\":{\"flood\":{\"by\":\"$id\",\"seq\":$seq,\"sig\":\"$(sign body)\"}}}"
 printf '> %s (raw)\n' "$(cat body)" && cat body >&"$out"
 await '{"broadcast":{"ack":'

@@ -51,6 +51,15 @@ impl Bucket {
         has
     }
 
+    /// Takes many tokens, or all that are left, if there is at least one.
+    pub fn take_many(&mut self, count: u64, now: Mono) -> bool {
+        let has = self.has(now);
+        if has {
+            self.millionths = self.millionths.saturating_sub(count.saturating_mul(WHOLE));
+        }
+        has
+    }
+
     /// Whether nothing was taken for so long that a new bucket would be no different.
     #[must_use]
     pub fn is_full(mut self, now: Mono) -> bool {

@@ -92,6 +92,8 @@ codes! {
     RateLimited = "rate_limited",
     /// No way leads to the member, or it broke.
     NoRoute = "no_route",
+    /// A record from a time that has not come yet, by the members' clocks.
+    RecordEarly = "record_early",
     /// Something could not be kept on disk, and was therefore not done.
     StorageFailed = "storage_failed",
     /// More faults than a link may have.

@@ -169,6 +169,21 @@ impl World {
         }
     }
 
+    /// How far the own messages of a node have come, in words.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn states(&mut self, node: usize) -> Vec<&'static str> {
+        let command = chat::Command::History { page: chat::Page::Newest, limit: usize::MAX };
+        match self.command(node, Command::Chat(command)) {
+            Reply::Chat(chat::Reply::History(listing)) => {
+                let own = listing.messages.into_iter().filter(|message| message.own);
+                own.map(|message| message.delivery.state.name()).collect()
+            }
+            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a history: {other:?}"),
+        }
+    }
+
     /// How long a node's disk takes for a write from now on, in microseconds, and whether it is full.
     pub fn set_disk(&mut self, node: usize, delay: u64, full: bool) {
         let disk = &mut self.host_mut(node).disk;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use meshline_protocol::{NodeId, SignedRecord};
-use meshline_services::chat::{Key, Stored, StoredMessage, Ticket, Write};
+use meshline_services::chat::{Floors, Stored, StoredMessage, Ticket, Write};
 
 /// The disk of a host.
 #[derive(Debug, Default)]
@@ -15,7 +15,7 @@ pub(crate) struct Disk {
     waiting: VecDeque<(Option<Ticket>, Write)>,
     messages: BTreeMap<u64, StoredMessage>,
     authors: BTreeMap<NodeId, SignedRecord>,
-    floor: Option<Key>,
+    floors: Floors,
     last_cursor: u64,
 }
 
@@ -50,8 +50,8 @@ impl Disk {
             Write::Author(record) => {
                 self.authors.insert(record.by, *record);
             }
-            Write::Forget { cursors, floor, authors } => {
-                self.floor = self.floor.max(Some(floor));
+            Write::Forget { cursors, floors, authors } => {
+                self.floors = floors;
                 cursors.iter().for_each(|cursor| drop(self.messages.remove(cursor)));
                 authors.iter().for_each(|author| drop(self.authors.remove(author)));
             }
@@ -64,7 +64,7 @@ impl Disk {
         Stored {
             messages: self.messages.values().cloned().collect(),
             authors: self.authors.values().cloned().collect(),
-            floor: self.floor,
+            floors: self.floors.clone(),
             last_cursor: self.last_cursor,
         }
     }

@@ -3,6 +3,7 @@
 //! One transaction for everything that came while the last one was written. What only says how far a message has come
 //! is not worth a flush of its own and goes to disk with the next message.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::OpenOptionsExt;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 use meshline_mesh::SignedText;
 use meshline_net::KeepSink;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
-use meshline_services::chat::{Delivery, Key, State, Stored, StoredMessage, Write};
+use meshline_services::chat::{Delivery, Floors, Key, State, Stored, StoredMessage, Write};
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ const MESSAGES: TableDefinition<'_, u64, (&str, &[u8])> = TableDefinition::new("
 /// By id: the announcement of an author of a kept message, as JSON.
 const AUTHORS: TableDefinition<'_, &str, &str> = TableDefinition::new("authors");
 
-/// `floor`: the key of the message that gave way last. `last_cursor`: the last cursor given out.
+/// `floors`: what gave way. `last_cursor`: the last cursor given out.
 const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
 
 /// Bytes of the file held in memory. All messages are in memory already; this serves writing.
@@ -49,6 +50,13 @@ enum Progress {
     Queued,
     Sent,
     Delivered,
+}
+
+/// [`Floors`] as they are written.
+#[derive(Default, Serialize, Deserialize)]
+struct Marks {
+    all: Option<Mark>,
+    authors: BTreeMap<NodeId, UnixMicros>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -91,8 +99,9 @@ fn read(path: &Path) -> Result<Stored, redb::Error> {
     }
     let marks = reading.open_table(MARKS)?;
     let mark = |name: &str| Ok::<_, redb::Error>(marks.get(name)?.map(|value| value.value().to_owned()));
-    let floor = mark("floor")?.and_then(|text| serde_json::from_str::<Mark>(&text).ok());
-    stored.floor = floor.map(|mark| Key { seq: mark.seq, author: mark.author });
+    let floors = mark("floors")?.and_then(|text| serde_json::from_str::<Marks>(&text).ok()).unwrap_or_default();
+    stored.floors =
+        Floors { all: floors.all.map(|mark| Key { seq: mark.seq, author: mark.author }), authors: floors.authors };
     stored.last_cursor = mark("last_cursor")?.and_then(|text| text.parse().ok()).unwrap_or(0);
     Ok(stored)
 }
@@ -197,15 +206,16 @@ impl Tables<'_> {
             Write::Author(record) => {
                 self.authors.insert(record.by.to_string().as_str(), json(record).as_str())?;
             }
-            Write::Forget { cursors, floor, authors } => {
+            Write::Forget { cursors, floors, authors } => {
                 for cursor in cursors {
                     self.messages.remove(cursor)?;
                 }
                 for author in authors {
                     self.authors.remove(author.to_string().as_str())?;
                 }
-                let floor = json(&Mark { seq: floor.seq, author: floor.author });
-                self.marks.insert("floor", floor.as_str())?;
+                let all = floors.all.map(|floor| Mark { seq: floor.seq, author: floor.author });
+                let marks = json(&Marks { all, authors: floors.authors.clone() });
+                self.marks.insert("floors", marks.as_str())?;
             }
         }
         Ok(())

@@ -32,6 +32,10 @@ const MAX_BROADCAST_BODY: usize = 2 * MAX_TEXT + 2_048;
 /// be under way.
 const MAX_ATTEMPTS: u32 = 36_000;
 
+/// How far ahead of the members' time a message may be: five times what clocks may differ without being corrected.
+/// Beyond it an author could fill everybody's history with what nothing ever comes after.
+const MAX_AHEAD: i64 = 300_000_000;
+
 /// How far ahead of the members' time a hybrid clock may be and still move ours: more than honest clocks differ, and
 /// little enough that a liar's is overtaken soon.
 const MAX_CLOCK_AHEAD: i64 = 60_000_000;
@@ -94,7 +98,7 @@ impl Broadcast {
         };
         match done {
             // It may have ended on its way: no fault of whoever passes it on.
-            Err(code @ Code::RecordExpired) => {
+            Err(code @ (Code::RecordExpired | Code::RecordEarly)) => {
                 shared.count(code);
                 Ok(())
             }
@@ -297,7 +301,23 @@ fn flood(
 /// Checks author, signature and dates of a message that is new here.
 fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
     let text = read(&line.by, line.seq, (&line.sig, body), &shared.config.network)?;
-    if text.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(text) }
+    if text.expires <= shared.judged() {
+        Err(Code::RecordExpired)
+    } else if !is_plausible(text.seq.max(text.clock), shared) {
+        Err(Code::RecordEarly)
+    } else {
+        Ok(text)
+    }
+}
+
+/// Whether something may have been written by now.
+pub(crate) fn is_plausible(time: UnixMicros, shared: &Shared) -> bool {
+    time <= latest_plausible(shared)
+}
+
+/// The latest time at which something may have been written by now.
+pub(crate) fn latest_plausible(shared: &Shared) -> UnixMicros {
+    shared.judged().offset(MAX_AHEAD)
 }
 
 /// Checks author and signature of a text, whenever it was written.

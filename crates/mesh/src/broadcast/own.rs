@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use meshline_identity::Sequence;
 use meshline_protocol::limits::MAX_TEXT;
 use meshline_protocol::message::{Broadcast as Message, BroadcastMessage, RecordText, SignedBroadcast};
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
 
 use super::rate::OWN_RATE;
 use super::round::Round;
-use super::{Broadcast, flood};
+use super::{Broadcast, MAX_CLOCK_AHEAD, flood, is_plausible};
 use crate::event::{Delivery, DeliveryState, Event, SignedText};
 use crate::ring::RingPlace;
 use crate::shared::Shared;
@@ -20,6 +21,9 @@ const VALIDITY: i64 = 3_600_000_000;
 
 /// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
 pub(crate) const MAX_PENDING: usize = 256;
+
+/// Bytes of own messages that a member is sent when it comes up: a quarter of what waits for a link at most.
+const MAX_CATCH_UP: usize = 256 * 1024;
 
 /// Attempts are numbered by the age of the message, so that one made after a restart is later than those before.
 const ATTEMPT_MICROS: i64 = 100_000;
@@ -62,7 +66,7 @@ impl Broadcast {
         if !self.rates.take_own(shared.now.mono) {
             return Err((Code::RateLimited, format!("more than {} messages a second", OWN_RATE.per_second)));
         }
-        let seq = shared.broadcast_seq.next(shared.steady());
+        let seq = next_seq(shared);
         shared.dirty = true;
         self.clock = shared.judged().max(self.clock.offset(1));
         let signed = SignedBroadcast {
@@ -101,6 +105,7 @@ impl Broadcast {
         }
         pending.told = pending.delivery(ring);
         let delivery = pending.told;
+        while self.pending.len() >= MAX_PENDING && self.pending.pop_first().is_some() {}
         self.pending.insert(seq, pending);
         delivery
     }
@@ -120,10 +125,16 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Mesh: a member came up that has not got an own message which is still on its way.
+    /// Mesh: a member came up that has not got own messages which are still on their way. It is sent the newest of them;
+    /// what is older it asks for when it compares its history.
     pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
         let now = shared.judged();
-        for pending in self.pending.values_mut().filter(|pending| pending.expires > now) {
+        let mut bytes = 0;
+        for pending in self.pending.values_mut().rev().filter(|pending| pending.expires > now) {
+            bytes += pending.body.len();
+            if bytes > MAX_CATCH_UP {
+                return;
+            }
             let Way::Mesh(members) = &mut pending.way else { continue };
             if pending.holders.contains(&peer) || (!members.is_empty() && pending.holders.len() >= members.len()) {
                 continue;
@@ -137,6 +148,13 @@ impl Broadcast {
             shared.send_frame(&peer, &Arc::new(frame));
             pending.tell(None, shared);
         }
+    }
+
+    /// A member is known to have an own message, by another way than a receipt. Says whether that is watched here.
+    pub(crate) fn note_holder(&mut self, seq: UnixMicros, by: NodeId, shared: &mut Shared) -> bool {
+        let Some(pending) = self.pending.get_mut(&seq) else { return false };
+        pending.acknowledge(by, shared);
+        true
     }
 
     /// Whether own messages are on their way.
@@ -178,6 +196,16 @@ impl Pending {
             }
         }
     }
+}
+
+/// The next sequence: by the own clock, unless the members say that it is ahead. What was written while a wrong clock was
+/// not known to be wrong was taken by nobody, so the sequence may go back behind it.
+fn next_seq(shared: &mut Shared) -> UnixMicros {
+    if !is_plausible(shared.broadcast_seq.last(), shared) {
+        shared.broadcast_seq = Sequence::default();
+    }
+    let now = shared.steady().min(shared.judged().offset(MAX_CLOCK_AHEAD));
+    shared.broadcast_seq.next(now)
 }
 
 /// The number of an attempt that is made now.

@@ -39,6 +39,29 @@ impl Node {
         }
     }
 
+    /// The time by which the members judge.
+    #[must_use]
+    pub fn judged(&self) -> UnixMicros {
+        self.shared.judged()
+    }
+
+    /// Whether something may have been written by now.
+    #[must_use]
+    pub fn is_plausible(&self, time: UnixMicros) -> bool {
+        crate::broadcast::is_plausible(time, &self.shared)
+    }
+
+    /// The latest time at which something may have been written by now.
+    #[must_use]
+    pub fn latest_plausible(&self) -> UnixMicros {
+        crate::broadcast::latest_plausible(&self.shared)
+    }
+
+    /// A member is known to have an own message. Says whether its delivery is watched here; events tell the rest.
+    pub fn note_holder(&mut self, seq: UnixMicros, by: NodeId) -> bool {
+        self.broadcast.note_holder(seq, by, &mut self.shared)
+    }
+
     /// A text was signed with this sequence in an earlier run: the next one is above it, whatever the clock says.
     pub fn note_sequence(&mut self, seq: UnixMicros) {
         let last = self.shared.broadcast_seq.last().max(seq);

@@ -51,13 +51,14 @@ impl Flood {
         self.neighbours.remove(peer);
     }
 
-    /// Sends an advertisement to all but the one it came from, and those who have it already.
+    /// Sends an advertisement to all but the one it came from, those who have it already, and those to whom its author
+    /// says to be linked: they have it from the author. In a full mesh nothing is passed on at all.
     pub(super) fn spread(&mut self, entry: &Entry, except: Option<NodeId>, shared: &mut Shared) {
         let frame = frame_of(entry);
         let (author, seq) = (entry.line.by, entry.line.seq);
-        for (peer, neighbour) in
-            self.neighbours.iter_mut().filter(|(peer, _)| Some(**peer) != except && **peer != author)
-        {
+        let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
+        let is_meant = |peer: &NodeId| Some(*peer) != except && *peer != author && !is_linked(peer);
+        for (peer, neighbour) in self.neighbours.iter_mut().filter(|(peer, _)| is_meant(peer)) {
             let has = neighbour.received.get(&author).is_some_and(|received| *received >= seq);
             if !has {
                 neighbour.unacked.insert(author, seq);

@@ -85,14 +85,3 @@ impl Graph {
         self.edges(from).iter().filter(|edge| edge.to == to).map(|edge| edge.cost).min()
     }
 }
-
-impl Graph {
-    /// The same without one directed link.
-    pub(super) fn without(&self, (from, to): (usize, usize)) -> Self {
-        let mut graph = self.clone();
-        if let Some(edges) = graph.edges.get_mut(from) {
-            edges.retain(|edge| edge.to != to);
-        }
-        graph
-    }
-}

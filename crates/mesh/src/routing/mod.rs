@@ -48,9 +48,11 @@ const MAX_BODY: usize = 16 * 1024;
 /// Advertisements taken of one author: more than an honest one sends when its links come and go.
 const AUTHOR_RATE: Rate = Rate { per_second: 2, burst: 20 };
 
-/// After a change the ways are computed at once, and then not again before this; ten times what one computation may
-/// take in a network of a thousand members.
+/// After a change the ways are computed at once, and then not again before this; ten times what one computation takes
+/// in a full mesh where several ways to each member are looked for, and in a large network where one is. Nobody waits
+/// for it when a link breaks: the spare way is there already.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
+const PAUSE_PER_PAIR: Duration = Duration::from_micros(40);
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
 
 /// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
@@ -299,8 +301,7 @@ impl Routing {
     fn compute(&mut self, shared: &mut Shared) -> bool {
         let now = shared.now.mono;
         if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
-            let members = u32::try_from(self.lsdb.len()).unwrap_or(u32::MAX);
-            let pause = LEAST_PAUSE.max(PAUSE_PER_MEMBER.saturating_mul(members));
+            let pause = pause(self.lsdb.len());
             self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
         }
         if self.compute_at.is_none_or(|at| at > now) {
@@ -325,6 +326,13 @@ impl Routing {
             .flatten()
             .min()
     }
+}
+
+/// How long the ways are not computed again in a network of so many members.
+fn pause(members: usize) -> Duration {
+    let small = u32::try_from(members.min(table::ALL_PATHS_UP_TO)).unwrap_or(0);
+    let all = u32::try_from(members).unwrap_or(u32::MAX);
+    LEAST_PAUSE.max(PAUSE_PER_PAIR.saturating_mul(small * small)).max(PAUSE_PER_MEMBER.saturating_mul(all))
 }
 
 /// Checks author, signature and dates of an advertisement.

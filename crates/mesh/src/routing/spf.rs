@@ -20,11 +20,11 @@ pub(super) struct Tree {
 impl Tree {
     /// Finds the best ways. Members that do not carry for others are ends only.
     pub(super) fn find(graph: &Graph, from: usize) -> Self {
-        Self::find_avoiding(graph, from, &[])
+        Self::find_avoiding(graph, from, &vec![false; graph.len()], None)
     }
 
-    /// The same, with members to be avoided where it can be done.
-    fn find_avoiding(graph: &Graph, from: usize, avoided: &[usize]) -> Self {
+    /// The same, with members to be avoided where it can be done, and without the link to one of them.
+    fn find_avoiding(graph: &Graph, from: usize, avoided: &[bool], not_direct: Option<usize>) -> Self {
         let mut tree = Self { from, cost: vec![None; graph.len()], before: vec![None; graph.len()] };
         let mut heap = BinaryHeap::from([Reverse((0_u64, from))]);
         if let Some(cost) = tree.cost.get_mut(from) {
@@ -35,8 +35,8 @@ impl Tree {
             if is_old || (at != from && !graph.carries(at)) {
                 continue;
             }
-            for edge in graph.edges(at) {
-                let shared = if avoided.contains(&edge.to) { SHARED } else { 0 };
+            for edge in graph.edges(at).iter().filter(|edge| at != from || Some(edge.to) != not_direct) {
+                let shared = if avoided.get(edge.to).copied().unwrap_or(false) { SHARED } else { 0 };
                 let offered = cost.saturating_add(edge.cost).saturating_add(shared);
                 let (Some(known), Some(before)) = (tree.cost.get_mut(edge.to), tree.before.get_mut(edge.to)) else {
                     continue;
@@ -68,16 +68,17 @@ impl Tree {
 /// A way that uses the same links as an earlier one is none.
 pub(super) fn paths(graph: &Graph, from: usize, to: usize, count: usize) -> Vec<Vec<usize>> {
     let mut found: Vec<Vec<usize>> = Vec::new();
-    let mut avoided: Vec<usize> = Vec::new();
+    let mut avoided = vec![false; graph.len()];
     while found.len() < count {
-        // A direct link is avoided by avoiding nothing in between: it is left out instead.
-        let without_direct = found.iter().any(|path| path.len() == 1).then_some((from, to));
-        let tree = match without_direct {
-            None => Tree::find_avoiding(graph, from, &avoided),
-            Some(link) => Tree::find_avoiding(&graph.without(link), from, &avoided),
-        };
+        // A direct link has nobody in between who could be avoided: it is left out instead.
+        let not_direct = found.iter().any(|path| path.len() == 1).then_some(to);
+        let tree = Tree::find_avoiding(graph, from, &avoided, not_direct);
         let Some(path) = tree.path(to).filter(|path| !path.is_empty() && !found.contains(path)) else { break };
-        avoided.extend(path.iter().copied().filter(|at| *at != to));
+        for at in path.iter().filter(|at| **at != to) {
+            if let Some(avoided) = avoided.get_mut(*at) {
+                *avoided = true;
+            }
+        }
         found.push(path);
     }
     found

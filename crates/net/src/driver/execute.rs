@@ -87,7 +87,7 @@ impl<C: Core> Driver<C> {
         let entry = self.links.get(&link)?;
         tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
         let bytes = self.encoder.encode(frame, entry.encoding())?;
-        if entry.send(bytes) {
+        if entry.send(bytes, frame.body.is_some()) {
             return None;
         }
         if frame.body.is_some() {
@@ -108,7 +108,7 @@ impl<C: Core> Driver<C> {
             tracing::trace!(link = link.0, code = error.code.name(), "closing: {}", error.detail.escape_debug());
             let bytes = self.encode_last(error, entry.encoding());
             // A queue that is full already has its own reason to end.
-            let _ = bytes.map(|bytes| entry.send(bytes));
+            let _ = bytes.map(|bytes| entry.send(bytes, false));
         }
         entry.close();
     }

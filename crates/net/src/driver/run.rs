@@ -214,7 +214,7 @@ impl<C: Core> Driver<C> {
         let error = ErrorMessage { code, detail: detail.clone() };
         let bytes = self.encode_last(error, entry.encoding());
         // A queue that is full already has its own reason to end.
-        let _ = bytes.map(|bytes| entry.send(bytes));
+        let _ = bytes.map(|bytes| entry.send(bytes, false));
         entry.close();
         self.step(Input::LinkClosed { link, code, detail });
     }

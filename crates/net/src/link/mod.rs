@@ -96,8 +96,8 @@ impl Link {
     }
 
     /// Queues an encoded frame; `false` if the peer has let too much pile up.
-    pub(crate) fn send(&self, frame: Bytes) -> bool {
-        self.shared.queue.push(frame)
+    pub(crate) fn send(&self, frame: Bytes, has_body: bool) -> bool {
+        self.shared.queue.push(frame, has_body)
     }
 
     /// The hello was accepted.

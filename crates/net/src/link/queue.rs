@@ -37,13 +37,19 @@ pub(super) enum Taken {
 }
 
 impl Queue {
-    /// Adds a frame; `false` if there is no room, after which the link is of no use.
-    pub(super) fn push(&self, frame: Bytes) -> bool {
+    /// Adds a frame; `false` if there is no room. A frame without a body that finds none shows that the peer does not
+    /// read; frames with bodies leave a quarter of the room to them.
+    pub(super) fn push(&self, frame: Bytes, has_body: bool) -> bool {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.closed {
             return true;
         }
-        if state.bytes + frame.len() > MAX_QUEUED_BYTES || state.frames.len() >= MAX_QUEUED_FRAMES {
+        let (bytes, frames) = if has_body {
+            (MAX_QUEUED_BYTES / 4 * 3, MAX_QUEUED_FRAMES / 4 * 3)
+        } else {
+            (MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES)
+        };
+        if state.bytes + frame.len() > bytes || state.frames.len() >= frames {
             return false;
         }
         let was_empty = state.frames.is_empty();

@@ -118,8 +118,8 @@ async fn lines_are_short_before_acceptance_and_long_after_it() {
 #[tokio::test]
 async fn closing_sends_what_is_queued_and_then_the_end() {
     let mut bench = bench(b"");
-    assert!(bench.link.send(line(1)));
-    assert!(bench.link.send(line(2)));
+    assert!(bench.link.send(line(1), false));
+    assert!(bench.link.send(line(2), false));
     bench.link.close();
     let mut read = Vec::new();
     bench.peer.read_to_end(&mut read).await.unwrap();
@@ -131,7 +131,7 @@ async fn closing_sends_what_is_queued_and_then_the_end() {
 #[tokio::test(start_paused = true)]
 async fn closing_does_not_wait_for_a_peer_that_never_reads() {
     let mut bench = bench(b"");
-    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024])));
+    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024]), false));
     let began = Instant::now();
     bench.link.close();
     assert!(bench.gone.recv().await.is_none());
@@ -141,7 +141,7 @@ async fn closing_does_not_wait_for_a_peer_that_never_reads() {
 #[tokio::test(start_paused = true)]
 async fn a_peer_that_takes_nothing_is_a_slow_reader() {
     let mut bench = bench(b"");
-    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024])));
+    assert!(bench.link.send(Bytes::from(vec![b'x'; 64 * 1024]), false));
     let began = Instant::now();
     assert!(matches!(bench.notices.recv().await, Some(Notice::Ended { code: Code::SlowReader, .. })));
     assert!(began.elapsed() >= WRITE_STALL_LIMIT);
@@ -151,7 +151,7 @@ async fn a_peer_that_takes_nothing_is_a_slow_reader() {
 async fn the_queue_is_full_at_its_bytes() {
     let bench = bench(b"");
     let chunk = Bytes::from(vec![b'x'; 64 * 1024]);
-    let sent = (0..100).take_while(|_| bench.link.send(chunk.clone())).count();
+    let sent = (0..100).take_while(|_| bench.link.send(chunk.clone(), false)).count();
     assert_eq!(sent, MAX_QUEUED_BYTES / chunk.len());
 }
 
@@ -219,10 +219,10 @@ fn the_pace_grants_four_seconds_and_then_a_least_rate() {
 fn the_queue_is_full_at_its_frames_and_takes_nothing_once_closed() {
     let queue = Queue::default();
     let frame = Bytes::from_static(b"x");
-    let pushed = (0..=MAX_QUEUED_FRAMES).take_while(|_| queue.push(frame.clone())).count();
+    let pushed = (0..=MAX_QUEUED_FRAMES).take_while(|_| queue.push(frame.clone(), false)).count();
     assert_eq!(pushed, MAX_QUEUED_FRAMES);
     queue.close();
-    assert!(queue.push(frame), "what comes after the end is dropped without a fuss");
+    assert!(queue.push(frame, false), "what comes after the end is dropped without a fuss");
     let mut taken = 0;
     while let Taken::Frames(batch) = queue.take() {
         assert!(batch.len() <= FRAMES_AT_ONCE);
@@ -238,7 +238,7 @@ fn a_write_is_as_large_as_it_may_be_and_a_large_frame_goes_alone() {
     let large = Bytes::from(vec![0; 100 * 1024]);
     let half = Bytes::from(vec![0; WRITE_AT_ONCE / 2]);
     for frame in [&large, &half, &half, &half] {
-        assert!(queue.push(frame.clone()));
+        assert!(queue.push(frame.clone(), false));
     }
     let mut sizes = Vec::new();
     while let Taken::Frames(batch) = queue.take() {
@@ -273,4 +273,13 @@ async fn the_tasks_of_a_link_stay_small() {
     let mut writer = Writer::new(write_half, shared, notices);
     let sizes = (size_of_val(&async move { reader.run().await }), size_of_val(&async move { writer.run().await }));
     assert!(sizes.0 <= 512 && sizes.1 <= 512, "{sizes:?} bytes");
+}
+
+#[test]
+fn frames_with_bodies_leave_room_for_those_without() {
+    let queue = Queue::default();
+    let body = Bytes::from(vec![b'x'; 16 * 1024]);
+    let pushed = (0..1_000).take_while(|_| queue.push(body.clone(), true)).count();
+    assert_eq!(pushed, MAX_QUEUED_BYTES / 4 * 3 / body.len());
+    assert!(queue.push(Bytes::from_static(b"{}\n"), false), "a sign of life still finds room");
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use meshline_protocol::{NodeId, SignedRecord};
+use meshline_mesh::Node;
+use meshline_protocol::{Code, NodeId, SignedRecord};
 
 /// Authors of kept messages; there are never more than messages.
 #[derive(Debug, Default)]
@@ -13,14 +14,17 @@ pub(super) struct Authors {
 #[derive(Debug, Default)]
 struct Author {
     record: Option<SignedRecord>,
+    /// Whether it is on disk, as far as is known.
+    written: bool,
     messages: usize,
 }
 
 impl Authors {
     /// Puts back the announcement of an earlier run.
     pub(super) fn restore(&mut self, record: SignedRecord) {
-        let author = record.by;
-        self.known.entry(author).or_default().record = Some(record);
+        let known = self.known.entry(record.by).or_default();
+        known.written = true;
+        known.record = Some(record);
     }
 
     /// A message more. The announcement is returned if it is another than the one known, and must be kept too.
@@ -28,8 +32,11 @@ impl Authors {
         let known = self.known.entry(author).or_default();
         known.messages += 1;
         // An announcement is renewed every half an hour; any one will do for as long as it is of the same membership.
-        let fresh = record.filter(|_| known.record.is_none())?;
-        known.record = Some(fresh.clone());
+        if known.record.is_none() {
+            known.record = record;
+        }
+        let fresh = known.record.clone().filter(|_| !known.written)?;
+        known.written = true;
         Some(fresh)
     }
 
@@ -42,6 +49,19 @@ impl Authors {
         }
         self.known.remove(author);
         true
+    }
+
+    /// A transaction failed: nobody knows what of it is on disk.
+    pub(super) fn write_again(&mut self) {
+        self.known.values_mut().for_each(|known| known.written = false);
+    }
+
+    /// Authors who were expelled.
+    pub(super) fn expelled(&self, node: &Node) -> Vec<NodeId> {
+        let is_expelled = |known: &Author| {
+            known.record.as_ref().is_some_and(|record| matches!(node.vouch(record), Err(Code::Revoked)))
+        };
+        self.known.iter().filter(|(_, known)| is_expelled(known)).map(|(id, _)| *id).collect()
     }
 
     pub(super) fn record(&self, author: &NodeId) -> Option<&SignedRecord> {

@@ -1,9 +1,10 @@
 //! The messages of the chat in the order that all members show, within bounds.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use meshline_mesh::SignedText;
+use meshline_protocol::limits::MAX_TEXT;
 use meshline_protocol::{NodeId, UnixMicros};
 
 use super::message::{Delivery, Key, Message, Place};
@@ -69,8 +70,26 @@ pub struct History {
     by_key: BTreeMap<Key, u64>,
     bytes: usize,
     last_cursor: u64,
-    /// Nothing up to this key is taken in: it was kept once and had to give way.
-    floor: Option<Key>,
+    floors: Floors,
+    /// Authors who were expelled: what they wrote stays here and is told to nobody any more.
+    hidden: BTreeSet<NodeId>,
+    /// Messages and bytes of each author.
+    shares: BTreeMap<NodeId, Share>,
+}
+
+/// Up to where messages gave way: what lies below is not taken in again.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Floors {
+    /// Of all authors.
+    pub all: Option<Key>,
+    /// Of authors who had more than their share.
+    pub authors: BTreeMap<NodeId, UnixMicros>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Share {
+    messages: usize,
+    bytes: usize,
 }
 
 impl History {
@@ -81,9 +100,9 @@ impl History {
     }
 
     /// Goes on where an earlier run ended: cursors are not used twice, and what gave way stays away.
-    pub(super) fn resume(&mut self, last_cursor: u64, floor: Option<Key>) {
+    pub(super) fn resume(&mut self, last_cursor: u64, floors: Floors) {
         self.last_cursor = self.last_cursor.max(last_cursor);
-        self.floor = self.floor.max(floor);
+        self.floors = floors;
     }
 
     /// Puts back a message of an earlier run.
@@ -93,10 +112,19 @@ impl History {
         }
     }
 
-    /// Whether a message may be taken in: it is neither kept nor has it given way.
+    /// Whether a message may be taken in: it is neither kept, nor has it given way, nor would it at once.
     #[must_use]
     pub fn is_new(&self, key: &Key) -> bool {
-        self.floor.is_none_or(|floor| *key > floor) && !self.by_key.contains_key(key)
+        let is_above = self.floors.all.is_none_or(|floor| *key > floor)
+            && self.floors.authors.get(&key.author).is_none_or(|floor| key.seq > *floor);
+        let has_place = !self.is_full() || self.by_key.first_key_value().is_none_or(|(first, _)| key > first);
+        is_above && has_place && !self.by_key.contains_key(key)
+    }
+
+    /// Whether there is no room for one more of the longest messages.
+    fn is_full(&self) -> bool {
+        let longest = 2 * MAX_TEXT;
+        self.by_key.len() >= self.bounds.max_messages || self.bytes + longest > self.bounds.max_bytes
     }
 
     /// Takes in a message under the cursor it has.
@@ -104,6 +132,9 @@ impl History {
         let (cursor, message) = (kept.message.cursor, &kept.message);
         self.last_cursor = self.last_cursor.max(cursor);
         self.bytes += kept.signed.body.len();
+        let share = self.shares.entry(message.author).or_default();
+        share.messages += 1;
+        share.bytes += kept.signed.body.len();
         self.by_place.insert(message.place(), cursor);
         self.by_key.insert(message.key(), cursor);
         self.by_cursor.insert(cursor, kept);
@@ -113,15 +144,55 @@ impl History {
     pub(super) fn prune(&mut self) -> Vec<(u64, NodeId)> {
         let mut gone = Vec::new();
         while self.by_key.len() > self.bounds.max_messages || self.bytes > self.bounds.max_bytes {
-            let Some((key, cursor)) = self.by_key.pop_first() else { break };
-            self.floor = Some(key);
-            if let Some(kept) = self.by_cursor.remove(&cursor) {
-                self.bytes -= kept.signed.body.len();
-                self.by_place.remove(&kept.message.place());
+            let greedy = self.shares.iter().find(|(_, share)| self.is_too_much(**share)).map(|(author, _)| *author);
+            let of_greedy = greedy.and_then(|author| self.by_key.keys().find(|key| key.author == author));
+            let Some(key) = of_greedy.or_else(|| self.by_key.keys().next()).copied() else { break };
+            match greedy {
+                Some(author) => {
+                    let floor = self.floors.authors.entry(author).or_default();
+                    *floor = key.seq.max(*floor);
+                }
+                None => self.floors.all = self.floors.all.max(Some(key)),
             }
-            gone.push((cursor, key.author));
+            gone.extend(self.remove(key).map(|cursor| (cursor, key.author)));
         }
         gone
+    }
+
+    /// Whether an author has more than half of the room while others have something to say too.
+    fn is_too_much(&self, share: Share) -> bool {
+        self.shares.len() > 1
+            && (share.messages > self.bounds.max_messages / 2 || share.bytes > self.bounds.max_bytes / 2)
+    }
+
+    fn remove(&mut self, key: Key) -> Option<u64> {
+        let cursor = self.by_key.remove(&key)?;
+        let kept = self.by_cursor.remove(&cursor)?;
+        let bytes = kept.signed.body.len();
+        self.bytes -= bytes;
+        self.by_place.remove(&kept.message.place());
+        if let Some(share) = self.shares.get_mut(&key.author) {
+            share.messages = share.messages.saturating_sub(1);
+            share.bytes = share.bytes.saturating_sub(bytes);
+            if share.messages == 0 {
+                self.shares.remove(&key.author);
+            }
+        }
+        Some(cursor)
+    }
+
+    /// An author was expelled, or is a member again.
+    pub(super) fn hide(&mut self, author: NodeId, hidden: bool) {
+        if hidden {
+            self.hidden.insert(author);
+        } else {
+            self.hidden.remove(&author);
+        }
+    }
+
+    /// Whether an author was expelled.
+    pub(super) fn is_hidden(&self, author: &NodeId) -> bool {
+        self.hidden.contains(author)
     }
 
     /// Messages in the common order, at most `limit`.
@@ -173,12 +244,13 @@ impl History {
         self.by_cursor.values()
     }
 
-    /// The names of messages between two keys, in their order.
+    /// The names of messages between two keys, in their order, without those of expelled authors.
     pub(super) fn keys(&self, from: Option<Key>, to: Option<Key>) -> impl DoubleEndedIterator<Item = &Key> {
         use std::ops::Bound::{Excluded, Included, Unbounded};
         // An empty range must not be asked of a map.
         let to = to.map(|to| from.map_or(to, |from| to.max(from)));
-        self.by_key.range((from.map_or(Unbounded, Included), to.map_or(Unbounded, Excluded))).map(|(key, _)| key)
+        let range = self.by_key.range((from.map_or(Unbounded, Included), to.map_or(Unbounded, Excluded)));
+        range.map(|(key, _)| key).filter(|key| !self.hidden.contains(&key.author))
     }
 
     /// How many messages are kept.
@@ -211,9 +283,15 @@ impl History {
         self.last_cursor
     }
 
-    /// What gave way last.
+    /// What gave way.
     #[must_use]
-    pub fn floor(&self) -> Option<Key> {
-        self.floor
+    pub fn floors(&self) -> &Floors {
+        &self.floors
+    }
+
+    /// The first key that may be kept, if some gave way.
+    pub(super) fn lowest(&self) -> Option<Key> {
+        let floor = self.floors.all?;
+        Some(self.by_key.keys().next().copied().filter(|first| *first > floor).unwrap_or(floor))
     }
 }

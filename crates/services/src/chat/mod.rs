@@ -1,8 +1,8 @@
 //! Chat: what members write to all.
 //!
-//! A message is kept on disk before anything else becomes of it: an own one before it is sent, another's before it is
-//! shown. So "sent" means durable, everything shown is still there after a kill, and messages have their cursors in
-//! the order in which readers learn of them. Writes that come together are one transaction of whoever drives this.
+//! An own message is on disk before anything else becomes of it, so "sent" means durable. Another's is shown at once and
+//! written behind: its author has it, and so have others. Messages get their cursors in the order in which readers learn
+//! of them. Writes that come together are one transaction of whoever drives this.
 
 mod authors;
 mod catch_up;
@@ -14,7 +14,7 @@ mod sync;
 
 use meshline_protocol::{Code, ServiceName};
 
-pub use history::{Bounds, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, History, Listing, Page};
+pub use history::{Bounds, DEFAULT_MAX_BYTES, DEFAULT_MAX_MESSAGES, Floors, History, Listing, Page};
 pub use message::{Delivery, Key, Message, Place, State};
 pub(crate) use room::Context;
 pub use room::{Chat, MAX_WAITING};

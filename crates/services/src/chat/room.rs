@@ -1,6 +1,6 @@
 //! The state of the chat: what waits for the disk, what is shown, what is on its way.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use meshline_mesh::{DeliveryState, Node, Now, RequestId, SignedText};
@@ -21,6 +21,16 @@ use crate::stack::Output;
 /// others' are fetched from their members' histories later.
 pub const MAX_WAITING: usize = 1_024;
 
+/// Own messages that a restart sends again: what a member that comes up is sent at most.
+const MAX_SENT_AGAIN: usize = 256;
+
+/// The same for messages of others that are shown already: further ones are in memory only.
+const MAX_WAITING_WRITES: u64 = 1_024;
+
+/// What the first cursor of a run is ahead of the last one on disk, if there is one: at the end of a run that was killed
+/// so many may have been shown that did not get there, and no cursor is used for two messages.
+const CURSOR_GAP: u64 = 2 * MAX_WAITING_WRITES;
+
 /// A message on its way to the disk.
 #[derive(Debug)]
 struct Waiting {
@@ -40,8 +50,11 @@ pub struct Chat {
     /// Keys of what waits.
     pub(super) coming: BTreeSet<Key>,
     last_ticket: u64,
+    last_kept: Ticket,
     last_cursor: u64,
     pub(super) sync: Sync,
+    /// Own messages that not everybody is known to have, with who is, apart from what the node watches.
+    pub(super) unfinished: BTreeMap<UnixMicros, BTreeSet<NodeId>>,
     durable: bool,
 }
 
@@ -80,11 +93,14 @@ impl Chat {
             waiting: VecDeque::new(),
             coming: BTreeSet::new(),
             last_ticket: 0,
+            last_kept: Ticket(0),
             last_cursor: 0,
             sync: Sync::default(),
+            unfinished: BTreeMap::new(),
             durable: true,
         };
-        chat.history.resume(stored.last_cursor, stored.floor);
+        let gap = if stored.last_cursor > 0 { CURSOR_GAP } else { 0 };
+        chat.history.resume(stored.last_cursor, stored.floors);
         for record in stored.authors {
             chat.authors.restore(record);
         }
@@ -93,26 +109,29 @@ impl Chat {
             let Ok(text) = serde_json::from_slice::<SignedBroadcast>(&message.signed.body) else { continue };
             let kept = kept_of(message, &text, own);
             chat.authors.add(kept.message.author, None);
+            if kept.message.own && kept.message.delivery.state != State::Delivered {
+                chat.unfinished.insert(kept.message.seq, BTreeSet::new());
+            }
             chat.history.restore(kept);
         }
-        chat.last_cursor = chat.history.last_cursor();
+        chat.last_cursor = chat.history.last_cursor().saturating_add(gap);
         chat
     }
 
     /// What an earlier run left half done: clocks go on, own messages that were on their way are sent again.
     pub(crate) fn start(&mut self, context: &mut Context<'_>) {
         self.prune(context);
-        if let Some(clock) = self.history.iter().map(|kept| kept.message.clock).max() {
-            context.node.note_clock(clock);
+        for kept in self.history.iter() {
+            context.node.note_clock(kept.message.clock);
         }
-        let own = self.history.iter().filter(|kept| kept.message.own).map(|kept| kept.message.seq);
-        let gone = self.history.floor().filter(|floor| floor.author == self.own).map(|floor| floor.seq);
-        if let Some(seq) = own.chain(gone).max() {
-            context.node.note_sequence(seq);
+        for author in self.authors.expelled(context.node) {
+            self.history.hide(author, true);
         }
-        let unfinished = |kept: &&Kept| kept.message.own && kept.message.delivery.state != State::Delivered;
-        let again: Vec<_> = self.history.iter().filter(unfinished).map(|kept| Arc::clone(&kept.signed)).collect();
-        for signed in again {
+        // The newest are sent again; who lacks older ones asks for them.
+        let newest: Vec<UnixMicros> = self.unfinished.keys().rev().take(MAX_SENT_AGAIN).copied().collect();
+        for seq in newest.into_iter().rev() {
+            let Some(kept) = self.history.get(&Key { seq, author: self.own }) else { continue };
+            let signed = Arc::clone(&kept.signed);
             let Ok(text) = serde_json::from_slice::<SignedBroadcast>(&signed.body) else { continue };
             if text.expires > context.now.wall {
                 self.spread(&signed, text.expires, context);
@@ -131,6 +150,10 @@ impl Chat {
         }
     }
 
+    pub(super) fn own(&self) -> NodeId {
+        self.own
+    }
+
     fn report(&self) -> Report {
         let history = &self.history;
         let (messages, bytes, bounds) = (history.len(), history.bytes(), history.bounds());
@@ -146,6 +169,7 @@ impl Chat {
             context.refuse(request, Code::StorageFailed, "too many messages wait for the disk");
             return;
         }
+        self.keep_above_the_others(context);
         let signed = match context.node.sign(service(), text, context.now) {
             Ok(signed) => signed,
             Err((code, detail)) => return context.refuse(request, code, detail),
@@ -154,6 +178,19 @@ impl Chat {
         let (name, record) = (context.node.own_name().name, context.node.record_of(&self.own));
         let arrival = Arrival { signed: Arc::new(signed), text: &text, name, path: Vec::new(), record };
         self.keep(arrival, Some((request, text.expires)), context);
+    }
+
+    /// An own message comes after all that is kept, or that gave way: with a clock that is slow it would fall below what
+    /// others keep. What cannot have been written yet does not count.
+    fn keep_above_the_others(&self, context: &mut Context<'_>) {
+        let plausible = |seq: &UnixMicros| context.node.is_plausible(*seq);
+        let kept = self.history.keys(None, None).rev().map(|key| key.seq).find(plausible);
+        let floors = self.history.floors();
+        let floor = floors.all.map(|floor| floor.seq).filter(plausible);
+        let own = floors.authors.get(&self.own).copied().filter(plausible);
+        if let Some(seq) = kept.max(floor).max(own) {
+            context.node.note_sequence(seq);
+        }
     }
 
     /// Hands a message to the disk.
@@ -169,20 +206,38 @@ impl Chat {
         if let Some(record) = self.authors.add(kept.message.author, record) {
             context.write(None, Write::Author(Box::new(record)));
         }
-        self.coming.insert(kept.message.key());
-        self.waiting.push_back(Waiting { ticket, kept, own });
-        context.write(Some(ticket), Write::Message(Box::new(stored)));
+        // Cursors are shown in their order: what comes while an own message waits is shown behind it.
+        let waits = own.is_some() || !self.waiting.is_empty();
+        if self.is_behind() && !waits {
+            // Shown, and gone with this run: other members have it.
+            self.durable = false;
+        } else {
+            context.write(Some(ticket), Write::Message(Box::new(stored)));
+        }
+        if waits {
+            self.coming.insert(kept.message.key());
+            self.waiting.push_back(Waiting { ticket, kept, own });
+        } else {
+            self.show(kept, context);
+        }
+    }
+
+    /// Whether the disk has more before it than anybody should wait for.
+    fn is_behind(&self) -> bool {
+        self.last_ticket.saturating_sub(self.last_kept.0) > MAX_WAITING_WRITES
     }
 
     /// The disk is done with a message, and with all before it.
     pub(crate) fn handle_kept(&mut self, ticket: Ticket, result: &Result<(), String>, context: &mut Context<'_>) {
         self.durable = result.is_ok();
+        self.last_kept = self.last_kept.max(ticket);
         while self.waiting.front().is_some_and(|waiting| waiting.ticket <= ticket) {
             let Some(waiting) = self.waiting.pop_front() else { break };
             self.coming.remove(&waiting.kept.message.key());
             match (waiting.own, result) {
                 (Some((request, _)), Err(error)) => {
-                    self.authors.remove(&self.own);
+                    let _ = self.authors.remove(&self.own);
+                    self.authors.write_again();
                     context.refuse(request, Code::StorageFailed, format!("the message cannot be kept: {error}"));
                 }
                 (Some((request, expires)), Ok(())) => self.sent(request, waiting.kept, expires, context),
@@ -200,12 +255,18 @@ impl Chat {
         let delivery = delivery_of(context.node.spread(&signed, expires, context.now));
         let mut kept = kept;
         kept.message.delivery = delivery;
+        self.unfinished.insert(signed.seq, BTreeSet::new());
         let message = self.show(kept, context);
         context.reply(request, Reply::Sent(Box::new(message)));
     }
 
     fn show(&mut self, kept: Kept, context: &mut Context<'_>) -> Message {
         let message = kept.message.clone();
+        // Others' messages that came meanwhile may have taken the place of this one.
+        if !message.own && !self.history.is_new(&message.key()) {
+            self.authors.remove(&message.author);
+            return message;
+        }
         self.history.insert(kept);
         context.event(Event::Message { message: message.clone(), own: message.own });
         self.prune(context);
@@ -219,10 +280,13 @@ impl Chat {
 
     fn prune(&mut self, context: &mut Context<'_>) {
         let gone = self.history.prune();
-        let Some(floor) = self.history.floor().filter(|_| !gone.is_empty()) else { return };
+        if gone.is_empty() {
+            return;
+        }
+        let floors = self.history.floors().clone();
         let authors = gone.iter().map(|(_, author)| *author).filter(|author| self.authors.remove(author)).collect();
         let cursors = gone.into_iter().map(|(cursor, _)| cursor).collect();
-        context.write(None, Write::Forget { cursors, floor, authors });
+        context.write(None, Write::Forget { cursors, floors, authors });
     }
 
     /// Looks for what is the chat's among the node's events.
@@ -241,6 +305,8 @@ impl Chat {
             meshline_mesh::Event::LinkDown { peer, .. } => {
                 self.sync.link_down(&peer.id, &self.history, context.node, context.now.mono);
             }
+            meshline_mesh::Event::MemberRevoked { id, .. } => self.history.hide(*id, true),
+            meshline_mesh::Event::MemberJoined { peer } => self.history.hide(peer.id, false),
             _ => {}
         }
     }
@@ -249,7 +315,8 @@ impl Chat {
     pub(super) fn take_in(&mut self, arrival: Arrival<'_>, context: &mut Context<'_>) {
         let key = Key { seq: arrival.signed.seq, author: arrival.signed.by };
         // A member with a modified program may send what `Send` refuses.
-        if self.is_new(&key) && self.waiting.len() < MAX_WAITING && refusal_of(&arrival.text.text).is_none() {
+        let is_wanted = self.is_new(&key) && !self.history.is_hidden(&key.author);
+        if is_wanted && self.waiting.len() < MAX_WAITING && refusal_of(&arrival.text.text).is_none() {
             self.keep(arrival, None, context);
         }
     }
@@ -259,7 +326,14 @@ impl Chat {
     }
 
     fn handle_delivery(&mut self, seq: UnixMicros, delivery: meshline_mesh::Delivery, context: &mut Context<'_>) {
-        let delivery = delivery_of(delivery);
+        self.note_delivery(seq, delivery_of(delivery), context);
+    }
+
+    /// An own message has come further.
+    pub(super) fn note_delivery(&mut self, seq: UnixMicros, delivery: Delivery, context: &mut Context<'_>) {
+        if delivery.state == State::Delivered {
+            self.unfinished.remove(&seq);
+        }
         let Some(message) = self.history.deliver(self.own, seq, delivery).cloned() else { return };
         context.write(None, Write::Delivery { cursor: message.cursor, delivery });
         context.event(Event::Delivered { message, complete: delivery.state == State::Delivered });

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use meshline_mesh::SignedText;
 use meshline_protocol::{NodeId, SignedRecord};
 
-use super::message::{Delivery, Key};
+use super::history::Floors;
+use super::message::Delivery;
 
 /// Names a write, so that the chat learns when it is on disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,8 +45,8 @@ pub enum Write {
     Forget {
         /// Which.
         cursors: Vec<u64>,
-        /// The last of them in the order of keys.
-        floor: Key,
+        /// What is not taken in any more.
+        floors: Floors,
         /// Authors of whom nothing is kept any more.
         authors: Vec<NodeId>,
     },
@@ -58,8 +59,8 @@ pub struct Stored {
     pub messages: Vec<StoredMessage>,
     /// Announcements of authors.
     pub authors: Vec<SignedRecord>,
-    /// What gave way last.
-    pub floor: Option<Key>,
+    /// What gave way.
+    pub floors: Floors,
     /// The greatest cursor ever given out.
     pub last_cursor: u64,
 }

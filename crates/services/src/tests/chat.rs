@@ -123,7 +123,7 @@ fn a_restart_finds_everything_under_the_same_cursors() {
     let mut again = Bench::new(Bounds { max_messages: 3, max_bytes: 64 * 1024 }, bench.stored());
     let after = again.list(Page::Newest, 10);
     assert_eq!(before, after);
-    assert_eq!(again.say("message 6").cursor, 6);
+    assert!(again.say("message 6").cursor > 5, "no cursor is used twice");
     let mut smaller = Bench::new(Bounds { max_messages: 1, max_bytes: 64 * 1024 }, again.stored());
     assert_eq!(smaller.texts(Page::Newest, 10), ["message 6"], "a smaller bound holds at once");
     assert!(smaller.writes.iter().any(|(_, write)| matches!(write, Write::Forget { .. })));

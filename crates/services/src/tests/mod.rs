@@ -122,9 +122,9 @@ impl Bench {
                     found.expect("kept before it was delivered").delivery = delivery;
                 }
                 Write::Author(record) => stored.authors.push(*record),
-                Write::Forget { cursors, floor, .. } => {
+                Write::Forget { cursors, floors, .. } => {
                     stored.messages.retain(|message| !cursors.contains(&message.cursor));
-                    stored.floor = Some(floor);
+                    stored.floors = floors;
                 }
             }
         }

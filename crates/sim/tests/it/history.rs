@@ -3,7 +3,7 @@
 use meshline_protocol::Code;
 use meshline_protocol::message::Role;
 use meshline_sim::invariants::{full_mesh, one_ring, ring};
-use meshline_sim::{MS, SECOND, World, seed, seeds};
+use meshline_sim::{MS, SECOND, WallClock, World, seed, seeds};
 
 use crate::support::{add_by_first, add_by_signal, add_ring, settle};
 
@@ -239,6 +239,106 @@ fn members_that_keep_less_do_not_fetch_for_ever_what_they_cannot_keep() {
     world.run_for(600 * SECOND);
     assert_eq!(world.sent(0, "chat.messages") + world.sent(2, "chat.messages"), before);
     assert_eq!(world.heard(1).len(), 120, "nothing is told twice");
+}
+
+#[test]
+fn what_was_written_alone_over_restarts_is_delivered_to_who_comes_and_told_so() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, 2);
+    world.start(0);
+    for run in 0..3 {
+        for n in 0..200 {
+            world.say(0, &format!("message {n} of run {run}"));
+            world.run_for(51 * MS);
+        }
+        world.restart(0);
+    }
+    world.start(1);
+    settle(&mut world, 30 * SECOND, |world| same_history(world, 600));
+    world.run_for(40 * SECOND);
+    let flooded = world.sent(0, "broadcast.flood");
+    assert!(flooded <= 300, "{flooded} of 600 were sent at once");
+    let states = world.states(0);
+    assert!(states.iter().all(|state| *state == "delivered"), "{states:?}");
+}
+
+#[test]
+fn who_keeps_less_is_told_nothing_twice() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, 2);
+    world.set_history(1, 100);
+    world.start(0);
+    say_many(&mut world, 0, 258);
+    world.start(1);
+    world.run_for(200 * SECOND);
+    let mut heard = world.heard(1);
+    let told = heard.len();
+    heard.sort();
+    heard.dedup();
+    assert_eq!(told, heard.len(), "each was told once");
+    assert_eq!(world.history(1).len(), 100);
+    let newest: Vec<_> = world.history(0).split_off(158);
+    assert_eq!(world.history(1), newest);
+}
+
+#[test]
+fn one_member_that_writes_much_leaves_half_of_the_room_to_the_others() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, 3);
+    (0..3).for_each(|node| world.set_history(node, 100));
+    world.start_all();
+    settle(&mut world, 30 * SECOND, full_mesh);
+    say_many(&mut world, 1, 40);
+    say_many(&mut world, 0, 300);
+    world.run_for(60 * SECOND);
+    for node in 0..3 {
+        let author = world.id(1);
+        let history = world.history(node);
+        assert_eq!(history.iter().filter(|(by, _)| *by == author).count(), 40, "at node {node}");
+        assert!(history.len() <= 100);
+    }
+}
+
+#[test]
+fn a_member_whose_clock_is_slow_is_heard_where_the_history_is_full() {
+    for minutes in [-10, -600, 10, 600] {
+        let mut world = World::new(seed(1));
+        add_by_first(&mut world, 4);
+        (0..4).for_each(|node| world.set_history(node, 50));
+        world.set_clock(3, WallClock { offset_us: minutes * 60_000_000, drift_ppm: 0 });
+        world.start_all();
+        settle(&mut world, 30 * SECOND, full_mesh);
+        say_many(&mut world, 0, 30);
+        say_many(&mut world, 1, 30);
+        world.run_for(5 * SECOND);
+        world.say(3, "am I heard");
+        world.run_for(40 * SECOND);
+        for node in 0..4 {
+            let last = world.history(node).pop().map(|(_, text)| text);
+            assert_eq!(last.as_deref(), Some("am I heard"), "at node {node}, {minutes} minutes off");
+        }
+    }
+}
+
+#[test]
+fn what_an_expelled_member_wrote_is_not_fetched_again_and_again() {
+    let mut world = World::closed(seed(1));
+    add_by_first(&mut world, 4);
+    (0..3).for_each(|node| world.start(node));
+    settle(&mut world, 30 * SECOND, full_mesh);
+    say_many(&mut world, 2, 50);
+    let revocation = world.revocation(2).expect("a closed network");
+    world.apply(0, revocation).expect("taken in");
+    world.run_for(SECOND);
+    world.kill(2);
+    world.restart(1);
+    world.start(3);
+    world.run_for(60 * SECOND);
+    let sent = |world: &World| world.sent(0, "chat.messages") + world.sent(1, "chat.messages");
+    let before = sent(&world);
+    world.run_for(300 * SECOND);
+    assert_eq!(sent(&world), before);
+    assert!(world.history(3).is_empty() && world.history(0).len() == 50);
 }
 
 #[test]

@@ -37,15 +37,16 @@ fn everything_written_is_found_at_the_next_start() {
     let folder = folder();
     let record = SignedRecord { signed: "{}".to_owned(), by: message(1).signed.by, sig: "c2ln".to_owned() };
     let delivery = Delivery { state: State::Delivered, delivered_to: 4, delivered_of: 4 };
-    let floor = Key { seq: message(1).signed.seq, author: record.by };
+    let all = Some(Key { seq: message(1).signed.seq, author: record.by });
+    let floors = Floors { all, authors: BTreeMap::from([(record.by, message(1).signed.seq)]) };
     let mut keep = sink(folder.path());
     keep(vec![Write::Author(Box::new(record.clone())), write(1), write(2), write(3)]).expect("written");
-    keep(vec![Write::Forget { cursors: vec![1], floor, authors: Vec::new() }]).expect("written");
+    keep(vec![Write::Forget { cursors: vec![1], floors: floors.clone(), authors: Vec::new() }]).expect("written");
     keep(vec![Write::Delivery { cursor: 2, delivery }, write(4)]).expect("written");
     drop(keep);
     let stored = load(folder.path());
     assert_eq!(stored.messages, [StoredMessage { delivery, ..message(2) }, message(3), message(4)]);
-    assert_eq!((stored.authors, stored.floor, stored.last_cursor), (vec![record], Some(floor), 4));
+    assert_eq!((stored.authors, stored.floors, stored.last_cursor), (vec![record], floors, 4));
 }
 
 #[test]

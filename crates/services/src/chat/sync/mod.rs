@@ -28,6 +28,9 @@ const INTERVAL: Duration = Duration::from_secs(30);
 /// Questions answered to one member: a history of ten thousand messages takes fewer than two hundred.
 const QUESTIONS: Rate = Rate { per_second: 64, burst: 512 };
 
+/// Names hashed for all who ask: a few hundredths of a processor. A comparison counts as the whole history.
+const HASHED: Rate = Rate { per_second: 500_000, burst: 4_000_000 };
+
 /// What becomes of a message of this area.
 #[derive(Debug)]
 pub(super) enum Heard {
@@ -46,6 +49,8 @@ pub(super) struct Sync {
     sessions: BTreeMap<NodeId, Session>,
     /// Whom the last regular look was at.
     last: Option<NodeId>,
+    /// Names that may still be hashed for others.
+    budget: Option<Bucket>,
     next_at: Option<Mono>,
 }
 
@@ -53,12 +58,16 @@ impl Sync {
     /// A link came up.
     pub(super) fn link_up(&mut self, peer: NodeId, history: &History, node: &mut Node, now: Mono) {
         self.linked.insert(peer, Bucket::new(QUESTIONS, now));
-        self.sessions.remove(&peer);
         if self.waiting.len() < MAX_WAITING && !self.waiting.contains(&peer) {
             self.waiting.push_back(peer);
         }
         self.next_at.get_or_insert_with(|| now.after(INTERVAL));
         self.begin(history, node, now);
+    }
+
+    /// Linked members.
+    pub(super) fn linked(&self) -> impl Iterator<Item = &NodeId> {
+        self.linked.keys()
     }
 
     /// A link is gone.
@@ -92,7 +101,12 @@ impl Sync {
         match message {
             // Whoever asks faster than anybody needs to gets no answer.
             Message::Compare(_) | Message::Want(_) if !self.may_ask(&peer, now) => {}
-            Message::Compare(asked) => node.send_to(&peer, answer::compare(history, &asked)),
+            Message::Compare(asked) => {
+                let length = u64::try_from(history.len()).unwrap_or(u64::MAX);
+                if self.budget.get_or_insert_with(|| Bucket::new(HASHED, now)).take_many(length, now) {
+                    node.send_to(&peer, answer::compare(history, &asked));
+                }
+            }
             Message::Want(asked) => {
                 let frame = answer::want(history, &asked, record_of);
                 node.send_to(&peer, frame);
@@ -112,7 +126,7 @@ impl Sync {
                     messages.messages.iter().map(|entry| Key { seq: entry.seq, author: entry.by }).collect();
                 // An answer that came after our patience ended is thrown away: it will be asked for again.
                 let Some(session) = self.sessions.get_mut(&peer) else { return Ok(Heard::Done) };
-                session.take_messages(&came)?;
+                session.take_messages(&came, now)?;
                 return Ok(Heard::Messages(Box::new(messages)));
             }
         }

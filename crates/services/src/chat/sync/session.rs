@@ -15,6 +15,12 @@ use crate::chat::message::Key;
 /// An answer that takes longer will not come: the link is too full, or the member does not want to.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// A session without a new message for so long ends, whatever is still said to differ.
+const SESSION_LIMIT: Duration = Duration::from_secs(30);
+
+/// Ranges still to be looked into: a million messages in pieces of 256. What is beyond is looked into the next time.
+const MAX_RANGES: usize = 4_096;
+
 /// Questions in one session: enough for a hundred thousand messages. A member that always has one more difference is
 /// asked again only after others were.
 const MAX_QUESTIONS: u32 = 4_096;
@@ -31,6 +37,8 @@ enum Asked {
 pub(super) struct Session {
     asked: Asked,
     deadline: Mono,
+    /// When it ends unless messages come.
+    ends_at: Mono,
     questions: u32,
     /// Ranges that differ, the newest last.
     ranges: Vec<Range>,
@@ -41,10 +49,10 @@ pub(super) struct Session {
 impl Session {
     /// Begins with the whole history, as far as it is kept here.
     pub(super) fn begin(history: &History, now: Mono) -> (Self, Frame) {
-        let range = Range { from: history.floor(), to: None };
-        let deadline = now.after(PATIENCE);
+        let range = Range { from: history.lowest(), to: None };
+        let (deadline, ends_at) = (now.after(PATIENCE), now.after(SESSION_LIMIT));
         let asked = Asked::Range(range);
-        let session = Self { asked, deadline, questions: 1, ranges: Vec::new(), missing: VecDeque::new() };
+        let session = Self { asked, deadline, ends_at, questions: 1, ranges: Vec::new(), missing: VecDeque::new() };
         (session, compare(history, range))
     }
 
@@ -55,7 +63,7 @@ impl Session {
     /// The next question; `None` at the end.
     pub(super) fn next(&mut self, history: &History, now: Mono) -> Option<Frame> {
         self.questions += 1;
-        if self.questions > MAX_QUESTIONS {
+        if self.questions > MAX_QUESTIONS || now > self.ends_at {
             return None;
         }
         self.deadline = now.after(PATIENCE);
@@ -96,6 +104,8 @@ impl Session {
         let rest = Range { from, to: whole.to };
         differing.extend(Some(rest).filter(|range| differs(last, history, *range)));
         self.ranges.extend(differing);
+        let surplus = self.ranges.len().saturating_sub(MAX_RANGES);
+        self.ranges.drain(..surplus);
         Ok(())
     }
 
@@ -112,12 +122,13 @@ impl Session {
 
     /// The names of messages that came. Says whether all of them were asked for; what did not come although others did
     /// is asked for again, and what was asked for in vain is not kept there any more.
-    pub(super) fn take_messages(&mut self, came: &[Key]) -> Result<(), Fault> {
+    pub(super) fn take_messages(&mut self, came: &[Key], now: Mono) -> Result<(), Fault> {
         let Asked::Messages(asked) = &mut self.asked else { return Err(unasked("messages that nobody asked for")) };
         if came.iter().any(|key| !asked.remove(key)) {
             return Err(unasked("messages that nobody asked for"));
         }
         if !came.is_empty() {
+            self.ends_at = now.after(SESSION_LIMIT);
             let rest = std::mem::take(asked);
             self.missing.extend(rest.into_iter().rev());
             self.missing.make_contiguous().sort_unstable_by(|a, b| b.cmp(a));
