@@ -213,8 +213,10 @@ impl Network {
         let cut = connection.cut;
         let end = connection.ends.get_mut(side)?;
         if cut {
+            // That a connection is ready does not come over it: an attempt always has an outcome.
+            let first = end.inbox.pop_front().map(|parcel| parcel.content);
             end.inbox.clear();
-            return None;
+            return first.filter(|content| matches!(content, Content::Opened(_)));
         }
         let parcel = end.inbox.pop_front()?;
         if let Some(next) = end.inbox.front() {
