@@ -161,7 +161,7 @@ fn a_text_of_16_kib_is_shown_and_one_beyond_is_refused_and_kept() {
     let reason = "return document.body.innerText.match(/[^\\n]*16(,384|384| 384|.?KiB)[^\\n]*/)?.[0] ?? ''";
     if bobby.value("document.querySelector('#send').disabled") == false {
         // The node may be asked, and then its refusal is an error in the console of the browser.
-        browser.expect_complaints("status of 400");
+        browser.expect_complaints("status of 413");
         bobby.click("#send");
     }
     crate::support::wait::until("the reason is told", || {
@@ -171,7 +171,7 @@ fn a_text_of_16_kib_is_shown_and_one_beyond_is_refused_and_kept() {
     bobby.picture("too-long");
     assert_eq!(bobby.draft(), beyond, "nothing is lost");
     assert_eq!(nodes[0].texts(), [longest.as_str()]);
-    assert_eq!(nodes[0].post(&beyond).status, 400);
+    assert_eq!(nodes[0].post(&beyond).status, 413);
     bobby.paste("#draft", "short");
     bobby.click("#send");
     donald.wait_for_text("short");

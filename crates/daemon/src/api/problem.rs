@@ -78,7 +78,7 @@ impl Problem {
 
     /// A refusal of the mesh.
     pub(crate) fn refused(code: Code, detail: String) -> Self {
-        let status = if matches!(code, Code::InvalidMessage | Code::BodyTooLong) {
+        let status = if code == Code::InvalidMessage {
             StatusCode::BAD_REQUEST
         } else if code == Code::RateLimited {
             StatusCode::TOO_MANY_REQUESTS
@@ -89,6 +89,8 @@ impl Problem {
         } else {
             StatusCode::FORBIDDEN
         };
+        } else if code == Code::BodyTooLong {
+            StatusCode::PAYLOAD_TOO_LARGE
         Self::new(status, code.name(), detail)
     }
 

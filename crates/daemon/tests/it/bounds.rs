@@ -19,7 +19,9 @@ fn body(length: usize) -> String {
 async fn a_body_at_the_limit_is_read_and_one_byte_more_is_refused() {
     let member = Member::start().await;
     // What was read whole is refused by the chat, as its text is longer than 16 KiB.
-    assert_eq!(member.post("/api/v1/chat", &body(MAX_BODY)).await.refusal(400), "body_too_long");
+    let refused = member.post("/api/v1/chat", &body(MAX_BODY)).await;
+    assert_eq!(refused.refusal(413), "body_too_long");
+    assert!(!refused.json()["detail"].as_str().unwrap().contains("the body"), "it is the text: {refused:?}");
     for length in [MAX_BODY + 1, 2 * 1024 * 1024] {
         assert_eq!(member.post("/api/v1/chat", &body(length)).await.refusal(413), "body_too_long", "{length}");
     }
