@@ -146,3 +146,15 @@ async fn those_who_ask_for_the_status_at_once_are_all_answered() {
     let uptimes: Vec<u64> = set.iter().map(|status| status["uptime_ms"].as_u64().unwrap()).collect();
     assert!(uptimes.is_sorted(), "no answer is older than one before it: {uptimes:?}");
 }
+
+#[tokio::test]
+async fn the_figures_tell_how_much_of_the_chat_is_kept() {
+    let member = Member::start().await;
+    member.write("hello").await;
+    let chat = member.get("/api/v1/status").await.json()["chat"].take();
+    assert_eq!((&chat["messages"], &chat["durable"]), (&1.into(), &true.into()));
+    let metrics = String::from_utf8(member.get("/metrics").await.body).unwrap();
+    for line in ["chat_messages 1".to_owned(), format!("chat_bytes {}", chat["bytes"]), "chat_durable 1".to_owned()] {
+        assert!(metrics.lines().any(|found| found == format!("meshline_{line}")), "{line}: {metrics}");
+    }
+}
