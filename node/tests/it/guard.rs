@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::support::browser::Browser;
+use crate::support::browser::{Browser, UNREACHABLE};
 use crate::support::http::Request;
 use crate::support::node::{Node, mesh, single};
 use crate::support::page::Page;
@@ -265,4 +265,50 @@ fn the_page_is_held_by_a_strict_policy_and_cached_by_its_tag() {
         let answer = Request::get(node.http, path).send().expect("it answers");
         assert_eq!(answer.status, 404, "{path}");
     }
+}
+
+#[test]
+fn who_takes_the_port_of_a_node_that_is_down_is_not_told_the_token() {
+    let Some(browser) = Browser::start() else { return };
+    browser.expect_complaints(UNREACHABLE);
+    let mut nodes = mesh(&["bobby", "donald"]);
+    let page = Page::open(&browser, &nodes[0]);
+    page.say("before");
+    let token = nodes[0].token();
+    let mut status = nodes[0].read("/api/v1/status");
+    status["id"] = nodes[1].id().into();
+    nodes[0].kill();
+    page.wait_for_state(&["stopped"]);
+    let stranger = Stranger::serve_at(nodes[0].http, status.to_string());
+    page.wait_for_state(&["unauthorized"]);
+    assert!(page.text("#banner").contains("Another node"), "{}", page.text("#banner"));
+    until("it was asked by the page and for the stream", || {
+        let heard = stranger.heard();
+        let looks = heard.matches("GET /api/v1/status ").count();
+        if looks > 4 && heard.contains("GET /api/v1/peers ") { Ok(()) } else { Err(heard) }
+    });
+    let heard = stranger.heard().to_lowercase();
+    assert!(!heard.contains("authorization") && !heard.contains(&token.to_lowercase()), "{heard}");
+    drop(stranger);
+    nodes[0].start();
+    page.wait_for_state(&["connected"]);
+    page.say("after");
+    assert_eq!(page.texts(), ["before", "after"]);
+}
+
+#[test]
+fn what_anybody_may_read_is_asked_without_the_token() {
+    let Some(browser) = Browser::start() else { return };
+    let node = running("bobby");
+    let page = Page::open(&browser, &node);
+    let counted = "const plain = window.fetch; window.borne = {}; window.fetch = (path, options) => {
+        const borne = new Headers(options?.headers).has('authorization');
+        window.borne[String(path).split('?')[0]] = borne; return plain(path, options); }";
+    page.run(counted, &[]);
+    page.turn_to("mesh");
+    until("the page has asked for what it shows", || {
+        let borne = page.value("window.borne");
+        let open = ["/api/v1/status", "/api/v1/peers"].iter().all(|path| borne[path] == false);
+        if open && borne["/api/v1/log"] == true { Ok(()) } else { Err(borne.to_string()) }
+    });
 }

@@ -31,6 +31,8 @@ const TRICKS: &[&str] = &[
 const SHAPELESS: &[(&str, &str)] = &[
     ("\u{202E}dlrow olleh\u{202C} and \u{2067}abc", "U+202Edlrow ollehU+202C and U+2067abc"),
     ("zero\u{200B}width\u{200D}\u{FEFF}joined", "zeroU+200BwidthU+200D +1joined"),
+    ("\u{2800}\u{2800}\u{3164}|\u{115F}\u{1160}|\u{2800}\n|", "U+2800 +2|U+115F +1|U+2800\n|"),
+    ("twice\u{2764}\u{FE0F}\u{FE0F}", "twice\u{2764}\u{FE0F}U+FE0F"),
     (
         "https://exa\u{202E}mple.com https://example.com\u{200B}.evil.example/",
         "https://exaU+202Emple.com https://example.comU+200B.evil.example/",
@@ -91,10 +93,18 @@ fn letters_that_turn_or_hide_others_are_shown_by_their_number() {
     }
     assert_eq!(page.value("document.querySelector('#messages a')"), json!(null), "none of them is a link");
     // A family, and a word of a joined script, need their joiners; accents stand on their letter.
-    for text in ["\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "می\u{200C}خواهم", "e\u{301}\u{302}\u{303}"] {
+    // A heart on fire needs its selector and its joiner, a keycap and a Japanese name their selector.
+    for text in [
+        "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}",
+        "می\u{200C}خواهم",
+        "e\u{301}\u{302}\u{303}",
+        "\u{2764}\u{FE0F}\u{200D}\u{1F525} \u{2764}\u{FE0F} 1\u{FE0F}\u{20E3} \u{845B}\u{E0100}",
+    ] {
         nodes[1].say(text);
         page.wait_for_text(text);
     }
+    nodes[1].say(&"\u{FE0F}".repeat(4_000));
+    page.wait_for_text("U+FE0F +3999");
     page.picture("shapeless");
 }
 
@@ -161,7 +171,7 @@ fn a_text_of_16_kib_is_shown_and_one_beyond_is_refused_and_kept() {
     let reason = "return document.body.innerText.match(/[^\\n]*16(,384|384| 384|.?KiB)[^\\n]*/)?.[0] ?? ''";
     if bobby.value("document.querySelector('#send').disabled") == false {
         // The node may be asked, and then its refusal is an error in the console of the browser.
-        browser.expect_complaints("status of 400");
+        browser.expect_complaints("status of 413");
         bobby.click("#send");
     }
     crate::support::wait::until("the reason is told", || {
@@ -171,7 +181,7 @@ fn a_text_of_16_kib_is_shown_and_one_beyond_is_refused_and_kept() {
     bobby.picture("too-long");
     assert_eq!(bobby.draft(), beyond, "nothing is lost");
     assert_eq!(nodes[0].texts(), [longest.as_str()]);
-    assert_eq!(nodes[0].post(&beyond).status, 400);
+    assert_eq!(nodes[0].post(&beyond).status, 413);
     bobby.paste("#draft", "short");
     bobby.click("#send");
     donald.wait_for_text("short");

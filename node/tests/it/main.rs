@@ -10,6 +10,7 @@ mod comfort;
 mod faults;
 mod guard;
 mod hostile;
+mod long;
 mod mesh_view;
 mod support;
 mod talk;

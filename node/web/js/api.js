@@ -1,6 +1,7 @@
 // The local API of the node: the only thing this page talks to.
 
 import { currentToken } from "./token.js";
+import { trust } from "./trust.js";
 
 /** A node that is alive answers a read at once; a message waits for the disk. */
 const READ_TIMEOUT_MS = 5_000;
@@ -19,19 +20,32 @@ export class Refusal extends Error {
   }
 }
 
-/** Sends a request and returns the answer; anything but success is a `Refusal`. */
+/** Sends a request with the token and returns the answer; anything but success is a `Refusal`. */
 export async function request(path, options = {}) {
+  if (!trust.isGiven) await recognize();
   const headers = new Headers(options.headers);
   const token = currentToken();
   if (token) headers.set("Authorization", `Bearer ${token}`);
+  return ask(path, { ...options, headers });
+}
+
+/** Sends a request as anybody can. */
+async function ask(path, options) {
   let response;
   try {
-    response = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options, headers });
+    response = await fetch(path, { cache: "no-store", credentials: "omit", redirect: "error", ...options });
   } catch (error) {
+    trust.end();
     throw new Refusal(0, error.name === "TimeoutError" ? "no_answer" : "unreachable", "the node does not answer");
   }
   if (!response.ok) throw await refusal(response);
   return response;
+}
+
+/** Looks who answers, before it is told the token. */
+async function recognize() {
+  const { id } = await status();
+  if (!trust.give(id)) throw new Refusal(401, "another_node", "another node answers at this address");
 }
 
 async function refusal(response) {
@@ -41,7 +55,15 @@ async function refusal(response) {
 }
 
 async function json(path, timeout = READ_TIMEOUT_MS, options = {}) {
-  const response = await request(path, { ...options, signal: AbortSignal.timeout(timeout) });
+  return parsed(await request(path, { ...options, signal: AbortSignal.timeout(timeout) }));
+}
+
+/** What needs no token is asked without it: this goes on while the node is down, whoever has its port then. */
+async function openly(path) {
+  return parsed(await ask(path, { signal: AbortSignal.timeout(READ_TIMEOUT_MS) }));
+}
+
+async function parsed(response) {
   try {
     return await response.json();
   } catch {
@@ -49,9 +71,9 @@ async function json(path, timeout = READ_TIMEOUT_MS, options = {}) {
   }
 }
 
-export const status = () => json("/api/v1/status");
-export const peers = async () => (await json("/api/v1/peers")).peers ?? [];
-export const explain = (id) => json(`/api/v1/explain/${encodeURIComponent(id)}`);
+export const status = () => openly("/api/v1/status");
+export const peers = async () => (await openly("/api/v1/peers")).peers ?? [];
+export const explain = (id) => openly(`/api/v1/explain/${encodeURIComponent(id)}`);
 export const log = (level, limit) => json(`/api/v1/log?level=${level}&limit=${limit}`);
 
 /** One page of the history: `{after}`, `{before}` or the newest. */

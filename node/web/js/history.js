@@ -13,7 +13,8 @@ const MAX_ROWS = 20_000;
 /** Deliveries of messages not seen yet; most are of older pages and of no use. */
 const MAX_AHEAD = 64;
 
-/** Emits `reset` (all is new), `added` (rows, `older` if read from before) and `changed` (a row). */
+/** Emits `reset` (all is new), `added` (rows, `older` if read from before), `trimmed` (the oldest rows went) and
+ * `changed` (a row). */
 export class History extends Emitter {
   rows = [];
   /** The greatest cursor known: what arrived after it is new. */
@@ -119,8 +120,8 @@ export class History extends Emitter {
       this.rows.splice(placeOf(this.rows, row), 0, row);
       this.#byCursor.set(row.cursor, row);
     }
-    this.#trim();
     this.emit("added", { rows: fresh.sort(compare), older });
+    this.#trim();
     for (const { cursor } of fresh.filter((row) => this.#ahead.has(row.cursor))) {
       this.change(cursor, this.#ahead.get(cursor));
       this.#ahead.delete(cursor);
@@ -159,6 +160,7 @@ export class History extends Emitter {
     if (this.rows.length <= MAX_ROWS) return;
     for (const row of this.rows.splice(0, this.rows.length - MAX_ROWS)) this.#byCursor.delete(row.cursor);
     this.hasOlder = true;
+    this.emit("trimmed");
   }
 
   /** Reads the page before the oldest row; callers at the same time share one reading. */
@@ -175,11 +177,14 @@ export class History extends Emitter {
   async #readOlder(limit) {
     const oldest = this.rows.find((row) => row.kind === "message");
     if (!this.hasOlder || !oldest) return;
+    // What is read here must not push out what is newer, nor itself.
+    const room = MAX_ROWS - this.rows.length;
+    if (room <= 0) return void (this.hasOlder = false);
     const page = await messages({ before: oldest.cursor, limit });
     // The history may have begun anew meanwhile.
     if (this.#byCursor.get(oldest.cursor) !== oldest) return;
-    const rows = this.#rowsOf(page).filter((row) => compare(row, oldest) < 0);
-    this.hasOlder = rows.length > 0 && (page.more ?? rows.length >= limit) && this.rows.length + rows.length < MAX_ROWS;
+    const rows = this.#rowsOf(page).filter((row) => compare(row, oldest) < 0).slice(-room);
+    this.hasOlder = rows.length > 0 && rows.length < room && (page.more ?? rows.length >= limit);
     this.add(rows, true);
   }
 }

@@ -5,6 +5,7 @@ import { conditionOf } from "./condition.js";
 import { Emitter } from "./emitter.js";
 import { Stream } from "./stream.js";
 import { currentToken } from "./token.js";
+import { trust } from "./trust.js";
 
 /** How often status and peers are looked at: the mesh page shows round trips, the chat only who is here. */
 const BUSY_MS = 2_000;
@@ -23,6 +24,7 @@ export class Live extends Emitter {
     reach: "connecting",
     hasToken: false,
     isTokenRefused: false,
+    isAnotherNode: false,
     isStreaming: false,
     status: null,
     peers: [],
@@ -52,6 +54,7 @@ export class Live extends Emitter {
   /** Begins, and begins again when there is another token. */
   start() {
     this.#stream.stop();
+    trust.renew();
     Object.assign(this.facts, { hasToken: currentToken() !== null, isTokenRefused: false, isStreaming: false });
     this.#tell();
     this.#soon();
@@ -135,6 +138,7 @@ export class Live extends Emitter {
     this.facts.isStreaming = false;
     // It is tried again all the same: another node may have stood in for a moment at this address.
     this.facts.isTokenRefused = refusal?.status === 401;
+    this.facts.isAnotherNode = refusal?.code === "another_node";
     this.#tell();
     this.#soon();
     return true;

@@ -1,5 +1,6 @@
-// The list of messages. Only what somebody scrolled to is built, in chunks that the browser lays out when they come
-// near (`content-visibility`); what is far above a reader at the end is taken out again.
+// The list of messages. A part of them is built around the reader, in chunks that the browser lays out when they come
+// near (`content-visibility`). It grows on the side the reader scrolls to and is cut on the far one, so it stays small
+// whatever arrives and however far somebody reads.
 
 import { byId, el, nextFrame } from "./dom.js";
 import { dayName, dayNumber } from "./format.js";
@@ -10,7 +11,7 @@ import { holds } from "./text.js";
 /** Messages in a chunk, and built at a time: few enough for a frame of a slow machine. */
 const CHUNK = 50;
 const PAGE = 50;
-/** More than this is taken out again, down to four pages, once the reader is at the end. */
+/** Messages built at once: a dozen screens. At the end, where they come and go, more is cut down to four pages. */
 const MAX_BUILT = 600;
 /** This near to the end counts as the end, and older ones are built this many screens ahead. */
 const END_PX = 48;
@@ -28,8 +29,10 @@ export class MessageList {
   #outbox;
   #acts;
   #context;
-  /** Built messages in order: `{row, element, day}`. */
+  /** Built messages in order, without a gap: `{row, element, day}`. */
   #built = [];
+  /** Whether there are newer ones than those that are built. */
+  #hasNewer = false;
   #matches = [];
   #isAtEnd = true;
   #isGrowing = false;
@@ -44,6 +47,7 @@ export class MessageList {
     this.#list.replaceChildren(this.#top, this.#chunks, this.#tail);
     history.on("reset", () => this.#reset());
     history.on("added", (added) => this.#onAdded(added));
+    history.on("trimmed", () => this.#onTrimmed());
     history.on("changed", (row) => this.#onChanged(row));
     outbox.on("changed", () => this.#showOutbox());
     this.#list.addEventListener("scroll", () => this.#onScroll(), { passive: true });
@@ -62,6 +66,7 @@ export class MessageList {
 
   toEnd() {
     if (this.query) return;
+    if (this.#hasNewer) this.#reset();
     this.#isAtEnd = true;
     this.#stay();
     this.#tellMove();
@@ -91,6 +96,7 @@ export class MessageList {
     this.#matches = this.query ? this.#history.rows.filter((row) => this.#isShown(row)) : [];
     this.#quietly(() => {
       this.#built = [];
+      this.#hasNewer = false;
       this.#chunks.replaceChildren();
       this.#prepend(this.#rows.slice(-PAGE));
       this.#tail.hidden = Boolean(this.query);
@@ -114,11 +120,31 @@ export class MessageList {
     const first = this.#built[0]?.row;
     // Older ones are built when somebody scrolls there.
     const due = older && first ? [] : shown.filter((row) => !first || compare(row, first) > 0 || this.#isComplete());
-    for (const row of due) this.#insert(row);
+    for (const row of due) this.#take(row);
     if (this.query && this.#built.length < PAGE) this.#grow();
     this.#trim();
     this.#showTop();
     this.#stay();
+  }
+
+  /** Builds what has come, unless it stands behind what is not built, or the reader is elsewhere and has enough. */
+  #take(row) {
+    const last = this.#built.at(-1)?.row;
+    const isNewest = !last || compare(row, last) > 0;
+    const isBehind = isNewest && (this.#hasNewer || (!this.#isAtEnd && this.#built.length >= MAX_BUILT));
+    if (isBehind) this.#hasNewer = true;
+    else this.#insert(row);
+    this.#trim();
+  }
+
+  /** What the history holds no longer is shown no longer. */
+  #onTrimmed() {
+    const oldest = this.#history.rows[0];
+    const isGone = (row) => compare(row, oldest) < 0;
+    this.#matches = this.#matches.filter((row) => !isGone(row));
+    const gone = this.#built.filter((item) => isGone(item.row));
+    if (gone.length === this.#built.length) this.#reset();
+    else if (gone.length) this.#keepPlace(() => this.#remove(gone));
   }
 
   /** Whether the list begins with the first message there is. */
@@ -175,6 +201,12 @@ export class MessageList {
     for (let place = 0; place <= items.length; place += 1) this.#dress(place);
   }
 
+  /** Builds rows that stand behind everything built. */
+  #append(rows) {
+    for (const row of rows) this.#insert(row);
+    this.#hasNewer = this.#rows.at(-1) !== this.#built.at(-1)?.row;
+  }
+
   #onChanged(row) {
     const item = this.#built[placeOf(this.#built.map((built) => built.row), row)];
     if (item?.row === row) refreshMessage(item.element, row, this.#context);
@@ -191,7 +223,7 @@ export class MessageList {
   }
 
   #showTop() {
-    const isMore = this.#history.hasOlder || this.#built.length < this.#rows.length;
+    const isMore = this.#history.hasOlder || this.#built[0]?.row !== this.#rows[0];
     this.#top.textContent = isMore || !this.#built.length || this.query ? "" : "This is the beginning of what this node knows.";
     this.#list.classList.toggle("is-empty", this.#history.isLoaded && !this.#history.rows.length && !this.#outbox.entries.length);
   }
@@ -199,7 +231,7 @@ export class MessageList {
   #onScroll() {
     const { scrollHeight, scrollTop, clientHeight } = this.#list;
     const wasAtEnd = this.#isAtEnd;
-    this.#isAtEnd = scrollHeight - scrollTop - clientHeight < END_PX;
+    this.#isAtEnd = !this.#hasNewer && scrollHeight - scrollTop - clientHeight < END_PX;
     if (wasAtEnd !== this.#isAtEnd) this.#tellMove();
     this.#grow();
   }
@@ -213,12 +245,12 @@ export class MessageList {
     if (this.#isAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
   }
 
-  /** Builds older messages until enough stand above the reader; reads them from the node if need be. */
+  /** Builds messages until enough stand above and below the reader; reads older ones from the node if need be. */
   async #grow() {
     if (this.#isGrowing) return;
     this.#isGrowing = true;
     try {
-      while (this.#wantsOlder() && (await this.#growOnce())) await nextFrame();
+      while (this.#growDown() || (this.#wantsOlder() && (await this.#growUp()))) await nextFrame();
     } catch {
       // The next scroll tries again; what is wrong with the node is said elsewhere.
     }
@@ -230,11 +262,22 @@ export class MessageList {
     return this.#list.clientHeight > 0 && this.#list.scrollTop < AHEAD_SCREENS * this.#list.clientHeight;
   }
 
-  async #growOnce() {
+  #growDown() {
+    const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    const below = scrollHeight - scrollTop - clientHeight;
+    if (!this.#hasNewer || !clientHeight || below > AHEAD_SCREENS * clientHeight) return false;
+    const place = placeOf(this.#rows, this.#built.at(-1).row) + 1;
+    this.#quietly(() => this.#append(this.#rows.slice(place, place + PAGE)));
+    this.#trim();
+    return true;
+  }
+
+  async #growUp() {
     const first = this.#built[0]?.row;
     const place = first ? placeOf(this.#rows, first) : this.#rows.length;
     if (place > 0) {
       this.#keepPlace(() => this.#prepend(this.#rows.slice(Math.max(0, place - PAGE), place)));
+      this.#trim();
       return true;
     }
     if (!this.#history.hasOlder || this.query) return false;
@@ -244,19 +287,38 @@ export class MessageList {
   }
 
   /** Browsers without scroll anchoring, and all of them at the very top, would jump. */
-  #keepPlace(act) {
+  #keepPlace(act, isBelow = false) {
     const { scrollTop, scrollHeight } = this.#list;
     this.#quietly(act);
     if (this.#isAtEnd) this.#stay();
-    else this.#list.scrollTop = scrollTop + this.#list.scrollHeight - scrollHeight;
+    else if (!isBelow) this.#list.scrollTop = scrollTop + this.#list.scrollHeight - scrollHeight;
   }
 
+  /** Cuts what is far from the reader: never what `#grow` would build again. */
   #trim() {
-    if (!this.#isAtEnd || this.query || this.#built.length <= MAX_BUILT) return;
-    while (this.#built.length > 4 * PAGE) {
-      const chunk = this.#chunks.firstElementChild;
-      this.#built = this.#built.filter((item) => item.element.parentNode !== chunk);
-      chunk.remove();
+    if (this.#built.length <= MAX_BUILT) return;
+    const most = this.#isAtEnd && !this.query ? 4 * PAGE : MAX_BUILT;
+    while (this.#built.length > most && this.#chunks.childElementCount > 1) {
+      const { scrollHeight, scrollTop, clientHeight } = this.#list;
+      const below = scrollHeight - scrollTop - clientHeight;
+      const isBelow = !this.#isAtEnd && below > scrollTop;
+      const chunk = isBelow ? this.#chunks.lastElementChild : this.#chunks.firstElementChild;
+      const left = Math.max(below, scrollTop) - chunk.offsetHeight;
+      if (!this.#isAtEnd && clientHeight && left <= AHEAD_SCREENS * clientHeight) return;
+      const items = this.#built.filter((item) => item.element.parentNode === chunk);
+      this.#hasNewer ||= isBelow;
+      this.#keepPlace(() => this.#remove(items), isBelow);
+    }
+  }
+
+  #remove(items) {
+    const gone = new Set(items);
+    this.#built = this.#built.filter((item) => !gone.has(item));
+    for (const { element, day } of items) {
+      const chunk = element.parentNode;
+      day?.remove();
+      element.remove();
+      if (!chunk.childElementCount) chunk.remove();
     }
     this.#dress(0);
   }

@@ -2,6 +2,7 @@
 // stopped: it takes up where it was by Last-Event-ID and tries again, each time a little later.
 
 import { request } from "./api.js";
+import { trust } from "./trust.js";
 
 const FIRST_RETRY_MS = 500;
 const LAST_RETRY_MS = 5_000;
@@ -85,6 +86,7 @@ export class Stream {
     while (!stopped.aborted) {
       const { opened, refusal } = await this.#connect(stopped);
       if (stopped.aborted) return;
+      trust.end();
       if (!this.#ears.onEnd(refusal)) return this.stop();
       wait = opened ? FIRST_RETRY_MS : wait;
       await this.#sleep(wait * (0.8 + 0.4 * Math.random()));

@@ -3,8 +3,16 @@
 
 import { el } from "./dom.js";
 
-/** Controls, format characters (bidi, zero width, tags), separators of lines, and letters without a shape. */
-const TRICKY = /(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0\ufff9-\ufffc]+/gu;
+/** Controls, format characters (bidi, zero width, tags), separators of lines, and what shows nothing by itself: fillers,
+ * selectors, the empty pattern of braille. */
+const TRICKY = /(?:(?![\n\t])[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\u2800\ufff9-\ufffc])+/gu;
+
+/** One selector chooses the form of the letter before it: of emoji, of Han and of Mongolian letters. */
+const SELECTED = new RegExp([
+  "\\p{Emoji}[\\ufe0e\\ufe0f]",
+  "\\p{Script=Han}[\\ufe00-\\ufe02\\u{e0100}-\\u{e01ef}]",
+  "\\p{Script=Mongolian}[\\u180b-\\u180d\\u180f]",
+].join("|"), "u");
 
 /** Scripts that cannot be written without joiners. */
 const SCRIPTS = ["Arabic", "Syriac", "Devanagari", "Bengali", "Gurmukhi", "Gujarati", "Oriya", "Tamil", "Telugu", "Kannada",
@@ -26,19 +34,28 @@ export function pieces(text) {
   const found = [];
   let from = 0;
   let markers = 0;
-  for (const match of clean.matchAll(TRICKY)) {
-    if (isJoiner(clean, match)) continue;
-    if (match.index > from) found.push({ text: clean.slice(from, match.index) });
+  for (const { run, index } of runs(clean)) {
+    if (!run || isJoiner(clean, run, index)) continue;
+    if (index > from) found.push({ text: clean.slice(from, index) });
     markers += 1;
-    found.push(markers > MAX_MARKERS ? { text: "\ufffd" } : { code: match[0].codePointAt(0), count: [...match[0]].length });
-    from = match.index + match[0].length;
+    found.push(markers > MAX_MARKERS ? { text: "\ufffd" } : { code: run.codePointAt(0), count: [...run].length });
+    from = index + run.length;
   }
   if (from < clean.length) found.push({ text: clean.slice(from) });
   return found;
 }
 
+/** Runs of characters that are not shown as they are, each without the selector that belongs to the letter before. */
+function* runs(text) {
+  for (const { 0: run, index } of text.matchAll(TRICKY)) {
+    const first = String.fromCodePoint(run.codePointAt(0)).length;
+    const isSelected = SELECTED.test(text.slice(Math.max(0, index - 2), index + first));
+    yield isSelected ? { run: run.slice(first), index: index + first } : { run, index };
+  }
+}
+
 /** Families of emoji and the joined scripts need the joiner that elsewhere only hides. */
-function isJoiner(text, { 0: found, index }) {
+function isJoiner(text, found, index) {
   if (found !== "\u200d" && found !== "\u200c") return false;
   const before = text.slice(Math.max(0, index - 2), index);
   const after = text.slice(index + 1, index + 3);

@@ -82,14 +82,33 @@ pub(super) async fn require_token(State(api): State<Api>, request: Request, next
     Problem::unauthorized().into_response()
 }
 
-fn has_token(headers: &HeaderMap, token: &Token) -> bool {
-    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-    given.and_then(|value| value.strip_prefix("Bearer ")).is_some_and(|given| token.is(given.trim()))
+/// Whether the request bears the token. The name of the scheme has no case (RFC 9110).
+pub(super) fn has_token(headers: &HeaderMap, token: &Token) -> bool {
+    let given = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()?.split_once(' '));
+    given.is_some_and(|(scheme, given)| scheme.eq_ignore_ascii_case("bearer") && token.is(given.trim()))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Token;
+    use axum::http::header::AUTHORIZATION;
+    use axum::http::{HeaderMap, HeaderValue};
+
+    use super::{Token, has_token};
+
+    #[test]
+    fn the_scheme_has_no_case_and_the_token_has() {
+        let token = Token("abc".to_owned());
+        let has = |value: &'static str| {
+            let headers: HeaderMap = [(AUTHORIZATION, HeaderValue::from_static(value))].into_iter().collect();
+            has_token(&headers, &token)
+        };
+        for right in ["Bearer abc", "bearer abc", "BEARER abc", "Bearer  abc"] {
+            assert!(has(right), "{right}");
+        }
+        for wrong in ["Bearer ABC", "Bearer", "abc", "Basic abc", "Bearerabc", "bearer: abc"] {
+            assert!(!has(wrong), "{wrong}");
+        }
+    }
 
     #[test]
     fn a_token_is_itself_and_nothing_else() {

@@ -14,8 +14,8 @@ use super::{Api, Shared, ask};
 /// Messages returned unless `limit` says otherwise.
 const DEFAULT_LIMIT: usize = 1_000;
 
-/// Messages in one answer: all that are kept unless the configuration says otherwise.
-pub(super) const MAX_LIMIT: usize = 10_000;
+/// Messages in one answer, at most: all that are kept unless the configuration says otherwise.
+const MAX_LIMIT: usize = 10_000;
 
 /// What may stand behind the `?`.
 #[derive(Debug, Deserialize)]
@@ -38,13 +38,20 @@ impl Range {
     }
 }
 
+/// A page without messages would never come to an end, and one that is shorter than asked for looks like the end.
+fn rows(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let refusal = || Problem::bad_request(format!("`limit` is 1 to {MAX_LIMIT}"));
+    (1..=MAX_LIMIT).contains(&limit).then_some(limit).ok_or_else(refusal)
+}
+
 fn number(cursor: &str) -> Result<u64, Problem> {
     cursor.parse().map_err(|_| Problem::bad_request(format!("{cursor:?} is no cursor")))
 }
 
 pub(super) async fn history(State(api): State<Api>, Params(range): Params<Range>) -> Result<Json<Messages>, Problem> {
     let page = range.page()?;
-    let limit = range.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_LIMIT);
+    let limit = rows(range.limit)?;
     match chat(&api, Command::History { page, limit }).await? {
         Reply::History(listing) => Ok(Json(Messages::new(listing))),
         Reply::Refused { code, detail } => Err(Problem::refused(code, detail)),

@@ -6,14 +6,17 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use meshline_mesh::Status;
+use meshline_services::chat::Report;
 
 use super::Api;
+use super::chat::report;
 use super::problem::Problem;
 use super::reads::read_status;
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let status = read_status(&api).await?;
-    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text(&status)).into_response())
+    let (status, chat) = tokio::join!(read_status(&api), report(&api));
+    let text = text(&status?) + &chat_text(&chat?);
+    Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
 fn text(status: &Status) -> String {
@@ -52,4 +55,18 @@ fn text(status: &Status) -> String {
     });
     sample("counter", "refused_total", "refusals by name", refused);
     out
+}
+
+fn chat_text(chat: &Report) -> String {
+    [
+        ("messages", "messages kept", chat.messages),
+        ("bytes", "bytes of signed texts kept", chat.bytes),
+        ("durable", "1 if the last write to disk went well", usize::from(chat.durable)),
+    ]
+    .into_iter()
+    .fold(String::new(), |mut out, (name, help, value)| {
+        let name = format!("meshline_chat_{name}");
+        let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
+        out
+    })
 }

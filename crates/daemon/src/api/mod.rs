@@ -16,6 +16,7 @@ mod problem;
 mod reads;
 mod select;
 mod serve;
+mod slots;
 mod status;
 mod web;
 

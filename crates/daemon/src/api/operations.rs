@@ -83,6 +83,13 @@ const LIMIT: Parameter = Parameter {
     shape: |schemas| schemas.subschema_for::<usize>(),
 };
 
+const CHAT_LIMIT: Parameter = Parameter {
+    name: "limit",
+    place: "query",
+    description: "Messages at most, 1 to 10,000; 1,000 unless told.",
+    shape: |_| schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 10_000}),
+};
+
 const LEVEL: Parameter = Parameter {
     name: "level",
     place: "query",
@@ -163,7 +170,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
                 "before",
                 "Only what stands before the message with this cursor in the common order, the last of it.",
             ),
-            LIMIT,
+            CHAT_LIMIT,
         ],
         body: None,
         answer: Answer::Json(|schemas| schemas.subschema_for::<documents::Messages>(), &[]),

@@ -58,6 +58,15 @@ impl Problem {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, Code::BodyTooLong.name(), detail)
     }
 
+    /// Who reads this is most likely a person whose browser sends what pages on other ports have left.
+    pub(crate) fn head_too_long(max: usize) -> Self {
+        let detail = format!(
+            "the headers of this request are longer than {max} bytes; browsers send the cookies of all ports of a host: \
+             delete those of this host, or try localhost instead of 127.0.0.1, or the other way round"
+        );
+        Self::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "head_too_long", detail)
+    }
+
     pub(crate) fn body_too_slow() -> Self {
         Self::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", "the body did not come in time")
     }
@@ -78,8 +87,10 @@ impl Problem {
 
     /// A refusal of the mesh.
     pub(crate) fn refused(code: Code, detail: String) -> Self {
-        let status = if matches!(code, Code::InvalidMessage | Code::BodyTooLong) {
+        let status = if code == Code::InvalidMessage {
             StatusCode::BAD_REQUEST
+        } else if code == Code::BodyTooLong {
+            StatusCode::PAYLOAD_TOO_LARGE
         } else if code == Code::RateLimited {
             StatusCode::TOO_MANY_REQUESTS
         } else if code == Code::StorageFailed {

@@ -20,28 +20,34 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use meshline_net::MeshHandle;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
-use super::auth::Token;
+use super::auth::{Token, has_token};
 use super::patient::Patient;
+use super::problem::Problem;
+use super::slots::{Slot, Slots};
 use super::{Api, Shared, events, origin, router, status};
 use crate::files::FileError;
 use crate::log::Tail;
 
-/// Connections over TCP at once: a browser opens six, scripts a few more; further ones wait. Any process of the machine
-/// can take them, so the socket has its own.
+/// Connections over TCP at once: a browser opens six, scripts a few more; further ones take the place of whoever has
+/// not shown the token. Any process of the machine can take them, so the socket has its own.
 const MAX_TCP_CONNECTIONS: usize = 128;
 
-/// Connections over the Unix socket at once: commands and views of the owner.
+/// Connections over the Unix socket at once: commands and views of the owner; further ones wait.
 const MAX_UNIX_CONNECTIONS: usize = 128;
 
 /// A request's head must have come within this after the connection or the last answer. So a connection that is open
 /// without a request makes room after it, and one that is kept for the next click is mostly still there.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Bytes of a request's head. Browsers send two KiB; the largest cookies they allow would still fit.
-const MAX_HEAD: usize = 16 * 1024;
+/// Bytes of the headers of a request. Browsers send two KiB, and beside them the cookies of every page on every port of
+/// this host, each of which may have four KiB: room for thirty of the longest.
+const MAX_HEAD: usize = 128 * 1024;
+
+/// Bytes of a head that are read, so that one which is too long is answered with a reason; beyond that only the bare
+/// status comes. All connections that strangers can have hold 32 MiB of heads at most.
+const MAX_READ: usize = 2 * MAX_HEAD;
 
 /// Headers of a request. Browsers send twenty.
 const MAX_HEADERS: usize = 64;
@@ -155,19 +161,20 @@ fn bind_unix(path: &Path) -> io::Result<UnixListener> {
 }
 
 async fn accept<L: Listener>(mut listener: L, api: Api, slots: usize) {
-    let slots = Arc::new(Semaphore::new(slots));
-    let trusted = api.trusted;
-    let routes = TowerToHyperService::new(router(api));
+    let slots = Slots::new(slots);
+    let routes = TowerToHyperService::new(router(api.clone()));
     loop {
-        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
         let (stream, _) = listener.accept().await;
-        let routes = routes.clone();
-        let service = service_fn(move |request| answer(routes.clone(), trusted, request));
+        let (slot, stopped) = slots.take(api.trusted).await;
+        let connection = Arc::new(Connection { slot, routes: routes.clone(), api: api.clone() });
+        let service = service_fn(move |request| Arc::clone(&connection).answer(request));
         let serving = protocol().serve_connection(TokioIo::new(Patient::new(stream)), service);
         tokio::spawn(async move {
             // Whatever ends a connection is the client's own affair.
-            let _ = serving.await;
-            drop(slot);
+            tokio::select! {
+                _ = serving => {}
+                _ = stopped => {}
+            }
         });
     }
 }
@@ -175,18 +182,31 @@ async fn accept<L: Listener>(mut listener: L, api: Api, slots: usize) {
 fn protocol() -> http1::Builder {
     let mut protocol = http1::Builder::new();
     protocol.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
-    protocol.max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS);
+    protocol.max_buf_size(MAX_READ).max_headers(MAX_HEADERS);
     protocol
 }
 
-/// Answers one request. What a foreign page could send goes no further than here.
-async fn answer(
+/// One connection and what it asks.
+struct Connection {
+    slot: Slot,
     routes: TowerToHyperService<Router>,
-    trusted: bool,
-    request: Request<Incoming>,
-) -> Result<Response, Infallible> {
-    if !trusted && let Err(refusal) = origin::check(&request) {
-        return Ok(refusal.into_response());
+    api: Api,
+}
+
+impl Connection {
+    /// Answers one request. What a foreign page could send goes no further than here.
+    async fn answer(self: Arc<Self>, request: Request<Incoming>) -> Result<Response, Infallible> {
+        let headers = request.headers();
+        let _busy = self.slot.begin(self.api.is_trusted() || has_token(headers, &self.api.token));
+        let length: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+        if length > MAX_HEAD {
+            return Ok(Problem::head_too_long(MAX_HEAD).into_response());
+        }
+        if !self.api.is_trusted()
+            && let Err(refusal) = origin::check(&request)
+        {
+            return Ok(refusal.into_response());
+        }
+        self.routes.call(request).await
     }
-    routes.call(request).await
 }

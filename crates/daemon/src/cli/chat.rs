@@ -79,12 +79,18 @@ impl Delivered {
         self.state == "delivered"
     }
 
+    /// Nobody can be given it now: that may last for days, so there is nothing to wait for.
+    fn is_queued(&self) -> bool {
+        self.state == "queued"
+    }
+
     /// For a person.
-    fn words(&self) -> String {
+    fn words(&self, on_ring: bool) -> String {
         let Self { state, delivered_to, delivered_of, .. } = self;
         match (state.as_str(), *delivered_of) {
             ("delivered", _) => format!("delivered to {delivered_to}"),
-            ("queued", _) => "queued: nobody can be reached now; it is kept and goes out later".to_owned(),
+            ("queued", _) if on_ring => "queued until the ring closes".to_owned(),
+            ("queued", _) => "queued until somebody comes".to_owned(),
             (_, 0) => format!("sent; delivered to {delivered_to} so far"),
             (_, of) => format!("sent; delivered to {delivered_to} of {of} so far"),
         }
@@ -95,10 +101,10 @@ async fn send(client: &Client, text: &str, json: bool) -> anyhow::Result<()> {
     let mut events = client.events(None).await?;
     let mut document: Value = client.post("/api/v1/chat", &json!({ "text": text })).await?;
     let mut delivered: Delivered = serde_json::from_value(document.clone())?;
-    // A ring that is open, or a member that is slow, is no reason to wait for ever.
+    // A member that is slow is no reason to wait for ever.
     let _ = tokio::time::timeout(DELIVERY_PATIENCE, watch(&mut events, &mut delivered)).await;
     if !json {
-        print(&delivered.words())?;
+        print(&delivered.words(delivered.is_queued() && is_on_ring(client).await))?;
         return Ok(());
     }
     if let Some(object) = document.as_object_mut() {
@@ -111,9 +117,14 @@ async fn send(client: &Client, text: &str, json: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Reads events until everybody has the message.
+/// Whether the member waits for a ring. It is no reason to fail if it cannot tell: the message is kept.
+async fn is_on_ring(client: &Client) -> bool {
+    client.get::<Value>("/api/v1/status").await.is_ok_and(|status| status.get("topology") == Some(&json!("ring")))
+}
+
+/// Reads events until everybody has the message, or it waits for somebody.
 async fn watch(events: &mut EventStream, delivered: &mut Delivered) {
-    while !delivered.is_complete() {
+    while !delivered.is_complete() && !delivered.is_queued() {
         let Ok(Some(event)) = events.next().await else { return };
         let news = serde_json::from_str::<Delivered>(&event.data).ok().filter(|_| event.name == "delivered");
         if let Some(news) = news.filter(|news| news.cursor == delivered.cursor) {
@@ -259,12 +270,14 @@ mod tests {
     #[test]
     fn what_is_sent_is_told_in_words() {
         let told = |state: &str, delivered_to, delivered_of| {
-            Delivered { cursor: String::new(), state: state.to_owned(), delivered_to, delivered_of }.words()
+            Delivered { cursor: String::new(), state: state.to_owned(), delivered_to, delivered_of }.words(false)
         };
         assert_eq!(told("delivered", 2, 2), "delivered to 2");
         assert_eq!(told("sent", 1, 2), "sent; delivered to 1 of 2 so far");
         assert_eq!(told("sent", 0, 0), "sent; delivered to 0 so far");
-        assert!(told("queued", 0, 0).starts_with("queued"));
+        assert_eq!(told("queued", 0, 0), "queued until somebody comes");
+        let queued = Delivered { cursor: String::new(), state: "queued".to_owned(), delivered_to: 0, delivered_of: 0 };
+        assert_eq!(queued.words(true), "queued until the ring closes");
     }
 
     #[test]

@@ -95,13 +95,36 @@ fn refusal(response: &Response) -> Stop {
         detail: String::new(),
         ids: Vec::new(),
     });
-    let exit = match response.status {
-        StatusCode::NOT_FOUND => Exit::NoPeer,
-        StatusCode::CONFLICT => Exit::Usage,
-        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
-        StatusCode::BAD_REQUEST => Exit::Usage,
-        _ => Exit::Failed,
-    };
+    let exit = exit_of(response.status);
     let ids: String = refusal.ids.iter().map(|id| format!("\n  {id}")).collect();
     Stop::new(exit, format!("{} ({}){ids}", refusal.detail, refusal.code))
+}
+
+fn exit_of(status: StatusCode) -> Exit {
+    match status {
+        StatusCode::NOT_FOUND => Exit::NoPeer,
+        StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
+        StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE => Exit::Usage,
+        _ => Exit::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exit, StatusCode, exit_of};
+
+    #[test]
+    fn what_the_user_got_wrong_is_told_apart_from_what_the_member_cannot() {
+        for (status, exit) in [
+            (StatusCode::BAD_REQUEST, Exit::Usage),
+            (StatusCode::PAYLOAD_TOO_LARGE, Exit::Usage),
+            (StatusCode::NOT_FOUND, Exit::NoPeer),
+            (StatusCode::FORBIDDEN, Exit::Refused),
+            (StatusCode::TOO_MANY_REQUESTS, Exit::Failed),
+            (StatusCode::INSUFFICIENT_STORAGE, Exit::Failed),
+            (StatusCode::SERVICE_UNAVAILABLE, Exit::Failed),
+        ] {
+            assert_eq!(exit_of(status), exit, "{status}");
+        }
+    }
 }

@@ -26,6 +26,10 @@ const AUTHORS: TableDefinition<'_, &str, &str> = TableDefinition::new("authors")
 /// `floors`: what gave way. `last_cursor`: the last cursor given out.
 const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
 
+/// Damaged files that are kept beside the file: whoever looks into one damage finds the earlier ones too, and a disk
+/// that damages it at every start is not filled. The last gives way to the next.
+const MAX_ASIDE: u32 = 9;
+
 /// Bytes of the file held in memory. All messages are in memory already; this serves writing.
 const CACHE: usize = 1024 * 1024;
 
@@ -69,18 +73,54 @@ fn file(data_dir: &Path) -> PathBuf {
     data_dir.join("chat.redb")
 }
 
-/// Reads what was kept. A file that cannot be read is put aside: what was in it comes back from other members.
-pub(super) fn load(data_dir: &Path) -> Stored {
+/// Why a member cannot start: the file is there and may be whole, but cannot be read now.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: cannot read the messages of the chat: {source}", path = path.display())]
+pub(super) struct LoadError {
+    path: PathBuf,
+    source: redb::Error,
+}
+
+/// Reads what was kept. A damaged file is put aside: what was in it comes back from other members. Anything else that
+/// is wrong may pass, and then all of it is there again.
+pub(super) fn load(data_dir: &Path) -> Result<Stored, LoadError> {
     let path = file(data_dir);
-    if !path.exists() {
-        return Stored::default();
+    if path.try_exists().is_ok_and(|exists| !exists) {
+        return Ok(Stored::default());
     }
-    read(&path).unwrap_or_else(|error| {
-        let aside = path.with_extension("redb.damaged");
-        let _ = std::fs::rename(&path, &aside);
-        tracing::warn!(target: "meshline", %error, file = %aside.display(), "the messages on disk cannot be read; put aside, starting without them");
-        Stored::default()
-    })
+    let error = match read(&path) {
+        Ok(stored) => return Ok(stored),
+        Err(error) if is_damage(&error) => error,
+        Err(source) => return Err(LoadError { path, source }),
+    };
+    let aside = put_aside(&path).map_err(|source| LoadError { path, source: source.into() })?;
+    tracing::warn!(target: "meshline", %error, file = %aside.display(), "the messages on disk are damaged; put aside, starting without them");
+    Ok(Stored::default())
+}
+
+/// Whether it is the content of the file that is wrong.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what is not known to be damage is not, in later versions either")]
+fn is_damage(error: &redb::Error) -> bool {
+    match error {
+        redb::Error::Corrupted(_)
+        | redb::Error::UpgradeRequired(_)
+        | redb::Error::RepairAborted
+        | redb::Error::TableTypeMismatch { .. }
+        | redb::Error::TableIsMultimap(_)
+        | redb::Error::TypeDefinitionChanged { .. }
+        | redb::Error::TableDoesNotExist(_) => true,
+        // So it says that a file is none of its own, and that one is cut short.
+        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
+        _ => false,
+    }
+}
+
+/// Gives the file the first free number.
+fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let numbered = |number: u32| path.with_extension(format!("redb.damaged-{number}"));
+    let free = (1..MAX_ASIDE).map(numbered).find(|aside| !aside.exists());
+    let aside = free.unwrap_or_else(|| numbered(MAX_ASIDE));
+    std::fs::rename(path, &aside).map(|()| aside)
 }
 
 fn read(path: &Path) -> Result<Stored, redb::Error> {

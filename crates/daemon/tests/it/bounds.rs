@@ -1,10 +1,15 @@
 //! What happens at each bound of a request and of a connection. Where time is a bound it runs as fast as nothing else
 //! happens.
 
+use std::time::Duration;
+
 use crate::support::{Member, request};
 
 /// The longest body.
 const MAX_BODY: usize = 128 * 1024;
+
+/// The longest headers.
+const MAX_HEAD: usize = 128 * 1024;
 
 /// Connections at once.
 const MAX_CONNECTIONS: usize = 128;
@@ -19,7 +24,9 @@ fn body(length: usize) -> String {
 async fn a_body_at_the_limit_is_read_and_one_byte_more_is_refused() {
     let member = Member::start().await;
     // What was read whole is refused by the chat, as its text is longer than 16 KiB.
-    assert_eq!(member.post("/api/v1/chat", &body(MAX_BODY)).await.refusal(400), "body_too_long");
+    let refused = member.post("/api/v1/chat", &body(MAX_BODY)).await;
+    assert_eq!(refused.refusal(413), "body_too_long");
+    assert!(!refused.json()["detail"].as_str().unwrap().contains("the body"), "it is the text: {refused:?}");
     for length in [MAX_BODY + 1, 2 * 1024 * 1024] {
         assert_eq!(member.post("/api/v1/chat", &body(length)).await.refusal(413), "body_too_long", "{length}");
     }
@@ -72,30 +79,69 @@ async fn a_head_that_is_too_long_or_has_too_many_lines_is_refused() {
     let host = format!("Host: {}\r\n", member.host());
     let many = |count: usize| (0..count).map(|n| format!("x-{n}: y\r\n")).collect::<String>();
     for (headers, taken) in [
-        (format!("{host}x: {}\r\n", "y".repeat(8 * 1024)), true),
-        (format!("{host}x: {}\r\n", "y".repeat(20 * 1024)), false),
+        (format!("{host}x: {}\r\n", "y".repeat(MAX_HEAD - 100)), true),
+        (format!("{host}x: {}\r\n", "y".repeat(MAX_HEAD)), false),
+        (format!("{host}x: {}\r\n", "y".repeat(3 * MAX_HEAD)), false),
         (format!("{host}{}", many(63)), true),
         (format!("{host}{}", many(64)), false),
     ] {
         let mut client = member.connect().await;
-        client.say(&request("GET", "/healthz", &headers, "")).await;
+        client.say_what_is_taken(&request("GET", "/healthz", &headers, "")).await;
         let head = client.head().await;
         assert_eq!(head.starts_with("HTTP/1.1 200 "), taken, "{head}");
         assert!(taken || head.starts_with("HTTP/1.1 431 "), "{head}");
     }
 }
 
+#[tokio::test]
+async fn the_cookies_of_other_ports_do_not_keep_a_browser_from_the_page() {
+    let member = Member::start().await;
+    let cookies = |count: usize| {
+        let all: Vec<String> = (0..count).map(|n| format!("c{n}={}", "x".repeat(4_090))).collect();
+        format!("Cookie: {}\r\n", all.join("; "))
+    };
+    assert_eq!(member.ask("GET", "/", &cookies(31), "").await.status, 200);
+    let refused = member.ask("GET", "/", &cookies(33), "").await;
+    assert_eq!(refused.refusal(431), "head_too_long");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("cookies"), "{refused:?}");
+}
+
 #[tokio::test(start_paused = true)]
-async fn foreign_connections_lock_out_neither_the_owner_nor_anybody_for_long() {
+async fn idle_connections_lock_out_neither_the_owner_nor_anybody() {
     let member = Member::start().await;
     let mut idle = Vec::new();
-    for _ in 0..MAX_CONNECTIONS {
+    for _ in 0..MAX_CONNECTIONS + 72 {
         idle.push(member.connect().await);
     }
     let mut owner = member.connect_unix().await;
     owner.say(&request("GET", "/api/v1/status", "Host: localhost\r\n", "")).await;
     assert_eq!(owner.answer().await.status, 200, "the socket has connections of its own");
-    assert_eq!(member.get("/healthz").await.status, 200, "idle ones make room");
+    let began = tokio::time::Instant::now();
+    assert_eq!(member.get("/healthz").await.status, 200);
+    // The time of this test runs only while everybody waits.
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+}
+
+#[tokio::test]
+async fn who_keeps_asking_without_the_token_gives_way_and_who_has_shown_it_stays() {
+    let member = Member::start().await;
+    let host = format!("Host: {}\r\n", member.host());
+    let mut owner = member.connect().await;
+    let with_token = request("GET", "/api/v1/chat", &format!("{host}{}", member.bearer()), "");
+    owner.say(&with_token).await;
+    assert_eq!(owner.answer().await.status, 200);
+    let mut kept = Vec::new();
+    for _ in 0..MAX_CONNECTIONS {
+        let mut client = member.connect().await;
+        client.say(&request("GET", "/healthz", &host, "")).await;
+        assert_eq!(client.answer().await.status, 200);
+        kept.push(client);
+    }
+    kept[0].closed().await;
+    owner.say(&with_token).await;
+    assert_eq!(owner.answer().await.status, 200, "the quietest of all, and its place is its own");
+    kept[1].say(&request("GET", "/healthz", &host, "")).await;
+    assert_eq!(kept[1].answer().await.status, 200, "no more had to go than came");
 }
 
 #[tokio::test]

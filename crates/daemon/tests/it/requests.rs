@@ -13,6 +13,8 @@ async fn every_refusal_is_a_problem_with_its_code() {
         ("/api/v1/explain/%FF", 400, "invalid_message"),
         ("/api/v1/chat?limit=many", 400, "invalid_message"),
         ("/api/v1/chat?limit=-1", 400, "invalid_message"),
+        ("/api/v1/chat?after=0&limit=0", 400, "invalid_message"),
+        ("/api/v1/chat?limit=10001", 400, "invalid_message"),
         ("/api/v1/chat?after=x", 400, "invalid_message"),
         ("/api/v1/chat?after=1&before=2", 400, "invalid_message"),
         ("/api/v1/chat?after=1&after=2", 400, "invalid_message"),
@@ -61,6 +63,8 @@ async fn pages_of_the_chat_are_asked_for_by_cursor() {
     assert_eq!(page("?after=").await, ("abcde".to_owned(), false, "5".to_owned()));
     assert_eq!(page("?after=1&limit=2").await, ("bc".to_owned(), true, "3".to_owned()));
     assert_eq!(page("?after=3").await.0, "de");
+    assert_eq!(page("?after=0&limit=1").await, ("a".to_owned(), true, "1".to_owned()));
+    assert_eq!(page("?limit=10000").await.0, "abcde");
     assert_eq!(page("?limit=2").await.0, "de");
     let (before, more, _) = page("?before=4&limit=2").await;
     assert_eq!((before.as_str(), more), ("bc", true));
@@ -141,4 +145,16 @@ async fn those_who_ask_for_the_status_at_once_are_all_answered() {
     }
     let uptimes: Vec<u64> = set.iter().map(|status| status["uptime_ms"].as_u64().unwrap()).collect();
     assert!(uptimes.is_sorted(), "no answer is older than one before it: {uptimes:?}");
+}
+
+#[tokio::test]
+async fn the_figures_tell_how_much_of_the_chat_is_kept() {
+    let member = Member::start().await;
+    member.write("hello").await;
+    let chat = member.get("/api/v1/status").await.json()["chat"].take();
+    assert_eq!((&chat["messages"], &chat["durable"]), (&1.into(), &true.into()));
+    let metrics = String::from_utf8(member.get("/metrics").await.body).unwrap();
+    for line in ["chat_messages 1".to_owned(), format!("chat_bytes {}", chat["bytes"]), "chat_durable 1".to_owned()] {
+        assert!(metrics.lines().any(|found| found == format!("meshline_{line}")), "{line}: {metrics}");
+    }
 }

@@ -155,6 +155,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.stream.write_all(text.as_bytes()).await.unwrap();
     }
 
+    /// The same to an end that may stop reading before it has heard all.
+    pub(crate) async fn say_what_is_taken(&mut self, text: &str) {
+        let _ = self.stream.write_all(text.as_bytes()).await;
+    }
+
     /// The next part of what is heard up to and with `end`.
     pub(crate) async fn until(&mut self, end: &str) -> String {
         let found = timeout(PATIENCE, async {

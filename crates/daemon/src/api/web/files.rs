@@ -42,6 +42,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     file!("js/stream.js"),
     file!("js/text.js"),
     file!("js/token.js"),
+    file!("js/trust.js"),
     file!("js/unread.js"),
     file!("js/views.js"),
     file!("js/ways.js"),

@@ -91,11 +91,23 @@ fn foreign_text_cannot_start_a_line_of_its_own_in_either_form() {
 
 #[test]
 fn escaping_leaves_ordinary_text_alone() {
-    for text in ["", "hello", "Привет, мир", "日本語 🎉", "back\\slash"] {
+    for text in ["", "hello", "Привет, мир", "日本語 🎉", "back\\slash", "\u{2764}\u{fe0f} 1\u{fe0f}\u{20e3}"]
+    {
         assert!(matches!(escape(text), std::borrow::Cow::Borrowed(same) if same == text));
     }
     assert_eq!(escape("a\r\n\tb\0"), "a\\r\\n\\tb\\u{0}");
     assert_eq!(escape("a\u{2066}b\u{200b}c\u{feff}d\u{e0041}"), "a\\u{2066}b\\u{200b}c\\u{feff}d\\u{e0041}");
+}
+
+#[test]
+fn what_shows_nothing_is_written_out() {
+    for blank in
+        ['\u{ad}', '\u{34f}', '\u{115f}', '\u{1160}', '\u{2800}', '\u{3164}', '\u{fe00}', '\u{fe0f}', '\u{e0100}']
+    {
+        assert_eq!(escape(&format!("a{blank}")), format!("a\\u{{{:x}}}", u32::from(blank)));
+    }
+    assert_eq!(escape("\u{2764}\u{fe0f}\u{fe0f}"), "\u{2764}\u{fe0f}\\u{fe0f}", "a second one selects nothing");
+    assert_eq!(escape("\u{2800}\u{fe0f}"), "\\u{2800}\\u{fe0f}");
 }
 
 #[test]

@@ -28,6 +28,10 @@ fn write(cursor: u64) -> Write {
     Write::Message(Box::new(message(cursor)))
 }
 
+fn loaded(data_dir: &Path) -> Stored {
+    load(data_dir).expect("readable, or damaged")
+}
+
 fn folder() -> TempDir {
     tempfile::tempdir().expect("a folder")
 }
@@ -44,7 +48,7 @@ fn everything_written_is_found_at_the_next_start() {
     keep(vec![Write::Forget { cursors: vec![1], floors: floors.clone(), authors: Vec::new() }]).expect("written");
     keep(vec![Write::Delivery { cursor: 2, delivery }, write(4)]).expect("written");
     drop(keep);
-    let stored = load(folder.path());
+    let stored = loaded(folder.path());
     assert_eq!(stored.messages, [StoredMessage { delivery, ..message(2) }, message(3), message(4)]);
     assert_eq!((stored.authors, stored.floors, stored.last_cursor), (vec![record], floors, 4));
 }
@@ -68,19 +72,65 @@ fn a_process_that_ends_without_closing_the_file_loses_nothing() {
     let copy = tempfile::tempdir().expect("a folder");
     std::fs::copy(file(folder.path()), file(copy.path())).expect("copied");
     drop(keep);
-    assert_eq!(load(copy.path()).messages, [message(1)]);
+    assert_eq!(loaded(copy.path()).messages, [message(1)]);
 }
 
 #[test]
-fn a_damaged_file_is_put_aside_and_the_next_message_makes_a_new_one() {
+fn damaged_files_are_put_aside_by_number_and_the_next_message_makes_a_new_one() {
     let folder = folder();
     let path = file(folder.path());
-    for damage in [b"not a database".to_vec(), vec![0; 5_000]] {
-        std::fs::write(&path, damage).expect("written");
-        assert_eq!(load(folder.path()), Stored::default());
-        assert!(path.with_extension("redb.damaged").exists());
+    for (number, damage) in [b"not a database".to_vec(), vec![0; 5_000]].into_iter().enumerate() {
+        std::fs::write(&path, &damage).expect("written");
+        assert_eq!(loaded(folder.path()), Stored::default());
+        let aside = path.with_extension(format!("redb.damaged-{}", number + 1));
+        assert_eq!(std::fs::read(aside).expect("there"), damage);
         sink(folder.path())(vec![write(1)]).expect("written");
-        assert_eq!(load(folder.path()).messages, [message(1)]);
+        assert_eq!(loaded(folder.path()).messages, [message(1)]);
+    }
+}
+
+#[test]
+fn so_many_damaged_files_are_kept_and_the_last_gives_way() {
+    let folder = folder();
+    let path = file(folder.path());
+    for number in 1..=MAX_ASIDE + 2 {
+        std::fs::write(&path, format!("damage {number}")).expect("written");
+        assert_eq!(loaded(folder.path()), Stored::default());
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).expect("there").count(), 9);
+    let aside = |number: u32| std::fs::read_to_string(path.with_extension(format!("redb.damaged-{number}")));
+    assert_eq!(aside(1).expect("there"), "damage 1");
+    assert_eq!(aside(MAX_ASIDE).expect("there"), "damage 11");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_now_stays_and_the_start_fails_with_its_name() {
+    let folder = folder();
+    let path = file(folder.path());
+    // As with too many open files or a failing disk: nothing is known of what is in it.
+    std::fs::create_dir(&path).expect("made");
+    let error = load(folder.path()).expect_err("no file");
+    assert!(error.to_string().starts_with(&format!("{}: cannot read", path.display())), "{error}");
+    assert!(path.is_dir());
+}
+
+#[test]
+fn only_what_is_wrong_with_the_content_is_damage() {
+    let io = |kind: io::ErrorKind| redb::Error::Io(kind.into());
+    for damage in [
+        redb::Error::Corrupted("a page".to_owned()),
+        redb::Error::UpgradeRequired(1),
+        redb::Error::TableDoesNotExist("marks".to_owned()),
+        io(io::ErrorKind::InvalidData),
+        io(io::ErrorKind::UnexpectedEof),
+    ] {
+        assert!(is_damage(&damage), "{damage}");
+    }
+    let many_files = redb::Error::Io(io::Error::from_raw_os_error(24));
+    for passing in
+        [many_files, io(io::ErrorKind::PermissionDenied), redb::Error::DatabaseAlreadyOpen, redb::Error::PreviousIo]
+    {
+        assert!(!is_damage(&passing), "{passing}");
     }
 }
 
@@ -89,5 +139,5 @@ fn how_far_a_message_has_come_may_be_told_after_it_gave_way() {
     let folder = folder();
     let delivery = Delivery { state: State::Sent, delivered_to: 1, delivered_of: 2 };
     sink(folder.path())(vec![Write::Delivery { cursor: 9, delivery }]).expect("written");
-    assert_eq!(load(folder.path()).messages, []);
+    assert_eq!(loaded(folder.path()).messages, []);
 }
