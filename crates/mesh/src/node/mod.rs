@@ -1,6 +1,7 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
 mod commands;
+mod explain;
 mod frames;
 mod links;
 mod reports;
@@ -19,7 +20,7 @@ use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
-use crate::link::{Echoes, Links};
+use crate::link::{Echoes, Links, RoundTripCounts};
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers, Purpose};
@@ -52,6 +53,7 @@ pub struct Node {
     echoes: Echoes,
     signal: Signal,
     routing: Routing,
+    round_trips: RoundTripCounts,
     datagrams: Datagrams,
     started: Mono,
     listening: BTreeSet<Address>,
@@ -84,6 +86,7 @@ impl Node {
             echoes: Echoes::default(),
             signal: Signal::new(&shared.config.signal, now.mono),
             routing: Routing::new(now.mono),
+            round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
             started: now.mono,
             listening: BTreeSet::new(),
@@ -268,6 +271,10 @@ impl Node {
                     self.shared.event(Event::MemberLeft { peer });
                 }
             }
+        }
+        // A name of the configuration may be known only now.
+        if !self.shared.config.routing.via.is_empty() {
+            self.routing.look_again(self.shared.now.mono);
         }
         self.reorder_ring();
     }

@@ -95,4 +95,13 @@ impl Graph {
         }
         graph
     }
+
+    /// The same with one member carrying nothing for others.
+    pub(super) fn not_over(&self, number: usize) -> Self {
+        let mut graph = self.clone();
+        if let Some(carries) = graph.carries.get_mut(number) {
+            *carries = false;
+        }
+        graph
+    }
 }

@@ -4,4 +4,5 @@ mod duplicate;
 mod liveness;
 mod ring_order;
 mod seen;
+mod steering;
 mod time;
