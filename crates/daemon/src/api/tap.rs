@@ -81,6 +81,7 @@ struct FrameRow {
     #[serde(rename = "type")]
     kind: String,
     /// The message as on the wire; of an unknown one its type, of an invalid one what was wrong.
+    #[schemars(schema_with = "any_message")]
     message: Value,
     /// The length of its body.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,6 +89,11 @@ struct FrameRow {
     /// The beginning of its body.
     #[serde(skip_serializing_if = "Option::is_none")]
     body: Option<String>,
+}
+
+/// What messages look like stands in the schema of the wire.
+fn any_message(_: &mut SchemaGenerator) -> Schema {
+    schemars::json_schema!({"type": ["object", "string"], "additionalProperties": true})
 }
 
 /// The form of the data of each event.
@@ -207,7 +213,8 @@ mod tests {
 
     #[test]
     fn a_ticket_is_shown_by_its_beginning_wherever_it_stands() {
-        let ticket: meshline_protocol::Ticket = "0123456789abcdef0123456789abcdef".parse().expect("a ticket");
+        let ticket: meshline_protocol::Ticket =
+            "0123456789abcdef0123456789abcdef0123456789a".parse().expect("a ticket");
         let shown = row(&tapped(Message::Relay(Relay::Ticket(ticket)), None), true);
         assert_eq!(shown.message, serde_json::json!({"relay": {"ticket": "012345…"}}));
         let nested = serde_json::json!({"relay": {"grant": {"ticket": "0123456789", "peer": "x"}}, "l": [{"ticket": "abcdefgh"}]});
@@ -230,8 +237,10 @@ mod tests {
         let other = NodeId::from_bytes([2; 32]);
         assert!(is_wanted(&frame, None, None) && is_wanted(&frame, frame.peer, Some("error")));
         assert!(!is_wanted(&frame, Some(other), None) && !is_wanted(&frame, None, Some("err")));
-        let ticket =
-            tapped(Message::Relay(Relay::Ticket("0123456789abcdef0123456789abcdef".parse().expect("a ticket"))), None);
+        let ticket = tapped(
+            Message::Relay(Relay::Ticket("0123456789abcdef0123456789abcdef0123456789a".parse().expect("a ticket"))),
+            None,
+        );
         assert!(is_wanted(&ticket, None, Some("relay")) && is_wanted(&ticket, None, Some("relay.ticket")));
         assert!(!is_wanted(&ticket, None, Some("relay.grant")));
     }

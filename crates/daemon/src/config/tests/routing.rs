@@ -58,8 +58,8 @@ fn what_is_wrong_in_it_is_said_where_it_stands() {
         one(r#"{"prefre": []}"#),
         "1:49: /routing/prefre: found the unknown key \"prefre\"; did you mean \"prefer\"?"
     );
-    assert!(one(r#"{"avoid": ["a b"]}"#).contains("/routing/avoid/0: found \"a b\", not a member, expected a node id"));
-    assert!(one(r#"{"via": {"x": "a b"}}"#).contains("/routing/via"), "{}", one(r#"{"via": {"x": "a b"}}"#));
+    assert!(one(r#"{"avoid": ["a~b"]}"#).contains("/routing/avoid/0: found \"a~b\", not a member, expected a node id"));
+    assert!(one(r#"{"via": {"x": "a~b"}}"#).contains("/routing/via"), "{}", one(r#"{"via": {"x": "a~b"}}"#));
     assert!(one(r#"{"via": []}"#).contains("/routing/via"), "{}", one(r#"{"via": []}"#));
     assert!(one(r#"{"carry": "no"}"#).contains("/routing/carry: found \"no\", expected true or false"));
     let both = one(&format!(r#"{{"prefer": ["{ID}"], "avoid": ["{ID}"]}}"#));
