@@ -17,7 +17,7 @@ use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
 use crate::config::Config;
-use crate::event::{Event, PeerName};
+use crate::event::Event;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
 use crate::link::{Echoes, Links, RoundTripCounts};
@@ -161,12 +161,6 @@ impl Node {
         timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
     }
 
-    /// This node's own name as others see it.
-    #[must_use]
-    pub fn own_name(&self) -> PeerName {
-        self.shared.shown(&self.shared.id, self.shared.config.name.as_str())
-    }
-
     fn handle_timeout(&mut self) {
         self.expire_links();
         self.peers.handle_timeout(&mut self.shared, &self.links);
@@ -299,11 +293,6 @@ impl Node {
             let change = self.ring.reselect(&mut self.shared, &self.gossip.members);
             self.peers.want(change.wanted, self.shared.now.mono);
         }
-    }
-
-    fn peer_name(&self, id: &NodeId) -> PeerName {
-        let name = self.gossip.members.get(id).map_or("", |known| known.member.name.as_str());
-        self.shared.shown(id, name)
     }
 
     /// Takes in a revocation, applies it and passes it on if it is news.

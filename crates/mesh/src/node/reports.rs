@@ -5,6 +5,7 @@ use meshline_protocol::message::Role;
 
 use super::{ALONE_AFTER, Node};
 use crate::config::Topology;
+use crate::event::PeerName;
 use crate::gossip::Known;
 use crate::input::Transport;
 use crate::link::Link;
@@ -12,6 +13,17 @@ use crate::report::{LimitsReport, LinkRow, NatReport, PeerRow, Readiness, Status
 use crate::shared::role_name;
 
 impl Node {
+    /// This node's own name as others see it.
+    #[must_use]
+    pub fn own_name(&self) -> PeerName {
+        self.shared.shown(&self.shared.id, self.shared.config.name.as_str())
+    }
+
+    pub(super) fn peer_name(&self, id: &NodeId) -> PeerName {
+        let name = self.gossip.members.get(id).map_or("", |known| known.member.name.as_str());
+        self.shared.shown(id, name)
+    }
+
     pub(super) fn status(&self) -> Status {
         let shared = &self.shared;
         Status {
