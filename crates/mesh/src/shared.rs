@@ -28,6 +28,8 @@ pub(crate) struct UpPeer {
     pub(crate) transport: Transport,
     /// It only connects out: broadcasts are handed to it, never through it.
     pub(crate) is_view: bool,
+    /// It relays links.
+    pub(crate) is_proxy: bool,
 }
 
 /// What every area works with.

@@ -44,6 +44,16 @@ impl World {
         self.start(node);
     }
 
+    /// From now on there are cables between these pairs of nodes only.
+    pub fn lay_cables(&mut self, pairs: &[(usize, usize)]) {
+        self.network.lay(pairs);
+    }
+
+    /// What the cable between two nodes adds to the latency, one way, in microseconds.
+    pub fn set_distance(&mut self, one: usize, other: usize, micros: u64) {
+        self.network.set_distance(one, other, micros);
+    }
+
     /// Parts two sets of nodes from each other. What is sent meanwhile arrives after [`World::heal`].
     pub fn part(&mut self, one: &[usize], other: &[usize]) {
         self.mute(one, other);

@@ -58,6 +58,10 @@ pub(crate) struct Network {
     pub(crate) latency: (u64, u64),
     pub(crate) wire: Wire,
     blocked: BTreeSet<(usize, usize)>,
+    /// Pairs between which there is a cable; `None` if there is one between all.
+    cables: Option<BTreeSet<(usize, usize)>>,
+    /// What a cable adds to the latency, one way.
+    distances: BTreeMap<(usize, usize), u64>,
     stalled: BTreeSet<LinkId>,
     pub(crate) reach: BTreeMap<Address, Reach>,
 }
@@ -74,6 +78,8 @@ impl Network {
             latency: (500, 1_500),
             wire: Wire::Typed,
             blocked: BTreeSet::new(),
+            cables: None,
+            distances: BTreeMap::new(),
             stalled: BTreeSet::new(),
             reach: BTreeMap::new(),
         }
@@ -85,7 +91,28 @@ impl Network {
     }
 
     pub(crate) fn is_blocked(&self, from: usize, to: usize) -> bool {
-        self.blocked.contains(&(from, to))
+        let has_cable =
+            |cables: &BTreeSet<(usize, usize)>| from == PUPPET || to == PUPPET || cables.contains(&(from, to));
+        self.blocked.contains(&(from, to)) || !self.cables.as_ref().is_none_or(has_cable)
+    }
+
+    /// From now on there are cables between these pairs only.
+    pub(crate) fn lay(&mut self, pairs: &[(usize, usize)]) {
+        self.cables = Some(pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect());
+    }
+
+    /// What the cable between two hosts adds to the latency, one way.
+    pub(crate) fn set_distance(&mut self, one: usize, other: usize, micros: u64) {
+        self.distances.insert((one, other), micros);
+        self.distances.insert((other, one), micros);
+    }
+
+    /// What is added to the latency of what is sent from this end.
+    pub(crate) fn distance(&self, from: LinkId) -> u64 {
+        let (number, _) = sides(from);
+        let Some(connection) = self.connections.get(&number) else { return 0 };
+        let [one, other] = &connection.ends;
+        self.distances.get(&(one.run.node, other.run.node)).copied().unwrap_or(0)
     }
 
     pub(crate) fn block(&mut self, from: usize, to: usize) {

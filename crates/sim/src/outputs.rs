@@ -97,14 +97,24 @@ impl World {
     fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
         self.trace(|| format!("node {node} sends on {}: {:.160}", link.0, format!("{:?}", frame.message)));
         *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
+        if let Message::Datagram(datagram) = &frame.message {
+            self.cross(node, datagram.src, datagram.flow, datagram.dst);
+        }
         let at = self.arrival(link);
         self.network.send(link, frame, at, &mut self.schedule);
+    }
+
+    /// No datagram may leave a node more than twice. Tests give each a flow of its own.
+    fn cross(&mut self, node: usize, src: NodeId, flow: u32, dst: NodeId) {
+        let crossings = self.crossings.entry((src, dst, flow)).or_default().entry(node).or_default();
+        *crossings += 1;
+        assert!(*crossings <= 2, "a datagram of flow {flow} left node {node} {crossings} times");
     }
 
     /// When something sent now on a link arrives: a proxy's pipe takes twice as long.
     fn arrival(&mut self, link: LinkId) -> u64 {
         let relayed = if self.network.via(link).is_some() { self.network.delay(&mut self.rng) } else { 0 };
-        self.later() + relayed
+        self.later() + relayed + self.network.distance(link)
     }
 
     fn close_link(&mut self, node: usize, link: LinkId, error: Option<ErrorMessage>) {

@@ -1,5 +1,7 @@
 //! The world: nodes, the network between them, and the time.
 
+use std::collections::BTreeMap;
+
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, Input as Mesh, Node, Saved};
 use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
@@ -37,6 +39,8 @@ pub struct World {
     /// Whether frames and events are printed as they happen.
     pub(crate) traced: bool,
     pub(crate) puppet_mail: Vec<(meshline_mesh::LinkId, meshline_protocol::Frame)>,
+    /// How often each node sent a datagram on: by source, destination and flow.
+    pub(crate) crossings: BTreeMap<(NodeId, NodeId, u32), BTreeMap<usize, u32>>,
 }
 
 impl World {
@@ -56,6 +60,7 @@ impl World {
             requests: 0,
             traced: crate::seed::traced(),
             puppet_mail: Vec::new(),
+            crossings: BTreeMap::new(),
         }
     }
 

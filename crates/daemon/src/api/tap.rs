@@ -173,16 +173,13 @@ fn row(frame: &Tapped, bodies: bool) -> FrameRow {
 fn without_tickets(value: Value) -> Value {
     match value {
         Value::Object(members) => {
-            let shortened = members.into_iter().map(|(name, value)| {
-                let value = match value {
-                    Value::String(text) if name == "ticket" => {
-                        Value::from(format!("{}…", text.chars().take(TICKET_SHOWN).collect::<String>()))
-                    }
-                    other => without_tickets(other),
-                };
-                (name, value)
-            });
-            Value::Object(shortened.collect())
+            let shown = |name: &str, value: Value| match value.as_str() {
+                Some(ticket) if name == "ticket" => {
+                    format!("{}…", ticket.chars().take(TICKET_SHOWN).collect::<String>()).into()
+                }
+                Some(_) | None => without_tickets(value),
+            };
+            members.into_iter().map(|(name, value)| (name.clone(), shown(&name, value))).collect()
         }
         Value::Array(items) => items.into_iter().map(without_tickets).collect(),
         other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => other,

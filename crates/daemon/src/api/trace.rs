@@ -98,7 +98,7 @@ pub(super) async fn trace(State(api): State<Api>, Segment(selector): Segment) ->
     let own = (status.id, status.name);
     let path = explanation.ways.first().map_or_else(|| vec![explanation.row.id], |way| way.path.clone());
     let probed = probe_all(&api, &path).await;
-    Ok(Json(document(own, explanation, &path, probed)))
+    Ok(Json(document(own, &explanation, &path, probed)))
 }
 
 /// Asks all hops at once; the answers in the order of the path.
@@ -149,7 +149,7 @@ fn failure(code: Code, detail: &str) -> (Option<NodeId>, String) {
     }
 }
 
-fn document(own: (NodeId, String), explanation: Explanation, path: &[NodeId], probed: Vec<Probed>) -> Trace {
+fn document(own: (NodeId, String), explanation: &Explanation, path: &[NodeId], probed: Vec<Probed>) -> Trace {
     let names = Names { own, links: &explanation.links, peer: (explanation.row.id, &explanation.row.name) };
     let mut before = names.own.0;
     let mut hops = Vec::new();

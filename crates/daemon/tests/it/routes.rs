@@ -39,13 +39,17 @@ impl Row {
             last: Member::start_as(dialling("last"), 3).await,
             middle,
         };
-        until("the first sees a way to the last", async || {
-            let routes = row.first.get("/api/v1/routes").await.json();
-            routes["routes"].as_array().unwrap().iter().any(|way| way["peer"] == id(3))
-        })
-        .await;
+        // Both ways: an echo has to come back.
+        for (member, to) in [(&row.first, id(3)), (&row.last, id(1))] {
+            until("the ends see a way to each other", async || has_way(member, &to).await).await;
+        }
         row
     }
+}
+
+async fn has_way(member: &Member, to: &str) -> bool {
+    let routes = member.get("/api/v1/routes").await.json();
+    routes["routes"].as_array().unwrap().iter().any(|way| way["peer"] == to)
 }
 
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
@@ -99,11 +103,7 @@ async fn a_member_that_went_away_is_traced_to_nowhere() {
     let Row { first, middle, last } = Row::start().await;
     drop(last.server);
     last.mesh.shutdown().await;
-    until("the way is gone", async || {
-        let routes = first.get("/api/v1/routes").await.json();
-        !routes["routes"].as_array().unwrap().iter().any(|way| way["peer"] == id(3))
-    })
-    .await;
+    until("the way is gone", async || !has_way(&first, &id(3)).await).await;
     let trace = described(&first, &format!("/api/v1/trace/{}", id(3)), "/api/v1/trace/{peer}").await;
     assert_eq!((&trace["reached"], &trace["ends"]["reason"]), (&json!(false), &json!("no_route")));
     assert_eq!(trace["ends"]["at"], id(1));

@@ -42,6 +42,10 @@ fn five_in_a_row_are_listed_traced_explained_and_watched() {
     let ring = Ring::write_on(&sites, &sites[0], "--no-signal");
     let mut nodes = ring.start(5);
     wait_for_way(&nodes[0], &["donald", "eddy", "peer-4", "peer-5"]);
+    // An echo has to come back.
+    for node in &nodes[1..] {
+        until("all see bobby", || way(node, "bobby"));
+    }
     let table = nodes[0].ask(&["routes"]).done();
     assert!(table.contains("donald > eddy > peer-4 > peer-5"), "{table}");
 
@@ -111,6 +115,7 @@ fn when_the_member_in_between_dies_the_other_way_round_the_square_is_taken() {
     nodes[if used == 0 { 1 } else { 3 }].process_mut().kill();
     nodes[0].wait_for("route to eddy changed: the link to its first hop is gone");
     wait_for_way(&nodes[0], &sides[1 - used]);
+    wait_for_way(&nodes[2], &[sides[1 - used][0], "bobby"]);
     assert_eq!(nodes[0].ask(&["trace", "eddy"]).code, Some(0));
 }
 

@@ -167,8 +167,9 @@ impl Node {
         let (local, remote) = (link.local.clone(), link.remote.clone());
         let peer = member.id;
         let is_view = member.has_role(meshline_protocol::message::Role::View);
+        let is_proxy = member.has_role(meshline_protocol::message::Role::Proxy);
         self.shared.refused_us = None;
-        self.shared.up.insert(peer, UpPeer { link: id, transport, is_view });
+        self.shared.up.insert(peer, UpPeer { link: id, transport, is_view, is_proxy });
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);

@@ -31,7 +31,7 @@ impl Node {
         let policy = self.shared.config.routing.clone();
         let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
         let via = || steering(&policy, names.iter().map(|known| (known.member.id, known.member.name.as_str())));
-        let links = || advertised(links, |id| weight(&policy, id, name_of(id)));
+        let links = || advertised(links, |id| weight(&policy, id, name_of(id).as_deref()));
         let changed = self.routing.handle_timeout(&mut self.shared, links, via);
         self.datagrams.handle_timeout(&mut self.shared);
         if changed {
@@ -162,10 +162,8 @@ fn advertised_link(peer: NodeId, link: &Link, weight: u16) -> AdvertisedLink {
 }
 
 /// What the operator says about a link.
-fn weight(policy: &RoutingPolicy, id: &NodeId, name: Option<String>) -> u16 {
-    let is_named = |list: &[String]| {
-        list.iter().any(|word| *word == id.to_string() || name.as_ref().is_some_and(|name| name == word))
-    };
+fn weight(policy: &RoutingPolicy, id: &NodeId, name: Option<&str>) -> u16 {
+    let is_named = |list: &[String]| list.iter().any(|word| *word == id.to_string() || name == Some(word.as_str()));
     if policy.avoid.is_empty() && policy.prefer.is_empty() {
         100
     } else if is_named(&policy.avoid) {

@@ -52,7 +52,7 @@ pub(crate) struct RelayClient {
 impl RelayClient {
     /// Asks for the members that cannot be reached, one proxy after the other.
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, peers: &Peers, links: &Links, members: &Members) {
-        let proxies = linked_proxies(shared, members);
+        let proxies = linked_proxies(shared);
         if proxies.is_empty() || shared.config.is_proxy() || shared.leaving {
             self.errands.clear();
             return;
@@ -141,9 +141,8 @@ impl RelayClient {
 }
 
 /// Proxies linked now.
-fn linked_proxies(shared: &Shared, members: &Members) -> Vec<NodeId> {
-    let is_proxy = |id: &&NodeId| members.get(id).is_some_and(|known| known.member.has_role(Role::Proxy));
-    shared.up.keys().filter(is_proxy).copied().collect()
+fn linked_proxies(shared: &Shared) -> Vec<NodeId> {
+    shared.up.iter().filter(|(_, up)| up.is_proxy).map(|(id, _)| *id).collect()
 }
 
 /// Where a proxy is reached: the address we dialled it at, or one it announces.

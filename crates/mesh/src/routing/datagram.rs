@@ -92,7 +92,7 @@ impl Datagrams {
     ) {
         let (table, shared) = around;
         match forward(table, &datagram, Some(&from), |id| shared.up.contains_key(id)) {
-            Forward::Deliver => self.deliver(from, datagram, body, table, shared),
+            Forward::Deliver => self.deliver(datagram, body, table, shared),
             Forward::To(next, line) => {
                 self.forwarded += 1;
                 shared.send_frame(&next, &Frame { message: Wire::Datagram(line), body: Some(body) }.into());
@@ -122,14 +122,7 @@ impl Datagrams {
         }
     }
 
-    fn deliver(
-        &mut self,
-        from: NodeId,
-        datagram: Datagram,
-        body: Bytes,
-        table: &std::sync::Arc<Table>,
-        shared: &mut Shared,
-    ) {
+    fn deliver(&mut self, datagram: Datagram, body: Bytes, table: &std::sync::Arc<Table>, shared: &mut Shared) {
         let now = shared.now.mono;
         match datagram.service.as_str() {
             ECHO if self.echoes.take(now) => {
@@ -150,7 +143,6 @@ impl Datagrams {
             }
             REPORT => self.take_report(&datagram, &body, shared),
             _ => {
-                let _ = from;
                 shared.push(Output::Datagram { datagram: Box::new(datagram), body });
             }
         }

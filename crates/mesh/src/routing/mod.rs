@@ -6,12 +6,12 @@
 //! forwarded by, here and in the driver's forwarding plane.
 
 mod cost;
-mod damping;
+pub(crate) mod damping;
 mod datagram;
 mod flood;
 mod graph;
 mod lsdb;
-mod own;
+pub(crate) mod own;
 mod spf;
 mod table;
 

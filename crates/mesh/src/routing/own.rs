@@ -25,8 +25,8 @@ const WORSE_FOR: Duration = Duration::from_millis(1_500);
 const BETTER_FOR: Duration = Duration::from_secs(10);
 
 /// A cost that changes less than this, relatively and absolutely, is noise.
-const WORTH_PERCENT: u64 = 25;
-const WORTH_US: u64 = 1_000;
+const WORTH_PERCENT: u64 = 30;
+const WORTH_US: u64 = 2_000;
 
 /// An advertisement is renewed so often.
 const RENEW: Duration = Duration::from_secs(1_200);
@@ -36,7 +36,7 @@ pub(super) const VALIDITY: i64 = 3_000_000_000;
 
 /// When to advertise.
 #[derive(Debug)]
-pub(super) struct Own {
+pub(crate) struct Own {
     told: Vec<AdvertisedLink>,
     told_at: Option<Mono>,
     pause: Duration,
@@ -48,7 +48,7 @@ pub(super) struct Own {
 }
 
 impl Own {
-    pub(super) fn new(now: Mono) -> Self {
+    pub(crate) fn new(now: Mono) -> Self {
         Self {
             told: Vec::new(),
             told_at: None,
@@ -61,7 +61,7 @@ impl Own {
     }
 
     /// Links came or went.
-    pub(super) fn changed(&mut self, now: Mono) {
+    pub(crate) fn changed(&mut self, now: Mono) {
         if self.due_at.is_some() {
             return;
         }
@@ -74,7 +74,7 @@ impl Own {
     }
 
     /// Whether the links are to be told now.
-    pub(super) fn is_due(&mut self, now: Mono, links: impl FnOnce() -> Vec<AdvertisedLink>) -> bool {
+    pub(crate) fn is_due(&mut self, now: Mono, links: impl FnOnce() -> Vec<AdvertisedLink>) -> bool {
         if self.due_at.is_some_and(|at| at <= now) {
             return true;
         }
@@ -105,7 +105,7 @@ impl Own {
     }
 
     /// The links were told.
-    pub(super) fn told(&mut self, links: Vec<AdvertisedLink>, now: Mono) {
+    pub(crate) fn told(&mut self, links: Vec<AdvertisedLink>, now: Mono) {
         self.told = links;
         self.told_at = Some(now);
         self.pause = (self.pause * 2).min(LAST_PAUSE);

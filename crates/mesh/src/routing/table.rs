@@ -174,6 +174,10 @@ pub fn forward(
         return Forward::Drop(Drop::NotCarried);
     }
     let Some(ttl) = datagram.ttl.checked_sub(1) else { return Forward::Drop(Drop::TtlExceeded) };
+    // A path that comes back here is no path: with this no source can send anything round in circles.
+    if datagram.path.iter().any(|hop| Some(*hop) == table.own) {
+        return Forward::Drop(Drop::NoRoute);
+    }
     let next = if from.is_none() && datagram.path.is_empty() {
         None
     } else {

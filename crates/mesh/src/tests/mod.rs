@@ -3,6 +3,7 @@
 mod duplicate;
 mod liveness;
 mod ring_order;
+mod routing;
 mod seen;
 mod steering;
 mod time;

@@ -16,4 +16,6 @@ mod refusals;
 mod relay;
 mod ring;
 mod ring_chaos;
+mod routing;
+mod routing_attacks;
 mod support;
