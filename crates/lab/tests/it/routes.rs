@@ -132,6 +132,7 @@ fn what_the_configuration_says_of_the_ways_is_taken_live() {
         std::fs::write(nodes[0].config(), config.to_string()).expect("written");
         nodes[0].process().signal("HUP");
         wait_for_way(&nodes[0], &[through, "eddy"]);
+        assert!(nodes[0].ask(&["status"]).done().contains("routing   "));
         let why = nodes[0].json(&["explain", "eddy"])["why"].to_string();
         assert!(why.contains(&format!("reached through {through} (routing.via)")), "{why}");
     }

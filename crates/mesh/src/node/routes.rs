@@ -23,6 +23,9 @@ const ASSUMED_RTT_US: u64 = 1_000;
 const PREFERRED: u16 = 50;
 const AVOIDED: u16 = 1_000;
 
+/// Why a way changed that `routing.via` asks for.
+const CONFIGURED: &str = "the configuration wants this way";
+
 impl Node {
     /// Advertises, floods and computes where it is due, and tells which ways changed.
     pub(super) fn route(&mut self) {
@@ -49,7 +52,11 @@ impl Node {
             let hops = |path: &Option<Path>| path.as_ref().map(|path| path.hops.clone());
             if hops(&old) != hops(&new) {
                 self.routing.changes += 1;
-                let cause = cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop));
+                let wanted = self.steered_through(&id);
+                let cause = match &new {
+                    Some(new) if wanted.is_some() && new.hops.first() == wanted.as_ref() => CONFIGURED,
+                    new => cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop)),
+                };
                 let peer = self.peer_name(&id);
                 let cost_us = new.as_ref().map(|path| path.cost_us);
                 let path = new.map(|path| path.hops).unwrap_or_default();
