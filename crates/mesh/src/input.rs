@@ -3,6 +3,7 @@
 use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
 
+use crate::config::RoutingPolicy;
 use crate::output::RequestId;
 
 /// Names a connection. Given out by whoever opens connections, never used twice in a run.
@@ -162,6 +163,8 @@ pub struct Reconfiguration {
     pub max_links: usize,
     /// Fast attempts.
     pub retries: u32,
+    /// What bears on the ways.
+    pub routing: RoutingPolicy,
 }
 
 /// What somebody on this machine can want of the core.

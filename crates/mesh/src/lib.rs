@@ -2,7 +2,8 @@
 //!
 //! [`Node`] is the dispatcher and holds no rules; each area has a folder of its own: `link` (who may be
 //! linked, for how long), `time` (clocks), `peers` (whom to dial, when), `gossip` (who is a member), `ring`
-//! (who follows whom), `broadcast` (messages to all), `relay` (proxies), `signal` (signal servers). There is no
+//! (who follows whom), `broadcast` (messages to all), `routing` (which way to whom), `explain` (why), `relay` (proxies),
+//! `signal` (signal servers). There is no
 //! socket, clock, thread, disk or random source in here: the same code runs in the daemon, in a
 //! simulation of thousands and under a fuzzer.
 
@@ -10,6 +11,7 @@ mod broadcast;
 mod bucket;
 mod config;
 mod event;
+mod explain;
 mod gossip;
 mod input;
 mod link;
@@ -34,8 +36,8 @@ pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
-    AttemptRow, Bearer, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, RingReport, RouteRow,
-    Status, TimeReport,
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, Readiness,
+    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, forward};

@@ -1,4 +1,6 @@
-//! What a node says of itself: the documents behind `status`, `peers` and `explain`.
+//! What a node says of itself: the documents behind `status`, `peers`, `routes` and `explain`.
+
+use std::collections::BTreeMap;
 
 use meshline_protocol::{Address, NetworkId, NodeId};
 use schemars::JsonSchema;
@@ -39,8 +41,10 @@ pub struct Status {
     pub time: TimeReport,
     /// Bounds in force and how full they are.
     pub limits: LimitsReport,
+    /// The ways.
+    pub routing: RoutingReport,
     /// Refusals by name, since start.
-    pub refused: std::collections::BTreeMap<&'static str, u64>,
+    pub refused: BTreeMap<&'static str, u64>,
 }
 
 /// Whether the node is ready, with the reason.
@@ -170,7 +174,7 @@ pub struct PeerRow {
 }
 
 /// One way to one member, a row of `routes`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct RouteRow {
     /// The destination.
     pub peer: NodeId,
@@ -204,6 +208,99 @@ pub struct Explanation {
     pub next_attempt_ms: Option<u64>,
     /// The last attempts, oldest first.
     pub attempts: Vec<AttemptRow>,
+    /// The ways to it by the advertisements, the best first.
+    pub ways: Vec<RouteRow>,
+    /// Each link of the best way, as both of its ends advertise it.
+    pub links: Vec<LinkEnds>,
+    /// The link between this node and the member, if either end claims one.
+    pub direct_link: Option<LinkEnds>,
+    /// Whether that link came and went too often to be advertised here.
+    pub damped: bool,
+    /// Through whom the configuration wants it reached.
+    pub steered_through: Option<NodeId>,
+    /// Why the way is as it is, a sentence a reason.
+    pub why: Vec<String>,
+    /// What would help, a sentence each.
+    pub advice: Vec<String>,
+}
+
+/// A link as both of its ends advertise it. It counts only if both do.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LinkEnds {
+    /// Its one end.
+    pub from: NodeId,
+    /// The name of that.
+    pub from_name: String,
+    /// Its other end.
+    pub to: NodeId,
+    /// The name of that.
+    pub to_name: String,
+    /// Expected time from the one to the other in microseconds; `None` if the link does not count.
+    pub cost: Option<u64>,
+    /// As the one end measures it; `None` if it claims no such link.
+    pub there: Option<LinkView>,
+    /// As the other end does.
+    pub back: Option<LinkView>,
+}
+
+/// A link as one end measures it, towards the other.
+#[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
+pub struct LinkView {
+    /// Smoothed round trip in microseconds.
+    pub rtt_us: u64,
+    /// Its mean deviation.
+    pub jitter_us: u64,
+    /// Share of what is lost, 0 to 1.
+    pub loss: f64,
+    /// Bits a second that get to the other end; 0 while that is not known.
+    pub goodput_bps: u64,
+    /// What its author makes of the cost, in per cent: below 100 it is preferred, above avoided.
+    pub weight: u16,
+    /// Expected time to the other end in microseconds, weight included.
+    pub cost: u64,
+}
+
+/// The ways in figures.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RoutingReport {
+    /// Whether this node carries what others send to others.
+    pub carries: bool,
+    /// Members whose advertisement is here, this node among them.
+    pub advertisements: usize,
+    /// Links that both ends claim, each direction counted.
+    pub links: usize,
+    /// Ways to all members together.
+    pub routes: usize,
+    /// Links that came and went too often to be advertised.
+    pub damped: usize,
+    /// How often the best way to a member became another one.
+    pub changes: u64,
+    /// Datagrams of others passed on.
+    pub forwarded: u64,
+    /// Datagrams that went no further here, by reason.
+    pub dropped: BTreeMap<&'static str, u64>,
+    /// Round trips measured on links since the start.
+    pub round_trips: RoundTrips,
+}
+
+/// How many round trips took how long.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RoundTrips {
+    /// By how long they took, the shortest first; the rest took longer than all.
+    pub buckets: Vec<RoundTripBucket>,
+    /// All.
+    pub count: u64,
+    /// All together, in microseconds.
+    pub sum_us: u64,
+}
+
+/// Those that took so long at most, and longer than the bucket before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RoundTripBucket {
+    /// The bound in microseconds.
+    pub up_to_us: u64,
+    /// How many.
+    pub count: u64,
 }
 
 /// One attempt to reach a member.

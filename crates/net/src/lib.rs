@@ -24,6 +24,7 @@ mod refusals;
 mod relay;
 mod signal;
 mod store;
+mod tap;
 pub mod tls;
 
 pub use clock::Clock;
@@ -33,3 +34,4 @@ pub use driver::{EventSink, MeshHandle, Settings, start};
 pub use keeper::KeepSink;
 pub use listener::StartError;
 pub use store::StoreSink;
+pub use tap::{Content, TapReader, Tapped};

@@ -34,7 +34,14 @@ fn the_circle_has_every_member_and_the_table_explains_each() {
         let told = page.text(".explanation");
         if told.contains(&summary) { Ok(()) } else { Err(format!("{told:?} instead of {summary:?}")) }
     });
+    assert!(page.count(".explanation .why li") > 0);
+    page.click(".trace button");
+    page.wait_for_count(".trace .hops li", 1);
+    assert!(page.text(".trace .hops").contains("donald") && page.text(".trace .hops").contains("on average"));
     page.picture("explanation");
+    page.run(&format!("document.querySelector(\"#circle g.member[data-peer='{}']\").focus()", nodes[1].id()), &[]);
+    page.wait_for_count("#circle .way .hop", 1);
+    assert!(page.text("#way-said").starts_with("you → donald"), "{}", page.text("#way-said"));
 
     let gone = nodes[2].id();
     nodes[2].kill();

@@ -74,6 +74,8 @@ async function parsed(response) {
 export const status = () => openly("/api/v1/status");
 export const peers = async () => (await openly("/api/v1/peers")).peers ?? [];
 export const explain = (id) => openly(`/api/v1/explain/${encodeURIComponent(id)}`);
+/** Echoes of far hops that do not come are waited for, each some seconds. */
+export const trace = (id) => json(`/api/v1/trace/${encodeURIComponent(id)}`, SEND_TIMEOUT_MS);
 export const log = (level, limit) => json(`/api/v1/log?level=${level}&limit=${limit}`);
 
 /** One page of the history: `{after}`, `{before}` or the newest. */

@@ -18,7 +18,7 @@ const STIRRED_MS = 600;
 /** One missed answer may be a stall; two are a stop. */
 const MISSES = 2;
 
-/** Emits `facts` (see `condition.js`, with `condition`) after every look. */
+/** Emits `facts` (see `condition.js`, with `condition`) after every look, and `routes` when a way has changed. */
 export class Live extends Emitter {
   facts = {
     reach: "connecting",
@@ -155,6 +155,7 @@ export class Live extends Emitter {
         this.#catchUp();
         return this.#soon();
       default:
+        if (name === "route_changed") this.emit("routes", value);
         this.#stirredUntil = performance.now() + STIR_MS;
         return this.#soon();
     }

@@ -12,6 +12,7 @@ import { LogTail } from "./log.js";
 import { Members } from "./members.js";
 import { MessageList } from "./messages.js";
 import { Outbox } from "./outbox.js";
+import { Paths } from "./paths.js";
 import { PeersTable } from "./peers-table.js";
 import { Search } from "./search.js";
 import { keepPasted, takeFromAddress } from "./token.js";
@@ -27,6 +28,7 @@ const live = new Live(history);
 const views = new Views();
 const circle = new Circle();
 const ways = new Ways(circle, history);
+const paths = new Paths(circle);
 const header = new Header();
 const health = new Health();
 const members = new Members(history);
@@ -58,6 +60,7 @@ live.on("facts", (facts) => {
   const names = new Map(peers.map((peer) => [peer.id, peer.name]));
   if (status) names.set(status.id, status.name);
   Object.assign(ways, { names, me: status?.id ?? null });
+  Object.assign(paths, { names, peers, me: status?.id ?? null });
   if (status && context.topology !== status.topology) {
     context.topology = status.topology;
     list.refresh();
@@ -69,6 +72,8 @@ live.on("facts", (facts) => {
   circle.show(known);
   if (views.current === "mesh") showMesh(known);
 });
+
+live.on("routes", () => peersTable.hurry());
 
 function showMesh(known) {
   health.show(known);

@@ -20,6 +20,12 @@ export function whereabouts(peer, names) {
   return peer.via ? `via ${plain(names.get(peer.via) ?? peer.via.slice(0, 8))}` : counted(peer.hops ?? 0, "hop");
 }
 
+/** The same with everybody on the way. */
+export function wayThere(peer, names) {
+  const between = (peer.path ?? []).slice(0, -1).map((id) => plain(names.get(id) ?? id.slice(0, 8)));
+  return peer.reachable && !peer.direct && between.length ? `via ${between.join(" → ")}` : whereabouts(peer, names);
+}
+
 export class Members {
   #rows = new Map();
   /** Who was here at the last look; null until there was one. */

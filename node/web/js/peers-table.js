@@ -3,8 +3,9 @@
 import * as api from "./api.js";
 import { byId, el, setAttribute, setText } from "./dom.js";
 import { duration, milliseconds, percent } from "./format.js";
-import { whereabouts } from "./members.js";
-import { nameOf } from "./text.js";
+import { wayThere } from "./members.js";
+import { nameOf, plain } from "./text.js";
+import { Trace } from "./trace.js";
 
 /** An explanation changes with every attempt; once a look is often enough. */
 const EXPLAIN_MS = 4_000;
@@ -59,7 +60,7 @@ export class PeersTable {
   #fill(row, peer, link, names) {
     setAttribute(row, "data-reachable", String(Boolean(peer.reachable)));
     const [, state, rtt, loss, hops, cost, address] = row.children;
-    setText(state, whereabouts(peer, names) + (link && link.transport !== "tcp" ? ` · ${link.transport}` : ""));
+    setText(state, wayThere(peer, names) + (link && link.transport !== "tcp" ? ` · ${link.transport}` : ""));
     setText(rtt, milliseconds(link?.rtt_us));
     setText(loss, percent(link?.loss));
     setText(hops, peer.reachable ? String(peer.hops ?? "–") : "–");
@@ -75,11 +76,20 @@ export class PeersTable {
       this.#open.delete(id);
       return;
     }
-    const cell = el("td", { colspan: 7 }, el("div", { class: "explanation", "aria-live": "polite" }, "Asking the node…"));
+    const said = el("div", { class: "explanation", "aria-live": "polite" }, "Asking the node…");
+    const cell = el("td", { colspan: 7 }, said, new Trace(id).element);
     const row = el("tr", { class: "opened" }, cell);
     this.#open.set(id, { row, asked: 0 });
     this.#rows.get(id).after(row);
     this.#refresh(id);
+  }
+
+  /** A way has changed: what is open is asked for again. */
+  hurry() {
+    for (const [id, opened] of this.#open) {
+      opened.asked = 0;
+      this.#refresh(id);
+    }
   }
 
   async #refresh(id) {
@@ -95,11 +105,13 @@ export class PeersTable {
   }
 }
 
-function explanation({ summary, next_attempt_ms: next, attempts = [], id }) {
+function explanation({ summary, next_attempt_ms: next, attempts = [], why = [], advice = [], id }) {
   const soon = next === null || next === undefined ? null : el("p", {}, `The next attempt is due in ${duration(next)}.`);
   const tried = attempts.length ? el("ol", { class: "attempts", reversed: true }, ...attempts.toReversed().map(attempt)) : null;
   const said = el("p", { class: "summary" }, summary ?? "Nothing is known.");
-  return [said, soon, tried, el("p", { class: "id" }, id)].filter(Boolean);
+  const sentences = (name, list) =>
+    list.length ? el("ul", { class: name, "aria-label": name }, ...list.map((text) => el("li", {}, plain(text)))) : null;
+  return [said, sentences("why", why), sentences("advice", advice), soon, tried, el("p", { class: "id" }, id)].filter(Boolean);
 }
 
 function attempt({ ago_ms: ago, transport, address, outcome, detail }) {

@@ -1,6 +1,6 @@
 //! The documents that are not the core's own.
 
-use meshline_mesh::{PeerRow, Readiness, Status};
+use meshline_mesh::{PeerRow, Readiness, RouteRow, Status};
 use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::chat::{Bounds, Listing, Message, Report};
 use schemars::JsonSchema;
@@ -59,6 +59,21 @@ pub struct Peers {
 impl Peers {
     pub(crate) fn new(peers: Vec<PeerRow>) -> Self {
         Self { schema: "meshline/peers/1", peers }
+    }
+}
+
+/// The document of `routes`.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct Routes {
+    /// `meshline/routes/1`.
+    schema: &'static str,
+    /// One row a way, those to one member together, the one in use first.
+    routes: Vec<RouteRow>,
+}
+
+impl Routes {
+    pub(crate) fn new(routes: Vec<RouteRow>) -> Self {
+        Self { schema: "meshline/routes/1", routes }
     }
 }
 

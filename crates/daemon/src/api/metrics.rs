@@ -5,18 +5,76 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::Status;
+use meshline_mesh::{PeerRow, RoutingReport, Status};
 use meshline_services::chat::Report;
 
 use super::Api;
 use super::chat::report;
 use super::problem::Problem;
-use super::reads::read_status;
+use super::reads::{read_status, rows};
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
-    let (status, chat) = tokio::join!(read_status(&api), report(&api));
-    let text = text(&status?) + &chat_text(&chat?);
+    let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
+    let (status, chat, rows) = (status?, chat?, rows?);
+    let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
+}
+
+/// What a sample says of itself, and its lines.
+fn family(kind: &str, name: &str, help: &str, lines: &[String]) -> String {
+    let lines: String = lines.iter().map(|line| format!("meshline_{name}{line}\n")).collect();
+    format!("# HELP meshline_{name} {help}\n# TYPE meshline_{name} {kind}\n{lines}")
+}
+
+/// Other members by the way they are reached.
+fn peers(status: &Status, rows: &[PeerRow]) -> String {
+    let relayed = |row: &PeerRow| status.links.iter().any(|link| link.peer == row.id && link.transport == "relay");
+    let path = |row: &PeerRow| match (row.direct, row.reachable) {
+        (true, _) => "direct",
+        (false, true) if relayed(row) => "relay",
+        (false, true) => "multi_hop",
+        (false, false) => "none",
+    };
+    let count = |word: &str| rows.iter().filter(|row| path(row) == word).count();
+    let lines = ["direct", "relay", "multi_hop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
+    family("gauge", "peers", "other members by the way they are reached", &lines)
+}
+
+fn routing(report: &RoutingReport) -> String {
+    let one = |value: u64| [format!(" {value}")];
+    let count = |value: usize| one(u64::try_from(value).unwrap_or(u64::MAX));
+    let dropped: Vec<String> =
+        report.dropped.iter().map(|(reason, count)| format!("{{reason=\"{reason}\"}} {count}")).collect();
+    [
+        family("gauge", "routes", "ways to all members together", &count(report.routes)),
+        family("gauge", "advertisements", "members whose links are known", &count(report.advertisements)),
+        family("gauge", "advertised_links", "links that both ends claim", &count(report.links)),
+        family("gauge", "damped_links", "own links that come and go too often", &count(report.damped)),
+        family("counter", "route_changes_total", "best ways that became other ones", &one(report.changes)),
+        family("counter", "datagrams_forwarded_total", "datagrams of others passed on", &one(report.forwarded)),
+        family("counter", "datagrams_dropped_total", "datagrams that went no further here, by reason", &dropped),
+        round_trips(report),
+    ]
+    .concat()
+}
+
+/// A histogram counts in each bucket all that the ones before it count, in seconds.
+fn round_trips(report: &RoutingReport) -> String {
+    let trips = &report.round_trips;
+    let mut below = 0;
+    let buckets = trips.buckets.iter().map(|bucket| {
+        below += bucket.count;
+        format!("_bucket{{le=\"{}\"}} {below}", seconds(bucket.up_to_us))
+    });
+    let mut lines: Vec<String> = buckets.collect();
+    lines.push(format!("_bucket{{le=\"+Inf\"}} {}", trips.count));
+    lines.push(format!("_sum {}", seconds(trips.sum_us)));
+    lines.push(format!("_count {}", trips.count));
+    family("histogram", "link_rtt_seconds", "round trips measured on links", &lines)
+}
+
+fn seconds(micros: u64) -> String {
+    format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
 fn text(status: &Status) -> String {
@@ -69,4 +127,46 @@ fn chat_text(chat: &Report) -> String {
         let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} gauge\n{name} {value}");
         out
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use meshline_mesh::{RoundTripBucket, RoundTrips, RoutingReport};
+
+    use super::routing;
+
+    #[test]
+    fn buckets_add_up_and_reasons_have_a_line_each() {
+        let bucket = |up_to_us, count| RoundTripBucket { up_to_us, count };
+        let report = RoutingReport {
+            carries: true,
+            advertisements: 3,
+            links: 6,
+            routes: 4,
+            damped: 0,
+            changes: 7,
+            forwarded: 5,
+            dropped: [("no_route", 2), ("ttl_exceeded", 1)].into(),
+            round_trips: RoundTrips {
+                buckets: vec![bucket(100, 2), bucket(1_000_000, 3)],
+                count: 6,
+                sum_us: 2_500_000,
+            },
+        };
+        let text = routing(&report);
+        for line in [
+            "meshline_routes 4",
+            "meshline_advertisements 3",
+            "meshline_route_changes_total 7",
+            "meshline_datagrams_forwarded_total 5",
+            "meshline_datagrams_dropped_total{reason=\"no_route\"} 2",
+            "meshline_link_rtt_seconds_bucket{le=\"0.000100\"} 2",
+            "meshline_link_rtt_seconds_bucket{le=\"1.000000\"} 5",
+            "meshline_link_rtt_seconds_bucket{le=\"+Inf\"} 6",
+            "meshline_link_rtt_seconds_sum 2.500000",
+            "meshline_link_rtt_seconds_count 6",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
 }

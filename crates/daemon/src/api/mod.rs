@@ -18,6 +18,8 @@ mod select;
 mod serve;
 mod slots;
 mod status;
+mod tap;
+mod trace;
 mod web;
 
 use std::sync::Arc;
@@ -28,7 +30,7 @@ use meshline_protocol::Code;
 use meshline_services::{Command, Reply};
 
 pub use auth::{Token, TokenError};
-pub use documents::{MessageRow, Messages, Peers};
+pub use documents::{MessageRow, Messages, Peers, Routes};
 pub use serve::{ServeError, Served, Server};
 
 use crate::feed::Feed;
@@ -52,6 +54,8 @@ pub(crate) struct Shared {
     events: Arc<Feed>,
     tail: Arc<Tail>,
     waiting: status::Waiting,
+    /// Room for traces.
+    traces: tokio::sync::Semaphore,
 }
 
 impl Api {

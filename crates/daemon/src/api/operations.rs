@@ -8,7 +8,7 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{Schema, SchemaGenerator};
 
 use super::documents::{Applied, Ready, StatusDocument};
-use super::{Api, auth, chat, documents, events, log, metrics, openapi, reads, status};
+use super::{Api, auth, chat, documents, events, log, metrics, openapi, reads, status, tap, trace};
 
 /// What can be asked in one way at one path.
 pub(super) struct Operation {
@@ -97,6 +97,13 @@ const LEVEL: Parameter = Parameter {
     shape: |_| schemars::json_schema!({"type": "string", "enum": ["error", "warn", "info", "debug", "trace"]}),
 };
 
+const PEER: Parameter = Parameter {
+    name: "peer",
+    place: "path",
+    description: "Name, id, or the first 8 or more characters of the id.",
+    shape: |schemas| schemas.subschema_for::<String>(),
+};
+
 const LAST_EVENT_ID: [Parameter; 2] = [
     Parameter {
         name: "Last-Event-ID",
@@ -144,15 +151,51 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
     Operation {
         method: Verb::Get,
+        path: "/api/v1/routes",
+        id: "routes",
+        summary: "Every way to every member, with what each link of it costs.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<documents::Routes>(), &[]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, reads::routes),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/trace/{peer}",
+        id: "trace",
+        summary: "Asks each member on the way to another for an echo; answered when all have answered or are given up.",
+        parameters: &[PEER],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<trace::Trace>(), &[]),
+        refusals: &[
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_FOUND,
+            StatusCode::CONFLICT,
+            StatusCode::TOO_MANY_REQUESTS,
+        ],
+        token: false,
+        handler: |method| on(method, trace::trace),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/tap",
+        id: "tap",
+        summary: "Frames on the links of this member as they come and go; relay tickets shortened, bodies as lengths.",
+        parameters: &tap::PARAMETERS,
+        body: None,
+        answer: Answer::Events(tap::shapes),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT],
+        token: true,
+        handler: |method| on(method, tap::stream),
+    },
+    Operation {
+        method: Verb::Get,
         path: "/api/v1/explain/{peer}",
         id: "explain",
-        summary: "Every attempt to reach a member, with time and reason.",
-        parameters: &[Parameter {
-            name: "peer",
-            place: "path",
-            description: "Name, id, or the first 8 or more characters of the id.",
-            shape: |schemas| schemas.subschema_for::<String>(),
-        }],
+        summary: "How a member is reached, why so, what was tried, and what would help.",
+        parameters: &[PEER],
         body: None,
         answer: Answer::Json(|schemas| schemas.subschema_for::<meshline_mesh::Explanation>(), &[]),
         refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::CONFLICT],

@@ -85,6 +85,11 @@ impl Problem {
         Self { ids, ..Self::new(StatusCode::CONFLICT, "ambiguous_peer", detail) }
     }
 
+    /// As many do the same as may at once.
+    pub(crate) fn too_many(what: &str) -> Self {
+        Self::new(StatusCode::TOO_MANY_REQUESTS, Code::RateLimited.name(), format!("too many {what} at once"))
+    }
+
     /// A refusal of the mesh.
     pub(crate) fn refused(code: Code, detail: String) -> Self {
         let status = if code == Code::InvalidMessage {

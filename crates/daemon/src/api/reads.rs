@@ -6,7 +6,7 @@ use axum::http::StatusCode;
 use meshline_mesh::{Command, Explanation, PeerRow, Reply, Status};
 use meshline_protocol::SignedRecord;
 
-use super::documents::{Applied, Peers, Ready};
+use super::documents::{Applied, Peers, Ready, Routes};
 use super::extract::{Posted, Segment};
 use super::problem::Problem;
 use super::select::select;
@@ -26,10 +26,22 @@ pub(super) async fn peers(State(api): State<Api>) -> Result<Json<Peers>, Problem
     rows(&api).await.map(Peers::new).map(Json)
 }
 
+pub(super) async fn routes(State(api): State<Api>) -> Result<Json<Routes>, Problem> {
+    let Reply::Routes(rows) = mesh(&api, Command::Routes).await? else { return Err(Problem::unexpected()) };
+    Ok(Json(Routes::new(rows)))
+}
+
 pub(super) async fn explain(State(api): State<Api>, Segment(selector): Segment) -> Result<Json<Explanation>, Problem> {
-    let id = select(&rows(&api).await?, &selector)?;
-    let Reply::Explanation(found) = mesh(&api, Command::Explain(id)).await? else { return Err(Problem::unexpected()) };
-    found.map(|explanation| Json(*explanation)).ok_or_else(|| Problem::no_such_peer(&selector))
+    explanation(&api, &selector).await.map(Json)
+}
+
+/// What is known of the one member that `selector` names.
+pub(super) async fn explanation(shared: &Shared, selector: &str) -> Result<Explanation, Problem> {
+    let id = select(&rows(shared).await?, selector)?;
+    let Reply::Explanation(found) = mesh(shared, Command::Explain(id)).await? else {
+        return Err(Problem::unexpected());
+    };
+    found.map(|explanation| *explanation).ok_or_else(|| Problem::no_such_peer(selector))
 }
 
 pub(super) async fn apply(
@@ -55,12 +67,12 @@ pub(super) async fn readyz(State(api): State<Api>) -> Result<(StatusCode, Json<R
     Ok((status, Json(Ready::new(readiness))))
 }
 
-async fn rows(shared: &Shared) -> Result<Vec<PeerRow>, Problem> {
+pub(super) async fn rows(shared: &Shared) -> Result<Vec<PeerRow>, Problem> {
     let Reply::Peers(rows) = mesh(shared, Command::Peers).await? else { return Err(Problem::unexpected()) };
     Ok(rows)
 }
 
-async fn mesh(shared: &Shared, command: Command) -> Result<Reply, Problem> {
+pub(super) async fn mesh(shared: &Shared, command: Command) -> Result<Reply, Problem> {
     match ask(shared, meshline_services::Command::Mesh(command)).await? {
         meshline_services::Reply::Mesh(reply) => Ok(reply),
         meshline_services::Reply::Chat(_) => Err(Problem::unexpected()),

@@ -26,7 +26,7 @@ use super::auth::{Token, has_token};
 use super::patient::Patient;
 use super::problem::Problem;
 use super::slots::{Slot, Slots};
-use super::{Api, Shared, events, origin, router, status};
+use super::{Api, Shared, events, origin, router, status, trace};
 use crate::files::FileError;
 use crate::log::Tail;
 
@@ -112,7 +112,8 @@ impl Server {
         let events = events::feed()?;
         let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
         let Served { mesh, token, tail } = served;
-        let shared = Arc::new(Shared { mesh, token, events, tail, waiting: status::Waiting::default() });
+        let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
+        let shared = Arc::new(Shared { mesh, token, events, tail, waiting, traces });
         let answering = tokio::spawn(status::answer_all(Arc::clone(&shared)));
         let mut server = Self { tasks: vec![filling, answering], socket, address: None };
         if let Some(address) = http {

@@ -63,6 +63,21 @@ impl Client {
         self.document(Request::new(http::Method::POST, path).json(body.to_string())).await
     }
 
+    /// Whatever a path streams, from now on.
+    pub(super) async fn stream(&self, path: &str) -> anyhow::Result<EventStream> {
+        let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
+        match http::events(&self.target, Request::get(path), limits).await {
+            Ok(events) => Ok(events),
+            // What was wrong stands in the body, which a request for a document reads.
+            Err(HttpError::NoEvents(_)) => Err(self
+                .document::<Value>(Request::get(path))
+                .await
+                .err()
+                .unwrap_or_else(|| Stop::new(Exit::Failed, "the member answers this with a document").into())),
+            Err(error) => Err(self.unreachable(&error).into()),
+        }
+    }
+
     /// Events as they come: from now on, or all after the one with the id `last`.
     pub(super) async fn events(&self, last: Option<&str>) -> anyhow::Result<EventStream> {
         let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
@@ -87,6 +102,15 @@ impl Client {
         let error = error.rsplit_once(": ").map_or(error.as_str(), |(_, cause)| cause);
         Stop::new(Exit::NoDaemon, format!("no member is running here ({socket}: {error}); start it with `run`"))
     }
+}
+
+/// A selector as one segment of a path, or as a value behind the `?`.
+pub(super) fn in_path(selector: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
+    selector
+        .bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn refusal(response: &Response) -> Stop {

@@ -1,9 +1,10 @@
-//! `explain`: every attempt to reach a member.
+//! `explain`: how a member is reached, why so, what was tried, and what would help.
 
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::client::Client;
+use super::client::{Client, in_path};
+use super::links::{HEADINGS, Link};
 use super::table::{heading, millis, table};
 use crate::log::escape;
 use crate::output::print;
@@ -15,6 +16,10 @@ struct Explanation {
     addresses: Vec<String>,
     next_attempt_ms: Option<u64>,
     attempts: Vec<Attempt>,
+    links: Vec<Link>,
+    direct_link: Option<Link>,
+    why: Vec<String>,
+    advice: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -45,29 +50,45 @@ fn text(explanation: &Explanation) -> String {
     if let Some(next) = explanation.next_attempt_ms {
         lines.push(format!("next try   in {}", millis(next)));
     }
-    if !explanation.attempts.is_empty() {
-        let mut rows = vec![heading(&["AGO", "BY", "ADDRESS", "OUTCOME", "DETAIL"])];
-        for attempt in &explanation.attempts {
-            let Attempt { transport, address, outcome, detail, .. } = attempt;
-            rows.push(vec![
-                millis(attempt.ago_ms),
-                transport.clone(),
-                address.clone(),
-                outcome.clone(),
-                detail.clone(),
-            ]);
-        }
-        lines.push(String::new());
-        lines.push(table(&rows));
-    }
+    lines.extend(sentences("why", &explanation.why));
+    lines.extend(sentences("advice", &explanation.advice));
+    lines.extend(links(explanation));
+    lines.extend(attempts(&explanation.attempts));
     lines.join("\n")
 }
 
-/// A selector as one segment of a path.
-fn in_path(selector: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~');
-    selector
-        .bytes()
-        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
+fn sentences(title: &str, sentences: &[String]) -> Vec<String> {
+    if sentences.is_empty() {
+        return Vec::new();
+    }
+    let lines = sentences.iter().map(|sentence| format!("  - {}", escape(sentence)));
+    [String::new(), title.to_owned()].into_iter().chain(lines).collect()
+}
+
+/// The links of the best way; behind them the direct one, if that is none of them.
+fn links(explanation: &Explanation) -> Vec<String> {
+    let is_used = explanation.links.len() == 1;
+    let direct = explanation.direct_link.as_ref().filter(|_| !is_used);
+    let all: Vec<&Link> = explanation.links.iter().chain(direct).collect();
+    if all.is_empty() {
+        return Vec::new();
+    }
+    let heads = ["FROM", "TO"].into_iter().chain(HEADINGS).map(ToOwned::to_owned).collect();
+    let row = |link: &&Link| {
+        [link.from_name.clone(), link.to_name.clone()].into_iter().chain(link.cells()).collect::<Vec<_>>()
+    };
+    let rows: Vec<Vec<String>> = std::iter::once(heads).chain(all.iter().map(row)).collect();
+    vec![String::new(), table(&rows)]
+}
+
+fn attempts(attempts: &[Attempt]) -> Vec<String> {
+    if attempts.is_empty() {
+        return Vec::new();
+    }
+    let mut rows = vec![heading(&["AGO", "BY", "ADDRESS", "OUTCOME", "DETAIL"])];
+    for attempt in attempts {
+        let Attempt { transport, address, outcome, detail, .. } = attempt;
+        rows.push(vec![millis(attempt.ago_ms), transport.clone(), address.clone(), outcome.clone(), detail.clone()]);
+    }
+    vec![String::new(), table(&rows)]
 }

@@ -5,12 +5,16 @@ mod chat;
 mod client;
 mod explain;
 mod join;
+mod links;
 mod page;
 mod peers;
 mod place;
+mod routes;
 mod run;
 mod status;
 mod table;
+mod tap;
+mod trace;
 mod wait;
 
 use std::process::ExitCode;
@@ -31,7 +35,16 @@ pub enum Verb {
     Status,
     /// List every other member known, reachable or not
     Peers,
-    /// Show every attempt to reach a member, with time and reason
+    /// List every way to every member, with its cost
+    Routes,
+    /// Ask each member on the way to another for echoes; exit 4 if the last does not answer
+    Trace {
+        /// Name, id, or the first 8 or more characters of the id
+        peer: String,
+    },
+    /// Print the frames on this member's own links as they come and go, one JSON document a line
+    Tap(tap::TapArgs),
+    /// Show how a member is reached, why so, what was tried, and what would help
     Explain {
         /// Name, id, or the first 8 or more characters of the id
         peer: String,
@@ -60,6 +73,9 @@ pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Resu
     match verb {
         Verb::Status => status::run(&place.client::<T>()?, place.json).await,
         Verb::Peers => peers::run(&place.client::<T>()?, place.json).await,
+        Verb::Routes => routes::run(&place.client::<T>()?, place.json).await,
+        Verb::Trace { peer } => trace::run(&place.client::<T>()?, &peer, place.json).await,
+        Verb::Tap(args) => tap::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Explain { peer } => explain::run(&place.client::<T>()?, &peer, place.json).await,
         Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,

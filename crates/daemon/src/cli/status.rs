@@ -21,6 +21,25 @@ struct Status {
     links: Vec<Link>,
     ring: Option<Ring>,
     time: Time,
+    routing: Routing,
+}
+
+#[derive(Deserialize)]
+struct Routing {
+    carries: bool,
+    advertisements: usize,
+    routes: usize,
+    damped: usize,
+}
+
+impl Routing {
+    fn words(&self) -> String {
+        let Self { advertisements, routes, .. } = self;
+        let carries = if self.carries { "" } else { "; carries nothing for others" };
+        let damped =
+            if self.damped == 0 { String::new() } else { format!("; {} links come and go too often", self.damped) };
+        format!("{routes} ways, by what {advertisements} members say of their links{damped}{carries}")
+    }
 }
 
 #[derive(Deserialize)]
@@ -82,6 +101,7 @@ fn text(status: &Status) -> String {
             status.time.offset_us, status.time.error_us, status.time.members
         ),
     ];
+    lines.push(format!("routing   {}", status.routing.words()));
     if let Some(ring) = &status.ring {
         let short =
             |id: &Option<String>| id.as_ref().map_or_else(|| "nobody".to_owned(), |id| id.chars().take(8).collect());

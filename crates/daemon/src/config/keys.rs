@@ -18,6 +18,8 @@ pub enum KeyKind {
     Bool,
     /// Items with commas between them.
     List,
+    /// `key=value` with commas between them.
+    Map,
 }
 
 /// One key.
@@ -88,6 +90,7 @@ fn key(pointer: &str, schema: &Value) -> Key {
     let types = types(schema);
     let kind = match types.iter().find(|word| **word != "null").copied() {
         Some("array") => KeyKind::List,
+        Some("object") => KeyKind::Map,
         Some("integer" | "number") => KeyKind::Number,
         Some("boolean") => KeyKind::Bool,
         _ => KeyKind::Text,

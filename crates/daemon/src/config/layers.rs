@@ -317,16 +317,24 @@ fn variable<'e>(key: &'e Key, environment: &BTreeMap<String, String>) -> Option<
 
 /// Text that is not of its kind stays text; the type check then says what was expected.
 fn value_of(key: &Key, text: &str) -> Option<Value> {
-    if text.is_empty() && key.kind != KeyKind::List {
+    if text.is_empty() && !matches!(key.kind, KeyKind::List | KeyKind::Map) {
         return key.nullable.then_some(Value::Null);
     }
     Some(match (key.kind, text) {
         (KeyKind::List, _) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
+        (KeyKind::Map, _) => map_of(text).unwrap_or_else(|| text.into()),
         (KeyKind::Bool, "1") => Value::Bool(true),
         (KeyKind::Bool, "0") => Value::Bool(false),
         (KeyKind::Bool | KeyKind::Number, _) => serde_json::from_str(text).unwrap_or_else(|_| text.into()),
         (KeyKind::Text, _) => text.into(),
     })
+}
+
+/// `a=b,c=d`
+fn map_of(text: &str) -> Option<Value> {
+    let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    let pairs = items.map(|item| item.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().into())));
+    pairs.collect::<Option<Map<String, Value>>>().map(Value::Object)
 }
 
 fn insert(values: &mut Value, pointer: &str, value: Value) {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::program::{Program, Settings};
 use super::review::Review;
+use super::routing::{RoutingConfig, ViewRoutingConfig};
 use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
@@ -111,6 +112,9 @@ fn max_relays_per_member() -> u32 {
 member_config!(
     /// Configuration of `node`.
     NodeConfig {
+        /// Which ways are taken, and whether others may send through this node.
+        #[serde(default)]
+        routing: RoutingConfig,
         /// Addresses (host:port) to listen on, TCP and UDP alike. None: this node only connects out.
         #[serde(default)]
         listen: Vec<Address>,
@@ -129,6 +133,9 @@ member_config!(
 member_config!(
     /// Configuration of `view`, a member that only connects out and carries nothing for others.
     ViewConfig {
+        /// Which ways are taken.
+        #[serde(default)]
+        routing: ViewRoutingConfig,
         /// Address (host:port) of the local API and page; null for none.
         #[serde(default)]
         http: Option<Address>,
@@ -141,6 +148,9 @@ member_config!(
 member_config!(
     /// Configuration of `proxy`, a member that relays links for those who cannot reach each other.
     ProxyConfig {
+        /// Which ways are taken, and whether others may send through this proxy.
+        #[serde(default)]
+        routing: RoutingConfig,
         /// Addresses (host:port) to listen on, TCP and UDP alike.
         #[serde(default)]
         listen: Vec<Address>,
@@ -244,15 +254,19 @@ impl NodeConfig {
 
 impl ViewConfig {
     fn node(self) -> NodeConfig {
-        node_of!(self, listen: Vec::new(), next: None, console: self.console)
+        node_of!(self, listen: Vec::new(), next: None, console: self.console, routing: self.routing.into())
     }
 
-    fn check_own(&self, _: &mut Review) {}
+    fn check_own(&self, review: &mut Review) {
+        if self.routing.carry {
+            review.fault("/routing/carry", "found true, expected false: a view carries nothing for others");
+        }
+    }
 }
 
 impl ProxyConfig {
     fn node(self) -> NodeConfig {
-        node_of!(self, listen: self.listen, next: self.next, console: Console::Never)
+        node_of!(self, listen: self.listen, next: self.next, console: Console::Never, routing: self.routing)
     }
 
     fn check_own(&self, review: &mut Review) {
@@ -269,6 +283,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/chat/max_messages", config.chat.max_messages, 1..=1_000_000);
     review.range("/chat/max_bytes", config.chat.max_bytes, 65_536..=1_073_741_824);
     review.range("/retries", config.retries, 0..=1_000_000);
+    config.routing.check(config.network.is_open(), review);
     check_open(config, review);
     if config.plain {
         check_plain(config, review);

@@ -15,6 +15,7 @@ mod layers;
 mod member;
 mod program;
 mod review;
+mod routing;
 mod signal_server;
 mod source;
 mod typed;
@@ -27,6 +28,7 @@ pub use layers::{Effective, Flags, Input, Origin, check_files, environment, eval
 pub use member::{MemberConfig, NodeConfig, ProxyConfig, ViewConfig};
 pub use program::{Program, Settings};
 pub use review::Review;
+pub use routing::{MemberRef, RoutingConfig, ViewRoutingConfig};
 pub use signal_server::SignalServerConfig;
 pub use source::Document;
 pub use values::{

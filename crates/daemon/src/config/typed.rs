@@ -148,6 +148,7 @@ fn expected(message: &str) -> String {
     let Some((_, expected)) = message.split_once(", expected ") else { return format!(": {message}") };
     let expected = match expected {
         "a sequence" => "a list",
+        "a map" => "an object",
         "path string" => "a path",
         "u16" => "a whole number from 0 to 65535",
         "u32" => "a whole number from 0 to 4294967295",

@@ -83,6 +83,9 @@ pub enum ConfigValueError {
     /// Of a [`PeerRef`].
     #[error("not a peer: expected host:port or a node id of 52 characters")]
     Peer,
+    /// Of a [`MemberRef`](super::MemberRef).
+    #[error("not a member: expected a node id of 52 characters or a name")]
+    Member,
 }
 
 /// Makes a type with `TryFrom<String>` read and written as a string.
@@ -113,6 +116,8 @@ macro_rules! text_value {
         }
     };
 }
+
+pub(super) use text_value;
 
 /// A level for meshline's own events, `debug` by default, and exceptions behind it: `info,meshline_net=trace`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -139,6 +139,11 @@ impl Feed {
         Ok(Reader::new(Arc::clone(self), key, place, rank, self.greeting(place, reset)))
     }
 
+    /// Whether anybody reads.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.lock().readers.is_empty()
+    }
+
     /// Where to go on after the event with this id, or why that cannot be told.
     fn place(&self, last: &str, kept: &Kept) -> Result<u64, &'static str> {
         let number = last.strip_prefix(self.prefix.as_str()).and_then(|number| number.parse::<u64>().ok());

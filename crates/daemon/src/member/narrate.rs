@@ -93,7 +93,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         }
         MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
             let (name, hops) = (escape(&peer.name), path.len());
-            debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed");
+            debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
         }
         MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
         MeshEvent::SignalFailed { url, detail } => {

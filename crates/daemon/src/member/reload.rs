@@ -12,7 +12,7 @@ use crate::config::{MemberConfig, NodeConfig};
 use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
-const LIVE: [&str; 6] = ["peers", "proxies", "signal", "max_links", "retries", "log"];
+const LIVE: [&str; 7] = ["peers", "proxies", "signal", "max_links", "retries", "routing", "log"];
 
 /// What of `log` does.
 const LIVE_LOG: &str = "level";

@@ -49,7 +49,7 @@ async fn every_operation_of_the_document_is_answered_and_every_json_answer_is_as
             checked.push(path);
         }
     }
-    assert!(checked.len() >= 7, "{checked:?}");
+    assert!(checked.len() >= 9, "{checked:?}");
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ mod document;
 mod events;
 mod log;
 mod requests;
+mod routes;
 mod safety;
 mod schema;
 mod support;

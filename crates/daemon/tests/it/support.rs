@@ -32,12 +32,16 @@ pub(crate) struct Member {
 
 impl Member {
     pub(crate) async fn start() -> Self {
+        Self::start_as(Config::new("lab".parse().unwrap(), "one".parse().unwrap()), 7).await
+    }
+
+    /// A member with these settings; the number makes its key.
+    pub(crate) async fn start_as(config: Config, number: u8) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::new("lab".parse().unwrap(), "one".parse().unwrap());
-        let key = KeyPair::from_secret([7; 32]);
+        let key = KeyPair::from_secret([number; 32]);
         let clock = Clock::start();
         let settings = Settings::new(clock, key.clone(), &config);
-        let stack = Stack::new(Node::new(config, key, [7; 32], clock.now()), Default::default(), clock.now());
+        let stack = Stack::new(Node::new(config, key, [number; 32], clock.now()), Default::default(), clock.now());
         let mesh = meshline_net::start(settings, stack).await.unwrap();
         let token = Arc::new(Token::read_or_make(folder.path()).unwrap());
         let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).unwrap());

@@ -12,6 +12,7 @@ mod hosts;
 mod membership;
 mod mesh;
 mod relay;
+mod routes;
 mod seed;
 mod twice;
 mod view;

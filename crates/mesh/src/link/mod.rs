@@ -4,6 +4,7 @@ mod duplicate;
 mod echo;
 mod hello;
 mod liveness;
+mod round_trips;
 mod table;
 
 use std::sync::Arc;
@@ -18,6 +19,7 @@ pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
 pub(crate) use liveness::Liveness;
+pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};
 
 use crate::event::Direction;

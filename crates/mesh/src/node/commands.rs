@@ -87,6 +87,9 @@ impl Node {
             }
         }
         self.signal.reconfigure(&new.signal, now);
+        if config.routing != new.routing {
+            self.routing.policy_changed(now);
+        }
         Reconfiguration {
             peers: config.peers,
             peer_ids: config.peer_ids,
@@ -94,6 +97,7 @@ impl Node {
             signal: config.signal,
             max_links: config.max_links,
             retries: config.retries,
+            routing: config.routing,
         } = new;
     }
 

@@ -186,6 +186,10 @@ impl Node {
         }
         let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
         if let Some(answer) = link.clock.handle(step, context) {
+            // These two steps of the four end a measurement each.
+            if let Some(rtt) = link.clock.last_rtt_us().filter(|_| matches!(step.step, 1 | 2)) {
+                self.round_trips.add(rtt);
+            }
             self.shared.send_on(id, &Arc::new(Message::Time(Box::new(answer)).into()));
         }
         Ok(())

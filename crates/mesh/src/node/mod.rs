@@ -1,6 +1,7 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
 mod commands;
+mod explain;
 mod frames;
 mod links;
 mod reports;
@@ -16,10 +17,10 @@ use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
 use crate::config::Config;
-use crate::event::{Event, PeerName};
+use crate::event::Event;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
-use crate::link::{Echoes, Links};
+use crate::link::{Echoes, Links, RoundTripCounts};
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers, Purpose};
@@ -52,6 +53,7 @@ pub struct Node {
     echoes: Echoes,
     signal: Signal,
     routing: Routing,
+    round_trips: RoundTripCounts,
     datagrams: Datagrams,
     started: Mono,
     listening: BTreeSet<Address>,
@@ -84,6 +86,7 @@ impl Node {
             echoes: Echoes::default(),
             signal: Signal::new(&shared.config.signal, now.mono),
             routing: Routing::new(now.mono),
+            round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
             started: now.mono,
             listening: BTreeSet::new(),
@@ -156,12 +159,6 @@ impl Node {
         // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
         // once does nothing else.
         timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
-    }
-
-    /// This node's own name as others see it.
-    #[must_use]
-    pub fn own_name(&self) -> PeerName {
-        self.shared.shown(&self.shared.id, self.shared.config.name.as_str())
     }
 
     fn handle_timeout(&mut self) {
@@ -269,6 +266,10 @@ impl Node {
                 }
             }
         }
+        // A name of the configuration may be known only now.
+        if !self.shared.config.routing.via.is_empty() {
+            self.routing.look_again(self.shared.now.mono);
+        }
         self.reorder_ring();
     }
 
@@ -292,11 +293,6 @@ impl Node {
             let change = self.ring.reselect(&mut self.shared, &self.gossip.members);
             self.peers.want(change.wanted, self.shared.now.mono);
         }
-    }
-
-    fn peer_name(&self, id: &NodeId) -> PeerName {
-        let name = self.gossip.members.get(id).map_or("", |known| known.member.name.as_str());
-        self.shared.shown(id, name)
     }
 
     /// Takes in a revocation, applies it and passes it on if it is news.

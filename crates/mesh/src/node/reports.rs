@@ -5,15 +5,25 @@ use meshline_protocol::message::Role;
 
 use super::{ALONE_AFTER, Node};
 use crate::config::Topology;
+use crate::event::PeerName;
 use crate::gossip::Known;
 use crate::input::Transport;
 use crate::link::Link;
-use crate::report::{
-    AttemptRow, Explanation, LimitsReport, LinkRow, NatReport, PeerRow, Readiness, Status, TimeReport,
-};
+use crate::report::{LimitsReport, LinkRow, NatReport, PeerRow, Readiness, Status, TimeReport};
 use crate::shared::role_name;
 
 impl Node {
+    /// This node's own name as others see it.
+    #[must_use]
+    pub fn own_name(&self) -> PeerName {
+        self.shared.shown(&self.shared.id, self.shared.config.name.as_str())
+    }
+
+    pub(super) fn peer_name(&self, id: &NodeId) -> PeerName {
+        let name = self.gossip.members.get(id).map_or("", |known| known.member.name.as_str());
+        self.shared.shown(id, name)
+    }
+
     pub(super) fn status(&self) -> Status {
         let shared = &self.shared;
         Status {
@@ -41,6 +51,7 @@ impl Node {
                 handshakes: self.links.handshakes(),
                 members: self.gossip.members.len() + 1,
             },
+            routing: self.routing_report(),
             refused: shared.refused.clone(),
         }
     }
@@ -101,7 +112,7 @@ impl Node {
         self.gossip.members.iter().map(|known| self.peer_row(known)).collect()
     }
 
-    fn peer_row(&self, known: &Known) -> PeerRow {
+    pub(super) fn peer_row(&self, known: &Known) -> PeerRow {
         let member = &known.member;
         let path = self.path_to(&member.id);
         let direct = self.shared.up.get(&member.id).is_some_and(|up| up.transport != Transport::Relay);
@@ -156,49 +167,5 @@ impl Node {
         let link = self.links.get(self.shared.up.get(last)?.link)?;
         let hops = if self.shared.up.contains_key(path.last()?) { 1 } else { u64::try_from(path.len()).ok()? };
         Some(link.clock.delay_us.or_else(|| link.clock.rtt_us().map(|rtt| rtt / 2))?.saturating_mul(hops))
-    }
-
-    pub(super) fn explain(&self, id: &NodeId) -> Option<Explanation> {
-        let known = self.gossip.members.get(id)?;
-        let row = self.peer_row(known);
-        let now = self.shared.now.mono;
-        let (attempts, next) = self.peers.history(*id);
-        let attempts: Vec<AttemptRow> = attempts
-            .into_iter()
-            .map(|attempt| AttemptRow {
-                ago_ms: now.micros_since(attempt.at) / 1_000,
-                transport: attempt.transport,
-                address: attempt.address,
-                outcome: attempt.outcome.map_or("up", meshline_protocol::Code::name),
-                detail: attempt.detail,
-            })
-            .collect();
-        let linked = self.shared.up.contains_key(id);
-        Some(Explanation {
-            schema: "meshline/explain/1",
-            summary: summary(&row, linked, attempts.last()),
-            next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
-            row,
-            attempts,
-        })
-    }
-}
-
-/// The state of a member in a sentence.
-fn summary(row: &PeerRow, linked: bool, last: Option<&AttemptRow>) -> String {
-    let name = &row.name;
-    let failure = last.filter(|last| last.outcome != "up");
-    match (row.direct, linked, row.reachable) {
-        (true, _, _) => format!("{name} is linked directly"),
-        (false, true, _) => format!("{name} is linked through a proxy, because no direct attempt has succeeded"),
-        (false, false, true) => format!("{name} is {} hops away along the ring", row.hops),
-        (false, false, false) if row.left => format!("{name} said goodbye and has not come back"),
-        (false, false, false) if row.addresses.is_empty() => {
-            format!("{name} announces no address: it only connects out, and is not linked to this node")
-        }
-        (false, false, false) => match failure {
-            Some(last) => format!("{name} is not reachable; the last attempt ended with {}", last.outcome),
-            None => format!("{name} is not reachable, and no attempt has failed yet"),
-        },
     }
 }

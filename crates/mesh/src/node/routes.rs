@@ -13,8 +13,8 @@ use crate::config::RoutingPolicy;
 use crate::event::Event;
 use crate::link::{Link, Links};
 use crate::output::Reply;
-use crate::report::RouteRow;
-use crate::routing::{Path, Table, datagram_line, loss_ppm};
+use crate::report::{RouteRow, RoutingReport};
+use crate::routing::{Graph, Path, Table, datagram_line, loss_ppm};
 
 /// A link that was not measured yet: a millisecond, as in one building.
 const ASSUMED_RTT_US: u64 = 1_000;
@@ -23,6 +23,9 @@ const ASSUMED_RTT_US: u64 = 1_000;
 const PREFERRED: u16 = 50;
 const AVOIDED: u16 = 1_000;
 
+/// Why a way changed that `routing.via` asks for.
+const CONFIGURED: &str = "the configuration wants this way";
+
 impl Node {
     /// Advertises, floods and computes where it is due, and tells which ways changed.
     pub(super) fn route(&mut self) {
@@ -30,9 +33,9 @@ impl Node {
         let (links, names) = (&self.links, &self.gossip.members);
         let policy = self.shared.config.routing.clone();
         let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
-        let changed = self
-            .routing
-            .handle_timeout(&mut self.shared, || advertised(links, |id| weight(&policy, id, name_of(id).as_deref())));
+        let via = || steering(&policy, names.iter().map(|known| (known.member.id, known.member.name.as_str())));
+        let links = || advertised(links, |id| weight(&policy, id, name_of(id).as_deref()));
+        let changed = self.routing.handle_timeout(&mut self.shared, links, via);
         self.datagrams.handle_timeout(&mut self.shared);
         if changed {
             self.tell_changes(&before);
@@ -48,7 +51,12 @@ impl Node {
             let (old, new) = (best(before, &id), best(&after, &id));
             let hops = |path: &Option<Path>| path.as_ref().map(|path| path.hops.clone());
             if hops(&old) != hops(&new) {
-                let cause = cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop));
+                self.routing.changes += 1;
+                let wanted = self.steered_through(&id);
+                let cause = match &new {
+                    Some(new) if wanted.is_some() && new.hops.first() == wanted.as_ref() => CONFIGURED,
+                    new => cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop)),
+                };
                 let peer = self.peer_name(&id);
                 let cost_us = new.as_ref().map(|path| path.cost_us);
                 let path = new.map(|path| path.hops).unwrap_or_default();
@@ -72,18 +80,56 @@ impl Node {
 
     pub(super) fn route_rows(&self) -> Vec<RouteRow> {
         let graph = self.routing.graph();
-        let rows = self.routing.table().routes.iter().flat_map(|(id, route)| {
-            let name = self.peer_name(id).name;
-            route.paths.iter().enumerate().map(move |(at, path)| (*id, name.clone(), at + 1, path.clone()))
-        });
-        rows.map(|(peer, name, rank, path)| {
-            let from = std::iter::once(&self.shared.id).chain(path.hops.iter());
-            let costs = from.zip(path.hops.iter()).filter_map(|(from, to)| graph.cost(from, to)).collect();
-            let (hops, cost, share) = (path.hops.len(), path.cost_us, path.share);
-            RouteRow { peer, name, rank, path: path.hops, hops, cost, costs, share }
-        })
-        .collect()
+        self.routing.table().routes.keys().flat_map(|id| self.ways_to(id, &graph)).collect()
     }
+
+    /// The ways to one member, the best first.
+    pub(super) fn ways_to(&self, id: &NodeId, graph: &Graph) -> Vec<RouteRow> {
+        let paths = self.routing.table().routes.get(id).into_iter().flat_map(|route| &route.paths);
+        let row = |(at, path): (usize, &Path)| {
+            let from = std::iter::once(&self.shared.id).chain(path.hops.iter());
+            RouteRow {
+                peer: *id,
+                name: self.peer_name(id).name,
+                rank: at + 1,
+                path: path.hops.clone(),
+                hops: path.hops.len(),
+                cost: path.cost_us,
+                costs: from.zip(path.hops.iter()).filter_map(|(from, to)| graph.cost(from, to)).collect(),
+                share: path.share,
+            }
+        };
+        paths.enumerate().map(row).collect()
+    }
+
+    /// The member through whom the configuration wants another reached.
+    pub(super) fn steered_through(&self, id: &NodeId) -> Option<NodeId> {
+        let policy = &self.shared.config.routing;
+        if policy.via.is_empty() {
+            return None;
+        }
+        let known = self.gossip.members.iter().map(|known| (known.member.id, known.member.name.as_str()));
+        steering(policy, known).get(id).copied()
+    }
+
+    pub(super) fn routing_report(&self) -> RoutingReport {
+        RoutingReport {
+            forwarded: self.datagrams.forwarded,
+            dropped: self.datagrams.dropped.clone(),
+            round_trips: self.round_trips.report(),
+            ..self.routing.report(self.shared.config.carries_for_others())
+        }
+    }
+}
+
+/// Whom the configuration wants reached through whom, as far as both are known.
+fn steering<'a>(policy: &RoutingPolicy, known: impl Iterator<Item = (NodeId, &'a str)>) -> BTreeMap<NodeId, NodeId> {
+    if policy.via.is_empty() {
+        return BTreeMap::new();
+    }
+    let by_name: BTreeMap<&str, NodeId> = known.map(|(id, name)| (name, id)).collect();
+    let find = |word: &String| word.parse().ok().or_else(|| by_name.get(word.as_str()).copied());
+    policy.via.iter().filter_map(|(to, through)| Some((find(to)?, find(through)?))).collect()
 }
 
 /// Why the best way to a member is another one.

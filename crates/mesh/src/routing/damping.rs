@@ -64,6 +64,16 @@ impl Damping {
         penalty.suppressed
     }
 
+    /// Whether a link is kept out as far as was decided last.
+    pub(crate) fn is_kept_out(&self, peer: &NodeId) -> bool {
+        self.penalties.get(peer).is_some_and(|penalty| penalty.suppressed)
+    }
+
+    /// How many links are kept out.
+    pub(crate) fn kept_out(&self) -> usize {
+        self.penalties.values().filter(|penalty| penalty.suppressed).count()
+    }
+
     /// Whether any link is suppressed: then it must be looked at again.
     pub(crate) fn is_watching(&self) -> bool {
         self.penalties.values().any(|penalty| penalty.suppressed)

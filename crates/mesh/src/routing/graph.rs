@@ -85,3 +85,14 @@ impl Graph {
         self.edges(from).iter().filter(|edge| edge.to == to).map(|edge| edge.cost).min()
     }
 }
+
+impl Graph {
+    /// The same with one member carrying nothing for others.
+    pub(super) fn not_over(&self, number: usize) -> Self {
+        let mut graph = self.clone();
+        if let Some(carries) = graph.carries.get_mut(number) {
+            *carries = false;
+        }
+        graph
+    }
+}

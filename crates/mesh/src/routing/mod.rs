@@ -30,6 +30,7 @@ use meshline_protocol::{Bounded, Code, Message as Wire, NodeId};
 use crate::bucket::{Bucket, Rate};
 use crate::now::Mono;
 use crate::output::Output;
+use crate::report::{RoundTrips, RoutingReport};
 use crate::shared::Shared;
 use damping::Damping;
 use flood::Flood;
@@ -74,6 +75,10 @@ pub(crate) struct Routing {
     table: Arc<Table>,
     /// The version of the advertisements that the table was computed from, and when.
     computed: (u64, Option<Mono>),
+    /// Links in the graph of that.
+    links: usize,
+    /// How often the best way to a member became another one.
+    pub(crate) changes: u64,
     compute_at: Option<Mono>,
     /// Destinations in use, with the time of the last use.
     used: BTreeMap<NodeId, Mono>,
@@ -92,6 +97,8 @@ impl Routing {
             rates: BTreeMap::new(),
             table: Arc::default(),
             computed: (0, None),
+            links: 0,
+            changes: 0,
             compute_at: None,
             used: BTreeMap::new(),
             compare_at: now.after(COMPARE_EVERY),
@@ -114,9 +121,35 @@ impl Routing {
         Graph::new(self.lsdb.iter())
     }
 
-    /// Advertisements held.
-    pub(crate) fn len(&self) -> usize {
-        self.lsdb.len()
+    /// The figures of `status`, those of datagrams left to be filled in.
+    pub(crate) fn report(&self, carries: bool) -> RoutingReport {
+        RoutingReport {
+            carries,
+            advertisements: self.lsdb.len(),
+            links: self.links,
+            routes: self.table.routes.values().map(|route| route.paths.len()).sum(),
+            damped: self.damping.kept_out(),
+            changes: self.changes,
+            forwarded: 0,
+            dropped: BTreeMap::new(),
+            round_trips: RoundTrips::default(),
+        }
+    }
+
+    /// Whether the link with a peer came and went too often to be advertised.
+    pub(crate) fn is_damped(&self, peer: &NodeId) -> bool {
+        self.damping.is_kept_out(peer)
+    }
+
+    /// What the operator says about the ways is another thing now.
+    pub(crate) fn policy_changed(&mut self, now: Mono) {
+        self.own.changed(now);
+        self.look_again(now);
+    }
+
+    /// The ways are to be computed anew though no advertisement is.
+    pub(crate) fn look_again(&mut self, now: Mono) {
+        self.compute_at = Some(now);
     }
 
     /// A link came up: both sides compare what they hold.
@@ -249,7 +282,12 @@ impl Routing {
     }
 
     /// Advertises, passes on, computes, where it is due. Says whether the ways changed.
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, links: impl Fn() -> Vec<AdvertisedLink>) -> bool {
+    pub(crate) fn handle_timeout(
+        &mut self,
+        shared: &mut Shared,
+        links: impl Fn() -> Vec<AdvertisedLink>,
+        via: impl Fn() -> BTreeMap<NodeId, NodeId>,
+    ) -> bool {
         let now = shared.now.mono;
         if self.damping.is_watching() && self.own.next_timeout().is_some_and(|at| at <= now) {
             self.own.changed(now);
@@ -261,7 +299,7 @@ impl Routing {
         if self.compare_at <= now {
             self.compare(shared);
         }
-        self.compute(shared)
+        self.compute(shared, via)
     }
 
     fn advertise(&mut self, mut links: Vec<AdvertisedLink>, shared: &mut Shared) {
@@ -298,7 +336,7 @@ impl Routing {
     }
 
     /// Computes the ways anew if anything that bears on them changed, but not all the time.
-    fn compute(&mut self, shared: &mut Shared) -> bool {
+    fn compute(&mut self, shared: &mut Shared, via: impl Fn() -> BTreeMap<NodeId, NodeId>) -> bool {
         let now = shared.now.mono;
         if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
             let pause = pause(self.lsdb.len());
@@ -311,7 +349,9 @@ impl Routing {
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
         let carries = shared.config.carries_for_others();
-        let table = Table::compute(&self.graph(), shared.id, carries, |id| self.used.contains_key(id));
+        let graph = self.graph();
+        self.links = graph.links();
+        let table = Table::compute(&graph, shared.id, carries, |id| self.used.contains_key(id)).steered(&graph, &via());
         if table == *self.table {
             return false;
         }

@@ -68,12 +68,40 @@ impl Table {
         table
     }
 
+    /// Puts the best way that begins with a given member first, for the destinations that have one: the others are
+    /// spares. A destination to which no way begins so keeps its ways.
+    #[must_use]
+    pub fn steered(mut self, graph: &Graph, via: &BTreeMap<NodeId, NodeId>) -> Self {
+        let Some(from) = self.own.and_then(|own| graph.number(&own)) else { return self };
+        for (to, through) in via {
+            let (Some(first), Some(to_number)) = (graph.number(through), graph.number(to)) else { continue };
+            let Some(hops) = through_first(graph, from, first, to_number) else { continue };
+            let Some(path) = path_of(graph, from, &hops) else { continue };
+            let route = self.routes.entry(*to).or_default();
+            route.paths.retain(|other| other.hops != path.hops);
+            route.paths.iter_mut().for_each(|other| other.share = 0);
+            route.paths.insert(0, Path { share: 1_000, ..path });
+            route.paths.truncate(MAX_PATHS);
+        }
+        self
+    }
+
     /// The best way to a member whose first hop satisfies a condition.
     #[must_use]
     pub fn best(&self, to: &NodeId, is_linked: impl Fn(&NodeId) -> bool) -> Option<&Path> {
         let paths = &self.routes.get(to)?.paths;
         paths.iter().find(|path| path.hops.first().is_some_and(&is_linked))
     }
+}
+
+/// The best way from one member to another whose first hop is a third, and which does not come back.
+fn through_first(graph: &Graph, from: usize, first: usize, to: usize) -> Option<Vec<usize>> {
+    let is_linked = graph.edges(from).iter().any(|edge| edge.to == first);
+    if !is_linked || (first != to && !graph.carries(first)) {
+        return None;
+    }
+    let rest = Tree::find(&graph.not_over(from), first).path(to)?;
+    Some(std::iter::once(first).chain(rest).collect())
 }
 
 fn path_of(graph: &Graph, from: usize, path: &[usize]) -> Option<Path> {

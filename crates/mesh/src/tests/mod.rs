@@ -5,4 +5,5 @@ mod liveness;
 mod ring_order;
 mod routing;
 mod seen;
+mod steering;
 mod time;

@@ -117,6 +117,11 @@ impl LinkClock {
         };
     }
 
+    /// The round trip measured last.
+    pub(crate) fn last_rtt_us(&self) -> Option<u64> {
+        self.samples.back().map(|sample| sample.rtt_us)
+    }
+
     /// Smoothed round trip in microseconds.
     pub(crate) fn rtt_us(&self) -> Option<u64> {
         self.smoothed_us

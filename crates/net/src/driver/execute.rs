@@ -41,6 +41,7 @@ impl<C: Core> Driver<C> {
                 tracing::trace!(link = link.0, peer = %peer, "hello accepted");
                 if let Some(entry) = self.links.get_mut(&link) {
                     entry.accept(encoding);
+                    self.tap.linked(link, peer, |link| self.links.contains_key(link));
                 }
             }
             Output::Close { link, error } => self.close(link, error),
@@ -87,6 +88,7 @@ impl<C: Core> Driver<C> {
         let entry = self.links.get(&link)?;
         tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
         let bytes = self.encoder.encode(frame, entry.encoding())?;
+        self.tap.sent(link, frame);
         if entry.send(bytes, frame.body.is_some()) {
             return None;
         }

@@ -9,6 +9,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::driver::Incoming;
 use crate::refusals::Refusals;
+use crate::tap::{Tap, TapReader};
 
 /// What the driver is told through a handle.
 pub(super) enum Order {
@@ -22,6 +23,7 @@ pub struct MeshHandle {
     orders: mpsc::Sender<Order>,
     events: broadcast::Sender<Arc<Event>>,
     datagrams: broadcast::Sender<Arc<Incoming>>,
+    tap: Arc<Tap>,
     listening: Arc<[Address]>,
     refusals: Arc<Refusals>,
 }
@@ -35,11 +37,11 @@ impl std::fmt::Debug for MeshHandle {
 impl MeshHandle {
     pub(super) fn new(
         orders: mpsc::Sender<Order>,
-        (events, datagrams): (broadcast::Sender<Arc<Event>>, broadcast::Sender<Arc<Incoming>>),
+        (events, datagrams, tap): (broadcast::Sender<Arc<Event>>, broadcast::Sender<Arc<Incoming>>, Arc<Tap>),
         listening: Arc<[Address]>,
         refusals: Arc<Refusals>,
     ) -> Self {
-        Self { orders, events, datagrams, listening, refusals }
+        Self { orders, events, datagrams, tap, listening, refusals }
     }
 
     /// Has the core do something. Once the mesh is shut down every command is refused.
@@ -61,6 +63,12 @@ impl MeshHandle {
     #[must_use]
     pub fn datagrams(&self) -> broadcast::Receiver<Arc<Incoming>> {
         self.datagrams.subscribe()
+    }
+
+    /// Copies of the frames on all links from now on; `None` if as many watch as may.
+    #[must_use]
+    pub fn tap(&self) -> Option<TapReader> {
+        self.tap.watch()
     }
 
     /// Where it listens, as configured, with real ports.

@@ -29,6 +29,7 @@ use crate::listener::{Listener, StartError};
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
+use crate::tap::{Hook, Tap};
 use crate::tls::TlsIdentity;
 
 pub use handle::MeshHandle;
@@ -110,6 +111,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     });
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
+    let tap = Arc::new(Tap::default());
     let driver = Driver {
         core,
         tls,
@@ -127,12 +129,13 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         keeper,
         forwarder: Arc::default(),
         datagrams: datagrams.clone(),
+        tap: Hook::new(Arc::clone(&tap), settings.clock),
         refusals: Arc::clone(&refusals),
         next_link: 0,
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    Ok(MeshHandle::new(orders, (events, datagrams), listening, refusals))
+    Ok(MeshHandle::new(orders, (events, datagrams, tap), listening, refusals))
 }
 
 /// A datagram that arrived, with its content.

@@ -25,6 +25,7 @@ use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext};
 use crate::relay::Relays;
 use crate::store::Store;
+use crate::tap::Hook;
 use crate::tls::TlsIdentity;
 
 /// Notices handled before the timer and the commands are looked at again.
@@ -48,6 +49,7 @@ pub(super) struct Driver<C> {
     pub(super) keeper: Option<Keeper>,
     pub(super) forwarder: Arc<Forwarder>,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
+    pub(super) tap: Hook,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
     pub(super) next_request: u64,
@@ -187,7 +189,9 @@ impl<C: Core> Driver<C> {
         };
         let address = opened.remote.as_str();
         tracing::trace!(link = link.0, address, transport = opened.transport.name(), "connection ready");
+        let proved = connection.proved;
         self.links.insert(link, Link::open(link, connection, self.context.clone()));
+        proved.inspect(|peer| self.tap.linked(link, *peer, |link| self.links.contains_key(link)));
         self.step(Input::LinkOpened(opened));
     }
 
@@ -195,6 +199,7 @@ impl<C: Core> Driver<C> {
         if !self.links.contains_key(&link) {
             return;
         }
+        self.tap.received(link, &decoded);
         self.step(match decoded {
             Decoded::Frame(frame) => {
                 tracing::trace!(link = link.0, kind = frame.message.kind(), "frame received");

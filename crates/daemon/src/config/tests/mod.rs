@@ -1,6 +1,7 @@
 mod disk;
 mod faults;
 mod layers;
+mod routing;
 mod shape;
 
 use std::path::Path;

@@ -1,0 +1,103 @@
+//! What is known of one member and the ways to it, gathered for the rules of `explain`.
+
+use meshline_protocol::NodeId;
+use meshline_protocol::message::Role;
+
+use super::Node;
+use crate::explain::{Facts, advice, link_ends, why};
+use crate::input::Transport;
+use crate::report::{AttemptRow, Explanation, LinkEnds, PeerRow, RouteRow};
+use crate::routing::Graph;
+
+impl Node {
+    pub(super) fn explain(&self, id: &NodeId) -> Option<Explanation> {
+        let known = self.gossip.members.get(id)?;
+        let row = self.peer_row(known);
+        let now = self.shared.now.mono;
+        let (attempts, next) = self.attempts(id);
+        let graph = self.routing.graph();
+        let ways = self.ways_to(id, &graph);
+        let links = ways.first().map(|best| self.links_of(best, &graph)).unwrap_or_default();
+        let direct_link = self.ends_of((self.shared.id, *id), &graph);
+        let up = self.shared.up.get(id);
+        let facts = Facts {
+            peer: &row,
+            relayed: up.is_some_and(|up| up.transport == Transport::Relay),
+            listens: !self.shared.config.listen.is_empty(),
+            views: (!self.shared.config.carries(), known.member.has_role(Role::View)),
+            advertises: self.routing.advertised(id).is_some(),
+            ways: &ways,
+            links: &links,
+            direct: direct_link.as_ref(),
+            damped: self.routing.is_damped(id),
+            steered: self.steered_through(id),
+            clock: up.and_then(|up| self.links.get(up.link)).and_then(|link| link.clock.offset()),
+            attempts: &attempts,
+            name_of: &|id| self.any_name(id),
+        };
+        let (why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
+        Some(Explanation {
+            schema: "meshline/explain/1",
+            summary: summary(&row, (up.is_some(), ways.first()), attempts.last()),
+            next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
+            steered_through: facts.steered,
+            row,
+            attempts,
+            ways,
+            links,
+            direct_link,
+            damped,
+            why,
+            advice,
+        })
+    }
+
+    fn attempts(&self, id: &NodeId) -> (Vec<AttemptRow>, Option<crate::now::Mono>) {
+        let now = self.shared.now.mono;
+        let (attempts, next) = self.peers.history(*id);
+        let row = |attempt: crate::peers::Attempt| AttemptRow {
+            ago_ms: now.micros_since(attempt.at) / 1_000,
+            transport: attempt.transport,
+            address: attempt.address,
+            outcome: attempt.outcome.map_or("up", meshline_protocol::Code::name),
+            detail: attempt.detail,
+        };
+        (attempts.into_iter().map(row).collect(), next)
+    }
+
+    /// Each link of a way.
+    fn links_of(&self, way: &RouteRow, graph: &Graph) -> Vec<LinkEnds> {
+        let from = std::iter::once(&self.shared.id).chain(&way.path);
+        from.zip(&way.path).filter_map(|(from, to)| self.ends_of((*from, *to), graph)).collect()
+    }
+
+    fn ends_of(&self, ends: (NodeId, NodeId), graph: &Graph) -> Option<LinkEnds> {
+        link_ends(ends, graph, |id| self.routing.advertised(id), |id| self.any_name(id))
+    }
+
+    /// The name of any member, this one among them.
+    fn any_name(&self, id: &NodeId) -> String {
+        if *id == self.shared.id { self.own_name().name } else { self.peer_name(id).name }
+    }
+}
+
+/// The state of a member in a sentence.
+fn summary(row: &PeerRow, (linked, best): (bool, Option<&RouteRow>), last: Option<&AttemptRow>) -> String {
+    let name = &row.name;
+    let is_detour = best.is_some_and(|best| best.hops > 1);
+    let failure = last.filter(|last| last.outcome != "up");
+    match (row.direct, linked, row.reachable) {
+        (true, _, _) if is_detour => format!("{name} is linked directly, but reached faster over others"),
+        (true, _, _) => format!("{name} is linked directly"),
+        (false, true, _) => format!("{name} is linked through a proxy, because no direct attempt has succeeded"),
+        (false, false, true) => format!("{name} is {} hops away", row.hops),
+        (false, false, false) if row.left => format!("{name} said goodbye and has not come back"),
+        (false, false, false) if row.addresses.is_empty() => {
+            format!("{name} announces no address: it only connects out, and is not linked to this node")
+        }
+        (false, false, false) => match failure {
+            Some(last) => format!("{name} is not reachable; the last attempt ended with {}", last.outcome),
+            None => format!("{name} is not reachable, and no attempt has failed yet"),
+        },
+    }
+}
