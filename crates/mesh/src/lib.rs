@@ -38,7 +38,7 @@ pub use report::{
     Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
-pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, forward};
+pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};
 
 #[cfg(test)]
 mod tests;

@@ -30,6 +30,7 @@ pub use clock::Clock;
 pub use core::Core;
 pub use driver::Incoming;
 pub use driver::{EventSink, MeshHandle, Settings, start};
+pub use forwarder::Forwarding;
 pub use keeper::KeepSink;
 pub use listener::StartError;
 pub use store::StoreSink;

@@ -20,6 +20,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::forwarder::Forwarder;
 use crate::gate::Gate;
 use crate::inbound::Door;
 use crate::keeper::{KeepSink, Keeper};
@@ -32,6 +33,7 @@ use crate::store::{Store, StoreSink};
 use crate::tls::TlsIdentity;
 
 pub use handle::MeshHandle;
+use handle::Plane;
 use run::{Channels, Driver};
 
 /// Is shown every event, in order, on the driver's own task: it must not block.
@@ -97,6 +99,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (datagrams, _) = broadcast::channel(MAX_EVENTS);
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
+    let forwarder = Arc::new(Forwarder::default());
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let door = Arc::new(Door {
@@ -113,7 +116,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let driver = Driver {
         core,
         tls,
-        context: LinkContext { notices: notices.clone(), clock: settings.clock, alive },
+        context: LinkContext {
+            notices: notices.clone(),
+            clock: settings.clock,
+            forwarder: Arc::clone(&forwarder),
+            alive,
+        },
         channels: Channels { notices: incoming, orders: ordered, gone },
         accepting,
         links: BTreeMap::new(),
@@ -125,14 +133,16 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         on_event: settings.on_event,
         store: settings.store.map(Store::new),
         keeper,
-        forwarder: Arc::default(),
+        forwarder: Arc::clone(&forwarder),
+        diverted: Vec::new(),
         datagrams: datagrams.clone(),
         refusals: Arc::clone(&refusals),
         next_link: 0,
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    Ok(MeshHandle::new(orders, (events, datagrams), listening, refusals))
+    let plane = Plane { forwarder, clock: settings.clock };
+    Ok(MeshHandle::new(orders, (events, datagrams), plane, listening, refusals))
 }
 
 /// A datagram that arrived, with its content.

@@ -22,7 +22,7 @@ use crate::driver::Incoming;
 use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
-use crate::link::{Encoder, Link, LinkContext};
+use crate::link::{Encoder, Link, LinkContext, Waiting};
 use crate::relay::Relays;
 use crate::store::Store;
 use crate::tls::TlsIdentity;
@@ -47,6 +47,8 @@ pub(super) struct Driver<C> {
     pub(super) store: Option<Store>,
     pub(super) keeper: Option<Keeper>,
     pub(super) forwarder: Arc<Forwarder>,
+    /// Datagrams that waited for links that are gone.
+    pub(super) diverted: Vec<Waiting>,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
@@ -119,6 +121,9 @@ impl<C: Core> Driver<C> {
             }
         }
         self.encoder.forget();
+        if !self.diverted.is_empty() {
+            self.forwarder.reroute(std::mem::take(&mut self.diverted));
+        }
     }
 
     fn handle_command(&mut self, command: services::Command, answer: Option<oneshot::Sender<services::Reply>>) {
@@ -209,7 +214,7 @@ impl<C: Core> Driver<C> {
     }
 
     fn on_fault(&mut self, link: LinkId, Fault { code, detail }: Fault) {
-        let Some(entry) = self.links.remove(&link) else { return };
+        let Some(entry) = self.take_link(link) else { return };
         tracing::debug!(link = link.0, code = code.name(), "framing fault: {}", detail.escape_debug());
         let error = ErrorMessage { code, detail: detail.clone() };
         let bytes = self.encode_last(error, entry.encoding());
@@ -220,7 +225,7 @@ impl<C: Core> Driver<C> {
     }
 
     fn on_ended(&mut self, link: LinkId, code: Code, detail: String) {
-        let Some(entry) = self.links.remove(&link) else { return };
+        let Some(entry) = self.take_link(link) else { return };
         tracing::trace!(link = link.0, code = code.name(), "connection ended: {}", detail.escape_debug());
         if code == Code::SlowReader {
             entry.abort();

@@ -4,6 +4,8 @@
 //! length of lines and the encoding of what comes next depend on it. An idle link holds no buffer of its own.
 
 mod encoder;
+mod fair;
+mod outlet;
 mod pace;
 mod queue;
 mod reader;
@@ -13,12 +15,12 @@ mod tests;
 mod writer;
 
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use meshline_mesh::LinkId;
-use meshline_protocol::Encoding;
+use meshline_protocol::{Encoding, NodeId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -27,10 +29,14 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::driver::Notice;
+use crate::forwarder::Forwarder;
 use crate::gate::Permit;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 
 pub(crate) use encoder::Encoder;
+pub(crate) use fair::Waiting;
+pub(crate) use outlet::Outlet;
+pub(crate) use queue::Pushed;
 use queue::Queue;
 
 /// What a link's tasks need of the rest.
@@ -38,6 +44,7 @@ use queue::Queue;
 pub(crate) struct LinkContext {
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) clock: Clock,
+    pub(crate) forwarder: Arc<Forwarder>,
     /// Dropped when the link is quite gone, so that a shutdown can wait for it.
     pub(crate) alive: mpsc::Sender<()>,
 }
@@ -68,6 +75,10 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Datagrams that went over it, either way.
+    carried: AtomicU64,
+    /// Who is at the other end, once the link is up.
+    peer: OnceLock<NodeId>,
 }
 
 const NOT_ACCEPTED: u8 = 0;
@@ -78,9 +89,10 @@ impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let shared = Arc::new(Shared::new(id, connection.early.len()));
-        let LinkContext { notices, clock, alive } = context;
+        let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
-        let mut reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), notices.clone(), clock);
+        let around = reader::Around { notices: notices.clone(), clock, forwarder };
+        let mut reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), around);
         let mut writer = writer::Writer::new(write_half, Arc::clone(&shared), notices);
         let tasks = Tasks {
             reader: tokio::spawn(async move { reader.run().await }),
@@ -98,6 +110,16 @@ impl Link {
     /// Queues an encoded frame; `false` if the peer has let too much pile up.
     pub(crate) fn send(&self, frame: Bytes) -> bool {
         self.shared.queue.push(frame)
+    }
+
+    /// What the forwarding plane puts datagrams into.
+    pub(crate) fn outlet(&self) -> Outlet {
+        Outlet::new(Arc::clone(&self.shared), self.encoding)
+    }
+
+    /// Takes no more datagrams and hands out those that wait, to go another way.
+    pub(crate) fn divert(&self) -> Vec<Waiting> {
+        self.shared.queue.divert()
     }
 
     /// The hello was accepted.
@@ -151,6 +173,8 @@ impl Shared {
             closing: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received,
+            carried: AtomicU64::new(0),
+            peer: OnceLock::new(),
         }
     }
 
