@@ -28,7 +28,9 @@ mod time;
 pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
-pub use input::{Command, DialId, Input, LinkId, LinkOpened, Reconfiguration, RelayConnection, Transport};
+pub use input::{
+    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, Reconfiguration, RelayConnection, Transport,
+};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
