@@ -20,10 +20,12 @@ mod keeper;
 pub mod limits;
 mod link;
 mod listener;
+mod meter;
 mod refusals;
 mod relay;
 mod signal;
 mod store;
+mod tcp_info;
 pub mod tls;
 
 pub use clock::Clock;

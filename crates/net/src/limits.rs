@@ -35,6 +35,9 @@ pub const READ_AT_ONCE: usize = 64 * 1024;
 /// Bytes written at once: the plaintext that rustls takes before it wants to see the socket.
 pub const WRITE_AT_ONCE: usize = 64 * 1024;
 
+/// Bytes that the system may hold unsent of a link: two writes.
+pub const MAX_UNSENT: u32 = 128 * 1024;
+
 /// Frames written at once, so that the list of slices fits on the stack.
 pub const FRAMES_AT_ONCE: usize = 64;
 

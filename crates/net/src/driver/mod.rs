@@ -2,6 +2,7 @@
 
 mod execute;
 mod handle;
+mod looks;
 mod run;
 
 use std::collections::BTreeMap;
@@ -30,6 +31,7 @@ use crate::listener::{Listener, StartError};
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
+use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 
 pub use handle::MeshHandle;
@@ -135,6 +137,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         keeper,
         forwarder: Arc::clone(&forwarder),
         diverted: Vec::new(),
+        asker: Asker::new(),
         datagrams: datagrams.clone(),
         refusals: Arc::clone(&refusals),
         next_link: 0,

@@ -25,6 +25,7 @@ use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext, Waiting};
 use crate::relay::Relays;
 use crate::store::Store;
+use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 
 /// Notices handled before the timer and the commands are looked at again.
@@ -49,6 +50,7 @@ pub(super) struct Driver<C> {
     pub(super) forwarder: Arc<Forwarder>,
     /// Datagrams that waited for links that are gone.
     pub(super) diverted: Vec<Waiting>,
+    pub(super) asker: Asker,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
     pub(super) next_link: u64,
@@ -66,14 +68,16 @@ pub(super) struct Channels {
 /// What woke the driver.
 enum Wake {
     Timeout,
+    Look,
     Order(Option<Order>),
     Notices,
 }
 
-/// The one timer, moved only when the core wants another time.
+/// The core's timer, moved only when it wants another time, and the one for the next look at the links.
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Option<Mono>,
+    look: Pin<Box<Sleep>>,
 }
 
 impl<C: Core> Driver<C> {
@@ -81,11 +85,16 @@ impl<C: Core> Driver<C> {
         for address in listening.iter() {
             self.step(Input::Listening { address: address.clone() });
         }
-        let mut timer = Timer { sleep: Box::pin(sleep_until(self.context.clock.instant(Mono(0)))), at: None };
+        let start = self.context.clock.instant(Mono(0));
+        let mut timer = Timer { sleep: Box::pin(sleep_until(start)), at: None, look: Box::pin(sleep_until(start)) };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             match self.wake(&mut timer, &mut batch).await {
                 Wake::Timeout => self.step(Input::Timeout),
+                Wake::Look => {
+                    let next = self.look();
+                    timer.look.as_mut().reset(self.context.clock.instant(next));
+                }
                 Wake::Notices => batch.drain(..).for_each(|notice| self.handle_notice(notice)),
                 Wake::Order(Some(Order::Command(command, answer))) => self.handle_command(command, Some(answer)),
                 Wake::Order(Some(Order::Shutdown(done))) => {
@@ -255,8 +264,12 @@ impl<C: Core> Driver<C> {
 }
 
 impl Channels {
-    /// The timer first, then commands of this machine, then what peers send: no peer can starve the other two.
+    /// What was seen of the links first, because the timer may end one; then the timer, then commands of this machine,
+    /// then what peers send: no peer can starve the others.
     fn poll(&mut self, timer: &mut Timer, batch: &mut Vec<Notice>, context: &mut Context<'_>) -> Poll<Wake> {
+        if timer.look.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Wake::Look);
+        }
         if timer.at.is_some() && timer.sleep.as_mut().poll(context).is_ready() {
             return Poll::Ready(Wake::Timeout);
         }

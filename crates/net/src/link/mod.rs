@@ -14,12 +14,13 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use meshline_mesh::LinkId;
+use meshline_mesh::{LinkId, LinkMeasured, Mono};
 use meshline_protocol::{Encoding, NodeId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -32,6 +33,8 @@ use crate::driver::Notice;
 use crate::forwarder::Forwarder;
 use crate::gate::Permit;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
+use crate::meter::{Meter, Seen};
+use crate::tcp_info::Asker;
 
 pub(crate) use encoder::Encoder;
 pub(crate) use fair::Waiting;
@@ -54,6 +57,9 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     encoding: Encoding,
     permit: Option<Permit>,
+    /// Both addresses, where the system can tell of the connection all the way.
+    ends: Option<(SocketAddr, SocketAddr)>,
+    meter: Meter,
     tasks: Tasks,
 }
 
@@ -89,6 +95,7 @@ impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let shared = Arc::new(Shared::new(id, connection.early.len()));
+        let ends = connection.ends();
         let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
         let around = reader::Around { notices: notices.clone(), clock, forwarder };
@@ -99,7 +106,7 @@ impl Link {
             writer: tokio::spawn(async move { writer.run().await }),
             alive,
         };
-        Self { shared, encoding: Encoding::Json, permit: connection.permit, tasks }
+        Self { shared, encoding: Encoding::Json, permit: connection.permit, ends, meter: Meter::default(), tasks }
     }
 
     /// How to write to it now.
@@ -115,6 +122,21 @@ impl Link {
     /// What the forwarding plane puts datagrams into.
     pub(crate) fn outlet(&self) -> Outlet {
         Outlet::new(Arc::clone(&self.shared), self.encoding)
+    }
+
+    /// What there is to tell of the link since it was looked at last.
+    pub(crate) fn look(&mut self, asker: &Asker, now: Mono) -> Option<LinkMeasured> {
+        let (sent, received) = self.counters();
+        let carried = self.shared.carried.load(Ordering::Relaxed);
+        let seen = Seen { received, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
+        let ends = self.ends.filter(|_| self.meter.wants_to_ask(&seen, now));
+        let tcp = ends.and_then(|(local, remote)| asker.ask(local, remote));
+        self.meter.look(seen, tcp, now)
+    }
+
+    /// Whether datagrams went over it within the last second.
+    pub(crate) fn is_carrying(&self, now: Mono) -> bool {
+        self.meter.is_carrying(now)
     }
 
     /// Takes no more datagrams and hands out those that wait, to go another way.
