@@ -12,13 +12,16 @@ use crate::tcp_info::TcpInfo;
 const HALF_WINDOW_US: u64 = 400_000;
 
 /// An interval shorter than this says little about a rate.
-pub(crate) const LEAST_INTERVAL_US: u64 = 180_000;
+const LEAST_INTERVAL_US: u64 = 180_000;
 
 /// One longer than this is none: too much may have happened in it.
 const MOST_INTERVAL_US: u64 = 1_200_000;
 
+/// A link at rest is asked so often: the system forgets the least round trip after five minutes, and so do we.
+const ASK_AT_REST_US: u64 = 60_000_000;
+
 /// Bytes that make an interval worth counting as one with traffic.
-pub(crate) const LEAST_BYTES: u64 = 8 * 1_024;
+const LEAST_BYTES: u64 = 8 * 1_024;
 
 /// Segments after which a share of lost ones means something, and from when on older ones count half: at the loss that
 /// matters (a per cent) there are twenty lost ones among them.
@@ -83,7 +86,8 @@ impl Meter {
     /// Whether it is time to ask the system: there was traffic since, or it never was asked.
     pub(crate) fn wants_to_ask(&self, seen: &Seen, now: Mono) -> bool {
         let moved = seen.sent.saturating_sub(self.at_ask) >= LEAST_BYTES || seen.waiting;
-        self.asked.is_none_or(|(at, ..)| moved && now.micros_since(at) >= LEAST_INTERVAL_US)
+        let least = if moved { LEAST_INTERVAL_US } else { ASK_AT_REST_US };
+        self.asked.is_none_or(|(at, ..)| now.micros_since(at) >= least)
     }
 
     /// Whether datagrams went over the link within the last second.

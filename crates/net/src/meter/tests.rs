@@ -92,6 +92,7 @@ fn a_link_at_rest_has_nothing_to_tell_and_is_not_asked_again() {
     assert_eq!(meter.look(seen, Some(TcpInfo::default()), Mono(0)), None);
     let later = Mono(10_000_000);
     assert!(!meter.wants_to_ask(&seen, later));
+    assert!(meter.wants_to_ask(&seen, Mono(60_000_000)), "but once a minute");
     let little = Seen { received: 900, sent: 300, ..seen };
     assert_eq!(meter.look(little, None, later), None, "time frames are no traffic");
 }
