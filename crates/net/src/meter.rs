@@ -80,6 +80,9 @@ pub(crate) struct Meter {
     segments: u64,
     told: LinkMeasured,
     carried_at: Option<Mono>,
+    /// The other end has taken in some of what waits. Answers may then be long behind bulk, on a line that both
+    /// directions share; where nothing waits it proves no more than that the other host is there.
+    takes: bool,
 }
 
 impl Meter {
@@ -97,12 +100,13 @@ impl Meter {
 
     /// Takes in what is seen now; says what is known, if that is worth telling.
     pub(crate) fn look(&mut self, seen: Seen, tcp: Option<TcpInfo>, now: Mono) -> Option<LinkMeasured> {
+        self.takes = false;
         if let Some(tcp) = tcp {
             self.take(tcp, &seen, now);
         }
         self.take_inward(seen.received, now);
         let mut known = LinkMeasured {
-            heard: seen.received > self.seen.received,
+            heard: seen.received > self.seen.received || self.takes,
             carried: seen.carried > self.seen.carried,
             goodput_bps: self.goodput.best(),
             goodput_in_bps: self.goodput_in.best(),
@@ -125,6 +129,7 @@ impl Meter {
         if let Some((at, before, waited)) = self.asked {
             let interval = now.micros_since(at);
             let acked = tcp.acked.saturating_sub(before.acked);
+            self.takes = waits && acked > 0;
             if waits && waited && interval <= MOST_INTERVAL_US {
                 self.goodput.add(rate(acked, interval), now);
             } else if !tcp.app_limited && acked >= LEAST_BYTES {

@@ -5,6 +5,7 @@
 //! | `echo` | echoes a round | a 64-byte echo between two nodes, beside JSON lines over raw TCP |
 //! | `oneway` | messages a round | 128-byte messages into a node, beside the same raw loop |
 //! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
+//! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
 //!
@@ -24,6 +25,7 @@ mod child;
 mod echo;
 mod figures;
 mod forward;
+mod goodput;
 mod handshakes;
 mod idle;
 mod member;
@@ -60,6 +62,7 @@ fn main() {
         "oneway" => block_on(oneway::run(plan(5, 200_000))),
         "idle" => with_many_files(|| block_on(idle::run(plan(3, 1_000)))),
         "handshakes" => block_on(handshakes::run(plan(5, 490))),
+        "goodput" => block_on(goodput::run(plan(5, 0))),
         "forward" => block_on(forward::run(plan(5, 40_000))),
         _ => println!("usage: bench forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
     }

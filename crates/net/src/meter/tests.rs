@@ -57,6 +57,20 @@ fn a_degradation_to_a_twentieth_shows_within_a_second_and_a_half() {
 }
 
 #[test]
+fn an_end_that_takes_in_what_waits_is_heard_although_it_says_nothing() {
+    let heard = |waiting| {
+        let mut meter = Meter::default();
+        let seen = Seen { sent: 100_000, carried: 1, waiting, ..Seen::default() };
+        meter.look(seen, Some(TcpInfo::default()), Mono(0));
+        let seen = Seen { sent: 200_000, carried: 2, ..seen };
+        let tcp = TcpInfo { acked: 50_000, ..TcpInfo::default() };
+        meter.look(seen, Some(tcp), Mono(200_000)).expect("worth telling").heard
+    };
+    assert!(heard(true));
+    assert!(!heard(false));
+}
+
+#[test]
 fn what_is_sent_slowly_says_nothing_of_the_link() {
     let mut busy = Busy::new();
     for _ in 0..3 {

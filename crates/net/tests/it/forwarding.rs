@@ -53,4 +53,6 @@ async fn the_node_in_the_middle_forwards_without_its_core() {
     let report = middle.handle.forwarding();
     assert!(report.forwarded_frames >= 50 && report.dropped.is_empty(), "{report:?}");
     assert!(one.handle.forwarding().sent_frames >= 50);
+    let row = one.link_to(middle.id).await;
+    assert!(row.min_rtt_us.is_some_and(|least| Some(least) <= row.rtt_us), "{row:?}");
 }
