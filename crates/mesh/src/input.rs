@@ -60,6 +60,23 @@ pub struct LinkOpened {
     pub spent_us: u64,
 }
 
+/// What the bearer of a link tells of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkMeasured {
+    /// Bytes arrived since this was told last, if only a part of a frame.
+    pub heard: bool,
+    /// Datagrams went over it, either way, since this was told last.
+    pub carried: bool,
+    /// Bits a second that get there when more is sent than gets there.
+    pub goodput_bps: Option<u64>,
+    /// Bits a second received while something came.
+    pub goodput_in_bps: Option<u64>,
+    /// Share of what was sent again, in millionths.
+    pub loss_ppm: Option<u32>,
+    /// The least round trip the system has seen.
+    pub min_rtt_us: Option<u64>,
+}
+
 /// One thing that happened.
 #[derive(Clone, Debug)]
 pub enum Input {
@@ -117,6 +134,13 @@ pub enum Input {
         sent_bytes: u64,
         /// Bytes of frames received.
         received_bytes: u64,
+    },
+    /// What is known of a link without the core: comes every 100 ms while datagrams pass, seldom otherwise.
+    LinkMeasured {
+        /// Which.
+        link: LinkId,
+        /// What is known now, with what was known before where nothing newer is.
+        measured: LinkMeasured,
     },
     /// A connection arrived that showed a relay ticket.
     RelayArrived {

@@ -30,7 +30,9 @@ mod time;
 pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
-pub use input::{Command, DialId, Input, LinkId, LinkOpened, Reconfiguration, RelayConnection, Transport};
+pub use input::{
+    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, Reconfiguration, RelayConnection, Transport,
+};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
@@ -40,7 +42,7 @@ pub use report::{
     RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
-pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, forward};
+pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};
 
 #[cfg(test)]
 mod tests;

@@ -73,9 +73,11 @@ pub struct LinkRow {
     pub rtt_us: Option<u64>,
     /// Its mean deviation.
     pub jitter_us: Option<u64>,
-    /// Share of probes lost, 0 to 1.
+    /// The least round trip measured lately: what the line itself takes, without what waits in it.
+    pub min_rtt_us: Option<u64>,
+    /// Share of what is lost on the way there, 0 to 1.
     pub loss: f64,
-    /// Bits a second sent, over the last seconds with traffic.
+    /// Bits a second that get there, as measured when more was sent than got there; 0 until then.
     pub goodput_bps: u64,
     /// Bits a second received, likewise.
     pub goodput_in_bps: u64,

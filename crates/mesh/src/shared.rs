@@ -47,6 +47,8 @@ pub(crate) struct Shared {
     pub(crate) broadcast_seq: Sequence,
     /// Links on which more than a sign of life was sent since the links were last told.
     pub(crate) busy: BTreeSet<LinkId>,
+    /// Links on which a datagram was sent since then.
+    pub(crate) carrying: BTreeSet<LinkId>,
     pub(crate) leaving: bool,
     /// Something that is kept on disk changed.
     pub(crate) dirty: bool,
@@ -73,6 +75,7 @@ impl Shared {
             up: BTreeMap::new(),
             announcement: SignedRecord { signed: String::new(), by: id, sig: String::new() },
             busy: BTreeSet::new(),
+            carrying: BTreeSet::new(),
             leaving: false,
             dirty: false,
             refused: BTreeMap::new(),
@@ -150,6 +153,9 @@ impl Shared {
     pub(crate) fn send_frame(&mut self, peer: &NodeId, frame: &Arc<Frame>) -> bool {
         let Some(link) = self.up.get(peer).map(|up| up.link) else { return false };
         self.busy.insert(link);
+        if matches!(frame.message, Message::Datagram(_)) {
+            self.carrying.insert(link);
+        }
         self.send_on(link, frame);
         true
     }

@@ -5,9 +5,12 @@ use std::net::SocketAddr;
 use bytes::BytesMut;
 use meshline_mesh::Transport;
 use meshline_protocol::{Address, NodeId};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::gate::Permit;
+use crate::limits::MAX_UNSENT;
 
 /// Anything that carries bytes both ways.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -25,6 +28,23 @@ pub(crate) struct Connection {
     pub(crate) spent_us: u64,
     /// Held until the hello is accepted; connections that this side opened need none.
     pub(crate) permit: Option<Permit>,
+}
+
+impl Connection {
+    /// Both addresses of the TCP connection that bears it alone. What a proxy relays is another connection behind it.
+    pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
+        let ends = || Some((self.local.as_str().parse().ok()?, self.remote.as_str().parse().ok()?));
+        match self.transport {
+            Transport::Tcp | Transport::Plain => ends(),
+            Transport::Relay => None,
+        }
+    }
+}
+
+/// Keeps what a socket holds that was not sent yet small: what waits there is in nobody's order any more.
+pub(crate) fn keep_little_unsent(socket: &TcpStream) {
+    // Not every system can; the queue then lies deeper there.
+    let _ = SockRef::from(socket).set_tcp_notsent_lowat(MAX_UNSENT);
 }
 
 /// The address as it is shown: v4 as v4, whatever the socket.

@@ -13,7 +13,7 @@ use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock::Clock;
-use crate::connection::{Connection, shown};
+use crate::connection::{Connection, keep_little_unsent, shown};
 use crate::limits::DIAL_LIMIT;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
@@ -131,6 +131,7 @@ async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
 async fn connect_one(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let socket = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     socket.set_nodelay(true)?;
+    keep_little_unsent(&socket);
     Ok(socket)
 }
 

@@ -16,7 +16,7 @@ use tokio::sync::mpsc;
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock::Clock;
-use crate::connection::{Connection, Stream, shown};
+use crate::connection::{Connection, Stream, keep_little_unsent, shown};
 use crate::driver::Notice;
 use crate::gate::{Gate, Permit};
 use crate::limits::{CLOSE_LIMIT, HANDSHAKE_LIMIT, LINGER_BYTES, LINGER_LIMIT};
@@ -149,6 +149,7 @@ async fn first_line(stream: &mut TcpStream) -> Result<BytesMut, Fault> {
 }
 
 async fn secure(door: &Door, stream: TcpStream, arrival: Arrival) -> Result<(), Fault> {
+    keep_little_unsent(&stream);
     let local = stream.local_addr().map_err(|error| lost(&error))?;
     let (stream, proved) = door.tls.accept(stream).await.map_err(|error| Fault::new(error.code, error.detail))?;
     let connection = arrival.into_connection(door, Box::new(stream), local, Some(proved));
@@ -157,6 +158,7 @@ async fn secure(door: &Door, stream: TcpStream, arrival: Arrival) -> Result<(), 
 }
 
 async fn plain(door: &Door, stream: TcpStream, early: BytesMut, arrival: Arrival) {
+    keep_little_unsent(&stream);
     let Ok(local) = stream.local_addr() else { return };
     let connection = arrival.into_connection(door, Box::new(stream), local, None);
     let connection = Box::new(Connection { early, ..*connection });

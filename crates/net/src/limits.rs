@@ -35,6 +35,9 @@ pub const READ_AT_ONCE: usize = 64 * 1024;
 /// Bytes written at once: the plaintext that rustls takes before it wants to see the socket.
 pub const WRITE_AT_ONCE: usize = 64 * 1024;
 
+/// Bytes that the system may hold unsent of a link: two writes.
+pub const MAX_UNSENT: u32 = 128 * 1024;
+
 /// Frames written at once, so that the list of slices fits on the stack.
 pub const FRAMES_AT_ONCE: usize = 64;
 
@@ -43,6 +46,26 @@ pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 
 /// Frames queued for one link, so that small ones cannot take more memory in list entries than in bytes.
 pub const MAX_QUEUED_FRAMES: usize = 4_096;
+
+/// Bytes of datagrams that wait for one link: at 100 Mbit/s 80 ms. More would only make what comes later older, and
+/// 64 links hold 64 MiB at most.
+pub const MAX_WAITING_BYTES: usize = 1024 * 1024;
+
+/// Bytes of one flow that wait for one link: half of the room, so that no flow can take it from all others.
+pub const MAX_FLOW_BYTES: usize = MAX_WAITING_BYTES / 2;
+
+/// Flows that wait for one link; a look at all of them, when the room is full, takes microseconds.
+pub const MAX_FLOWS: usize = 256;
+
+/// Bytes a flow may send before it is another one's turn. A line of text passes after at most one such piece of each
+/// bulk flow; smaller pieces would cost more turns than a 16 KiB body needs.
+pub const FLOW_QUANTUM: usize = 16 * 1024;
+
+/// What a waiting datagram counts beside its bytes, so that small ones cannot take more memory than is counted.
+pub const WAITING_OVERHEAD: usize = 256;
+
+/// Bodies below this are copied when they have to wait: as slices they would each hold a whole read in memory.
+pub const COPIED_BODY: usize = 4 * 1024;
 
 /// How long a write may make no progress at all.
 pub const WRITE_STALL_LIMIT: Duration = Duration::from_secs(10);

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use meshline_protocol::limits::{MAX_BODY, MAX_LINE};
+
 use crate::now::Mono;
 
 /// Between asks on a link with traffic.
@@ -16,6 +18,37 @@ const ACTIVE_FOR: Duration = Duration::from_secs(15);
 /// An ask unanswered for so long, with nothing else heard, and the link is dead. With the idle interval this
 /// makes 21.5 s until a silent cut of an idle link shows.
 const DEAD_AFTER: Duration = Duration::from_millis(6_500);
+
+/// A link that carries datagrams is asked so often, for so long after the last one.
+const PROBE_INTERVAL: Duration = Duration::from_millis(100);
+const PROBED_FOR: Duration = Duration::from_secs(1);
+
+/// It is dead after an ask that stayed unanswered for so long, at least.
+const LEAST_PATIENCE: Duration = Duration::from_millis(300);
+
+/// More patience than with an idle link it does not get.
+const MOST_PATIENCE: Duration = DEAD_AFTER;
+
+/// Who has not looked for so long was stopped itself, and what arrived meanwhile has not been read yet.
+const STOPPED: Duration = Duration::from_millis(200);
+
+/// The longest frame: what a probe may wait for that came just behind it.
+const FULL_FRAME_BITS: u64 = 8 * (MAX_LINE + MAX_BODY) as u64;
+
+/// How long an ask may stay unanswered on a link that carries datagrams.
+pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>) -> Duration {
+    let frame_us = goodput_bps.map_or(0, |bps| FULL_FRAME_BITS.saturating_mul(1_000_000) / bps.max(1));
+    let micros = rtt_us.saturating_mul(3).saturating_add(jitter_us.saturating_mul(4)).saturating_add(frame_us);
+    Duration::from_micros(micros).clamp(LEAST_PATIENCE, MOST_PATIENCE)
+}
+
+/// A time in which a link carries datagrams.
+#[derive(Clone, Copy, Debug)]
+struct Carrying {
+    since: Mono,
+    last: Mono,
+    patience: Duration,
+}
 
 /// What the timer of a link asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,13 +66,27 @@ pub(crate) struct Liveness {
     last_traffic: Option<Mono>,
     next_ask: Mono,
     unanswered: Option<Mono>,
+    /// The last ask, until it is answered.
+    outstanding: Option<Mono>,
+    carrying: Option<Carrying>,
+    looked: Mono,
     asks: u64,
     answers: u64,
 }
 
 impl Liveness {
     pub(crate) fn new(now: Mono) -> Self {
-        Self { last_heard: now, last_traffic: None, next_ask: now, unanswered: None, asks: 0, answers: 0 }
+        Self {
+            last_heard: now,
+            last_traffic: None,
+            next_ask: now,
+            unanswered: None,
+            outstanding: None,
+            carrying: None,
+            looked: now,
+            asks: 0,
+            answers: 0,
+        }
     }
 
     /// Something arrived; `is_traffic` if it was more than a sign of life.
@@ -60,8 +107,19 @@ impl Liveness {
         }
     }
 
+    /// A datagram went over the link. Others wait for it, so the link is asked at once and often.
+    pub(crate) fn carry(&mut self, patience: Duration, now: Mono) {
+        let since = self.carrying.filter(|_| self.is_carrying(now)).map(|carrying| carrying.since);
+        if since.is_none() {
+            self.next_ask = self.next_ask.min(now);
+            self.looked = now;
+        }
+        self.carrying = Some(Carrying { since: since.unwrap_or(now), last: now, patience });
+    }
+
     /// The answer to an ask arrived.
     pub(crate) fn answered(&mut self) {
+        self.outstanding = None;
         if self.unanswered.take().is_some() {
             self.answers += 1;
         }
@@ -80,19 +138,44 @@ impl Liveness {
 
     /// What is due now, if anything.
     pub(crate) fn due(&mut self, now: Mono) -> Option<Due> {
+        let was_stopped = now.since(self.looked) > STOPPED && self.is_carrying(now);
+        self.looked = now;
         if self.deadline().is_some_and(|deadline| now >= deadline) {
-            return Some(Due::Dead);
+            let idle_too = self.unanswered.is_some_and(|asked| now >= asked.after(DEAD_AFTER));
+            if idle_too || !was_stopped {
+                return Some(Due::Dead);
+            }
+            self.unanswered = None;
+            self.next_ask = now;
         }
         if now < self.next_ask {
             return None;
         }
-        let interval = if self.is_active(now) { ACTIVE_INTERVAL } else { IDLE_INTERVAL };
+        let interval = self.interval(now);
         self.next_ask = now.after(interval);
+        if interval == PROBE_INTERVAL && self.waits(now) {
+            return None;
+        }
         if self.unanswered.is_none_or(|asked| asked < self.last_heard) {
             self.unanswered = Some(now);
         }
+        self.outstanding = Some(now);
         self.asks += 1;
         Some(Due::Ask)
+    }
+
+    fn interval(&self, now: Mono) -> Duration {
+        match (self.is_carrying(now), self.is_active(now)) {
+            (true, _) => PROBE_INTERVAL,
+            (false, true) => ACTIVE_INTERVAL,
+            (false, false) => IDLE_INTERVAL,
+        }
+    }
+
+    /// Whether an answer is still to be waited for: another ask before it would only make it useless as a measurement.
+    fn waits(&self, now: Mono) -> bool {
+        let patience = self.carrying.map_or(LEAST_PATIENCE, |carrying| carrying.patience);
+        self.outstanding.is_some_and(|asked| now.since(asked) < patience)
     }
 
     /// When [`Liveness::due`] should be called next.
@@ -101,8 +184,15 @@ impl Liveness {
     }
 
     fn deadline(&self) -> Option<Mono> {
-        let asked = self.unanswered?;
-        (self.last_heard <= asked).then(|| asked.after(DEAD_AFTER))
+        let asked = self.unanswered.filter(|asked| self.last_heard <= *asked)?;
+        let idle = asked.after(DEAD_AFTER);
+        let Some(carrying) = self.carrying else { return Some(idle) };
+        let busy = asked.max(carrying.since).after(carrying.patience);
+        Some(if busy <= carrying.last.after(PROBED_FOR) { busy.min(idle) } else { idle })
+    }
+
+    fn is_carrying(&self, now: Mono) -> bool {
+        self.carrying.is_some_and(|carrying| now.since(carrying.last) < PROBED_FOR)
     }
 
     fn is_active(&self, now: Mono) -> bool {

@@ -18,12 +18,12 @@ pub(crate) use duplicate::{Contender, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
-pub(crate) use liveness::Liveness;
+pub(crate) use liveness::{Liveness, patience};
 pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};
 
 use crate::event::Direction;
-use crate::input::{DialId, LinkId, Transport};
+use crate::input::{DialId, LinkId, LinkMeasured, Transport};
 use crate::now::Mono;
 use crate::time::LinkClock;
 
@@ -72,6 +72,7 @@ pub(crate) struct Link {
     pub(crate) clock: LinkClock,
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
+    pub(crate) measured: LinkMeasured,
 }
 
 impl Link {
@@ -99,6 +100,22 @@ impl Link {
             Stage::Opened | Stage::Hello(..) | Stage::Accepted(_) | Stage::Up(_) => None,
         };
         self.peer().or(said)
+    }
+
+    /// A datagram went over it: it is watched closely for a while, with as much patience as its round trip wants.
+    pub(crate) fn carry(&mut self, now: Mono) {
+        let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
+        self.liveness.carry(patience(rtt_us, jitter_us, self.measured.goodput_bps), now);
+    }
+
+    /// Share of what is lost on the way there: as the bearer counts it, else of the asks.
+    pub(crate) fn loss(&self) -> f64 {
+        self.measured.loss_ppm.map_or_else(|| self.liveness.loss(), |ppm| f64::from(ppm) / 1e6)
+    }
+
+    /// The least round trip that was measured lately.
+    pub(crate) fn min_rtt_us(&self) -> Option<u64> {
+        [self.clock.min_rtt_us(), self.measured.min_rtt_us].into_iter().flatten().min()
     }
 
     pub(crate) fn is_up(&self) -> bool {

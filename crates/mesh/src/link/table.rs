@@ -6,7 +6,7 @@ use meshline_protocol::NodeId;
 
 use super::liveness::Due;
 use super::{HANDSHAKE_LIMIT, Link, Liveness, MAX_HANDSHAKES, Stage};
-use crate::input::{LinkId, LinkOpened};
+use crate::input::{LinkId, LinkMeasured, LinkOpened};
 use crate::now::Mono;
 use crate::time::LinkClock;
 
@@ -42,6 +42,7 @@ impl Links {
             clock: LinkClock::default(),
             sent_bytes: 0,
             received_bytes: 0,
+            measured: LinkMeasured::default(),
         };
         self.changes += 1;
         Some(self.links.entry(opened.link).or_insert_with(|| Box::new(link)))

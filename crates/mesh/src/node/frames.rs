@@ -122,6 +122,9 @@ impl Node {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(peer) = link.member().map(|member| member.id) else { return };
         link.liveness.heard(!matches!(frame.message, Message::Time(_)), now);
+        if matches!(frame.message, Message::Datagram(_)) {
+            link.carry(now);
+        }
         let done = match frame.message {
             Message::Time(step) => self.on_time(id, peer, &step),
             Message::Ping(echo) => {

@@ -7,7 +7,7 @@ use meshline_protocol::{Code, Fault, Message, NodeId};
 
 use super::Node;
 use crate::event::Event;
-use crate::input::{LinkId, LinkOpened};
+use crate::input::{LinkId, LinkMeasured, LinkOpened};
 use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
 use crate::output::Output;
 use crate::peers::Failure;
@@ -50,6 +50,18 @@ impl Node {
     pub(super) fn on_counters(&mut self, id: LinkId, sent_bytes: u64, received_bytes: u64) {
         if let Some(link) = self.links.get_mut(id) {
             (link.sent_bytes, link.received_bytes) = (sent_bytes, received_bytes);
+        }
+    }
+
+    pub(super) fn on_measured(&mut self, id: LinkId, measured: LinkMeasured) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        let now = self.shared.now.mono;
+        link.measured = measured;
+        if measured.heard {
+            link.liveness.heard(measured.carried, now);
+        }
+        if measured.carried {
+            link.carry(now);
         }
     }
 
@@ -207,6 +219,11 @@ impl Node {
         for id in std::mem::take(&mut self.shared.busy) {
             if let Some(link) = self.links.get_mut(id) {
                 link.liveness.traffic(now);
+            }
+        }
+        for id in std::mem::take(&mut self.shared.carrying) {
+            if let Some(link) = self.links.get_mut(id) {
+                link.carry(now);
             }
         }
     }

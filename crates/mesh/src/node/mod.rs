@@ -120,6 +120,7 @@ impl Node {
             Input::LinkCounters { link, sent_bytes, received_bytes } => {
                 self.on_counters(link, sent_bytes, received_bytes)
             }
+            Input::LinkMeasured { link, measured } => self.on_measured(link, measured),
             Input::RelayArrived { connection, ticket } => {
                 self.relay_server.handle_arrival(connection, &ticket, &mut self.shared);
             }

@@ -162,10 +162,15 @@ fn advertised_link(peer: NodeId, link: &Link, weight: u16) -> AdvertisedLink {
         peer,
         rtt_us: micros(link.clock.rtt_us(), ASSUMED_RTT_US),
         jitter_us: micros(link.clock.jitter_us(), 0),
-        loss_ppm: loss_ppm(link.liveness.loss()),
-        goodput_kbps: 0,
+        loss_ppm: loss_ppm(link.loss()),
+        goodput_kbps: link.measured.goodput_bps.map_or(0, kilobits),
         weight,
     }
+}
+
+/// Thousands of bits a second; a link that was measured carries at least one, because 0 means unknown.
+fn kilobits(bps: u64) -> u32 {
+    u32::try_from(bps / 1_000).unwrap_or(u32::MAX).max(1)
 }
 
 /// What the operator says about a link.

@@ -222,7 +222,8 @@ impl Datagrams {
     }
 }
 
-/// A datagram from here, before it has a path.
-pub(crate) fn line(src: NodeId, dst: NodeId, flow: u32, service: ServiceName) -> Datagram {
+/// A datagram from `src`, before it has a path.
+#[must_use]
+pub fn line(src: NodeId, dst: NodeId, flow: u32, service: ServiceName) -> Datagram {
     Datagram { src, dst, flow, service, ttl: TTL, path: Bounded::default(), detours: 0 }
 }

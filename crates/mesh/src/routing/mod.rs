@@ -39,7 +39,8 @@ use own::{Own, VALIDITY};
 
 pub use cost::cost_us;
 pub(crate) use cost::loss_ppm;
-pub(crate) use datagram::{Datagrams, line as datagram_line};
+pub(crate) use datagram::Datagrams;
+pub use datagram::line as datagram_line;
 pub use graph::Graph;
 pub use table::{Drop, Forward, Path, Route, Table, forward};
 

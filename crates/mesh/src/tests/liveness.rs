@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::link::{LinkDue, Liveness};
+use crate::link::{LinkDue, Liveness, patience};
 use crate::now::Mono;
 
 fn s(seconds: f64) -> Mono {
@@ -58,4 +58,96 @@ fn an_answered_link_loses_nothing() {
         liveness.answered();
     }
     assert!(liveness.loss().abs() < f64::EPSILON);
+}
+
+const LEAST: Duration = Duration::from_millis(300);
+
+/// A link that was asked and answered, and then carries a datagram every 10 ms from second 10 until it is dead or the
+/// time is over. `hears` says whether something comes back at a time.
+fn stream(
+    liveness: &mut Liveness,
+    patience: Duration,
+    until: f64,
+    hears: impl Fn(Mono) -> bool,
+) -> (Option<Mono>, u32) {
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.heard(false, s(0.0));
+    liveness.answered();
+    let (mut now, mut asks) = (s(10.0), 0);
+    while now < s(until) {
+        liveness.carry(patience, now);
+        match liveness.due(now) {
+            Some(LinkDue::Dead) => return (Some(now), asks),
+            Some(LinkDue::Ask) => {
+                asks += 1;
+                if hears(now) {
+                    liveness.heard(false, now);
+                    liveness.answered();
+                }
+            }
+            None => {}
+        }
+        now = now.after(Duration::from_millis(10));
+    }
+    (None, asks)
+}
+
+#[test]
+fn a_link_that_carries_datagrams_is_asked_ten_times_a_second() {
+    let (dead, asks) = stream(&mut Liveness::new(s(0.0)), LEAST, 12.0, |_| true);
+    assert_eq!(dead, None);
+    assert!((19..=21).contains(&asks), "{asks}");
+}
+
+#[test]
+fn a_silent_cut_of_a_link_that_carries_datagrams_shows_within_half_a_second() {
+    let cut = s(11.05);
+    let (dead, _) = stream(&mut Liveness::new(s(0.0)), LEAST, 20.0, |now| now < cut);
+    let dead = dead.expect("dead");
+    assert!(dead >= cut.after(LEAST) && dead <= cut.after(Duration::from_millis(450)), "{dead:?}");
+}
+
+#[test]
+fn a_link_with_a_long_round_trip_gets_the_patience_it_needs() {
+    assert_eq!(patience(1_000, 0, None), LEAST);
+    assert_eq!(patience(200_000, 20_000, None), Duration::from_millis(680));
+    // 128 KiB at a megabit a second are more than a second.
+    assert_eq!(patience(0, 0, Some(1_000_000)), Duration::from_micros(1_048_576));
+    assert_eq!(patience(u64::MAX, 0, Some(0)), Duration::from_millis(6_500), "and no more than an idle one");
+}
+
+#[test]
+fn after_the_last_datagram_a_link_is_an_ordinary_one_again() {
+    let mut liveness = Liveness::new(s(0.0));
+    stream(&mut liveness, LEAST, 11.0, |_| true);
+    let mut asks = 0;
+    let mut now = s(11.0);
+    while now < s(20.0) {
+        now = liveness.next_timeout();
+        assert_ne!(liveness.due(now), Some(LinkDue::Dead));
+        liveness.heard(false, now);
+        liveness.answered();
+        asks += 1;
+    }
+    assert!(asks <= 14, "ten in the first second, then one every three: {asks}");
+}
+
+#[test]
+fn who_was_stopped_itself_asks_once_more_before_it_gives_a_link_up() {
+    let mut liveness = Liveness::new(s(0.0));
+    stream(&mut liveness, LEAST, 10.2, |_| false);
+    liveness.carry(LEAST, s(10.95));
+    assert_eq!(liveness.due(s(10.95)), Some(LinkDue::Ask), "nothing was read meanwhile");
+    liveness.carry(LEAST, s(11.1));
+    assert_ne!(liveness.due(s(11.1)), Some(LinkDue::Dead));
+    liveness.carry(LEAST, s(11.25));
+    assert_eq!(liveness.due(s(11.25)), Some(LinkDue::Dead));
+}
+
+#[test]
+fn an_old_unanswered_ask_does_not_kill_a_link_at_its_first_datagram() {
+    let mut liveness = Liveness::new(s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.carry(LEAST, s(3.0));
+    assert_eq!(liveness.due(s(3.0)), Some(LinkDue::Ask));
 }

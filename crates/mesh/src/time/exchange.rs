@@ -127,6 +127,11 @@ impl LinkClock {
         self.smoothed_us
     }
 
+    /// The least round trip of the last samples.
+    pub(crate) fn min_rtt_us(&self) -> Option<u64> {
+        self.samples.iter().map(|sample| sample.rtt_us).min()
+    }
+
     /// Mean deviation of the round trip.
     pub(crate) fn jitter_us(&self) -> Option<u64> {
         self.smoothed_us.map(|_| self.jitter_us)

@@ -4,6 +4,8 @@
 //! |---|---|---|
 //! | `echo` | echoes a round | a 64-byte echo between two nodes, beside JSON lines over raw TCP |
 //! | `oneway` | messages a round | 128-byte messages into a node, beside the same raw loop |
+//! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
+//! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
 //!
@@ -22,6 +24,8 @@
 mod child;
 mod echo;
 mod figures;
+mod forward;
+mod goodput;
 mod handshakes;
 mod idle;
 mod member;
@@ -50,14 +54,17 @@ fn main() {
     };
     let plan = |rounds, size| Plan { rounds: number("--rounds", rounds), size: number("--size", size) };
     match mode {
-        "serve-stack" => block_on(stack::serve(number("--max-links", 64))),
+        "serve-stack" => block_on(stack::serve(number("--max-links", 64), number("--plain", 0) > 0)),
+        "serve-copy" => block_on(forward::serve_copy()),
         "serve-raw" => block_on(raw::serve()),
         "serve-bare" => block_on(stack::serve_bare()),
         "echo" => block_on(echo::run(plan(5, 2_000))),
         "oneway" => block_on(oneway::run(plan(5, 200_000))),
         "idle" => with_many_files(|| block_on(idle::run(plan(3, 1_000)))),
         "handshakes" => block_on(handshakes::run(plan(5, 490))),
-        _ => println!("usage: bench echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+        "goodput" => block_on(goodput::run(plan(5, 0))),
+        "forward" => block_on(forward::run(plan(5, 40_000))),
+        _ => println!("usage: bench forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
     }
 }
 

@@ -1,7 +1,9 @@
 //! A member whose wire is spoken by hand: real TLS, a real hello, time frames answered, and nothing else.
 
+use std::future::poll_fn;
 use std::io::IoSlice;
 use std::net::SocketAddr;
+use std::task::Poll;
 
 use bytes::{Bytes, BytesMut};
 use meshline_identity::{KeyPair, RevocationList, admit, sign};
@@ -12,7 +14,7 @@ use meshline_protocol::message::{Announcement, Hello, RecordText, Role, TimeFram
 use meshline_protocol::{
     Address, Bounded, Decoded, Decoder, Encoding, Frame, Message, Ping, SignedRecord, UnixMicros, frame,
 };
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsStream;
 
@@ -29,11 +31,14 @@ pub(crate) struct Member {
     announcement: SignedRecord,
 }
 
+/// What bears a link.
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
+
 /// A link of such a member.
-#[derive(Debug)]
 pub(crate) struct Wire {
     member: Member,
-    stream: TlsStream<TcpStream>,
+    stream: Box<dyn Stream>,
     decoder: Decoder,
     input: BytesMut,
 }
@@ -66,8 +71,27 @@ impl Member {
 
     /// Links, and returns once the other side has called the link up.
     pub(crate) async fn link(&self, address: SocketAddr) -> Wire {
-        let stream = self.connect(address).await;
-        let mut wire = Wire { member: self.clone(), stream, decoder: Decoder::new(), input: BytesMut::new() };
+        self.introduce(Box::new(self.connect(address).await)).await
+    }
+
+    /// Links without TLS.
+    pub(crate) async fn link_plain(&self, address: SocketAddr) -> Wire {
+        self.introduce(Box::new(plain(address).await)).await
+    }
+
+    /// A connection to something that is no node and passes on what it gets.
+    pub(crate) async fn bare(&self, address: SocketAddr) -> Wire {
+        let mut wire = self.over(Box::new(plain(address).await));
+        wire.decoder.accept(Encoding::Json);
+        wire
+    }
+
+    fn over(&self, stream: Box<dyn Stream>) -> Wire {
+        Wire { member: self.clone(), stream, decoder: Decoder::new(), input: BytesMut::new() }
+    }
+
+    async fn introduce(&self, stream: Box<dyn Stream>) -> Wire {
+        let mut wire = self.over(stream);
         wire.send(self.hello()).await;
         let Message::Hello(hello) = wire.read().await else { panic!("no hello") };
         admit(&hello.announcement, &network(), &RevocationList::default(), wall()).unwrap();
@@ -119,9 +143,14 @@ impl Wire {
             match self.decoder.decode(&mut self.input).unwrap() {
                 Some(Decoded::Frame(frame)) => return frame.message,
                 Some(other) => panic!("no frame: {other:?}"),
-                None => assert!(self.stream.read_buf(&mut self.input).await.unwrap() > 0, "closed"),
+                None => self.more().await,
             }
         }
+    }
+
+    async fn more(&mut self) {
+        self.input.reserve(64 * 1024);
+        assert!(self.stream.read_buf(&mut self.input).await.unwrap() > 0, "closed");
     }
 
     /// Reads one message and answers it if it asks for the time. Returns the step of a time frame.
@@ -149,6 +178,31 @@ impl Wire {
                 return;
             }
             self.answer(&message).await;
+        }
+    }
+
+    /// Waits for a datagram.
+    pub(crate) async fn datagram(&mut self) {
+        loop {
+            let message = self.read().await;
+            if matches!(message, Message::Datagram(_)) {
+                return;
+            }
+            self.answer(&message).await;
+        }
+    }
+
+    /// Answers what has come already, without waiting for more.
+    pub(crate) async fn answer_what_came(&mut self) {
+        loop {
+            while let Some(decoded) = self.decoder.decode(&mut self.input).unwrap() {
+                let Decoded::Frame(frame) = decoded else { panic!("no frame: {decoded:?}") };
+                self.answer(&frame.message).await;
+            }
+            let mut read = std::pin::pin!(self.stream.read_buf(&mut self.input));
+            let at_once = poll_fn(|context| Poll::Ready(read.as_mut().poll(context))).await;
+            let Poll::Ready(read) = at_once else { return };
+            assert!(read.unwrap() > 0, "closed");
         }
     }
 
@@ -183,6 +237,12 @@ fn answer(step: &TimeFrame, key: &KeyPair) -> Option<TimeFrame> {
         step: step.step + 1,
         stamps: Some(TimeStamps { origin: step.time, receive: now }),
     })
+}
+
+async fn plain(address: SocketAddr) -> TcpStream {
+    let socket = TcpStream::connect(address).await.unwrap();
+    socket.set_nodelay(true).unwrap();
+    socket
 }
 
 fn wall() -> UnixMicros {

@@ -42,10 +42,10 @@ pub(crate) async fn node(key: KeyPair, configure: impl FnOnce(&mut Config)) -> M
 }
 
 /// A node that others link to.
-pub(crate) async fn serve(max_links: usize) {
+pub(crate) async fn serve(max_links: usize, plain: bool) {
     let key = key(u32::MAX);
     let id = key.id();
-    let mesh = node(key, |config| config.max_links = max_links).await;
+    let mesh = node(key, |config| (config.max_links, config.plain) = (max_links, plain)).await;
     announce(mesh.listening()[0].as_str().parse().unwrap(), Some(id));
     std::future::pending().await
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_mesh::{DialId, DialTarget, Input, LinkId, Output, SignalRequest};
+use meshline_mesh::{DialId, DialTarget, Event, Input, LinkId, Output, SignalRequest};
 use meshline_protocol::message::{ErrorMessage, Message};
 use meshline_protocol::{Code, Encoding, Frame};
 use meshline_services as services;
@@ -12,6 +12,7 @@ use meshline_services::chat::{Ticket, Write};
 use super::Notice;
 use super::run::Driver;
 use crate::core::Core;
+use crate::link::Link;
 use crate::{dial, signal};
 
 impl<C: Core> Driver<C> {
@@ -87,6 +88,10 @@ impl<C: Core> Driver<C> {
     fn send(&mut self, link: LinkId, frame: &Arc<Frame>) -> Option<Input> {
         let entry = self.links.get(&link)?;
         tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
+        if let Message::Datagram(line) = &frame.message {
+            self.forwarder.queue(&entry.outlet(), line, frame.body.clone().unwrap_or_default());
+            return None;
+        }
         let bytes = self.encoder.encode(frame, entry.encoding())?;
         self.tap.sent(link, frame);
         if entry.send(bytes, frame.body.is_some()) {
@@ -98,14 +103,14 @@ impl<C: Core> Driver<C> {
             self.refusals.count(Code::SlowReader);
             return None;
         }
-        self.links.remove(&link)?.abort();
+        self.take_link(link)?.abort();
         let (code, detail) = (Code::SlowReader, "too much waits to be read".to_owned());
         tracing::trace!(link = link.0, code = code.name(), "connection ended: {detail}");
         Some(Input::LinkClosed { link, code, detail })
     }
 
     fn close(&mut self, link: LinkId, error: Option<ErrorMessage>) {
-        let Some(entry) = self.links.remove(&link) else { return };
+        let Some(entry) = self.take_link(link) else { return };
         if let Some(error) = error {
             tracing::trace!(link = link.0, code = error.code.name(), "closing: {}", error.detail.escape_debug());
             let bytes = self.encode_last(error, entry.encoding());
@@ -113,6 +118,23 @@ impl<C: Core> Driver<C> {
             let _ = bytes.map(|bytes| entry.send(bytes, false));
         }
         entry.close();
+    }
+
+    /// Readers forward to a link as soon as the core calls it up.
+    fn note_link(&self, event: &Event) {
+        if let Event::LinkUp { link, peer, .. } = event
+            && let Some(entry) = self.links.get(link)
+        {
+            self.forwarder.link_up(peer.id, entry.outlet());
+        }
+    }
+
+    /// A link is gone: what waits for it goes another way at the end of this step, when the core has said which.
+    pub(super) fn take_link(&mut self, link: LinkId) -> Option<Link> {
+        let entry = self.links.remove(&link)?;
+        self.forwarder.link_down(link);
+        self.diverted.extend(entry.divert());
+        Some(entry)
     }
 
     pub(super) fn encode_last(&mut self, error: ErrorMessage, encoding: Encoding) -> Option<Bytes> {
@@ -143,6 +165,9 @@ impl<C: Core> Driver<C> {
 
     /// Shows an event to everybody who wants to know.
     pub(super) fn tell(&mut self, event: services::Event) {
+        if let services::Event::Mesh(event) = &event {
+            self.note_link(event);
+        }
         if let Some(sink) = &mut self.on_event {
             sink(&event);
         }

@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use meshline_protocol::{Address, Code};
+use bytes::Bytes;
+use meshline_mesh as mesh;
+use meshline_protocol::{Address, Code, NodeId, ServiceName};
 use meshline_services::{Command, Event, Reply};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
+use crate::clock::Clock;
 use crate::driver::Incoming;
+use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::refusals::Refusals;
 use crate::tap::{Tap, TapReader};
 
@@ -24,8 +28,16 @@ pub struct MeshHandle {
     events: broadcast::Sender<Arc<Event>>,
     datagrams: broadcast::Sender<Arc<Incoming>>,
     tap: Arc<Tap>,
+    plane: Plane,
     listening: Arc<[Address]>,
     refusals: Arc<Refusals>,
+}
+
+/// What sends datagrams without asking the core.
+#[derive(Clone)]
+pub(super) struct Plane {
+    pub(super) forwarder: Arc<Forwarder>,
+    pub(super) clock: Clock,
 }
 
 impl std::fmt::Debug for MeshHandle {
@@ -38,10 +50,11 @@ impl MeshHandle {
     pub(super) fn new(
         orders: mpsc::Sender<Order>,
         (events, datagrams, tap): (broadcast::Sender<Arc<Event>>, broadcast::Sender<Arc<Incoming>>, Arc<Tap>),
+        plane: Plane,
         listening: Arc<[Address]>,
         refusals: Arc<Refusals>,
     ) -> Self {
-        Self { orders, events, datagrams, tap, listening, refusals }
+        Self { orders, events, datagrams, tap, plane, listening, refusals }
     }
 
     /// Has the core do something. Once the mesh is shut down every command is refused.
@@ -69,6 +82,30 @@ impl MeshHandle {
     #[must_use]
     pub fn tap(&self) -> Option<TapReader> {
         self.tap.watch()
+    }
+
+    /// Sends a datagram of at most 64 KiB to a member: straight into the queue of a link where there is a way, else
+    /// through the core, which says why not. One that was dropped because too much waits is refused with
+    /// [`Code::SlowReader`].
+    pub async fn send_datagram(&self, to: NodeId, service: ServiceName, flow: u32, body: Bytes) -> mesh::Reply {
+        let now = self.plane.clock.mono();
+        match self.plane.forwarder.send(to, (service.clone(), flow), body, now) {
+            Sent::Queued => mesh::Reply::Sent,
+            Sent::Dropped(reason) => mesh::Reply::Refused { code: Code::SlowReader, detail: reason.to_owned() },
+            Sent::Unsettled(body) => {
+                let command = mesh::Command::SendDatagram { to, service, flow, body };
+                match self.command(Command::Mesh(command)).await {
+                    Reply::Mesh(reply) => reply,
+                    Reply::Chat(_) => mesh::Reply::Sent,
+                }
+            }
+        }
+    }
+
+    /// What was forwarded and dropped, and what waits for links.
+    #[must_use]
+    pub fn forwarding(&self) -> Forwarding {
+        self.plane.forwarder.report()
     }
 
     /// Where it listens, as configured, with real ports.

@@ -2,6 +2,7 @@
 
 mod execute;
 mod handle;
+mod looks;
 mod run;
 
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::forwarder::Forwarder;
 use crate::gate::Gate;
 use crate::inbound::Door;
 use crate::keeper::{KeepSink, Keeper};
@@ -30,9 +32,11 @@ use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
 use crate::tap::{Hook, Tap};
+use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 
 pub use handle::MeshHandle;
+use handle::Plane;
 use run::{Channels, Driver};
 
 /// Is shown every event, in order, on the driver's own task: it must not block.
@@ -98,6 +102,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (datagrams, _) = broadcast::channel(MAX_EVENTS);
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
+    let forwarder = Arc::new(Forwarder::default());
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let door = Arc::new(Door {
@@ -115,7 +120,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let driver = Driver {
         core,
         tls,
-        context: LinkContext { notices: notices.clone(), clock: settings.clock, alive },
+        context: LinkContext {
+            notices: notices.clone(),
+            clock: settings.clock,
+            forwarder: Arc::clone(&forwarder),
+            alive,
+        },
         channels: Channels { notices: incoming, orders: ordered, gone },
         accepting,
         links: BTreeMap::new(),
@@ -127,7 +137,9 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         on_event: settings.on_event,
         store: settings.store.map(Store::new),
         keeper,
-        forwarder: Arc::default(),
+        forwarder: Arc::clone(&forwarder),
+        diverted: Vec::new(),
+        asker: Asker::new(),
         datagrams: datagrams.clone(),
         tap: Hook::new(Arc::clone(&tap), settings.clock),
         refusals: Arc::clone(&refusals),
@@ -135,7 +147,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    Ok(MeshHandle::new(orders, (events, datagrams, tap), listening, refusals))
+    let plane = Plane { forwarder, clock: settings.clock };
+    Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }
 
 /// A datagram that arrived, with its content.

@@ -22,10 +22,11 @@ use crate::driver::Incoming;
 use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
-use crate::link::{Encoder, Link, LinkContext};
+use crate::link::{Encoder, Link, LinkContext, Waiting};
 use crate::relay::Relays;
 use crate::store::Store;
 use crate::tap::Hook;
+use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 
 /// Notices handled before the timer and the commands are looked at again.
@@ -48,6 +49,9 @@ pub(super) struct Driver<C> {
     pub(super) store: Option<Store>,
     pub(super) keeper: Option<Keeper>,
     pub(super) forwarder: Arc<Forwarder>,
+    /// Datagrams that waited for links that are gone.
+    pub(super) diverted: Vec<Waiting>,
+    pub(super) asker: Asker,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) tap: Hook,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
@@ -66,14 +70,16 @@ pub(super) struct Channels {
 /// What woke the driver.
 enum Wake {
     Timeout,
+    Look,
     Order(Option<Order>),
     Notices,
 }
 
-/// The one timer, moved only when the core wants another time.
+/// The core's timer, moved only when it wants another time, and the one for the next look at the links.
 struct Timer {
     sleep: Pin<Box<Sleep>>,
     at: Option<Mono>,
+    look: Pin<Box<Sleep>>,
 }
 
 impl<C: Core> Driver<C> {
@@ -81,11 +87,16 @@ impl<C: Core> Driver<C> {
         for address in listening.iter() {
             self.step(Input::Listening { address: address.clone() });
         }
-        let mut timer = Timer { sleep: Box::pin(sleep_until(self.context.clock.instant(Mono(0)))), at: None };
+        let start = self.context.clock.instant(Mono(0));
+        let mut timer = Timer { sleep: Box::pin(sleep_until(start)), at: None, look: Box::pin(sleep_until(start)) };
         let mut batch = Vec::with_capacity(BATCH);
         loop {
             match self.wake(&mut timer, &mut batch).await {
                 Wake::Timeout => self.step(Input::Timeout),
+                Wake::Look => {
+                    let next = self.look();
+                    timer.look.as_mut().reset(self.context.clock.instant(next));
+                }
                 Wake::Notices => batch.drain(..).for_each(|notice| self.handle_notice(notice)),
                 Wake::Order(Some(Order::Command(command, answer))) => self.handle_command(command, Some(answer)),
                 Wake::Order(Some(Order::Shutdown(done))) => {
@@ -121,6 +132,9 @@ impl<C: Core> Driver<C> {
             }
         }
         self.encoder.forget();
+        if !self.diverted.is_empty() {
+            self.forwarder.reroute(std::mem::take(&mut self.diverted));
+        }
     }
 
     fn handle_command(&mut self, command: services::Command, answer: Option<oneshot::Sender<services::Reply>>) {
@@ -214,7 +228,7 @@ impl<C: Core> Driver<C> {
     }
 
     fn on_fault(&mut self, link: LinkId, Fault { code, detail }: Fault) {
-        let Some(entry) = self.links.remove(&link) else { return };
+        let Some(entry) = self.take_link(link) else { return };
         tracing::debug!(link = link.0, code = code.name(), "framing fault: {}", detail.escape_debug());
         let error = ErrorMessage { code, detail: detail.clone() };
         let bytes = self.encode_last(error, entry.encoding());
@@ -225,7 +239,7 @@ impl<C: Core> Driver<C> {
     }
 
     fn on_ended(&mut self, link: LinkId, code: Code, detail: String) {
-        let Some(entry) = self.links.remove(&link) else { return };
+        let Some(entry) = self.take_link(link) else { return };
         tracing::trace!(link = link.0, code = code.name(), "connection ended: {}", detail.escape_debug());
         if code == Code::SlowReader {
             entry.abort();
@@ -255,8 +269,12 @@ impl<C: Core> Driver<C> {
 }
 
 impl Channels {
-    /// The timer first, then commands of this machine, then what peers send: no peer can starve the other two.
+    /// What was seen of the links first, because the timer may end one; then the timer, then commands of this machine,
+    /// then what peers send: no peer can starve the others.
     fn poll(&mut self, timer: &mut Timer, batch: &mut Vec<Notice>, context: &mut Context<'_>) -> Poll<Wake> {
+        if timer.look.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Wake::Look);
+        }
         if timer.at.is_some() && timer.sleep.as_mut().poll(context).is_ready() {
             return Poll::Ready(Wake::Timeout);
         }

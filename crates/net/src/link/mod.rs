@@ -4,6 +4,8 @@
 //! length of lines and the encoding of what comes next depend on it. An idle link holds no buffer of its own.
 
 mod encoder;
+mod fair;
+mod outlet;
 mod pace;
 mod queue;
 mod reader;
@@ -12,13 +14,14 @@ mod reader;
 mod tests;
 mod writer;
 
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use meshline_mesh::LinkId;
-use meshline_protocol::Encoding;
+use meshline_mesh::{LinkId, LinkMeasured, Mono};
+use meshline_protocol::{Encoding, NodeId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
@@ -27,10 +30,16 @@ use tokio::time::timeout;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::driver::Notice;
+use crate::forwarder::Forwarder;
 use crate::gate::Permit;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
+use crate::meter::{Meter, Seen};
+use crate::tcp_info::Asker;
 
 pub(crate) use encoder::Encoder;
+pub(crate) use fair::Waiting;
+pub(crate) use outlet::Outlet;
+pub(crate) use queue::Pushed;
 use queue::Queue;
 
 /// What a link's tasks need of the rest.
@@ -38,6 +47,7 @@ use queue::Queue;
 pub(crate) struct LinkContext {
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) clock: Clock,
+    pub(crate) forwarder: Arc<Forwarder>,
     /// Dropped when the link is quite gone, so that a shutdown can wait for it.
     pub(crate) alive: mpsc::Sender<()>,
 }
@@ -47,6 +57,9 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     encoding: Encoding,
     permit: Option<Permit>,
+    /// Both addresses, where the system can tell of the connection all the way.
+    ends: Option<(SocketAddr, SocketAddr)>,
+    meter: Meter,
     tasks: Tasks,
 }
 
@@ -68,6 +81,10 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    /// Datagrams that went over it, either way.
+    carried: AtomicU64,
+    /// Who is at the other end, once the link is up.
+    peer: OnceLock<NodeId>,
 }
 
 const NOT_ACCEPTED: u8 = 0;
@@ -78,16 +95,18 @@ impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let shared = Arc::new(Shared::new(id, connection.early.len()));
-        let LinkContext { notices, clock, alive } = context;
+        let ends = connection.ends();
+        let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
-        let mut reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), notices.clone(), clock);
+        let around = reader::Around { notices: notices.clone(), clock, forwarder };
+        let mut reader = reader::Reader::new(read_half, connection.early, Arc::clone(&shared), around);
         let mut writer = writer::Writer::new(write_half, Arc::clone(&shared), notices);
         let tasks = Tasks {
             reader: tokio::spawn(async move { reader.run().await }),
             writer: tokio::spawn(async move { writer.run().await }),
             alive,
         };
-        Self { shared, encoding: Encoding::Json, permit: connection.permit, tasks }
+        Self { shared, encoding: Encoding::Json, permit: connection.permit, ends, meter: Meter::default(), tasks }
     }
 
     /// How to write to it now.
@@ -98,6 +117,31 @@ impl Link {
     /// Queues an encoded frame; `false` if the peer has let too much pile up.
     pub(crate) fn send(&self, frame: Bytes, has_body: bool) -> bool {
         self.shared.queue.push(frame, has_body)
+    }
+
+    /// What the forwarding plane puts datagrams into.
+    pub(crate) fn outlet(&self) -> Outlet {
+        Outlet::new(Arc::clone(&self.shared), self.encoding)
+    }
+
+    /// What there is to tell of the link since it was looked at last.
+    pub(crate) fn look(&mut self, asker: &Asker, now: Mono) -> Option<LinkMeasured> {
+        let (sent, received) = self.counters();
+        let carried = self.shared.carried.load(Ordering::Relaxed);
+        let seen = Seen { received, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
+        let ends = self.ends.filter(|_| self.meter.wants_to_ask(&seen, now));
+        let tcp = ends.and_then(|(local, remote)| asker.ask(local, remote));
+        self.meter.look(seen, tcp, now)
+    }
+
+    /// Whether datagrams went over it within the last second.
+    pub(crate) fn is_carrying(&self, now: Mono) -> bool {
+        self.meter.is_carrying(now)
+    }
+
+    /// Takes no more datagrams and hands out those that wait, to go another way.
+    pub(crate) fn divert(&self) -> Vec<Waiting> {
+        self.shared.queue.divert()
     }
 
     /// The hello was accepted.
@@ -151,6 +195,8 @@ impl Shared {
             closing: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received,
+            carried: AtomicU64::new(0),
+            peer: OnceLock::new(),
         }
     }
 

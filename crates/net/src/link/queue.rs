@@ -1,4 +1,4 @@
-//! What waits to be written on one link.
+//! What waits to be written on one link: control frames in their order, and behind them datagrams, flow by flow.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
@@ -6,10 +6,14 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 
+use super::fair::{Dropped, Fair, Waiting};
 use crate::limits::{FRAMES_AT_ONCE, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, WRITE_AT_ONCE};
 
 /// Room for list entries that an idle queue keeps.
 const IDLE_CAPACITY: usize = 8;
+
+/// Slices that a datagram takes in a write: its line and its body.
+const SLICES: usize = 2;
 
 /// A bounded queue of encoded frames: the driver pushes and never waits, the writer waits and takes.
 #[derive(Debug, Default)]
@@ -22,7 +26,19 @@ pub(super) struct Queue {
 struct State {
     frames: VecDeque<Bytes>,
     bytes: usize,
+    datagrams: Fair,
+    /// Datagrams are not taken any more.
+    diverted: bool,
     closed: bool,
+}
+
+/// What became of a datagram.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Pushed {
+    /// It waits, unless it was dropped.
+    Done(Option<Dropped>),
+    /// The link takes no more: it has to go another way.
+    Closed(Waiting),
 }
 
 /// What the writer finds.
@@ -52,7 +68,7 @@ impl Queue {
         if state.bytes + frame.len() > bytes || state.frames.len() >= frames {
             return false;
         }
-        let was_empty = state.frames.is_empty();
+        let was_empty = state.is_empty();
         state.bytes += frame.len();
         state.frames.push_back(frame);
         drop(state);
@@ -60,6 +76,33 @@ impl Queue {
             self.changed.notify_one();
         }
         true
+    }
+
+    /// Adds a datagram behind those of its flow.
+    pub(super) fn push_datagram(&self, waiting: Waiting) -> Pushed {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed || state.diverted {
+            return Pushed::Closed(waiting);
+        }
+        let was_empty = state.is_empty();
+        let dropped = state.datagrams.push(waiting);
+        drop(state);
+        if was_empty {
+            self.changed.notify_one();
+        }
+        Pushed::Done(dropped)
+    }
+
+    /// Takes no more datagrams and hands out those that wait.
+    pub(super) fn divert(&self) -> Vec<Waiting> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.diverted = true;
+        state.datagrams.drain()
+    }
+
+    /// Datagrams that wait, and their bytes.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).datagrams.depth()
     }
 
     /// Takes no more frames; the writer ends when those in it are written.
@@ -71,24 +114,48 @@ impl Queue {
     /// Takes at least one frame, and as many as make one write.
     pub(super) fn take(&self) -> Taken {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.frames.is_empty() {
+        if state.is_empty() {
             state.frames.shrink_to(IDLE_CAPACITY);
             return if state.closed { Taken::Closed } else { Taken::Nothing };
         }
-        let mut bytes = 0;
-        let fitting = state.frames.iter().take(FRAMES_AT_ONCE).take_while(|frame| {
-            let first = bytes == 0;
-            bytes += frame.len();
-            first || bytes <= WRITE_AT_ONCE
-        });
-        let fitting = fitting.count();
-        let batch: VecDeque<Bytes> = state.frames.drain(..fitting).collect();
-        state.bytes -= batch.iter().map(Bytes::len).sum::<usize>();
+        let (mut batch, bytes) = state.take_frames();
+        state.take_datagrams(&mut batch, bytes);
         Taken::Frames(batch)
     }
 
     /// Waits until it is worth looking again.
     pub(super) async fn changed(&self) {
         self.changed.notified().await;
+    }
+}
+
+impl State {
+    fn is_empty(&self) -> bool {
+        self.frames.is_empty() && self.datagrams.is_empty()
+    }
+
+    fn take_frames(&mut self) -> (VecDeque<Bytes>, usize) {
+        let mut bytes = 0;
+        let fitting = self.frames.iter().take(FRAMES_AT_ONCE).take_while(|frame| {
+            let first = bytes == 0;
+            bytes += frame.len();
+            first || bytes <= WRITE_AT_ONCE
+        });
+        let fitting = fitting.count();
+        let batch: VecDeque<Bytes> = self.frames.drain(..fitting).collect();
+        let taken = batch.iter().map(Bytes::len).sum::<usize>();
+        self.bytes -= taken;
+        (batch, taken)
+    }
+
+    /// Fills up with datagrams what is left of a write. No more: what waits here is in order of its turns, what waits
+    /// below is not.
+    fn take_datagrams(&mut self, batch: &mut VecDeque<Bytes>, mut bytes: usize) {
+        while batch.len() + SLICES <= FRAMES_AT_ONCE && self.frames.is_empty() {
+            let room = if batch.is_empty() { usize::MAX } else { WRITE_AT_ONCE.saturating_sub(bytes) };
+            let Some(next) = self.datagrams.pop(room) else { return };
+            bytes += next.len();
+            batch.extend([next.head, next.body]);
+        }
     }
 }

@@ -5,10 +5,11 @@ use std::future::poll_fn;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
 use bytes::BytesMut;
-use meshline_protocol::{Code, Decoder, Fault};
+use meshline_protocol::{Code, Decoded, Decoder, Fault, Frame, Message};
 use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
@@ -18,6 +19,7 @@ use super::{Shared, count, tell};
 use crate::clock::Clock;
 use crate::connection::Stream;
 use crate::driver::Notice;
+use crate::forwarder::Forwarder;
 use crate::limits::{FRAME_GRACE, LINGER_BYTES, READ_AT_ONCE, READ_BEFORE_HELLO};
 use crate::tls;
 
@@ -34,8 +36,14 @@ pub(super) struct Reader {
     /// Of the frame that is in `input` in part, while the rest is awaited.
     pace: Option<Pace>,
     shared: Arc<Shared>,
-    notices: mpsc::Sender<Notice>,
-    clock: Clock,
+    around: Around,
+}
+
+/// What a reader needs beside its link.
+pub(super) struct Around {
+    pub(super) notices: mpsc::Sender<Notice>,
+    pub(super) clock: Clock,
+    pub(super) forwarder: Arc<Forwarder>,
 }
 
 /// Why reading ended.
@@ -49,14 +57,8 @@ enum Ending {
 }
 
 impl Reader {
-    pub(super) fn new(
-        half: ReadHalf<Box<dyn Stream>>,
-        early: BytesMut,
-        shared: Arc<Shared>,
-        notices: mpsc::Sender<Notice>,
-        clock: Clock,
-    ) -> Self {
-        Self { half, input: early, decoder: Decoder::new(), accepted: false, pace: None, shared, notices, clock }
+    pub(super) fn new(half: ReadHalf<Box<dyn Stream>>, early: BytesMut, shared: Arc<Shared>, around: Around) -> Self {
+        Self { half, input: early, decoder: Decoder::new(), accepted: false, pace: None, shared, around }
     }
 
     /// Reads until the connection ends or the link is closed.
@@ -68,7 +70,7 @@ impl Reader {
             Ending::Unwanted => return self.discard().await,
         };
         let is_fault = matches!(notice, Notice::Fault { .. });
-        if let Some(room) = tell(&self.notices, notice) {
+        if let Some(room) = tell(&self.around.notices, notice) {
             room.await;
         }
         if is_fault {
@@ -90,8 +92,9 @@ impl Reader {
 
     /// Hands over all frames that are complete.
     async fn hand_over(&mut self) -> Result<(), Ending> {
+        let mut has_passed = false;
         loop {
-            if self.shared.is_closing() || self.notices.is_closed() {
+            if self.shared.is_closing() || self.around.notices.is_closed() {
                 return Err(Ending::Unwanted);
             }
             if !self.accepted
@@ -102,9 +105,13 @@ impl Reader {
             }
             let Some(decoded) = self.decoder.decode(&mut self.input).map_err(Ending::Fault)? else { break };
             self.pace = None;
+            let Some(decoded) = self.pass_on(decoded) else {
+                has_passed = true;
+                continue;
+            };
             let waits = !self.accepted;
             let notice = Notice::Frame { link: self.shared.id, decoded, waits };
-            if let Some(room) = tell(&self.notices, notice) {
+            if let Some(room) = tell(&self.around.notices, notice) {
                 room.await;
             }
             if waits {
@@ -114,16 +121,34 @@ impl Reader {
         if self.input.is_empty() {
             self.input = BytesMut::new();
         }
+        if has_passed {
+            // Lets the writers at what was put into their queues before there is more.
+            tokio::task::yield_now().await;
+        }
         Ok(())
+    }
+
+    /// Forwards a datagram that goes on from here; everything else comes back.
+    fn pass_on(&self, decoded: Decoded) -> Option<Decoded> {
+        match (decoded, self.shared.peer.get()) {
+            (Decoded::Frame(Frame { message: Message::Datagram(datagram), body: Some(body) }), Some(peer)) => {
+                self.shared.carried.fetch_add(1, Ordering::Relaxed);
+                let back = self.around.forwarder.pass_on(peer, datagram, body);
+                back.map(|(datagram, body)| {
+                    Decoded::Frame(Frame { message: Message::Datagram(datagram), body: Some(body) })
+                })
+            }
+            (decoded, _) => Some(decoded),
+        }
     }
 
     /// Reads at least a byte, or says why none comes.
     async fn read_more(&mut self) -> Result<usize, Ending> {
         let read = if self.decoder.is_partial(&self.input) {
-            let now = self.clock.mono();
+            let now = self.around.clock.mono();
             let deadline = self.pace.get_or_insert_with(|| Pace::begin(now)).deadline();
             // In a box: most of the time nothing is partial, and the link should not hold room for it.
-            let clock = self.clock;
+            let clock = self.around.clock;
             match Box::pin(timeout_at(clock.instant(deadline), self.fill())).await {
                 Ok(read) => read,
                 Err(_) => return Err(Ending::Fault(too_slow())),
@@ -135,7 +160,7 @@ impl Reader {
             Ok(0) => Err(Ending::Lost(Code::ConnectionLost, "closed by the other side".to_owned())),
             Ok(bytes) => {
                 if let Some(pace) = &mut self.pace {
-                    pace.progress(bytes, self.clock.mono());
+                    pace.progress(bytes, self.around.clock.mono());
                 }
                 Ok(bytes)
             }

@@ -11,9 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
 
+use super::fair::tests::waiting;
 use super::pace::Pace;
-use super::queue::{Queue, Taken};
-use super::reader::Reader;
+use super::queue::{Pushed, Queue, Taken};
+use super::reader::{Around, Reader};
 use super::writer::Writer;
 use super::{Encoder, Link, LinkContext, Shared};
 use crate::clock::Clock;
@@ -44,7 +45,7 @@ fn bench(early: &[u8]) -> Bench {
         spent_us: 0,
         permit: None,
     };
-    let context = LinkContext { notices: sender, clock: Clock::start(), alive };
+    let context = LinkContext { notices: sender, clock: Clock::start(), forwarder: Arc::default(), alive };
     Bench { link: Link::open(LINK, connection, context), peer, notices, gone }
 }
 
@@ -249,6 +250,56 @@ fn a_write_is_as_large_as_it_may_be_and_a_large_frame_goes_alone() {
 }
 
 #[test]
+fn control_frames_go_before_all_datagrams_that_wait() {
+    let queue = Queue::default();
+    for flow in 0..3 {
+        assert_eq!(queue.push_datagram(waiting(flow, 1_000)), Pushed::Done(None));
+    }
+    assert!(queue.push(line(7), false));
+    let Taken::Frames(batch) = queue.take() else { panic!("frames wait") };
+    assert_eq!(batch.len(), 1 + 3 * 2, "a line and a body for each");
+    assert_eq!(batch[0], line(7));
+    assert_eq!(queue.take(), Taken::Nothing);
+}
+
+#[test]
+fn a_write_holds_no_more_than_64_kib_of_datagrams() {
+    let queue = Queue::default();
+    for _ in 0..8 {
+        assert_eq!(queue.push_datagram(waiting(1, 30_000)), Pushed::Done(None));
+    }
+    for _ in 0..4 {
+        let Taken::Frames(batch) = queue.take() else { panic!("frames wait") };
+        assert!(batch.iter().map(Bytes::len).sum::<usize>() <= WRITE_AT_ONCE);
+        assert_eq!(batch.len(), 4);
+    }
+    assert_eq!(queue.take(), Taken::Nothing);
+}
+
+#[test]
+fn a_write_has_no_more_slices_than_it_may() {
+    let queue = Queue::default();
+    for _ in 0..FRAMES_AT_ONCE {
+        assert_eq!(queue.push_datagram(waiting(1, 10)), Pushed::Done(None));
+    }
+    let Taken::Frames(batch) = queue.take() else { panic!("frames wait") };
+    assert_eq!(batch.len(), FRAMES_AT_ONCE);
+}
+
+#[test]
+fn a_link_that_is_gone_hands_out_what_waits_and_takes_nothing_more() {
+    let queue = Queue::default();
+    assert_eq!(queue.push_datagram(waiting(1, 10)), Pushed::Done(None));
+    assert_eq!(queue.push_datagram(waiting(2, 10)), Pushed::Done(None));
+    assert!(queue.push(line(1), false));
+    assert_eq!(queue.divert(), [waiting(1, 10), waiting(2, 10)]);
+    assert_eq!(queue.push_datagram(waiting(1, 10)), Pushed::Closed(waiting(1, 10)));
+    queue.close();
+    assert_eq!(queue.take(), Taken::Frames([line(1)].into()), "what was said before still goes out");
+    assert_eq!(queue.take(), Taken::Closed);
+}
+
+#[test]
 fn a_frame_for_many_links_is_encoded_once_an_encoding() {
     let mut encoder = Encoder::default();
     let frame = Arc::new(Frame::from(ping(1)));
@@ -269,7 +320,8 @@ async fn the_tasks_of_a_link_stay_small() {
     let (read_half, write_half) = tokio::io::split(stream);
     let (notices, _receiver) = mpsc::channel(1);
     let shared = Arc::new(Shared::new(LINK, 0));
-    let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), notices.clone(), Clock::start());
+    let around = Around { notices: notices.clone(), clock: Clock::start(), forwarder: Arc::default() };
+    let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), around);
     let mut writer = Writer::new(write_half, shared, notices);
     let sizes = (size_of_val(&async move { reader.run().await }), size_of_val(&async move { writer.run().await }));
     assert!(sizes.0 <= 512 && sizes.1 <= 512, "{sizes:?} bytes");

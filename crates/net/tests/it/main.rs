@@ -6,6 +6,7 @@
 
 mod bad_input;
 mod doors;
+mod forwarding;
 mod links;
 mod relay;
 mod support;

@@ -12,7 +12,7 @@ use crate::limits::MAX_DATAGRAM;
 /// [`EncodeError::TooLong`] above [`MAX_DATAGRAM`] bytes.
 pub fn encode_datagram(frame: &Frame) -> Result<Vec<u8>, EncodeError> {
     let mut out = vec![b'\n'];
-    out.extend_from_slice(&json_line(frame)?);
+    out.extend_from_slice(&json_line(&frame.message, frame.body.as_ref().map(bytes::Bytes::len))?);
     out.extend_from_slice(frame.body.as_deref().unwrap_or_default());
     if out.len() > MAX_DATAGRAM { Err(EncodeError::TooLong(out.len())) } else { Ok(out) }
 }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use datagram::{decode_datagram, encode_datagram};
 pub use decode::Decoder;
-pub use encode::{EncodeError, encode};
+pub use encode::{EncodeError, encode, encode_head};
 
 use crate::limits::MAX_DETAIL;
 use crate::{Code, Message};

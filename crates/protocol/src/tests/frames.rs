@@ -2,7 +2,7 @@
 
 use bytes::{Bytes, BytesMut};
 
-use crate::frame::{decode_datagram, encode, encode_datagram};
+use crate::frame::{EncodeError, decode_datagram, encode, encode_datagram, encode_head};
 use crate::limits::{MAX_BODY, MAX_DATAGRAM, MAX_LINE, MAX_LINE_BEFORE_HELLO};
 use crate::message::{Broadcast, BroadcastMessage, Echo, ErrorMessage};
 use crate::{Code, Decoded, Decoder, Encoding, Fault, Frame, Message, NodeId, UnixMicros};
@@ -231,4 +231,18 @@ fn a_refusal_in_json_is_read_where_bson_was_agreed_on() {
     assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Frame(refusal.clone()))));
     input.extend_from_slice(&encode(&refusal, Encoding::Bson).expect("fits"));
     assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Frame(refusal))));
+}
+
+#[test]
+fn a_head_and_its_body_are_the_whole_frame_in_both_encodings() {
+    let text = r#"{"len":3,"datagram":{"src":"aeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaqcaibaeaq","dst":"ambqgaydambqgaydambqgaydambqgaydambqgaydambqgaydambq","flow":7,"service":"echo","ttl":32}}"#;
+    let mut input = BytesMut::from(format!("{text}\nabc").as_bytes());
+    let mut decoder = Decoder::new();
+    let Ok(Some(Decoded::Frame(frame))) = decoder.decode(&mut input) else { panic!("a datagram") };
+    for encoding in [Encoding::Json, Encoding::Bson] {
+        let head = encode_head(&frame.message, 3, encoding).unwrap();
+        assert_eq!([&head[..], b"abc"].concat(), encode(&frame, encoding).unwrap());
+    }
+    let too_long = encode_head(&frame.message, MAX_BODY + 1, Encoding::Json);
+    assert!(matches!(too_long, Err(EncodeError::BodyTooLong(_))));
 }

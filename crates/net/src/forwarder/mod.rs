@@ -1,0 +1,221 @@
+//! The forwarding plane: readers pass on datagrams by the ways the core published, without passing through it.
+//!
+//! What a datagram is forwarded by is one immutable snapshot, the table and the links that are up, swapped whole. The
+//! decision itself is the core's function [`forward`]; whatever it does not send on (for this node, no way, refused)
+//! goes to the core, which delivers, counts and reports.
+
+mod counters;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
+use meshline_protocol::message::Datagram;
+use meshline_protocol::{Bounded, NodeId, ServiceName};
+
+use crate::link::{Outlet, Pushed, Waiting};
+use counters::Counters;
+
+pub use counters::Forwarding;
+
+/// The core is told so often that a destination is in use; it looks for several ways to those that are (it forgets
+/// them after five minutes).
+const TELL_USE_EVERY: Duration = Duration::from_secs(60);
+
+/// Destinations of datagrams from here that are remembered; more are told to the core each time.
+const MAX_DESTINATIONS: usize = 256;
+
+/// A datagram that does not go on, with its content.
+type Back = (Box<Datagram>, Bytes);
+
+/// What datagrams are forwarded by.
+#[derive(Debug, Default)]
+struct Ways {
+    table: Arc<Table>,
+    /// The links that are up.
+    outlets: BTreeMap<NodeId, Outlet>,
+}
+
+/// The ways as the core published them last, and what was done by them.
+#[derive(Debug, Default)]
+pub(crate) struct Forwarder {
+    ways: ArcSwap<Ways>,
+    counters: Counters,
+    /// Destinations of datagrams from here, with the time when the core was told.
+    told: Mutex<BTreeMap<NodeId, Mono>>,
+}
+
+/// What became of a datagram from here.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Sent {
+    /// It waits for its link.
+    Queued,
+    /// It was dropped, for this reason.
+    Dropped(&'static str),
+    /// The core has to see to it.
+    Unsettled(Bytes),
+}
+
+impl Forwarder {
+    /// Forward by this from now on. Like all that changes the ways, it is called by the driver alone.
+    pub(crate) fn publish(&self, table: Arc<Table>) {
+        let outlets = self.ways.load().outlets.clone();
+        self.ways.store(Arc::new(Ways { table, outlets }));
+    }
+
+    /// A link is up.
+    pub(crate) fn link_up(&self, peer: NodeId, outlet: Outlet) {
+        outlet.introduce(peer);
+        let before = self.ways.load_full();
+        let mut outlets = before.outlets.clone();
+        outlets.insert(peer, outlet);
+        self.ways.store(Arc::new(Ways { table: Arc::clone(&before.table), outlets }));
+    }
+
+    /// A link is gone, up or not.
+    pub(crate) fn link_down(&self, link: LinkId) {
+        let before = self.ways.load_full();
+        if before.outlets.values().any(|outlet| outlet.link() == link) {
+            let mut outlets = before.outlets.clone();
+            outlets.retain(|_, outlet| outlet.link() != link);
+            self.ways.store(Arc::new(Ways { table: Arc::clone(&before.table), outlets }));
+        }
+    }
+
+    /// Passes on a datagram that a linked member sent; returns what the core has to see to.
+    pub(crate) fn pass_on(&self, from: &NodeId, datagram: Box<Datagram>, body: Bytes) -> Option<Back> {
+        let ways = self.ways.load();
+        match forward(&ways.table, &datagram, Some(from), |id| ways.outlets.contains_key(id)) {
+            Forward::To(next, line) => {
+                let came = Came { datagram, from: Some(*from), body };
+                match ways.put(&next, line, came, &self.counters) {
+                    Ok(_) => None,
+                    Err(came) => Some((came.datagram, came.body)),
+                }
+            }
+            Forward::Deliver | Forward::Drop(_) => Some((datagram, body)),
+        }
+    }
+
+    /// Sends a datagram from here, if the core was told lately that its destination is in use.
+    pub(crate) fn send(&self, to: NodeId, (service, flow): (ServiceName, u32), body: Bytes, now: Mono) -> Sent {
+        let ways = self.ways.load();
+        let Some(own) = ways.table.own.filter(|own| *own != to && self.was_told(to, now)) else {
+            return Sent::Unsettled(body);
+        };
+        let datagram = Box::new(datagram_line(own, to, flow, service));
+        match forward(&ways.table, &datagram, None, |id| ways.outlets.contains_key(id)) {
+            Forward::To(next, line) => {
+                match ways.put(&next, line, Came { datagram, from: None, body }, &self.counters) {
+                    Ok(None) => Sent::Queued,
+                    Ok(Some(reason)) => Sent::Dropped(reason),
+                    Err(came) => Sent::Unsettled(came.body),
+                }
+            }
+            Forward::Deliver | Forward::Drop(_) => Sent::Unsettled(body),
+        }
+    }
+
+    /// Whether the core knows that this destination is in use; it is going to be told if not.
+    fn was_told(&self, to: NodeId, now: Mono) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.get(&to).is_some_and(|at| now.since(*at) < TELL_USE_EVERY) {
+            return true;
+        }
+        if told.len() >= MAX_DESTINATIONS {
+            told.retain(|_, at| now.since(*at) < TELL_USE_EVERY);
+        }
+        if told.len() < MAX_DESTINATIONS {
+            told.insert(to, now);
+        }
+        false
+    }
+
+    /// Queues a datagram that the core sends on a link.
+    pub(crate) fn queue(&self, outlet: &Outlet, line: &Datagram, body: Bytes) {
+        let ways = self.ways.load();
+        // Should it have to go another way, it has no path any more; and if it is another's, that is its one detour.
+        let detours = line.detours + u8::from(ways.table.own != Some(line.src));
+        let datagram = Box::new(Datagram { path: Bounded::default(), detours, ..line.clone() });
+        // The link may have been closed in this very step: then the datagram is lost with it.
+        if put(outlet, Box::new(line.clone()), Came { datagram, from: None, body }, &self.counters).is_err() {
+            self.counters.drop("link_down", 1);
+        }
+    }
+
+    /// Sends what waited for a link that is gone over other links, or drops it.
+    pub(crate) fn reroute(&self, waiting: Vec<Waiting>) {
+        let ways = self.ways.load();
+        for Waiting { datagram, from, body, .. } in waiting {
+            match forward(&ways.table, &datagram, from.as_ref(), |id| ways.outlets.contains_key(id)) {
+                Forward::To(next, line) => match ways.put(&next, line, Came { datagram, from, body }, &self.counters) {
+                    Ok(_) => self.counters.reroute(),
+                    Err(_) => self.counters.drop("link_down", 1),
+                },
+                Forward::Drop(reason) => self.counters.drop(reason.name(), 1),
+                // Nothing for this node waits for a link.
+                Forward::Deliver => self.counters.drop("link_down", 1),
+            }
+        }
+    }
+
+    /// What was forwarded and dropped, and what waits.
+    pub(crate) fn report(&self) -> Forwarding {
+        let mut report = self.counters.report();
+        for (frames, bytes) in self.ways.load().outlets.values().map(Outlet::depth) {
+            report.waiting_frames += frames;
+            report.waiting_bytes += bytes;
+        }
+        report
+    }
+}
+
+/// A datagram as it came.
+struct Came {
+    datagram: Box<Datagram>,
+    /// Who handed it to this node's forwarding plane; `None` if it is from here, or from the core.
+    from: Option<NodeId>,
+    body: Bytes,
+}
+
+impl Ways {
+    /// Puts a datagram into the queue of the next link, with the line it goes on with. Returns why it was dropped
+    /// there, if it was; or the datagram, if the link takes none.
+    fn put(
+        &self,
+        next: &NodeId,
+        line: Box<Datagram>,
+        came: Came,
+        counters: &Counters,
+    ) -> Result<Option<&'static str>, Came> {
+        match self.outlets.get(next) {
+            Some(outlet) => put(outlet, line, came, counters),
+            None => Err(came),
+        }
+    }
+}
+
+fn put(outlet: &Outlet, line: Box<Datagram>, came: Came, counters: &Counters) -> Result<Option<&'static str>, Came> {
+    let Came { datagram, from, body } = came;
+    let Some(head) = outlet.head(line, &body) else { return Err(Came { datagram, from, body }) };
+    let (bytes, is_from_others) = (head.len() + body.len(), from.is_some() || datagram.detours > 0);
+    match outlet.push(Waiting { datagram, from, head, body }) {
+        Pushed::Done(dropped) => {
+            if let Some(dropped) = dropped {
+                counters.drop(dropped.reason.name(), dropped.others + u64::from(dropped.this));
+            }
+            let reason = dropped.filter(|dropped| dropped.this).map(|dropped| dropped.reason.name());
+            if reason.is_none() {
+                counters.forward(bytes, is_from_others);
+            }
+            Ok(reason)
+        }
+        Pushed::Closed(Waiting { datagram, from, body, .. }) => Err(Came { datagram, from, body }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,199 @@
+//! Datagrams that wait for a link: each flow has its own queue, and they take turns (deficit round robin).
+//!
+//! A flow that sends more than the link carries fills its own queue; when the room of all is full, the newest of the
+//! longest flow goes. So whoever sends little neither waits behind nor loses by whoever sends much.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use bytes::Bytes;
+use meshline_protocol::NodeId;
+use meshline_protocol::message::Datagram;
+
+use crate::limits::{COPIED_BODY, FLOW_QUANTUM, MAX_FLOW_BYTES, MAX_FLOWS, MAX_WAITING_BYTES, WAITING_OVERHEAD};
+
+/// A datagram on its way to a link.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Waiting {
+    /// As it came, in case it has to go another way.
+    pub(crate) datagram: Box<Datagram>,
+    /// Who handed it over; `None` if it is from here.
+    pub(crate) from: Option<NodeId>,
+    /// Its line as it goes on.
+    pub(crate) head: Bytes,
+    /// Its content.
+    pub(crate) body: Bytes,
+}
+
+impl Waiting {
+    /// Bytes on the wire.
+    pub(crate) fn len(&self) -> usize {
+        self.head.len() + self.body.len()
+    }
+
+    /// Bytes it counts while it waits.
+    fn weight(&self) -> usize {
+        self.len() + WAITING_OVERHEAD
+    }
+
+    fn flow(&self) -> FlowKey {
+        (self.datagram.src, self.datagram.flow)
+    }
+}
+
+type FlowKey = (NodeId, u32);
+
+/// Why a datagram was dropped at a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Overflow {
+    /// Its flow has its room full.
+    Flow,
+    /// The link has its room full, and its flow was the longest.
+    Link,
+    /// Too many flows wait for the link.
+    Flows,
+}
+
+impl Overflow {
+    /// The name in counters.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Flow => "flow_full",
+            Self::Link => "link_full",
+            Self::Flows => "too_many_flows",
+        }
+    }
+}
+
+/// What was dropped when a datagram came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Dropped {
+    pub(crate) reason: Overflow,
+    /// The newest ones of longer flows.
+    pub(crate) others: u64,
+    /// The one that came.
+    pub(crate) this: bool,
+}
+
+impl Dropped {
+    fn this(reason: Overflow) -> Self {
+        Self { reason, others: 0, this: true }
+    }
+}
+
+/// All flows of one link.
+#[derive(Debug, Default)]
+pub(super) struct Fair {
+    flows: BTreeMap<FlowKey, Flow>,
+    /// Those with something waiting, in the order of their turns.
+    turns: VecDeque<FlowKey>,
+    bytes: usize,
+    frames: usize,
+}
+
+#[derive(Debug)]
+struct Flow {
+    waiting: VecDeque<Waiting>,
+    bytes: usize,
+    /// Bytes it may still send in this turn.
+    allowance: usize,
+}
+
+impl Flow {
+    /// A flow that has its first turn before it: it need not wait for a second one.
+    fn new() -> Self {
+        Self { waiting: VecDeque::new(), bytes: 0, allowance: FLOW_QUANTUM }
+    }
+}
+
+impl Fair {
+    /// Adds a datagram; tells how many were dropped, if any, it or others for it, and why.
+    pub(super) fn push(&mut self, mut new: Waiting) -> Option<Dropped> {
+        let (key, weight) = (new.flow(), new.weight());
+        let held = self.flows.get(&key).map(|flow| flow.bytes);
+        match held {
+            Some(held) if held + weight > MAX_FLOW_BYTES => return Some(Dropped::this(Overflow::Flow)),
+            None if self.flows.len() >= MAX_FLOWS => return Some(Dropped::this(Overflow::Flows)),
+            Some(_) | None => {}
+        }
+        let mut others = 0;
+        while self.bytes + weight > MAX_WAITING_BYTES {
+            let longest = self.flows.iter().max_by_key(|(_, flow)| flow.bytes).map(|(key, flow)| (*key, flow.bytes));
+            match longest {
+                Some((longest, bytes)) if bytes > held.unwrap_or(0) + weight => self.drop_newest(longest),
+                // It is of the longest flow itself, and the newest.
+                _ => return Some(Dropped { reason: Overflow::Link, others, this: true }),
+            }
+            others += 1;
+        }
+        if new.body.len() < COPIED_BODY {
+            new.body = Bytes::copy_from_slice(&new.body);
+        }
+        let flow = self.flows.entry(key).or_insert_with(Flow::new);
+        if flow.waiting.is_empty() {
+            self.turns.push_back(key);
+        }
+        flow.waiting.push_back(new);
+        flow.bytes += weight;
+        self.bytes += weight;
+        self.frames += 1;
+        (others > 0).then_some(Dropped { reason: Overflow::Link, others, this: false })
+    }
+
+    fn drop_newest(&mut self, key: FlowKey) {
+        let Some(flow) = self.flows.get_mut(&key) else { return };
+        let Some(newest) = flow.waiting.pop_back() else { return };
+        flow.bytes -= newest.weight();
+        self.bytes -= newest.weight();
+        self.frames -= 1;
+        if flow.waiting.is_empty() {
+            self.flows.remove(&key);
+            self.turns.retain(|turn| *turn != key);
+        }
+    }
+
+    /// The next datagram, if it is at most `room` bytes long.
+    pub(super) fn pop(&mut self, room: usize) -> Option<Waiting> {
+        loop {
+            let key = *self.turns.front()?;
+            let flow = self.flows.get_mut(&key)?;
+            let length = flow.waiting.front()?.len();
+            if length > flow.allowance {
+                flow.allowance += FLOW_QUANTUM;
+                // Alone there is nobody to let go first.
+                self.turns.rotate_left(1);
+                continue;
+            }
+            if length > room {
+                return None;
+            }
+            flow.allowance -= length;
+            let next = flow.waiting.pop_front()?;
+            flow.bytes -= next.weight();
+            self.bytes -= next.weight();
+            self.frames -= 1;
+            if flow.waiting.is_empty() {
+                self.flows.remove(&key);
+                self.turns.pop_front();
+            }
+            return Some(next);
+        }
+    }
+
+    /// Everything that waits, to go another way.
+    pub(super) fn drain(&mut self) -> Vec<Waiting> {
+        let taken = std::mem::take(self);
+        taken.flows.into_values().flat_map(|flow| flow.waiting).collect()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.frames == 0
+    }
+
+    /// Datagrams and bytes that wait.
+    pub(super) fn depth(&self) -> (usize, usize) {
+        (self.frames, self.bytes)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests;

@@ -1,0 +1,118 @@
+//! What waits, in which order it goes, and what is dropped at each bound.
+
+use super::*;
+
+/// A datagram of a flow with a body of so many bytes.
+pub(in crate::link) fn waiting(flow: u32, length: usize) -> Waiting {
+    let id = |byte| NodeId::from_bytes([byte; 32]);
+    let service = "test".parse().unwrap();
+    let datagram = Box::new(meshline_mesh::datagram_line(id(1), id(2), flow, service));
+    Waiting { datagram, from: None, head: Bytes::from_static(b"{}\n"), body: Bytes::from(vec![b'x'; length]) }
+}
+
+fn flows_in_order(fair: &mut Fair) -> Vec<u32> {
+    std::iter::from_fn(|| fair.pop(usize::MAX)).map(|next| next.datagram.flow).collect()
+}
+
+#[test]
+fn flows_take_turns_by_bytes_not_by_frames() {
+    let mut fair = Fair::default();
+    for _ in 0..4 {
+        assert_eq!(fair.push(waiting(1, 16_000)), None);
+    }
+    for _ in 0..8 {
+        assert_eq!(fair.push(waiting(2, 4_000)), None);
+    }
+    let order = flows_in_order(&mut fair);
+    assert_eq!(order, [1, 2, 2, 2, 2, 1, 2, 2, 2, 2, 1, 1]);
+}
+
+#[test]
+fn a_line_of_text_passes_a_bulk_flow_after_one_piece_of_it() {
+    let mut fair = Fair::default();
+    for _ in 0..20 {
+        assert_eq!(fair.push(waiting(1, 16_000)), None);
+    }
+    assert_eq!(fair.push(waiting(2, 50)), None);
+    assert_eq!(flows_in_order(&mut fair).iter().position(|flow| *flow == 2), Some(1));
+}
+
+#[test]
+fn the_largest_frames_pass_although_they_take_several_turns() {
+    let mut fair = Fair::default();
+    assert_eq!(fair.push(waiting(1, 65_536)), None);
+    assert_eq!(fair.push(waiting(2, 65_536)), None);
+    assert_eq!(flows_in_order(&mut fair), [1, 2]);
+    assert_eq!(fair.depth(), (0, 0));
+}
+
+#[test]
+fn what_does_not_fit_into_a_write_stays_and_keeps_its_turn() {
+    let mut fair = Fair::default();
+    assert_eq!(fair.push(waiting(1, 1_000)), None);
+    assert_eq!(fair.pop(1_002), None);
+    assert_eq!(fair.pop(1_003).map(|next| next.len()), Some(1_003));
+}
+
+#[test]
+fn a_flow_that_is_full_loses_its_newest_and_no_other() {
+    let mut fair = Fair::default();
+    let each = waiting(1, 16_000).weight();
+    for _ in 0..MAX_FLOW_BYTES / each {
+        assert_eq!(fair.push(waiting(1, 16_000)), None);
+    }
+    assert_eq!(fair.push(waiting(1, 16_000)), Some(Dropped::this(Overflow::Flow)));
+    assert_eq!(fair.push(waiting(2, 16_000)), None);
+}
+
+#[test]
+fn when_all_is_full_the_newest_of_the_longest_flow_goes() {
+    let mut fair = Fair::default();
+    let each = waiting(1, 16_000).weight();
+    for _ in 0..MAX_FLOW_BYTES / each {
+        assert_eq!(fair.push(waiting(1, 16_000)), None);
+    }
+    while fair.depth().1 + each <= MAX_WAITING_BYTES {
+        let flow = u32::try_from(fair.depth().0).unwrap();
+        assert_eq!(fair.push(waiting(1_000 + flow, 16_000)), None);
+    }
+    let before = fair.flows[&waiting(1, 1).flow()].waiting.len();
+    let dropped = fair.push(waiting(2, 16_000));
+    assert_eq!(dropped, Some(Dropped { reason: Overflow::Link, others: 1, this: false }));
+    assert_eq!(fair.flows[&waiting(1, 1).flow()].waiting.len(), before - 1);
+    assert!(fair.depth().1 <= MAX_WAITING_BYTES);
+    let of_the_longest = fair.push(waiting(1, 16_000));
+    assert_eq!(of_the_longest, Some(Dropped { reason: Overflow::Link, others: 0, this: true }));
+}
+
+#[test]
+fn there_are_only_so_many_flows_and_a_flow_that_is_through_makes_room() {
+    let mut fair = Fair::default();
+    for flow in 0..u32::try_from(MAX_FLOWS).unwrap() {
+        assert_eq!(fair.push(waiting(flow, 10)), None);
+    }
+    assert_eq!(fair.push(waiting(u32::MAX, 10)), Some(Dropped::this(Overflow::Flows)));
+    assert!(fair.pop(usize::MAX).is_some());
+    assert_eq!(fair.push(waiting(u32::MAX, 10)), None);
+}
+
+#[test]
+fn empty_datagrams_take_room_too() {
+    let mut fair = Fair::default();
+    let taken = (0..usize::MAX).take_while(|_| fair.push(waiting(1, 0)).is_none()).count();
+    assert_eq!(taken, MAX_FLOW_BYTES / (WAITING_OVERHEAD + 3));
+}
+
+#[test]
+fn small_bodies_do_not_hold_the_read_they_came_in() {
+    let mut fair = Fair::default();
+    let read = Bytes::from(vec![0; 64 * 1024]);
+    for length in [COPIED_BODY - 1, COPIED_BODY] {
+        let body = read.slice(..length);
+        assert_eq!(fair.push(Waiting { body, ..waiting(1, 0) }), None);
+    }
+    let small = fair.pop(usize::MAX).unwrap().body;
+    let large = fair.pop(usize::MAX).unwrap().body;
+    assert_ne!(small.as_ptr(), read.as_ptr(), "copied");
+    assert_eq!(large.as_ptr(), read.as_ptr(), "not copied");
+}

@@ -1,0 +1,60 @@
+//! The forwarding plane's end of a link.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use meshline_mesh::LinkId;
+use meshline_protocol::message::{Datagram, Message};
+use meshline_protocol::{NodeId, frame};
+
+use super::fair::Waiting;
+use super::queue::Pushed;
+use super::{Encoding, Shared};
+
+/// Where datagrams for a linked member are put. Clones are the same one.
+#[derive(Clone)]
+pub(crate) struct Outlet {
+    shared: Arc<Shared>,
+    encoding: Encoding,
+}
+
+impl std::fmt::Debug for Outlet {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Outlet").field("link", &self.shared.id).finish_non_exhaustive()
+    }
+}
+
+impl Outlet {
+    pub(super) fn new(shared: Arc<Shared>, encoding: Encoding) -> Self {
+        Self { shared, encoding }
+    }
+
+    /// Which link it is.
+    pub(crate) fn link(&self) -> LinkId {
+        self.shared.id
+    }
+
+    /// The link is up: what its reader reads comes from this member.
+    pub(crate) fn introduce(&self, peer: NodeId) {
+        // A link has one peer for life.
+        let _ = self.shared.peer.set(peer);
+    }
+
+    /// The line of a datagram as this link writes it; `None`, with a line in the log, if it breaks a limit.
+    pub(crate) fn head(&self, line: Box<Datagram>, body: &Bytes) -> Option<Bytes> {
+        let head = frame::encode_head(&Message::Datagram(line), body.len(), self.encoding);
+        head.map_err(|error| tracing::error!("datagram not forwarded: {error}")).ok()
+    }
+
+    /// Puts a datagram behind those of its flow.
+    pub(crate) fn push(&self, waiting: Waiting) -> Pushed {
+        self.shared.carried.fetch_add(1, Ordering::Relaxed);
+        self.shared.queue.push_datagram(waiting)
+    }
+
+    /// Datagrams that wait, and their bytes.
+    pub(crate) fn depth(&self) -> (usize, usize) {
+        self.shared.queue.depth()
+    }
+}

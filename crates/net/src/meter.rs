@@ -1,0 +1,179 @@
+//! What a link does, from what is seen of it now and then: goodput each way, loss, the least round trip.
+//!
+//! A sender learns what a link carries only while more is sent than gets there. So an interval counts if something
+//! waited at both of its ends; what the system says of its own rate counts if it was not held down by the sender. The
+//! best of the last second is believed, so that a hiccup does not show and a degradation does.
+
+use meshline_mesh::{LinkMeasured, Mono};
+
+use crate::tcp_info::TcpInfo;
+
+/// Half of the time for which the best rate is believed: a link that got worse shows within twice that.
+const HALF_WINDOW_US: u64 = 400_000;
+
+/// An interval shorter than this says little about a rate.
+const LEAST_INTERVAL_US: u64 = 180_000;
+
+/// One longer than this is none: too much may have happened in it.
+const MOST_INTERVAL_US: u64 = 1_200_000;
+
+/// A link at rest is asked so often: the system forgets the least round trip after five minutes, and so do we.
+const ASK_AT_REST_US: u64 = 60_000_000;
+
+/// Bytes that make an interval worth counting as one with traffic.
+const LEAST_BYTES: u64 = 8 * 1_024;
+
+/// Segments after which a share of lost ones means something, and from when on older ones count half: at the loss that
+/// matters (a per cent) there are twenty lost ones among them.
+const LEAST_SEGMENTS: u64 = 20;
+const SEGMENTS_REMEMBERED: u64 = 2_000;
+
+/// What is seen of a link at one time.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    /// Bytes received since it came up.
+    pub(crate) received: u64,
+    /// Bytes sent since it came up.
+    pub(crate) sent: u64,
+    /// Datagrams that went over it since it came up.
+    pub(crate) carried: u64,
+    /// Whether datagrams wait in its queue.
+    pub(crate) waiting: bool,
+}
+
+/// The best of two halves of a window.
+#[derive(Clone, Copy, Debug, Default)]
+struct Peak {
+    current: u64,
+    previous: u64,
+    since: Mono,
+}
+
+impl Peak {
+    fn add(&mut self, value: u64, now: Mono) {
+        if now.micros_since(self.since) >= HALF_WINDOW_US {
+            // After a pause the half before is too old as well.
+            let is_old = now.micros_since(self.since) >= 2 * HALF_WINDOW_US + MOST_INTERVAL_US;
+            self.previous = if is_old { 0 } else { self.current };
+            (self.current, self.since) = (0, now);
+        }
+        self.current = self.current.max(value);
+    }
+
+    fn best(self) -> Option<u64> {
+        Some(self.current.max(self.previous)).filter(|best| *best > 0)
+    }
+}
+
+/// What is known of one link.
+#[derive(Debug, Default)]
+pub(crate) struct Meter {
+    seen: Seen,
+    /// The last answer of the system, with what waited then.
+    asked: Option<(Mono, TcpInfo, bool)>,
+    /// Bytes sent and received when the system was asked last, or the rate inwards measured last.
+    at_ask: u64,
+    inward: Option<(Mono, u64)>,
+    goodput: Peak,
+    goodput_in: Peak,
+    lost: u64,
+    segments: u64,
+    told: LinkMeasured,
+    carried_at: Option<Mono>,
+    /// The other end has taken in some of what waits. Answers may then be long behind bulk, on a line that both
+    /// directions share; where nothing waits it proves no more than that the other host is there.
+    takes: bool,
+}
+
+impl Meter {
+    /// Whether it is time to ask the system: there was traffic since, or it never was asked.
+    pub(crate) fn wants_to_ask(&self, seen: &Seen, now: Mono) -> bool {
+        let moved = seen.sent.saturating_sub(self.at_ask) >= LEAST_BYTES || seen.waiting;
+        let least = if moved { LEAST_INTERVAL_US } else { ASK_AT_REST_US };
+        self.asked.is_none_or(|(at, ..)| now.micros_since(at) >= least)
+    }
+
+    /// Whether datagrams went over the link within the last second.
+    pub(crate) fn is_carrying(&self, now: Mono) -> bool {
+        self.carried_at.is_some_and(|at| now.micros_since(at) < 1_000_000)
+    }
+
+    /// Takes in what is seen now; says what is known, if that is worth telling.
+    pub(crate) fn look(&mut self, seen: Seen, tcp: Option<TcpInfo>, now: Mono) -> Option<LinkMeasured> {
+        self.takes = false;
+        if let Some(tcp) = tcp {
+            self.take(tcp, &seen, now);
+        }
+        self.take_inward(seen.received, now);
+        let mut known = LinkMeasured {
+            heard: seen.received > self.seen.received || self.takes,
+            carried: seen.carried > self.seen.carried,
+            goodput_bps: self.goodput.best(),
+            goodput_in_bps: self.goodput_in.best(),
+            loss_ppm: self.loss_ppm(),
+            min_rtt_us: self.least_rtt(),
+        };
+        self.seen = seen;
+        if known.carried {
+            self.carried_at = Some(now);
+        }
+        let is_news = LinkMeasured { heard: false, carried: false, ..known } != self.told;
+        // A sign of life counts where it is waited for.
+        known.heard &= self.is_carrying(now);
+        self.told = LinkMeasured { heard: false, carried: false, ..known };
+        (is_news || known.heard || known.carried).then_some(known)
+    }
+
+    fn take(&mut self, tcp: TcpInfo, seen: &Seen, now: Mono) {
+        let waits = seen.waiting || tcp.unsent > 0;
+        if let Some((at, before, waited)) = self.asked {
+            let interval = now.micros_since(at);
+            let acked = tcp.acked.saturating_sub(before.acked);
+            self.takes = waits && acked > 0;
+            if waits && waited && interval <= MOST_INTERVAL_US {
+                self.goodput.add(rate(acked, interval), now);
+            } else if !tcp.app_limited && acked >= LEAST_BYTES {
+                self.goodput.add(tcp.delivery_rate.saturating_mul(8), now);
+            }
+            self.segments += u64::from(tcp.segments.saturating_sub(before.segments));
+            self.lost += u64::from(tcp.retransmitted.saturating_sub(before.retransmitted));
+            if self.segments >= SEGMENTS_REMEMBERED {
+                (self.segments, self.lost) = (self.segments / 2, self.lost / 2);
+            }
+        }
+        self.asked = Some((now, tcp, waits));
+        self.at_ask = seen.sent;
+    }
+
+    fn take_inward(&mut self, received: u64, now: Mono) {
+        let (at, before) = *self.inward.get_or_insert((now, received));
+        let (interval, bytes) = (now.micros_since(at), received.saturating_sub(before));
+        if interval < LEAST_INTERVAL_US {
+            return;
+        }
+        if bytes >= LEAST_BYTES && interval <= MOST_INTERVAL_US {
+            self.goodput_in.add(rate(bytes, interval), now);
+        }
+        self.inward = Some((now, received));
+    }
+
+    fn loss_ppm(&self) -> Option<u32> {
+        if self.segments < LEAST_SEGMENTS {
+            return None;
+        }
+        u32::try_from(self.lost.saturating_mul(1_000_000) / self.segments).ok().map(|ppm| ppm.min(1_000_000))
+    }
+
+    fn least_rtt(&self) -> Option<u64> {
+        // The system says all ones while it has seen none.
+        self.asked.map(|(_, tcp, _)| tcp.min_rtt_us).filter(|rtt| *rtt > 0 && *rtt < u32::MAX).map(u64::from)
+    }
+}
+
+/// Bits a second.
+fn rate(bytes: u64, micros: u64) -> u64 {
+    bytes.saturating_mul(8_000_000) / micros.max(1)
+}
+
+#[cfg(test)]
+mod tests;
