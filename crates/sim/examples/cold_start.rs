@@ -35,7 +35,7 @@ fn main() {
     }
     world.lay_cables(&cables);
     for node in 0..nodes {
-        let near = cables.iter().filter_map(|(a, b)| (*a == node).then_some(*b).or((*b == node).then_some(*a)));
+        let near = cables.iter().filter_map(|(a, b)| (*a == node).then_some(*b).or_else(|| (*b == node).then_some(*a)));
         let peers = near.map(address).collect();
         world.add(|config| {
             config.peers = peers;
