@@ -70,7 +70,8 @@ impl Tap {
         Some(TapReader { copies: self.copies.subscribe(), tap: Arc::clone(self) })
     }
 
-    fn is_watched(&self) -> bool {
+    /// Whether anybody watches.
+    pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
     }
 }

@@ -19,6 +19,12 @@ pub(super) async fn read_status(shared: &Shared) -> Result<Status, Problem> {
     for (code, count) in shared.mesh.refusals() {
         *status.refused.entry(code).or_default() += count;
     }
+    // All that is passed on, the core's own sending too, goes through the queues of the forwarding plane.
+    let forwarding = shared.mesh.forwarding();
+    status.routing.forwarded = forwarding.forwarded_frames;
+    for (reason, count) in forwarding.dropped {
+        *status.routing.dropped.entry(reason).or_default() += count;
+    }
     Ok(status)
 }
 

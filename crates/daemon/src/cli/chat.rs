@@ -79,7 +79,7 @@ impl Delivered {
         self.state == "delivered"
     }
 
-    /// Nobody can be given it now: that may last for days, so there is nothing to wait for.
+    /// Nobody can be given it now: that may last for days.
     fn is_queued(&self) -> bool {
         self.state == "queued"
     }
@@ -101,7 +101,7 @@ async fn send(client: &Client, text: &str, json: bool) -> anyhow::Result<()> {
     let mut events = client.events(None).await?;
     let mut document: Value = client.post("/api/v1/chat", &json!({ "text": text })).await?;
     let mut delivered: Delivered = serde_json::from_value(document.clone())?;
-    // A member that is slow is no reason to wait for ever.
+    // A ring may be about to close. A member that is slow, or one that is alone, is no reason to wait for ever.
     let _ = tokio::time::timeout(DELIVERY_PATIENCE, watch(&mut events, &mut delivered)).await;
     if !json {
         print(&delivered.words(delivered.is_queued() && is_on_ring(client).await))?;
@@ -124,7 +124,7 @@ async fn is_on_ring(client: &Client) -> bool {
 
 /// Reads events until everybody has the message, or it waits for somebody.
 async fn watch(events: &mut EventStream, delivered: &mut Delivered) {
-    while !delivered.is_complete() && !delivered.is_queued() {
+    while !delivered.is_complete() {
         let Ok(Some(event)) = events.next().await else { return };
         let news = serde_json::from_str::<Delivered>(&event.data).ok().filter(|_| event.name == "delivered");
         if let Some(news) = news.filter(|news| news.cursor == delivered.cursor) {

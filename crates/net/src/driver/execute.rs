@@ -88,12 +88,12 @@ impl<C: Core> Driver<C> {
     fn send(&mut self, link: LinkId, frame: &Arc<Frame>) -> Option<Input> {
         let entry = self.links.get(&link)?;
         tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
+        self.tap.sent(link, frame);
         if let Message::Datagram(line) = &frame.message {
             self.forwarder.queue(&entry.outlet(), line, frame.body.clone().unwrap_or_default());
             return None;
         }
         let bytes = self.encoder.encode(frame, entry.encoding())?;
-        self.tap.sent(link, frame);
         if entry.send(bytes, frame.body.is_some()) {
             return None;
         }

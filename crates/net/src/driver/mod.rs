@@ -102,7 +102,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (datagrams, _) = broadcast::channel(MAX_EVENTS);
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
-    let forwarder = Arc::new(Forwarder::default());
+    let tap = Arc::new(Tap::default());
+    let forwarder = Arc::new(Forwarder::new(Arc::clone(&tap)));
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let door = Arc::new(Door {
@@ -116,7 +117,6 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     });
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
-    let tap = Arc::new(Tap::default());
     let driver = Driver {
         core,
         tls,

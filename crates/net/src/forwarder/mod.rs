@@ -17,6 +17,7 @@ use meshline_protocol::message::Datagram;
 use meshline_protocol::{Bounded, NodeId, ServiceName};
 
 use crate::link::{Outlet, Pushed, Waiting};
+use crate::tap::Tap;
 use counters::Counters;
 
 pub use counters::Forwarding;
@@ -46,6 +47,8 @@ pub(crate) struct Forwarder {
     counters: Counters,
     /// Destinations of datagrams from here, with the time when the core was told.
     told: Mutex<BTreeMap<NodeId, Mono>>,
+    /// While somebody watches frames, datagrams go through the core, where they are copied.
+    tap: Arc<Tap>,
 }
 
 /// What became of a datagram from here.
@@ -60,6 +63,11 @@ pub(crate) enum Sent {
 }
 
 impl Forwarder {
+    /// A plane without ways.
+    pub(crate) fn new(tap: Arc<Tap>) -> Self {
+        Self { tap, ..Self::default() }
+    }
+
     /// Forward by this from now on. Like all that changes the ways, it is called by the driver alone.
     pub(crate) fn publish(&self, table: Arc<Table>) {
         let outlets = self.ways.load().outlets.clone();
@@ -87,6 +95,9 @@ impl Forwarder {
 
     /// Passes on a datagram that a linked member sent; returns what the core has to see to.
     pub(crate) fn pass_on(&self, from: &NodeId, datagram: Box<Datagram>, body: Bytes) -> Option<Back> {
+        if self.tap.is_watched() {
+            return Some((datagram, body));
+        }
         let ways = self.ways.load();
         match forward(&ways.table, &datagram, Some(from), |id| ways.outlets.contains_key(id)) {
             Forward::To(next, line) => {
@@ -103,7 +114,8 @@ impl Forwarder {
     /// Sends a datagram from here, if the core was told lately that its destination is in use.
     pub(crate) fn send(&self, to: NodeId, (service, flow): (ServiceName, u32), body: Bytes, now: Mono) -> Sent {
         let ways = self.ways.load();
-        let Some(own) = ways.table.own.filter(|own| *own != to && self.was_told(to, now)) else {
+        let is_ours = |own: &NodeId| *own != to && !self.tap.is_watched() && self.was_told(to, now);
+        let Some(own) = ways.table.own.filter(is_ours) else {
             return Sent::Unsettled(body);
         };
         let datagram = Box::new(datagram_line(own, to, flow, service));
