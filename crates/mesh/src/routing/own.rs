@@ -12,7 +12,7 @@ const HOLD: Duration = Duration::from_millis(10);
 
 /// After an advertisement the next one waits so long, twice as long each time, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
-const LAST_PAUSE: Duration = Duration::from_secs(1);
+const LAST_PAUSE: Duration = Duration::from_secs(2);
 
 /// After so long without an advertisement the pause is the first one again.
 const QUIET: Duration = Duration::from_secs(10);
