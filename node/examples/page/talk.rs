@@ -3,6 +3,8 @@
 //! Both browsers run on this machine: the clock of each page is compared with that of the system before and after each
 //! round. Rounds of the mesh and of the bare server alternate in the same two windows.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::support::driver::Driver;
@@ -11,9 +13,6 @@ use crate::support::wait::until;
 const CLOCK: &str = include_str!("js/clock.js");
 const WATCH: &str = include_str!("js/watch.js");
 const SEND: &str = include_str!("js/send.js");
-
-/// Milliseconds between two messages: on average 13 a second, below the 20 that an author may send for long.
-const PACE_MS: [u64; 2] = [50, 100];
 
 /// Messages before each round: connections are made, code is compiled.
 const WARM_UP: u64 = 10;
@@ -25,11 +24,13 @@ pub(crate) struct Talk<'a> {
     pub(crate) bare: &'a str,
     pub(crate) rounds: u64,
     pub(crate) count: u64,
+    /// Between two messages, on average.
+    pub(crate) pace_ms: u64,
 }
 
 impl Talk<'_> {
     pub(crate) fn run(&self) -> Result<Value, String> {
-        let windows = Windows { from: Driver::start(&[])?, to: Driver::start(&[])? };
+        let windows = Windows { from: Driver::start(&[])?, to: Driver::start(&[])?, pace_ms: self.pace_ms };
         let mut rounds = Vec::new();
         for round in 1..=self.rounds {
             let mesh = windows.round(self.pages, &format!("mesh {round}."), self.count);
@@ -44,6 +45,7 @@ impl Talk<'_> {
 struct Windows {
     from: Driver,
     to: Driver,
+    pace_ms: u64,
 }
 
 impl Windows {
@@ -58,13 +60,15 @@ impl Windows {
 
     fn exchange(&self, prefix: &str, count: u64) -> Latencies {
         let before = [&self.from, &self.to].map(clock);
-        run(&self.to, "sync", WATCH, &json!([prefix]));
-        let sent = run(&self.from, "async", SEND, &json!([prefix, count, PACE_MS[0], PACE_MS[1]]));
+        run(&self.to, WATCH, &json!([prefix]));
+        run(&self.from, SEND, &json!([prefix, count, self.pace_ms * 2 / 3, self.pace_ms * 4 / 3]));
+        std::thread::sleep(Duration::from_millis(count * self.pace_ms));
         let seen = until("all messages are seen", || {
-            let seen = run(&self.to, "sync", "return window.seen", &json!([]));
+            let seen = run(&self.to, "return window.seen", &json!([]));
             let painted = seen.as_object().map_or(0, |all| all.values().filter(|it| it["painted"].is_number()).count());
             if painted as u64 == count { Ok(seen) } else { Err(format!("{painted} of {count}")) }
         });
+        let sent = run(&self.from, "return window.sent", &json!([]));
         let after = [&self.from, &self.to].map(clock);
         // How far the page that sees is behind the page that sends.
         let apart = |offsets: [f64; 2]| offsets[1] - offsets[0];
@@ -83,17 +87,17 @@ impl Windows {
 fn wait_connected(window: &Driver) {
     let script = "return document.querySelector('#state')?.dataset.state ?? 'none'";
     until("the page is connected", || {
-        let state = run(window, "sync", script, &json!([]));
+        let state = run(window, script, &json!([]));
         if state == "connected" { Ok(()) } else { Err(state.to_string()) }
     });
 }
 
 fn clock(window: &Driver) -> f64 {
-    run(window, "sync", CLOCK, &json!([])).as_f64().expect("a number")
+    run(window, CLOCK, &json!([])).as_f64().expect("a number")
 }
 
-fn run(window: &Driver, kind: &str, script: &str, arguments: &Value) -> Value {
-    window.post(&format!("/execute/{kind}"), &json!({ "script": script, "args": arguments }))
+fn run(window: &Driver, script: &str, arguments: &Value) -> Value {
+    window.post("/execute/sync", &json!({ "script": script, "args": arguments }))
 }
 
 /// Milliseconds of one round.

@@ -25,7 +25,7 @@ const FEW: usize = 50;
 
 pub(in crate::bench) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let many = bench.size(10_000, 200);
-    let writers = if bench.small { 2 } else { 20 };
+    let writers = if bench.small { 2 } else { 8 };
     let full = Filled::new(bench, writers, many)?;
     let small = Filled::new(bench, 2, FEW)?;
     let mut rows = open(bench, &full, &small)?;

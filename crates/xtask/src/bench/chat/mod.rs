@@ -3,6 +3,7 @@
 
 mod api;
 mod bare;
+mod disk;
 mod history;
 mod page;
 mod paint;
@@ -10,4 +11,4 @@ mod talk;
 
 use super::Figure;
 
-pub(super) const FIGURES: &[Figure] = &[talk::run, paint::run, history::run, api::run];
+pub(super) const FIGURES: &[Figure] = &[disk::run, talk::run, paint::run, history::run, api::run];

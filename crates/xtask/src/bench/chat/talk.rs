@@ -10,30 +10,43 @@ use crate::bench::ring::Ring;
 use crate::bench::table::Row;
 use crate::bench::{Bench, median};
 
-/// Nodes of the meshes, in full and in small.
-const MESHES: (&[u16], &[u16]) = (&[5, 50], &[3]);
+/// Nodes of a mesh, and milliseconds between two messages. All nodes share the processors of this machine: what one
+/// author may send, 20 a second, to 50 members would be more than two of them can do.
+const MESHES: &[(u16, usize)] = &[(5, 75), (50, 250)];
+const SMALL: &[(u16, usize)] = &[(3, 75)];
+
+/// Messages that the example sends before those of a round.
+const WARM_UP: usize = 10;
 
 pub(in crate::bench) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
-    let meshes = if bench.small { MESHES.1 } else { MESHES.0 };
-    let rows = meshes.iter().map(|nodes| measure(bench, *nodes)).collect::<Result<Vec<_>, _>>()?;
+    let meshes = if bench.small { SMALL } else { MESHES };
+    let rows = meshes.iter().map(|mesh| measure(bench, *mesh)).collect::<Result<Vec<_>, _>>()?;
     Ok(rows.into_iter().flatten().collect())
 }
 
-fn measure(bench: &Bench, nodes: u16) -> Result<Vec<Row>, String> {
+fn measure(bench: &Bench, (nodes, pace_ms): (u16, usize)) -> Result<Vec<Row>, String> {
     let ring = Ring::write(bench, nodes, true)?;
     let _signal = ring.start_signal()?;
     let running = ring.numbers().map(|number| ring.start(number)).collect::<Result<Vec<_>, _>>()?;
     ring.wait_linked()?;
-    let bare = Bare::talk(bench)?;
+    let server = Bare::talk(bench)?;
     let (from, to) = (ring.page(1)?, ring.page(nodes)?);
     let (rounds, count) = (bench.size(5, 2), bench.size(200, 20));
-    println!("{nodes} nodes, {count} messages a round:");
+    println!("{nodes} nodes, {count} messages a round, one each {pace_ms} ms:");
     let before = cpu_s(&running);
-    let words = ["talk", &from, &to, &format!("http://{}/", bare.address), &rounds.to_string(), &count.to_string()];
+    let numbers = [rounds, count, pace_ms].map(|number| number.to_string());
+    let bare = format!("http://{}/", server.address);
+    let words: Vec<&str> = ["talk", &from, &to, &bare].into_iter().chain(numbers.iter().map(String::as_str)).collect();
     let Some(result) = look(bench, &words)? else { return Ok(Vec::new()) };
-    println!("all nodes together: {:.1} CPU-s meanwhile", cpu_s(&running) - before);
+    let cpu_ms = (cpu_s(&running) - before) * 1e3 / (rounds * (count + WARM_UP)) as f64;
     let rounds = result.get("rounds").and_then(Value::as_array).cloned().unwrap_or_default();
-    Ok(rows(nodes, &rounds))
+    let mut rows = rows(nodes, &rounds);
+    rows.push(Row::new(
+        format!("Processor time of a message, all {nodes} nodes together"),
+        format!("{cpu_ms:.1} CPU-ms"),
+        "",
+    ));
+    Ok(rows)
 }
 
 fn cpu_s(running: &[Running]) -> f64 {
