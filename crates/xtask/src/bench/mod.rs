@@ -71,6 +71,7 @@ fn build(root: &Path) -> Result<PathBuf, String> {
     cargo(root, &programs)?;
     cargo(root, &["build", "--release", "-p", "meshline-net", "--example", "bench"])?;
     cargo(root, &["build", "--release", "-p", "meshline-daemon", "--example", "http"])?;
+    cargo(root, &["build", "--release", "-p", "node", "--example", "page"])?;
     let metadata = output(Command::new(cargo_program()).current_dir(root).args([
         "metadata",
         "--no-deps",

@@ -59,6 +59,18 @@ impl Ring {
         format!("127.0.0.1:{}", self.base + 1 + self.nodes + number)
     }
 
+    /// The secret of the node of this number; none before its first start.
+    pub(super) fn token(&self, number: u16) -> Result<String, String> {
+        let path = self.file(&format!("node-{number}.data/api.token"));
+        let token = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(token.trim().to_owned())
+    }
+
+    /// The address of the page of the node of this number, as its console prints it.
+    pub(super) fn page(&self, number: u16) -> Result<String, String> {
+        Ok(format!("http://{}/#{}", self.http(number), self.token(number)?))
+    }
+
     pub(super) fn numbers(&self) -> impl Iterator<Item = u16> + use<> {
         1..=self.nodes
     }

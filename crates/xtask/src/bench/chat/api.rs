@@ -2,11 +2,11 @@
 //! hyper server that answers the same bytes. Both run for the whole measurement and are asked in turns.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
+use super::bare::Bare;
 use crate::bench::process::{Running, wait};
 use crate::bench::ring::Ring;
 use crate::bench::scratch::Scratch;
@@ -28,9 +28,8 @@ pub(in crate::bench) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let file = scratch.path().join("status.json");
     let body = api::document(&ring.socket(2), PATH).ok_or("the node does not tell its state")?;
     fs::write(&file, &body).map_err(|error| error.to_string())?;
-    let program = bench.bin.join("examples/http");
-    let bare = Bare::start(Command::new(&program).arg("serve").arg(&file))?;
-    let both = Both { program, node: (place, node), bare };
+    let bare = Bare::serve(bench, &file)?;
+    let both = Both { program: bench.bin.join("examples/http"), node: (place, node), bare };
     CONNECTIONS.iter().map(|count| both.measure(bench, *count, body.len())).collect()
 }
 
@@ -77,25 +76,5 @@ impl Both {
         let rate: f64 = output(&mut client)?.trim().parse().map_err(|error| format!("no rate: {error}"))?;
         let answers = rate * Duration::from_millis(millis as u64).as_secs_f64();
         Ok((rate, (server.cpu_s() - before) * 1e6 / answers))
-    }
-}
-
-/// The rival.
-struct Bare {
-    process: Running,
-    address: String,
-}
-
-impl Bare {
-    fn start(command: &mut Command) -> Result<Self, String> {
-        let mut child: Child = command
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .spawn()
-            .map_err(|error| format!("the bare server cannot be started: {error}"))?;
-        let out = child.stdout.take();
-        let process = Running::from(child);
-        let first = out.and_then(|out| BufReader::new(out).lines().next()).ok_or("the bare server says nothing")?;
-        Ok(Self { process, address: first.map_err(|error| error.to_string())? })
     }
 }
