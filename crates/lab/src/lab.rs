@@ -9,7 +9,9 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use crate::programs::{clean, has_tool};
+use crate::cable::{Cable, LaidCable};
+use crate::process::Process;
+use crate::programs::{clean, has_tool, program};
 use crate::skipped;
 
 /// What the lab is made with.
@@ -66,6 +68,11 @@ impl Namespace {
         command
     }
 
+    /// A command inside that is killed with the thread that starts it, however that ends.
+    fn enter_bound(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+        bound(program, |program| self.enter(program))
+    }
+
     #[track_caller]
     fn ip(&self, words: &str) {
         let mut command = self.enter("ip");
@@ -83,11 +90,23 @@ impl Drop for Namespace {
     }
 }
 
+/// Puts `setpriv` before a program, where there is one.
+fn bound<P: AsRef<std::ffi::OsStr>>(program: P, enter: impl Fn(&std::ffi::OsStr) -> Command) -> Command {
+    static BINDS: OnceLock<bool> = OnceLock::new();
+    if !*BINDS.get_or_init(|| has_tool("setpriv")) {
+        return enter(program.as_ref());
+    }
+    let mut command = enter("setpriv".as_ref());
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
+}
+
 /// A switch.
 #[derive(Clone, Debug)]
 pub struct Lab {
     switch: Arc<Namespace>,
     sites: Arc<AtomicU8>,
+    cables: Arc<AtomicU8>,
 }
 
 impl Lab {
@@ -110,7 +129,20 @@ impl Lab {
         let switch = Namespace::first().map_err(|error| format!("no network namespaces here: {error}"))?;
         switch.ip("link add switch type bridge");
         switch.ip("link set switch up");
-        Ok(Self { switch: Arc::new(switch), sites: Arc::new(AtomicU8::new(0)) })
+        Ok(Self { switch: Arc::new(switch), sites: Arc::default(), cables: Arc::default() })
+    }
+
+    /// A lab in which [`Self::cable`] works; `None`, said in a line, where the system allows none.
+    #[must_use]
+    pub fn with_cables() -> Option<Self> {
+        let lab = Self::new()?;
+        let mut opened = lab.switch.enter("sh");
+        let output = opened.args(["-c", "exec 3<>/dev/net/tun"]).output().expect("there is a sh");
+        if output.status.success() {
+            return Some(lab);
+        }
+        skipped(&format!("no TAP devices here: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        None
     }
 
     /// A host with a cable to the switch; the first is 10.77.0.1.
@@ -120,14 +152,55 @@ impl Lab {
     #[track_caller]
     #[must_use]
     pub fn site(&self) -> Site {
-        let number = self.sites.fetch_add(1, Ordering::Relaxed) + 1;
-        let host = Namespace::within(&self.switch).expect("one namespace can be made, so can another");
-        let (cable, address) = (format!("cable{number}"), format!("10.77.0.{number}"));
+        let (number, host, address) = self.host();
+        let cable = format!("cable{number}");
         self.switch.ip(&format!("link add {cable} type veth peer name eth0 netns {}", host.holder.id()));
         self.switch.ip(&format!("link set {cable} master switch up"));
         host.ip(&format!("addr add {address}/24 dev eth0"));
         host.ip("link set eth0 up");
         Site(Some(Arc::new(Host { namespace: host, lab: self.clone(), cable, address })))
+    }
+
+    /// A host that reaches nobody but those it gets a [`Self::cable`] to. Its address follows those of other hosts.
+    ///
+    /// # Panics
+    /// If the system refuses it.
+    #[track_caller]
+    #[must_use]
+    pub fn site_apart(&self) -> Site {
+        let (_, host, address) = self.host();
+        host.ip(&format!("addr add {address}/32 dev lo"));
+        Site(Some(Arc::new(Host { namespace: host, lab: self.clone(), cable: String::new(), address })))
+    }
+
+    #[track_caller]
+    fn host(&self) -> (u8, Namespace, String) {
+        let number = self.sites.fetch_add(1, Ordering::Relaxed) + 1;
+        let host = Namespace::within(&self.switch).expect("one namespace can be made, so can another");
+        (number, host, format!("10.77.0.{number}"))
+    }
+
+    /// Lays a cable between two hosts, both directions as `cable` says; all they say to each other goes over it. It is
+    /// taken away when dropped: then the hosts are told that they cannot reach each other.
+    ///
+    /// # Panics
+    /// If the system refuses it.
+    #[track_caller]
+    #[must_use]
+    pub fn cable(&self, first: &Site, second: &Site, cable: Cable) -> LaidCable {
+        let number = self.cables.fetch_add(1, Ordering::Relaxed) + 1;
+        let names = ["a", "b"].map(|end| format!("tap{number}{end}"));
+        let mut command = self.switch.enter_bound(program("lab-cable"));
+        command.args(&names);
+        let joint = Process::start("lab-cable", command);
+        joint.wait_for("ready");
+        for (name, here, there) in [(&names[0], first, second), (&names[1], second, first)] {
+            let host = &here.0.as_ref().expect("only hosts of a lab have cables").namespace;
+            self.switch.ip(&format!("link set {name} netns {}", host.holder.id()));
+            host.ip(&format!("link set {name} up"));
+            host.ip(&format!("route replace {}/32 dev {name} src {}", there.address(), here.address()));
+        }
+        LaidCable::new(joint, cable)
     }
 }
 
@@ -166,13 +239,7 @@ impl Site {
 
     /// A command there that is killed with the thread that starts it, however that ends.
     pub fn bound_command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
-        static BINDS: OnceLock<bool> = OnceLock::new();
-        if !*BINDS.get_or_init(|| has_tool("setpriv")) {
-            return self.command(program);
-        }
-        let mut command = self.command("setpriv");
-        command.args(["--pdeathsig", "KILL", "--"]).arg(program);
-        command
+        bound(program, |program| self.command(program))
     }
 
     /// Runs a line of words there that must succeed.

@@ -12,12 +12,23 @@
 //! # drop(lab);
 //! ```
 //!
+//! Hosts that have nothing but cables, each as good or as bad as the test wants, take two lines more:
+//!
+//! ```no_run
+//! use meshline_lab::{Cable, Direction, Lab};
+//! let Some(lab) = Lab::with_cables() else { return };
+//! let (first, second) = (lab.site_apart(), lab.site_apart());
+//! let mut cable = lab.cable(&first, &second, Cable::new().rate_mbit(10).delay_ms(20));
+//! cable.change(Direction::Back, |is| is.loss_percent(30.0));
+//! ```
+//!
 //! The programs are taken from the folder of this build's profile, or from `MESHLINE_BIN_DIR`. Nothing outlives a test:
 //! processes end with the thread that started them, namespaces have no names and end with the last process in them,
 //! files are in temporary folders. `MESHLINE_SOAK=1` runs the same tests at larger sizes.
 
 #![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
 
+mod cable;
 mod lab;
 mod log;
 mod member;
@@ -28,6 +39,7 @@ mod ring;
 mod stranger;
 mod wait;
 
+pub use cable::{Cable, Carried, Direction, LaidCable, run_cable};
 pub use lab::{Lab, Site};
 pub use member::{Answer, Member};
 pub use process::Process;

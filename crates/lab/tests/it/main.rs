@@ -4,6 +4,7 @@
 
 mod bad_input;
 mod by_hand;
+mod cable;
 mod clock;
 mod contract;
 mod disk;
