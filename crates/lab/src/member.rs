@@ -1,5 +1,6 @@
 //! A member of a network: its configuration, the place it runs at, its process, and the commands that ask it.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -52,6 +53,7 @@ pub struct Member {
     config: PathBuf,
     name: String,
     site: Site,
+    environment: Vec<(String, OsString)>,
     process: Option<Process>,
 }
 
@@ -63,12 +65,17 @@ impl Member {
         let document = std::fs::read_to_string(&config).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
         let name = document.as_ref().and_then(|document| document.get("name")?.as_str());
         let name = name.unwrap_or(program).to_owned();
-        Self { program, config, name, site: Site::here(), process: None }
+        Self { program, config, name, site: Site::here(), environment: Vec::new(), process: None }
     }
 
     /// From the next start on it runs there.
     pub fn move_to(&mut self, site: &Site) {
         self.site = site.clone();
+    }
+
+    /// From the next start on its process finds this in its environment.
+    pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
+        self.environment.push((name.to_owned(), value.into()));
     }
 
     /// Its name.
@@ -107,6 +114,7 @@ impl Member {
             command.arg("run");
         }
         command.arg("--config").arg(&self.config).args(flags);
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         self.process = Some(Process::start(&self.name, command));
     }
 

@@ -15,6 +15,7 @@ mod mesh;
 mod relay;
 mod routes;
 mod seed;
+mod topologies;
 mod twice;
 mod view;
 

@@ -17,7 +17,7 @@ fn sites(count: usize, reach: impl Fn(usize, usize) -> bool) -> Option<Vec<Site>
 }
 
 /// The best way from one member to another, by the names of those on it.
-fn way(from: &Member, to: &str) -> Result<Vec<String>, String> {
+pub(crate) fn way(from: &Member, to: &str) -> Result<Vec<String>, String> {
     let routes = from.try_json(&["routes"])?;
     let rows = routes["routes"].as_array().cloned().unwrap_or_default();
     let name = |id: &Value| {
@@ -28,7 +28,7 @@ fn way(from: &Member, to: &str) -> Result<Vec<String>, String> {
 }
 
 #[track_caller]
-fn wait_for_way(from: &Member, path: &[&str]) {
+pub(crate) fn wait_for_way(from: &Member, path: &[&str]) {
     let to = path.last().copied().unwrap_or_default();
     until(&format!("{} reaches {to} over {path:?}", from.name()), || {
         let found = way(from, to)?;
