@@ -29,6 +29,7 @@
 #![expect(clippy::expect_used, reason = "a test that cannot go on stops")]
 
 mod cable;
+mod insider;
 mod lab;
 mod log;
 mod member;
@@ -40,6 +41,7 @@ mod stranger;
 mod wait;
 
 pub use cable::{Cable, Carried, Direction, LaidCable, run_cable};
+pub use insider::Insider;
 pub use lab::{Lab, Site};
 pub use member::{Answer, Member};
 pub use process::Process;

@@ -35,7 +35,8 @@ impl Log {
         })
     }
 
-    fn push(&self, line: String) {
+    /// Another line.
+    pub(crate) fn push(&self, line: String) {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner).push((since_start(), line));
         self.more.notify_all();
     }

@@ -141,7 +141,7 @@ impl Drop for TlsStranger {
 
 /// A certificate is only the envelope of the key.
 #[track_caller]
-fn certify(key: &Path, certificate: &Path) {
+pub(crate) fn certify(key: &Path, certificate: &Path) {
     let mut command = Command::new("openssl");
     command.args(["req", "-new", "-x509", "-subj", "/CN=stranger", "-days", "1", "-key"]).arg(key);
     let made = command.arg("-out").arg(certificate).output().expect("openssl is there");

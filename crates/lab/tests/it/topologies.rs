@@ -3,8 +3,11 @@
 
 use std::time::Duration;
 
-use meshline_lab::{Cable, Direction, Lab, LaidCable, Member, Process, Ring, Site, program, until, within};
-use serde_json::Value;
+use meshline_lab::{
+    Cable, Carried, Direction, Insider, Lab, LaidCable, Member, Process, Ring, Site, TlsStranger, program, until,
+    within,
+};
+use serde_json::{Value, json};
 
 use crate::clock::shift;
 use crate::routes::{wait_for_way, way};
@@ -213,4 +216,79 @@ fn a_member_that_starts_with_a_clock_a_year_off_carries_for_others() {
         wait_for_way(&web.nodes[0], &["donald", "eddy"]);
         assert_eq!(web.nodes[0].ask(&["trace", "eddy"]).code, Some(0), "{by}");
     }
+}
+
+/// Frames after which a share of lost ones is compared: there are some three hundred among them.
+const FRAMES: u64 = 1000;
+
+/// What was lost of what was sent since an earlier look, and how much that was.
+fn lost(cable: &mut LaidCable, before: Carried) -> (f64, u64) {
+    let [now, _] = cable.carried();
+    let lost = now.lost - before.lost;
+    let all = now.frames - before.frames + lost;
+    let share = |count: u64| u32::try_from(count).map_or(f64::MAX, f64::from);
+    (share(lost) / share(all.max(1)), all)
+}
+
+#[test]
+fn a_link_that_loses_says_how_much_and_is_avoided() {
+    let (near, clean) = (Cable::new().delay_us(500), Cable::new().delay_ms(2));
+    let Some(mut web) = running(3, &[(0, 1, near.seed(7)), (1, 2, clean), (0, 2, clean)]) else { return };
+    wait_for_way(&web.nodes[0], &["donald"]);
+    let [before, _] = web.cables[0].carried();
+    web.cables[0].change(Direction::Forth, |is| is.loss_percent(30.0));
+    let text = "x".repeat(16_000);
+    let mut count = 0;
+    within(HEALED, "the loss is told within two points", || {
+        count += 1;
+        // Every linked member gets it, over a link that loses too.
+        let _ = web.nodes[0].ask(&["chat", "send", &format!("{count} {text}")]);
+        let (lost, frames) = lost(&mut web.cables[0], before);
+        let told = link(&web.nodes[0], "donald")?["loss"].as_f64().ok_or("no number")?;
+        let is_close = frames >= FRAMES && (told - lost).abs() <= 0.02;
+        if is_close { Ok(()) } else { Err(format!("{told} is told, {lost} of {frames} frames were lost (seed 7)")) }
+    });
+    wait_for_way(&web.nodes[0], &["eddy", "donald"]);
+    let [_, back] = web.cables[0].carried();
+    assert_eq!(back.lost, 0, "the other direction loses nothing");
+}
+
+#[test]
+fn a_member_that_advertises_nonsense_moves_no_honest_way() {
+    if !TlsStranger::is_possible() {
+        return;
+    }
+    let Some(mut web) = web(4, &[(0, 1, FAR), (1, 2, FAR), (0, 3, NEAR)]) else { return };
+    web.nodes[..3].iter_mut().for_each(Member::start);
+    let honest = |web: &Web| {
+        wait_for_way(&web.nodes[0], &["donald", "eddy"]);
+        wait_for_way(&web.nodes[2], &["donald", "bobby"]);
+        assert_eq!(web.nodes[0].ask(&["trace", "eddy"]).code, Some(0));
+    };
+    honest(&web);
+    let ids: Vec<String> = web.nodes[..3].iter().map(Member::id).collect();
+    let before = changes(&web.nodes[0]);
+    let mut liar = Insider::join(&web.sites[3], web.nodes[3].config(), &format!("{}:6001", web.sites[0].address()));
+    // The link it has, and better ones that it has not: to eddy, to itself, to nobody. Whom it claims to be linked to is
+    // not told what it says, so donald is left out.
+    let free = |peer: &str| json!({"peer": peer, "rtt_us": 0, "goodput_kbps": u32::MAX, "weight": 1});
+    let nobody = "a".repeat(52);
+    liar.advertise(&json!([free(&ids[0]), free(&ids[2]), free(&liar.id()), free(&nobody)]));
+    wait_for_way(&web.nodes[0], &["peer-4"]);
+    wait_for_way(&web.nodes[1], &["bobby", "peer-4"]);
+    honest(&web);
+    // Sums of such costs would not fit.
+    let dear = |peer: &str| {
+        json!({"peer": peer, "rtt_us": u32::MAX, "jitter_us": u32::MAX, "loss_ppm": u32::MAX, "goodput_kbps": 1,
+            "weight": u16::MAX})
+    };
+    liar.advertise(&json!([dear(&ids[0]), dear(&ids[0]), dear(&ids[2])]));
+    honest(&web);
+    liar.advertise(&json!([]));
+    until("nobody believes a link that one end does not claim", || match way(&web.nodes[1], "peer-4") {
+        Err(_) => Ok(()),
+        Ok(path) => Err(format!("{path:?}")),
+    });
+    honest(&web);
+    assert_eq!(changes(&web.nodes[0]) - before, 2, "a way to the liar came and went, no other");
 }
