@@ -2,7 +2,6 @@
 
 use bytes::Bytes;
 use meshline_identity::KeyPair;
-use meshline_mesh::Event;
 use meshline_protocol::message::{
     Broadcast, BroadcastMessage, Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges,
     ChatWant, RecordText, SignedBroadcast,
@@ -10,19 +9,7 @@ use meshline_protocol::message::{
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, SECOND, World, seed};
 
-/// A puppet that is linked with node 0 of a pair.
-fn linked_puppet(seed: u64) -> (Pair, Puppet) {
-    let mut pair = Pair::linked(seed);
-    let puppet = pair.puppet(0);
-    let hello = pair.puppet_hello(&puppet.key);
-    pair.puppet_send(&puppet, Message::Hello(Box::new(hello)));
-    pair.run_for(100 * MS);
-    // Any message after the hellos shows that we accepted.
-    pair.puppet_send(&puppet, Message::Ping(meshline_protocol::message::Echo { nonce: 1, text: String::new() }));
-    pair.run_for(100 * MS);
-    assert!(asked(&pair, &puppet).is_some(), "a new link is asked for its history");
-    (pair, puppet)
-}
+use crate::support::{linked_puppet, misbehaved};
 
 /// What node 0 asked the puppet first.
 fn asked(world: &World, puppet: &Puppet) -> Option<ChatCompare> {
@@ -54,16 +41,6 @@ fn signed(key: &KeyPair, text: &SignedBroadcast) -> (ChatEntry, Bytes) {
 fn messages(entries: impl IntoIterator<Item = ChatEntry>, body: Bytes) -> Frame {
     let messages = ChatMessages { messages: Bounded::from_first(entries), authors: Bounded::default() };
     Frame { message: Message::Chat(Chat::Messages(messages)), body: Some(body) }
-}
-
-fn misbehaved(world: &World) -> Vec<Code> {
-    world
-        .mesh_events(0)
-        .filter_map(|event| match event {
-            Event::Misbehaved { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect()
 }
 
 fn key(seq: UnixMicros, author: NodeId) -> ChatKey {
