@@ -69,6 +69,16 @@ impl FileError {
         matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
     }
 
+    /// Whether it is the content of the file that is wrong: no text, or far more than was ever written.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Io { source, .. } => source.kind() == io::ErrorKind::InvalidData,
+            Self::TooLarge(_) => true,
+            Self::Key { .. } | Self::Json { .. } | Self::Locked(_) | Self::NoRandom(_) => false,
+        }
+    }
+
     /// Whether the file is there already.
     #[must_use]
     pub fn is_present(&self) -> bool {
@@ -126,6 +136,22 @@ pub fn write_new(path: &Path, bytes: &[u8], access: Access) -> Result<(), FileEr
     let draft = Draft::new(path, bytes, access)?;
     fs::hard_link(&draft.0, path).map_err(FileError::io("create", path))?;
     sync_folder(path)
+}
+
+/// Damaged files that are kept beside a file: whoever looks into one damage finds the earlier ones too, and a disk that
+/// damages it at every start is not filled. The last gives way to the next.
+pub(crate) const MAX_ASIDE: u32 = 9;
+
+/// Puts a damaged file aside under the first free number, and says where it is.
+///
+/// # Errors
+/// If the system refuses; the file is then where it was.
+pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let numbered = |number: u32| path.with_file_name(format!("{name}.damaged-{number}"));
+    let free = (1..MAX_ASIDE).map(numbered).find(|aside| !aside.exists());
+    let aside = free.unwrap_or_else(|| numbered(MAX_ASIDE));
+    fs::rename(path, &aside).map(|()| aside)
 }
 
 /// A complete file beside its place; removed unless it was renamed.

@@ -159,11 +159,11 @@ pub struct PeerRow {
     pub roles: Vec<&'static str>,
     /// Whether anything can be sent to it now.
     pub reachable: bool,
-    /// Whether over a link of our own that no proxy carries.
+    /// Whether there is a link of our own that no proxy carries; what is sent may still go another way, if that is better.
     pub direct: bool,
-    /// The first hop, if not direct.
+    /// The first hop, unless that is the direct link.
     pub via: Option<NodeId>,
-    /// The way there: without oneself, ending with the member.
+    /// The way that datagrams take there: without oneself, ending with the member.
     pub path: Vec<NodeId>,
     /// Links on the way.
     pub hops: usize,

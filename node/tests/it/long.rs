@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::browser::Browser;
-use crate::support::node::single;
+use crate::support::node::{Node, single};
 use crate::support::page::Page;
 use crate::support::wait::until;
 
@@ -57,14 +57,40 @@ fn add(page: &Page, from: u64, to: u64) -> Value {
     page.run("window.trial.add(arguments[0], arguments[1])", &[from.into(), to.into()])
 }
 
-#[test]
-fn who_reads_above_has_no_more_built_than_fits_and_finds_the_rest_below() {
-    let Some(browser) = Browser::start() else { return };
+/// A page whose list holds so many messages, and its node; `None` where there is no browser.
+#[track_caller]
+fn filled(count: u64) -> Option<(Node, Page)> {
+    let browser = Browser::start()?;
     let mut node = single("bobby");
     node.start();
     let page = Page::open(&browser, &node);
     page.run(LIST, &[]);
-    add(&page, 0, 300);
+    add(&page, 0, count);
+    Some((node, page))
+}
+
+/// Adds twenty messages one by one. How often the height of the list was asked for till then, whether it was within the
+/// next frames, and whether the end is in sight.
+const ADD_TWENTY: &str = "
+    const list = document.querySelector('#messages');
+    const height = Object.getOwnPropertyDescriptor(Element.prototype, 'scrollHeight');
+    let asked = 0;
+    Object.defineProperty(list, 'scrollHeight', {get() { asked += 1; return height.get.call(list); }});
+    for (let at = 50; at < 70; at += 1) window.trial.add(at, at + 1);
+    const before = asked;
+    const frame = () => new Promise(requestAnimationFrame);
+    return frame().then(frame).then(() =>
+        [before, asked > before, list.scrollHeight - list.scrollTop - list.clientHeight < 2]);";
+
+#[test]
+fn messages_that_come_together_are_laid_out_with_the_next_frame() {
+    let Some((_node, page)) = filled(50) else { return };
+    assert_eq!(page.run(ADD_TWENTY, &[]), json!([0, true, true]));
+}
+
+#[test]
+fn who_reads_above_has_no_more_built_than_fits_and_finds_the_rest_below() {
+    let Some((_node, page)) = filled(300) else { return };
     scroll_until(&page, "0", |first, _| first == 0 && page.value("window.trial.list.isAtEnd") == false);
     until("the beginning is told", || if page.text("#messages .top").is_empty() { Err(String::new()) } else { Ok(()) });
     let seen = "(() => { const list = document.querySelector('#messages');
@@ -88,12 +114,7 @@ fn who_reads_above_has_no_more_built_than_fits_and_finds_the_rest_below() {
 
 #[test]
 fn what_the_history_gives_up_is_built_no_longer_and_found_no_longer() {
-    let Some(browser) = Browser::start() else { return };
-    let mut node = single("bobby");
-    node.start();
-    let page = Page::open(&browser, &node);
-    page.run(LIST, &[]);
-    add(&page, 0, 300);
+    let Some((_node, page)) = filled(300) else { return };
     // The page learns a moment after the scrolling that the reader has left the end.
     scroll_until(&page, "0", |first, _| first == 0 && page.value("window.trial.list.isAtEnd") == false);
     add(&page, 300, MAX_ROWS);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::support::browser::Browser;
-use crate::support::node::mesh;
+use crate::support::node::{mesh, single};
 use crate::support::page::Page;
 use crate::support::wait::until;
 
@@ -64,4 +64,25 @@ fn enter_sends_and_shift_enter_breaks_the_line() {
     donald.paste("#draft", "");
     donald.say("neither of these was a message");
     assert_eq!(donald.texts(), ["first\nsecond", "neither of these was a message"]);
+}
+
+/// Notes how many outgoing messages the list shows whenever a message is posted.
+const NOTE_POSTS: &str = "
+    const real = window.fetch;
+    window.shown = [];
+    window.fetch = (path, options) => {
+        if (options?.method === 'POST') window.shown.push(document.querySelector('#messages .tail').childElementCount);
+        return real(path, options);
+    };";
+
+#[test]
+fn a_message_is_on_its_way_before_it_is_shown() {
+    let Some(browser) = Browser::start() else { return };
+    let mut node = single("bobby");
+    node.start();
+    let page = Page::open(&browser, &node);
+    page.run(NOTE_POSTS, &[]);
+    page.say("first things first");
+    page.wait_for_text("first things first");
+    assert_eq!(page.value("window.shown"), serde_json::json!([0]));
 }

@@ -68,10 +68,9 @@ export class Composer {
 
   #submit() {
     if (this.#send.disabled || this.#outbox.isFull) return;
-    const text = this.#draft.value.trimEnd();
+    this.#outbox.add(this.#draft.value.trimEnd());
     this.#draft.value = "";
     this.#onInput();
-    this.#outbox.add(text);
     this.#onSend();
   }
 }

@@ -37,3 +37,18 @@ export function setText(element, text) {
 }
 
 export const nextFrame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+
+/** A page that nobody sees has no frames, but goes on. */
+const HIDDEN_MS = 250;
+
+/** Does something once, before the next frame is painted. */
+export function soon(act) {
+  const frame = requestAnimationFrame(() => {
+    clearTimeout(timer);
+    act();
+  });
+  const timer = setTimeout(() => {
+    cancelAnimationFrame(frame);
+    act();
+  }, HIDDEN_MS);
+}

@@ -2,7 +2,7 @@
 // near (`content-visibility`). It grows on the side the reader scrolls to and is cut on the far one, so it stays small
 // whatever arrives and however far somebody reads.
 
-import { byId, el, nextFrame } from "./dom.js";
+import { byId, el, nextFrame, soon } from "./dom.js";
 import { dayName, dayNumber } from "./format.js";
 import { messageElement, outgoingElement, refreshMessage } from "./message.js";
 import { compare, placeOf } from "./rows.js";
@@ -36,6 +36,9 @@ export class MessageList {
   #matches = [];
   #isAtEnd = true;
   #isGrowing = false;
+  #willStay = false;
+  /** Where the list stood when it was last looked at. */
+  #lastTop = 0;
   #ears = [];
 
   /** `context`: see `messageElement`; `acts`: see `outgoingElement`. */
@@ -67,8 +70,11 @@ export class MessageList {
   toEnd() {
     if (this.query) return;
     if (this.#hasNewer) this.#reset();
-    this.#isAtEnd = true;
-    this.#stay();
+    if (this.#isAtEnd) this.#staySoon();
+    else {
+      this.#isAtEnd = true;
+      this.#stay();
+    }
     this.#tellMove();
   }
 
@@ -124,7 +130,7 @@ export class MessageList {
     if (this.query && this.#built.length < PAGE) this.#grow();
     this.#trim();
     this.#showTop();
-    this.#stay();
+    this.#staySoon();
   }
 
   /** Builds what has come, unless it stands behind what is not built, or the reader is elsewhere and has enough. */
@@ -219,7 +225,7 @@ export class MessageList {
 
   #showOutbox() {
     this.#tail.replaceChildren(...this.#outbox.entries.map((entry) => outgoingElement(entry, this.#acts)));
-    this.#stay();
+    this.#staySoon();
   }
 
   #showTop() {
@@ -229,7 +235,10 @@ export class MessageList {
   }
 
   #onScroll() {
+    // What came since the last frame moved the end away, not the reader.
+    if (this.#willStay && this.#list.scrollTop >= this.#lastTop) this.#stay();
     const { scrollHeight, scrollTop, clientHeight } = this.#list;
+    this.#lastTop = scrollTop;
     const wasAtEnd = this.#isAtEnd;
     this.#isAtEnd = !this.#hasNewer && scrollHeight - scrollTop - clientHeight < END_PX;
     if (wasAtEnd !== this.#isAtEnd) this.#tellMove();
@@ -240,9 +249,19 @@ export class MessageList {
     for (const ear of this.#ears) ear();
   }
 
+  /** The same in the next frame: to ask for the height lays the list out, which is done once for all that comes till then. */
+  #staySoon() {
+    if (this.#willStay || !this.#isAtEnd) return;
+    this.#willStay = true;
+    soon(() => this.#willStay && this.#stay());
+  }
+
   /** Who is at the end stays there. */
   #stay() {
-    if (this.#isAtEnd) this.#list.scrollTop = this.#list.scrollHeight;
+    this.#willStay = false;
+    if (!this.#isAtEnd) return;
+    this.#list.scrollTop = this.#list.scrollHeight;
+    this.#lastTop = this.#list.scrollTop;
   }
 
   /** Builds messages until enough stand above and below the reader; reads older ones from the node if need be. */

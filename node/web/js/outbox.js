@@ -31,8 +31,9 @@ export class Outbox extends Emitter {
   add(text) {
     this.entries.push({ key: this.#next, text, state: "waiting", reason: "", isUnsure: false, isHeld: false, after: 0 });
     this.#next += 1;
-    this.#changed();
-    this.#pump();
+    // If it goes out at once, that tells.
+    if (this.#isSending) this.#changed();
+    else this.#pump();
   }
 
   /** Tries a failed one again, and those that were held back behind it. */
@@ -42,8 +43,8 @@ export class Outbox extends Emitter {
       if (index > from && entry.state === "failed" && !entry.isHeld) break;
       if (index >= from && entry.state === "failed") Object.assign(entry, { state: "waiting", reason: "", isHeld: false });
     }
-    this.#changed();
     this.#pump();
+    this.#changed();
   }
 
   /** Takes one out and returns its text. */
@@ -67,9 +68,11 @@ export class Outbox extends Emitter {
 
   async #attempt(entry) {
     Object.assign(entry, { state: "sending", isUnsure: true, after: this.#history.newest });
-    this.#changed();
     try {
-      const row = await send(entry.text);
+      const answer = send(entry.text);
+      // First on its way, then shown.
+      this.#changed();
+      const row = await answer;
       this.entries = this.entries.filter((candidate) => candidate !== entry);
       this.emit("sent", row);
     } catch (refusal) {

@@ -41,6 +41,13 @@ impl Wanted {
     }
 }
 
+/// As everywhere, what is not within the bounds is refused rather than bent.
+fn rows(limit: Option<usize>) -> Result<usize, Problem> {
+    let limit = limit.unwrap_or(DEFAULT_LIMIT);
+    let refusal = || Problem::bad_request(format!("`limit` is 1 to {MAX_TAIL_LINES}"));
+    (1..=MAX_TAIL_LINES).contains(&limit).then_some(limit).ok_or_else(refusal)
+}
+
 /// The document of `log`. It is put together from lines that were written as JSON when they were logged, so this type
 /// is for its description.
 #[derive(Serialize, JsonSchema)]
@@ -72,7 +79,7 @@ struct Line {
 
 pub(super) async fn lines(State(api): State<Api>, Params(wanted): Params<Wanted>) -> Result<Response, Problem> {
     let level = wanted.level()?;
-    let entries = api.tail.last(wanted.limit.unwrap_or(DEFAULT_LIMIT).min(MAX_TAIL_LINES), level);
+    let entries = api.tail.last(rows(wanted.limit)?, level);
     let body = document(&entries, &api.tail.level());
     std::future::ready(Ok(([(CONTENT_TYPE, "application/json")], body).into_response())).await
 }

@@ -76,11 +76,11 @@ pub(super) enum Answer {
     Events(fn(&mut SchemaGenerator) -> Vec<(&'static str, Schema)>),
 }
 
-const LIMIT: Parameter = Parameter {
+const LOG_LIMIT: Parameter = Parameter {
     name: "limit",
     place: "query",
-    description: "Rows at most; more than the maximum is the maximum.",
-    shape: |schemas| schemas.subschema_for::<usize>(),
+    description: "Lines at most, 1 to 2,000; 200 unless told.",
+    shape: |_| schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 2_000}),
 };
 
 const CHAT_LIMIT: Parameter = Parameter {
@@ -255,7 +255,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         path: "/api/v1/log",
         id: "log",
         summary: "The last lines of the log, from `debug` up even if fewer are written.",
-        parameters: &[LEVEL, LIMIT],
+        parameters: &[LEVEL, LOG_LIMIT],
         body: None,
         answer: Answer::Json(|schemas| schemas.subschema_for::<log::Lines>(), &[]),
         refusals: &[StatusCode::BAD_REQUEST],

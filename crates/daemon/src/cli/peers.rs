@@ -46,7 +46,8 @@ fn text(peers: &[Peer]) -> String {
     let mut rows = vec![heading(&["MEMBER", "ID", "ROLES", "REACHED", "HOPS", "COST"])];
     for peer in peers {
         let reached = match (peer.direct, peer.reachable, &peer.via) {
-            (true, _, _) => "directly".to_owned(),
+            (true, _, None) => "directly".to_owned(),
+            (true, _, Some(via)) => format!("directly, faster via {}", name_of(via)),
             (false, true, Some(via)) => format!("via {}", name_of(via)),
             (false, true, None) => "yes".to_owned(),
             (false, false, _) if peer.left => "no: has left".to_owned(),

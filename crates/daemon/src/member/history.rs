@@ -17,6 +17,8 @@ use meshline_services::chat::{Delivery, Floors, Key, State, Stored, StoredMessag
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use crate::files::put_aside;
+
 /// By cursor: what stands in [`Row`] as JSON, and the bytes that the author signed.
 const MESSAGES: TableDefinition<'_, u64, (&str, &[u8])> = TableDefinition::new("messages");
 
@@ -25,10 +27,6 @@ const AUTHORS: TableDefinition<'_, &str, &str> = TableDefinition::new("authors")
 
 /// `floors`: what gave way. `last_cursor`: the last cursor given out.
 const MARKS: TableDefinition<'_, &str, &str> = TableDefinition::new("marks");
-
-/// Damaged files that are kept beside the file: whoever looks into one damage finds the earlier ones too, and a disk
-/// that damages it at every start is not filled. The last gives way to the next.
-const MAX_ASIDE: u32 = 9;
 
 /// Bytes of the file held in memory. All messages are in memory already; this serves writing.
 const CACHE: usize = 1024 * 1024;
@@ -113,14 +111,6 @@ fn is_damage(error: &redb::Error) -> bool {
         redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
         _ => false,
     }
-}
-
-/// Gives the file the first free number.
-fn put_aside(path: &Path) -> io::Result<PathBuf> {
-    let numbered = |number: u32| path.with_extension(format!("redb.damaged-{number}"));
-    let free = (1..MAX_ASIDE).map(numbered).find(|aside| !aside.exists());
-    let aside = free.unwrap_or_else(|| numbered(MAX_ASIDE));
-    std::fs::rename(path, &aside).map(|()| aside)
 }
 
 fn read(path: &Path) -> Result<Stored, redb::Error> {

@@ -15,6 +15,8 @@ async fn every_refusal_is_a_problem_with_its_code() {
         ("/api/v1/chat?limit=-1", 400, "invalid_message"),
         ("/api/v1/chat?after=0&limit=0", 400, "invalid_message"),
         ("/api/v1/chat?limit=10001", 400, "invalid_message"),
+        ("/api/v1/log?limit=0", 400, "invalid_message"),
+        ("/api/v1/log?limit=2001", 400, "invalid_message"),
         ("/api/v1/chat?after=x", 400, "invalid_message"),
         ("/api/v1/chat?after=1&before=2", 400, "invalid_message"),
         ("/api/v1/chat?after=1&after=2", 400, "invalid_message"),

@@ -3,10 +3,11 @@
 mod own;
 mod parked;
 pub(crate) mod rate;
+mod recent;
 mod round;
 pub(crate) mod seen;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,10 +20,12 @@ use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NetworkId, NodeId
 use crate::event::{Event, SignedText};
 use crate::gossip::Members;
 use crate::ring::RingPlace;
-use crate::shared::Shared;
+use crate::routing::Routing;
+use crate::shared::{Shared, UpPeer};
 use own::Pending;
 use parked::Parked;
 use rate::Rates;
+use recent::Recent;
 use seen::{Freshness, Seen};
 
 /// Longest body of a broadcast: a text in which every character is escaped, and what stands around it.
@@ -47,6 +50,7 @@ pub(crate) struct Broadcast {
     pending: BTreeMap<UnixMicros, Pending>,
     /// Messages whose authors are not known yet.
     parked: Parked,
+    recent: Recent,
     rates: Rates,
     /// The greatest hybrid clock seen.
     clock: UnixMicros,
@@ -66,6 +70,8 @@ pub(crate) struct Around<'a> {
     /// The place on the ring, if messages travel a ring here.
     pub(crate) ring: Option<RingPlace<'a>>,
     pub(crate) members: &'a Members,
+    /// Who is linked with whom.
+    pub(crate) routing: &'a Routing,
     pub(crate) shared: &'a mut Shared,
 }
 
@@ -86,8 +92,8 @@ impl Broadcast {
         around: Around<'_>,
     ) -> Result<(), Code> {
         let body = body.unwrap_or_default();
-        let Around { ring, members, shared } = around;
-        let around = Around { ring, members, shared: &mut *shared };
+        let Around { ring, members, routing, shared } = around;
+        let around = Around { ring, members, routing, shared: &mut *shared };
         let done = match message {
             Message::Flood(line) => self.handle_flood(Arrival { from, line, body }, around),
             Message::Ring(line) => self.handle_ring(Arrival { from, line, body }, around),
@@ -108,10 +114,10 @@ impl Broadcast {
 
     /// A member is known now: what it wrote is taken in. Says what was wrong with it, if anything was.
     pub(crate) fn release(&mut self, author: NodeId, around: Around<'_>) -> Vec<Code> {
-        let Around { ring, members, shared } = around;
+        let Around { ring, members, routing, shared } = around;
         let mut faults = Vec::new();
         for (on_ring, arrival) in self.parked.take(author) {
-            let around = Around { ring, members, shared };
+            let around = Around { ring, members, routing, shared };
             let done = if on_ring { self.handle_ring(arrival, around) } else { self.handle_flood(arrival, around) };
             faults.extend(done.err());
         }
@@ -126,7 +132,7 @@ impl Broadcast {
     }
 
     fn handle_flood(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Around { ring, members, shared } = around;
+        let Around { ring, members, routing, shared } = around;
         if arrival.line.by == shared.id {
             return Ok(());
         }
@@ -143,20 +149,52 @@ impl Broadcast {
             let path = std::iter::once(line.by).chain((line.by != *from).then_some(*from)).collect();
             self.deliver(text, &arrival, path, (members, shared));
             if shared.config.carries() {
-                flood(line, body, Some(*from), ring.is_some(), shared);
-                if let Some(successor) = ring.and_then(|place| place.successor) {
-                    let line = BroadcastMessage { holders: Bounded::from_first([shared.id]), ..line.clone() };
-                    send_ring(&successor, line, body, shared);
-                }
+                self.pass_on(&arrival, ring, routing, shared);
             }
+        } else if !self.is_receipt_due(&arrival, shared) {
+            return Ok(());
         }
         let ack = BroadcastAck { author: line.by, seq: line.seq, by: shared.id };
         shared.send(from, Wire::Broadcast(Message::Ack(ack)));
         Ok(())
     }
 
+    /// A copy of what is here already is acknowledged to its author, who sends again what it has no receipt for, and to
+    /// anybody if the way that the first receipt took is gone.
+    fn is_receipt_due(&self, arrival: &Arrival, shared: &Shared) -> bool {
+        let Arrival { from, line, .. } = arrival;
+        let first = self.seen.source(line.by, line.seq);
+        *from == line.by || first.is_none_or(|first| first == *from || !shared.up.contains_key(&first))
+    }
+
+    /// Passes a message on to all but those who are linked with its author and have it from there: in a full mesh to
+    /// nobody. They are remembered for a while, in case that link is lost with the message on it.
+    fn pass_on(&mut self, arrival: &Arrival, ring: Option<RingPlace<'_>>, routing: &Routing, shared: &mut Shared) {
+        let Arrival { from, line, body } = arrival;
+        let Some(place) = ring else {
+            let others = shared.up.keys().filter(|peer| *peer != from && **peer != line.by);
+            let linked: BTreeSet<NodeId> = others.filter(|peer| routing.are_linked(&line.by, peer)).copied().collect();
+            flood(line, body, |peer, _| peer != from && *peer != line.by && !linked.contains(peer), shared);
+            self.recent.note(line, body, linked, shared.now.mono);
+            return;
+        };
+        flood(line, body, |peer, up| peer != from && up.is_view, shared);
+        if let Some(successor) = place.successor {
+            let line = BroadcastMessage { holders: Bounded::from_first([shared.id]), ..line.clone() };
+            send_ring(&successor, line, body, shared);
+        }
+    }
+
+    /// Links were advertised anew or lost: whoever was left out as linked with an author and is not any more is sent what
+    /// that author wrote a moment ago.
+    pub(crate) fn links_changed(&mut self, routing: &Routing, shared: &mut Shared) {
+        for late in self.recent.take_parted(|author, peer| routing.are_linked(author, peer), shared.now.mono) {
+            flood(&late.line, &late.body, |peer, _| late.peers.contains(peer), shared);
+        }
+    }
+
     fn handle_ring(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Around { ring, members, shared } = around;
+        let Around { ring, members, shared, .. } = around;
         if arrival.line.holders.first() == Some(&shared.id) {
             self.handle_round_done(&arrival.line, ring, members, shared);
             return Ok(());
@@ -181,7 +219,7 @@ impl Broadcast {
             Freshness::New => {
                 let text = verified(line, &arrival.body, shared)?;
                 self.deliver(text, &arrival, line.holders.to_vec(), (members, shared));
-                flood(line, &arrival.body, Some(from), true, shared);
+                flood(line, &arrival.body, |peer, up| *peer != from && up.is_view, shared);
             }
         }
         let Arrival { mut line, body, .. } = arrival;
@@ -280,18 +318,19 @@ fn send_ring(to: &NodeId, line: BroadcastMessage, body: &Bytes, shared: &mut Sha
     shared.send_frame(to, &Arc::new(frame));
 }
 
-/// Sends to all linked peers but one (or only to those that merely look on), and says to whom.
+/// Sends to the linked peers that are wanted, and says to whom.
 fn flood(
     line: &BroadcastMessage,
     body: &Bytes,
-    except: Option<NodeId>,
-    only_views: bool,
+    is_wanted: impl Fn(&NodeId, &UpPeer) -> bool,
     shared: &mut Shared,
 ) -> Vec<NodeId> {
+    let peers: Vec<NodeId> = shared.up.iter().filter(|(id, up)| is_wanted(id, up)).map(|(id, _)| *id).collect();
+    if peers.is_empty() {
+        return peers;
+    }
     let line = BroadcastMessage { attempt: 0, holders: Bounded::default(), ..line.clone() };
     let frame = Arc::new(Frame { message: Wire::Broadcast(Message::Flood(line)), body: Some(body.clone()) });
-    let wanted = |(id, up): &(&NodeId, &crate::shared::UpPeer)| Some(**id) != except && (up.is_view || !only_views);
-    let peers: Vec<NodeId> = shared.up.iter().filter(wanted).map(|(id, _)| *id).collect();
     for peer in &peers {
         shared.send_frame(peer, &frame);
     }

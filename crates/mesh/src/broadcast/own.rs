@@ -96,7 +96,8 @@ impl Broadcast {
         let SignedText { by, seq, sig, body } = signed.clone();
         let attempt = attempt_at(seq, shared);
         let line = BroadcastMessage { by, seq, sig, attempt, holders: Bounded::from_first([shared.id]) };
-        let way = Way::Mesh(flood(&line, &body, None, ring.is_some(), shared).into_iter().collect());
+        let sent = flood(&line, &body, |_, up| up.is_view || ring.is_none(), shared);
+        let way = Way::Mesh(sent.into_iter().collect());
         let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
         let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
         if let Some(place) = ring {

@@ -160,7 +160,14 @@ impl Node {
             }
             Message::Broadcast(message) => self.on_broadcast(peer, message, frame.body),
             Message::Relay(message) => self.on_relay(peer, message),
-            Message::Routing(message) => self.routing.handle(peer, message, frame.body, &mut self.shared),
+            Message::Routing(message) => {
+                let version = self.routing.version();
+                let done = self.routing.handle(peer, message, frame.body, &mut self.shared);
+                if self.routing.version() != version {
+                    self.broadcast.links_changed(&self.routing, &mut self.shared);
+                }
+                done
+            }
             Message::Datagram(datagram) => {
                 let around = (self.routing.table(), &mut self.shared);
                 self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);
@@ -215,7 +222,8 @@ impl Node {
         message: meshline_protocol::message::Broadcast,
         body: Option<Bytes>,
     ) -> Result<(), Code> {
-        let around = Around { ring: self.ring.place(), members: &self.gossip.members, shared: &mut self.shared };
+        let (members, routing) = (&self.gossip.members, &self.routing);
+        let around = Around { ring: self.ring.place(), members, routing, shared: &mut self.shared };
         self.broadcast.handle(peer, message, body, around)
     }
 

@@ -276,7 +276,8 @@ impl Node {
 
     /// Takes in what a member wrote before it was known.
     fn release_parked(&mut self, author: NodeId) {
-        let around = Around { ring: self.ring.place(), members: &self.gossip.members, shared: &mut self.shared };
+        let (members, routing) = (&self.gossip.members, &self.routing);
+        let around = Around { ring: self.ring.place(), members, routing, shared: &mut self.shared };
         for code in self.broadcast.release(author, around) {
             self.shared.count(code);
         }

@@ -123,7 +123,7 @@ impl Node {
             roles: member.roles.iter().map(|role| role_name(*role)).collect(),
             reachable: !path.is_empty(),
             direct,
-            via: path.first().copied().filter(|_| !direct),
+            via: path.first().copied().filter(|first| *first != member.id || !direct),
             hops: path.len(),
             cost: self.cost_of(&path),
             path,
@@ -132,14 +132,16 @@ impl Node {
         }
     }
 
-    /// The way to a member: its link, the proxy that carries its link, or along the ring.
+    /// The way to a member: what datagrams take, which may leave its link aside, the proxy that carries its link, or along
+    /// the ring.
     fn path_to(&self, id: &NodeId) -> Vec<NodeId> {
+        let routed = self.routing.table().best(id, |hop| self.shared.up.contains_key(hop));
+        if let Some(detour) = routed.filter(|best| best.hops.len() > 1) {
+            return detour.hops.clone();
+        }
         if let Some(up) = self.shared.up.get(id) {
             let proxy = (up.transport == Transport::Relay).then(|| self.proxy_of(up.link)).flatten();
             return proxy.into_iter().chain([*id]).collect();
-        }
-        if let Some(best) = self.routing.table().best(id, |hop| self.shared.up.contains_key(hop)) {
-            return best.hops.clone();
         }
         let ring = self.ring.members();
         match ring.iter().position(|member| member == id) {

@@ -10,6 +10,7 @@ pub(crate) mod damping;
 mod datagram;
 mod flood;
 mod graph;
+mod linked;
 mod lsdb;
 pub(crate) mod own;
 mod spf;

@@ -131,7 +131,7 @@ impl<C: Core> Driver<C> {
 
     /// A link is gone: what waits for it goes another way at the end of this step, when the core has said which.
     pub(super) fn take_link(&mut self, link: LinkId) -> Option<Link> {
-        let entry = self.links.remove(&link)?;
+        let entry = *self.links.remove(&link)?;
         self.forwarder.link_down(link);
         self.diverted.extend(entry.divert());
         Some(entry)

@@ -39,7 +39,8 @@ pub(super) struct Driver<C> {
     pub(super) context: LinkContext,
     pub(super) channels: Channels,
     pub(super) accepting: Vec<AbortHandle>,
-    pub(super) links: BTreeMap<LinkId, Link>,
+    /// In boxes: numbers ascend, which leaves the nodes of the tree half empty.
+    pub(super) links: BTreeMap<LinkId, Box<Link>>,
     pub(super) dials: BTreeMap<DialId, AbortHandle>,
     pub(super) waiting: BTreeMap<RequestId, oneshot::Sender<services::Reply>>,
     pub(super) relays: Relays,
@@ -204,7 +205,7 @@ impl<C: Core> Driver<C> {
         let address = opened.remote.as_str();
         tracing::trace!(link = link.0, address, transport = opened.transport.name(), "connection ready");
         let proved = connection.proved;
-        self.links.insert(link, Link::open(link, connection, self.context.clone()));
+        self.links.insert(link, Box::new(Link::open(link, connection, self.context.clone())));
         proved.inspect(|peer| self.tap.linked(link, *peer, |link| self.links.contains_key(link)));
         self.step(Input::LinkOpened(opened));
     }
@@ -255,7 +256,7 @@ impl<C: Core> Driver<C> {
         self.handle_command(services::Command::Mesh(Command::Leave), None);
         self.dials.values().for_each(AbortHandle::abort);
         self.relays.clear();
-        std::mem::take(&mut self.links).into_values().for_each(Link::close);
+        std::mem::take(&mut self.links).into_values().for_each(|link| link.close());
         let Self { channels: Channels { notices, mut gone, .. }, context, store, keeper, .. } = self;
         drop((notices, context));
         let _ = timeout(CLOSE_LIMIT + LINGER_LIMIT, gone.recv()).await;

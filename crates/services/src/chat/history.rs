@@ -15,6 +15,11 @@ pub const DEFAULT_MAX_MESSAGES: usize = 10_000;
 /// Bytes of signed texts kept unless the configuration says otherwise: ten thousand messages of 16 KiB would take 160 MiB.
 pub const DEFAULT_MAX_BYTES: usize = 8 * 1024 * 1024;
 
+/// Messages of one author kept of a minute by its own sequences: what everybody takes of it in one, 25 a second and 512 at
+/// once, which is more than it sends. However late they come, an honest author never has more; whoever makes messages up
+/// has to spread them over as much time as writing them would have taken.
+pub(super) const MAX_OF_A_MINUTE: usize = 25 * 60 + 512;
+
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
@@ -75,6 +80,8 @@ pub struct History {
     hidden: BTreeSet<NodeId>,
     /// Messages and bytes of each author.
     shares: BTreeMap<NodeId, Share>,
+    /// Messages of each author by the minute of their sequences.
+    minutes: BTreeMap<(NodeId, u64), usize>,
 }
 
 /// Up to where messages gave way: what lies below is not taken in again.
@@ -112,13 +119,15 @@ impl History {
         }
     }
 
-    /// Whether a message may be taken in: it is neither kept, nor has it given way, nor would it at once.
+    /// Whether a message may be taken in: it is neither kept, nor has it given way, nor would it at once, nor has its author
+    /// written too much at that time.
     #[must_use]
     pub fn is_new(&self, key: &Key) -> bool {
         let is_above = self.floors.all.is_none_or(|floor| *key > floor)
             && self.floors.authors.get(&key.author).is_none_or(|floor| key.seq > *floor);
         let has_place = !self.is_full() || self.by_key.first_key_value().is_none_or(|(first, _)| key > first);
-        is_above && has_place && !self.by_key.contains_key(key)
+        let of_minute = self.minutes.get(&minute(*key)).copied().unwrap_or_default();
+        is_above && has_place && of_minute < MAX_OF_A_MINUTE && !self.by_key.contains_key(key)
     }
 
     /// Whether there is no room for one more of the longest messages.
@@ -135,6 +144,7 @@ impl History {
         let share = self.shares.entry(message.author).or_default();
         share.messages += 1;
         share.bytes += kept.signed.body.len();
+        *self.minutes.entry(minute(message.key())).or_default() += 1;
         self.by_place.insert(message.place(), cursor);
         self.by_key.insert(message.key(), cursor);
         self.by_cursor.insert(cursor, kept);
@@ -171,6 +181,12 @@ impl History {
         let bytes = kept.signed.body.len();
         self.bytes -= bytes;
         self.by_place.remove(&kept.message.place());
+        if let Some(count) = self.minutes.get_mut(&minute(key)) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.minutes.remove(&minute(key));
+            }
+        }
         if let Some(share) = self.shares.get_mut(&key.author) {
             share.messages = share.messages.saturating_sub(1);
             share.bytes = share.bytes.saturating_sub(bytes);
@@ -294,4 +310,9 @@ impl History {
         let floor = self.floors.all?;
         Some(self.by_key.keys().next().copied().filter(|first| *first > floor).unwrap_or(floor))
     }
+}
+
+/// The author and the minute in which a message was written, by its sequence.
+fn minute(key: Key) -> (NodeId, u64) {
+    (key.author, key.seq.get() / 60_000_000)
 }

@@ -26,6 +26,14 @@ fn same_history(world: &mut World, count: usize) -> Result<(), String> {
     Ok(())
 }
 
+/// Four members, of whom three run and are linked.
+fn three_of_four(mut world: World) -> World {
+    add_by_first(&mut world, 4);
+    (0..3).for_each(|node| world.start(node));
+    settle(&mut world, 30 * SECOND, full_mesh);
+    world
+}
+
 fn say_many(world: &mut World, node: usize, count: usize) {
     for n in 0..count {
         world.say(node, &format!("message {n} of {node}"));
@@ -35,12 +43,7 @@ fn say_many(world: &mut World, node: usize, count: usize) {
 
 #[test]
 fn a_late_joiner_has_everything_within_a_second_of_its_first_link() {
-    let mut world = World::closed(seed(1)).wire();
-    add_by_first(&mut world, 4);
-    for node in 0..3 {
-        world.start(node);
-    }
-    settle(&mut world, 30 * SECOND, full_mesh);
+    let mut world = three_of_four(World::closed(seed(1)).wire());
     for node in 0..3 {
         say_many(&mut world, node, 150);
     }
@@ -100,12 +103,7 @@ fn a_view_catches_up_too() {
 
 #[test]
 fn what_somebody_wrote_who_is_gone_reaches_a_newcomer() {
-    let mut world = World::closed(seed(1));
-    add_by_first(&mut world, 4);
-    for node in 0..3 {
-        world.start(node);
-    }
-    settle(&mut world, 30 * SECOND, full_mesh);
+    let mut world = three_of_four(World::closed(seed(1)));
     say_many(&mut world, 2, 5);
     world.stop(2);
     world.kill(0);
@@ -120,12 +118,7 @@ fn what_somebody_wrote_who_is_gone_reaches_a_newcomer() {
 
 #[test]
 fn what_an_expelled_member_wrote_is_not_taken_from_others_any_more() {
-    let mut world = World::closed(seed(1));
-    add_by_first(&mut world, 4);
-    for node in 0..3 {
-        world.start(node);
-    }
-    settle(&mut world, 30 * SECOND, full_mesh);
+    let mut world = three_of_four(World::closed(seed(1)));
     say_many(&mut world, 2, 5);
     world.say(1, "from a member");
     let revocation = world.revocation(2).expect("a closed network");
@@ -322,10 +315,7 @@ fn a_member_whose_clock_is_slow_is_heard_where_the_history_is_full() {
 
 #[test]
 fn what_an_expelled_member_wrote_is_not_fetched_again_and_again() {
-    let mut world = World::closed(seed(1));
-    add_by_first(&mut world, 4);
-    (0..3).for_each(|node| world.start(node));
-    settle(&mut world, 30 * SECOND, full_mesh);
+    let mut world = three_of_four(World::closed(seed(1)));
     say_many(&mut world, 2, 50);
     let revocation = world.revocation(2).expect("a closed network");
     world.apply(0, revocation).expect("taken in");

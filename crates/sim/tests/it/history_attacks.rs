@@ -1,8 +1,9 @@
 //! Members who flood the chat, answer what nobody asked, or make messages up.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use meshline_identity::KeyPair;
-use meshline_mesh::Event;
 use meshline_protocol::message::{
     Broadcast, BroadcastMessage, Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges,
     ChatWant, RecordText, SignedBroadcast,
@@ -10,19 +11,7 @@ use meshline_protocol::message::{
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, SECOND, World, seed};
 
-/// A puppet that is linked with node 0 of a pair.
-fn linked_puppet(seed: u64) -> (Pair, Puppet) {
-    let mut pair = Pair::linked(seed);
-    let puppet = pair.puppet(0);
-    let hello = pair.puppet_hello(&puppet.key);
-    pair.puppet_send(&puppet, Message::Hello(Box::new(hello)));
-    pair.run_for(100 * MS);
-    // Any message after the hellos shows that we accepted.
-    pair.puppet_send(&puppet, Message::Ping(meshline_protocol::message::Echo { nonce: 1, text: String::new() }));
-    pair.run_for(100 * MS);
-    assert!(asked(&pair, &puppet).is_some(), "a new link is asked for its history");
-    (pair, puppet)
-}
+use crate::support::{linked_puppet, misbehaved};
 
 /// What node 0 asked the puppet first.
 fn asked(world: &World, puppet: &Puppet) -> Option<ChatCompare> {
@@ -54,16 +43,6 @@ fn signed(key: &KeyPair, text: &SignedBroadcast) -> (ChatEntry, Bytes) {
 fn messages(entries: impl IntoIterator<Item = ChatEntry>, body: Bytes) -> Frame {
     let messages = ChatMessages { messages: Bounded::from_first(entries), authors: Bounded::default() };
     Frame { message: Message::Chat(Chat::Messages(messages)), body: Some(body) }
-}
-
-fn misbehaved(world: &World) -> Vec<Code> {
-    world
-        .mesh_events(0)
-        .filter_map(|event| match event {
-            Event::Misbehaved { code, .. } => Some(*code),
-            _ => None,
-        })
-        .collect()
 }
 
 fn key(seq: UnixMicros, author: NodeId) -> ChatKey {
@@ -229,4 +208,69 @@ fn a_clock_far_ahead_moves_nobody_elses() {
     let texts: Vec<String> = pair.history(0).into_iter().map(|(_, text)| text).collect();
     assert_eq!(texts, ["now"], "what is from tomorrow is taken tomorrow");
     assert!(misbehaved(&pair).is_empty(), "a wrong clock is no offence");
+}
+
+/// Makes up messages of the puppet with these sequences, and gives them to node 0 as it asks; how many it keeps.
+fn kept_of_made_up(seqs: impl Fn(UnixMicros) -> Vec<UnixMicros>) -> usize {
+    let (mut pair, puppet) = linked_puppet(seed(1));
+    let author = puppet.key.id();
+    let entry = |seq: UnixMicros| (key(seq, author), signed(&puppet.key, &text(&pair, seq, "made up")));
+    let made: BTreeMap<_, _> = seqs(pair.wall()).into_iter().map(entry).map(|(key, made)| (key.seq, made)).collect();
+    let mut answered = 0;
+    for _ in 0..200 {
+        let questions: Vec<Chat> = pair.puppet_got(&puppet).into_iter().filter_map(of_chat).collect();
+        for question in questions.iter().skip(answered) {
+            match question {
+                Chat::Compare(asked) => {
+                    let answer = told(&made, author, asked);
+                    pair.puppet_send(&puppet, Message::Chat(answer));
+                }
+                Chat::Want(asked) => {
+                    let wanted = asked.keys.iter().filter_map(|key| made.get(&key.seq)).cloned();
+                    let (entries, bodies): (Vec<ChatEntry>, Vec<Bytes>) = wanted.unzip();
+                    pair.puppet_send(&puppet, messages(entries, bodies.concat().into()));
+                }
+                Chat::Ranges(_) | Chat::Keys(_) | Chat::Messages(_) => {}
+            }
+        }
+        answered = questions.len();
+        pair.run_for(50 * MS);
+    }
+    assert!(misbehaved(&pair).is_empty());
+    pair.history(0).len()
+}
+
+fn of_chat(message: &Message) -> Option<Chat> {
+    if let Message::Chat(chat) = message { Some(chat.clone()) } else { None }
+}
+
+/// What a member with these messages answers: their names, or pieces if there are too many.
+fn told(made: &BTreeMap<UnixMicros, (ChatEntry, Bytes)>, author: NodeId, asked: &ChatCompare) -> Chat {
+    let place = |key: ChatKey| (key.seq, key.author);
+    let is_in = |key: &ChatKey| {
+        asked.from.is_none_or(|from| place(*key) >= place(from)) && asked.to.is_none_or(|to| place(*key) < place(to))
+    };
+    let keys: Vec<ChatKey> = made.keys().map(|seq| key(*seq, author)).filter(is_in).collect();
+    let (from, to) = (asked.from, asked.to);
+    if keys.len() <= 200 {
+        return Chat::Keys(ChatKeys { from, to, keys: Bounded::from_first(keys) });
+    }
+    let ends = keys.iter().step_by(keys.len().div_ceil(14)).skip(1).map(|key| Some(*key)).chain([to]);
+    let pieces = ends.map(|to| ChatRange { to, count: 200, digest: "0".repeat(32) });
+    Chat::Ranges(ChatRanges { from, to, ranges: Bounded::from_first(pieces) })
+}
+
+#[test]
+fn of_one_minute_no_more_is_kept_of_an_author_than_it_may_have_written() {
+    let within_a_minute = |now: UnixMicros| {
+        let begin = now.get() / 60_000_000 * 60_000_000 - 60_000_000;
+        (0..2_600).map(|n| UnixMicros::new(begin + n * 20_000)).collect()
+    };
+    assert_eq!(kept_of_made_up(within_a_minute), 25 * 60 + 512);
+}
+
+#[test]
+fn what_an_author_wrote_as_fast_as_it_may_is_kept_however_late_it_comes() {
+    let at_full_rate = |now: UnixMicros| (1..=2_600).map(|n| now.offset(-50_000 * n)).collect();
+    assert_eq!(kept_of_made_up(at_full_rate), 2_600);
 }

@@ -207,3 +207,47 @@ fn sequences_grow_over_restarts_and_what_was_learned_is_kept() {
         settle(&mut world, 10 * SECOND, full_mesh);
     }
 }
+
+/// Frames of broadcasts that all nodes sent so far.
+fn broadcast_frames(world: &World) -> u64 {
+    let of = |node| world.sent(node, "broadcast.flood") + world.sent(node, "broadcast.ack");
+    (0..world.len()).map(of).sum()
+}
+
+#[test]
+fn a_message_in_a_full_mesh_costs_each_member_one_copy_and_one_receipt() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, 50);
+    world.start_all();
+    settle(&mut world, 30 * SECOND, full_mesh);
+    // Until all have advertised their links.
+    world.run_for(10 * SECOND);
+    let all = world.running();
+    for author in [0, 17] {
+        let before = broadcast_frames(&world);
+        let seq = world.say(author, &format!("from {author}"));
+        world.run_for(2 * SECOND);
+        let frames = broadcast_frames(&world) - before;
+        println!("a message of node {author}: {frames} frames in a full mesh of {}", all.len());
+        heard_once(&world, author, &format!("from {author}"), &all).expect("delivered");
+        assert_eq!(world.delivered(author, seq), Some((all.len() - 1, true)));
+        assert!(frames <= 4 * 50, "{frames} frames");
+    }
+}
+
+#[test]
+fn what_an_author_lost_on_a_link_comes_from_those_who_did_not_pass_it_on() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, 4);
+    world.start_all();
+    settle(&mut world, 30 * SECOND, full_mesh);
+    world.run_for(3 * SECOND);
+    // Nothing of node 0 reaches node 3 any more, and before anybody notices node 0 is gone.
+    world.mute(&[0], &[3]);
+    world.say(0, "my last words");
+    world.run_for(100 * MS);
+    world.kill(0);
+    assert_eq!(world.times_heard(3, "my last words"), 0);
+    let took = settle(&mut world, 20 * SECOND, |world| heard_once(world, 0, "my last words", &[1, 2, 3]));
+    println!("came another way after {:.1} s", seconds(took));
+}

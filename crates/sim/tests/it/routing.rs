@@ -2,7 +2,7 @@
 
 use meshline_mesh::{Event, Table};
 use meshline_protocol::message::Role;
-use meshline_sim::invariants::everyone_knows_everyone;
+use meshline_sim::invariants::{everyone_knows_everyone, full_mesh};
 use meshline_sim::{MS, SECOND, WallClock, World, seed, seeds};
 
 use crate::support::{seconds, settle};
@@ -97,6 +97,23 @@ fn in_a_square_with_unequal_sides_the_shorter_way_is_taken_and_the_other_is_the_
     world.set_distance(1, 2, 200 * MS);
     let took = settle(&mut world, 30 * SECOND, |world| has_way(world, 0, 2, Some(&[3, 2])));
     println!("left the worse way after {:.1} s", seconds(took));
+}
+
+#[test]
+fn a_linked_member_that_is_reached_faster_over_another_is_listed_with_the_way_that_datagrams_take() {
+    let mut world = wired(World::new(seed(1)), 3, &[(0, 1), (1, 2), (0, 2)]);
+    world.set_distance(0, 2, 100 * MS);
+    world.start_all();
+    settle(&mut world, 20 * SECOND, full_mesh);
+    settle(&mut world, 20 * SECOND, |world| has_way(world, 0, 2, Some(&[1, 2])));
+    assert!(arrives(&mut world, 0, 2, 1));
+    let [near, far] = [1, 2].map(|node| world.id(node));
+    let row = world.peers(0).into_iter().find(|row| row.id == far).expect("known");
+    assert_eq!((row.path, row.hops, row.via), (vec![near, far], 2, Some(near)));
+    assert!(row.direct, "it is linked all the same");
+    assert_eq!(row.cost, world.table(0).best(&far, |_| true).map(|best| best.cost_us));
+    let row = world.peers(0).into_iter().find(|row| row.id == near).expect("known");
+    assert_eq!((row.path, row.via), (vec![near], None));
 }
 
 #[test]

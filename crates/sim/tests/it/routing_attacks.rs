@@ -2,24 +2,11 @@
 
 use bytes::Bytes;
 use meshline_identity::KeyPair;
-use meshline_mesh::Event;
-use meshline_protocol::message::{
-    AdvertisedLink, Datagram, Echo, LinkState, RecordText, Routing, RoutingAdvertisement,
-};
+use meshline_protocol::message::{AdvertisedLink, Datagram, LinkState, RecordText, Routing, RoutingAdvertisement};
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId};
-use meshline_sim::{MS, Pair, Puppet, SECOND, World, seed};
+use meshline_sim::{MS, SECOND, World, seed};
 
-fn linked_puppet(seed: u64) -> (Pair, Puppet) {
-    let mut pair = Pair::linked(seed);
-    let puppet = pair.puppet(0);
-    let hello = pair.puppet_hello(&puppet.key);
-    pair.puppet_send(&puppet, Message::Hello(Box::new(hello)));
-    pair.run_for(100 * MS);
-    // Any message after the hellos shows that we accepted.
-    pair.puppet_send(&puppet, Message::Ping(Echo { nonce: 1, text: String::new() }));
-    pair.run_for(SECOND);
-    (pair, puppet)
-}
+use crate::support::{linked_puppet, misbehaved};
 
 fn link(peer: NodeId, rtt_us: u32) -> AdvertisedLink {
     AdvertisedLink { peer, rtt_us, jitter_us: 0, loss_ppm: 0, goodput_kbps: 0, weight: 100 }
@@ -40,14 +27,6 @@ fn advertisement(key: &KeyPair, by: NodeId, state: &LinkState) -> Frame {
     let body: Bytes = serde_json::to_vec(state).expect("plain data").into();
     let line = RoutingAdvertisement { by, seq: state.seq, sig: key.sign_bytes(&body) };
     Frame { message: Message::Routing(Routing::Advertisement(line)), body: Some(body) }
-}
-
-fn misbehaved(world: &World) -> Vec<Code> {
-    let code = |event: &Event| match event {
-        Event::Misbehaved { code, .. } => Some(*code),
-        _ => None,
-    };
-    world.mesh_events(0).filter_map(code).collect()
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Ways to build and to watch worlds.
 
 use meshline_mesh::{Config, Event, Topology};
-use meshline_protocol::Code;
+use meshline_protocol::message::Echo;
+use meshline_protocol::{Code, Message};
 use meshline_sim::invariants::Broken;
-use meshline_sim::{MS, SIGNAL, World, address};
+use meshline_sim::{MS, Pair, Puppet, SIGNAL, World, address};
 
 /// Adds `count` nodes that know the signal server, not started.
 pub(crate) fn add_by_signal(world: &mut World, count: usize) {
@@ -62,4 +63,26 @@ pub(crate) fn lost_links(world: &World, node: usize) -> Vec<Code> {
         _ => None,
     };
     world.mesh_events(node).filter_map(lost).collect()
+}
+
+/// A puppet that is linked with node 0 of a pair.
+pub(crate) fn linked_puppet(seed: u64) -> (Pair, Puppet) {
+    let mut pair = Pair::linked(seed);
+    let puppet = pair.puppet(0);
+    let hello = pair.puppet_hello(&puppet.key);
+    pair.puppet_send(&puppet, Message::Hello(Box::new(hello)));
+    pair.run_for(100 * MS);
+    // Any message after the hellos shows that we accepted.
+    pair.puppet_send(&puppet, Message::Ping(Echo { nonce: 1, text: String::new() }));
+    pair.run_for(100 * MS);
+    (pair, puppet)
+}
+
+/// What node 0 told that others did wrong.
+pub(crate) fn misbehaved(world: &World) -> Vec<Code> {
+    let code = |event: &Event| match event {
+        Event::Misbehaved { code, .. } => Some(*code),
+        _ => None,
+    };
+    world.mesh_events(0).filter_map(code).collect()
 }

@@ -81,8 +81,12 @@ impl Driver {
         let turn = Turn::wait();
         let folder = folder();
         let mut start = command("chromedriver");
-        // Crash reports and caches of the browser go where HOME says, profile or not.
-        start.arg("--port=0").env("HOME", folder.path()).env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
+        // Crash reports and caches of the browser go where HOME says, profile or not, and what it leaves behind when it
+        // is killed where TMPDIR says.
+        let scratch = folder.path().join("tmp");
+        std::fs::create_dir(&scratch).map_err(|error| format!("{}: {error}", scratch.display()))?;
+        start.arg("--port=0").env("HOME", folder.path()).env("TMPDIR", &scratch);
+        start.env_remove("XDG_CONFIG_HOME").env_remove("XDG_CACHE_HOME");
         let process = Process::start("chromedriver", start, &folder.path().join("driver.log"));
         let port = until("chromedriver names its port", || {
             let output = process.output();

@@ -6,6 +6,7 @@ use meshline_identity::KeyPair;
 use tempfile::TempDir;
 
 use super::*;
+use crate::files::MAX_ASIDE;
 
 fn message(cursor: u64) -> StoredMessage {
     let author = KeyPair::from_secret([7; 32]).id();
