@@ -3,8 +3,9 @@
 use meshline_protocol::message::{Announcement, Membership, Role};
 use meshline_protocol::{Address, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
 
-use crate::record::{RecordError, verify};
+use crate::record::{RecordError, verify_by};
 use crate::revocation::RevocationList;
+use crate::verifier::Verifier;
 
 /// A member as its announcement describes it, checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,10 +48,24 @@ pub fn admit(
     revoked: &RevocationList,
     now: UnixMicros,
 ) -> Result<Member, RecordError> {
-    let announcement: Announcement = verify(record, network, now)?;
+    admit_by(&Verifier::default(), record, network, revoked, now)
+}
+
+/// The same, with signatures checked by `verifier`.
+///
+/// # Errors
+/// As [`admit`].
+pub fn admit_by(
+    verifier: &Verifier,
+    record: &SignedRecord,
+    network: &NetworkId,
+    revoked: &RevocationList,
+    now: UnixMicros,
+) -> Result<Member, RecordError> {
+    let announcement: Announcement = verify_by(verifier, record, network, now)?;
     let membership = match network {
         NetworkId::Open(_) => None,
-        NetworkId::Closed(key) => Some(membership_of(record.by, &announcement, *key, now)?),
+        NetworkId::Closed(key) => Some(membership_of(verifier, record.by, &announcement, *key, now)?),
     };
     let membership_seq = membership.as_ref().map(|membership| membership.seq);
     let membership_end = membership.as_ref().map(|membership| membership.expires);
@@ -72,6 +87,7 @@ pub fn admit(
 }
 
 fn membership_of(
+    verifier: &Verifier,
     member: NodeId,
     announcement: &Announcement,
     key: NodeId,
@@ -81,7 +97,7 @@ fn membership_of(
     if record.by != key {
         return Err(RecordError::Foreign);
     }
-    let membership: Membership = verify(record, &NetworkId::Closed(key), now)?;
+    let membership: Membership = verify_by(verifier, record, &NetworkId::Closed(key), now)?;
     if membership.node != member || membership.name != announcement.name {
         return Err(RecordError::Foreign);
     }

@@ -10,13 +10,15 @@ mod keys;
 mod record;
 mod revocation;
 mod sequence;
+mod verifier;
 
-pub use admission::{Member, admit};
+pub use admission::{Member, admit, admit_by};
 pub use join::{JoinRequest, JoinRequestText};
 pub use keys::{KeyError, KeyPair, verify_bytes};
 pub use record::{RecordError, sign, verify};
 pub use revocation::{RevocationList, Revoked};
 pub use sequence::Sequence;
+pub use verifier::Verifier;
 
 #[cfg(test)]
 mod tests;

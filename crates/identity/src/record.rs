@@ -3,7 +3,8 @@
 use meshline_protocol::message::RecordText;
 use meshline_protocol::{Code, NetworkId, SignedRecord, UnixMicros};
 
-use crate::keys::{KeyPair, verify_bytes};
+use crate::keys::KeyPair;
+use crate::verifier::Verifier;
 
 /// Why a record was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -66,7 +67,17 @@ pub fn sign<T: RecordText>(text: &T, key: &KeyPair) -> Result<SignedRecord, serd
 /// # Errors
 /// The first check that failed. Nothing of a refused record is returned.
 pub fn verify<T: RecordText>(record: &SignedRecord, network: &NetworkId, now: UnixMicros) -> Result<T, RecordError> {
-    if !verify_bytes(&record.by, record.signed.as_bytes(), &record.sig) {
+    verify_by(&Verifier::default(), record, network, now)
+}
+
+/// The same, with signatures checked by `verifier`.
+pub(crate) fn verify_by<T: RecordText>(
+    verifier: &Verifier,
+    record: &SignedRecord,
+    network: &NetworkId,
+    now: UnixMicros,
+) -> Result<T, RecordError> {
+    if !verifier.verify(&record.by, record.signed.as_bytes(), &record.sig) {
         return Err(RecordError::BadSignature);
     }
     let text: T = serde_json::from_str(&record.signed).map_err(|_| RecordError::WrongForm)?;

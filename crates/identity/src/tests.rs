@@ -3,7 +3,8 @@
 use meshline_protocol::message::{Announcement, Departure, Membership, RecordText, Revocation, Role};
 use meshline_protocol::{Bounded, NetworkId, SignedRecord, UnixMicros};
 
-use crate::{JoinRequest, KeyPair, RecordError, RevocationList, Sequence, admit, sign, verify};
+use crate::verifier::{MAX_REMEMBERED, Remembered};
+use crate::{JoinRequest, KeyPair, RecordError, RevocationList, Sequence, Verifier, admit, admit_by, sign, verify};
 
 const NOW: UnixMicros = UnixMicros::new(1_800_000_000_000_000);
 const HOUR: i64 = 3_600_000_000;
@@ -222,4 +223,44 @@ fn a_sequence_grows_even_when_the_clock_goes_back() {
     assert!(first > NOW);
     assert_eq!(sequence.next(NOW.offset(HOUR)), NOW.offset(HOUR));
     assert_eq!(sequence.last(), NOW.offset(HOUR));
+}
+
+#[test]
+fn who_remembers_signatures_says_the_same_as_who_does_not() {
+    let (verifier, plain) = (Verifier::remembering(), Verifier::default());
+    let sig = key(1).sign_bytes(b"text");
+    for _ in 0..2 {
+        for (by, bytes) in [(1, &b"text"[..]), (2, b"text"), (1, b"other"), (1, b"")] {
+            let is_good = plain.verify(&key(by).id(), bytes, &sig);
+            assert_eq!(is_good, by == 1 && bytes == b"text");
+            assert_eq!(verifier.clone().verify(&key(by).id(), bytes, &sig), is_good);
+        }
+    }
+}
+
+#[test]
+fn a_known_signature_does_not_keep_a_record_from_ending_or_its_member_from_being_revoked() {
+    let verifier = Verifier::remembering();
+    let record = sign(&announcement_text(Some(membership(1))), &key(1)).expect("plain data");
+    let mut list = RevocationList::default();
+    let at = |list: &RevocationList, now| admit_by(&verifier, &record, &network(), list, now).map(|member| member.id);
+    assert_eq!(at(&list, NOW), Ok(key(1).id()));
+    assert_eq!(at(&list, NOW.offset(HOUR)), Err(RecordError::Expired));
+    let revocation = sign(&revocation_text(1, NOW), &key(100)).expect("plain data");
+    list.insert(&revocation, &network(), NOW).expect("valid");
+    assert_eq!(at(&list, NOW), Err(RecordError::Revoked));
+}
+
+#[test]
+fn remembered_signatures_are_bounded() {
+    let mut remembered = Remembered::default();
+    let author = key(1).id();
+    for n in 0..MAX_REMEMBERED {
+        remembered.add(&author, b"text", &n.to_string());
+    }
+    assert_eq!(remembered.len(), MAX_REMEMBERED);
+    assert!(remembered.knows(&key(1).id(), b"text", "0"));
+    remembered.add(&key(1).id(), b"text", "one more");
+    assert_eq!(remembered.len(), 1);
+    assert!(!remembered.knows(&key(1).id(), b"text", "0"));
 }

@@ -1,5 +1,6 @@
 //! What a node is told at its start.
 
+use meshline_identity::Verifier;
 use meshline_protocol::message::Role;
 use meshline_protocol::{Address, Encoding, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
 use serde::{Deserialize, Serialize};
@@ -54,6 +55,8 @@ pub struct Config {
     pub max_relays_per_member: usize,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
+    /// What checks the signatures of members and of their links.
+    pub verifier: Verifier,
     /// What was kept on disk.
     pub saved: Saved,
 }
@@ -100,6 +103,7 @@ impl Config {
             max_relays: 256,
             max_relays_per_member: 16,
             routing: RoutingPolicy::default(),
+            verifier: Verifier::default(),
             saved: Saved::default(),
         }
     }

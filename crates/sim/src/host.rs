@@ -69,6 +69,8 @@ pub(crate) struct Host {
     pub(crate) delivered: BTreeSet<(NodeId, UnixMicros)>,
     /// Frames sent, by kind.
     pub(crate) sent: BTreeMap<&'static str, u64>,
+    /// Their bytes, if the world weighs them.
+    pub(crate) sent_bytes: BTreeMap<&'static str, u64>,
     /// Datagrams that arrived, of services that are not the node's own.
     pub(crate) datagrams: Vec<(Datagram, Bytes)>,
     /// The ways as the node told them last.
@@ -96,6 +98,7 @@ impl Host {
             up: BTreeMap::new(),
             delivered: BTreeSet::new(),
             sent: BTreeMap::new(),
+            sent_bytes: BTreeMap::new(),
             datagrams: Vec::new(),
             table: Arc::default(),
             spins: 0,

@@ -12,7 +12,7 @@ use crate::config::Reach;
 use crate::host::Logged;
 use crate::network::{Content, PUPPET};
 use crate::schedule::{Due, Run};
-use crate::wire::Cargo;
+use crate::wire::{Cargo, Codec};
 use crate::world::World;
 
 /// How long an attempt waits for an answer that does not come.
@@ -97,6 +97,10 @@ impl World {
     fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
         self.trace(|| format!("node {node} sends on {}: {:.160}", link.0, format!("{:?}", frame.message)));
         *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
+        if self.weighed {
+            let bytes = Codec::new().write(frame).len();
+            *self.host_mut(node).sent_bytes.entry(frame.message.kind()).or_default() += bytes;
+        }
         if let Message::Datagram(datagram) = &frame.message {
             self.cross(node, datagram.src, datagram.flow, datagram.dst);
         }
@@ -140,11 +144,15 @@ impl World {
     }
 
     /// Who would answer at an address: `Err` holds what the dialler sees otherwise.
-    pub(crate) fn listener(&self, from: usize, address: &Address) -> Result<usize, &'static str> {
+    pub(crate) fn listener(&mut self, from: usize, address: &Address) -> Result<usize, &'static str> {
         const SILENCE: &str = "timed out";
         const REFUSED: &str = "connection refused";
-        let found = self.hosts.iter().position(|host| host.config.listen.contains(address));
-        let Some(node) = found else { return Err(REFUSED) };
+        if self.listeners.is_empty() {
+            for (node, host) in self.hosts.iter().enumerate().rev() {
+                self.listeners.extend(host.config.listen.iter().map(|address| (address.clone(), node)));
+            }
+        }
+        let Some(node) = self.listeners.get(address).copied() else { return Err(REFUSED) };
         let powered = self.hosts.get(node).is_some_and(|host| host.powered);
         let blocked = self.network.is_blocked(from, node) || self.network.is_blocked(node, from);
         match self.network.reach.get(address).copied().unwrap_or_default() {

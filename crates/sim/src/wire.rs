@@ -32,6 +32,16 @@ pub(crate) enum Cargo {
     Bytes(Bytes),
 }
 
+impl Cargo {
+    /// The bytes of a written frame; a typed one has none.
+    pub(crate) fn len(&self) -> u64 {
+        match self {
+            Self::Frame(_) => 0,
+            Self::Bytes(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 impl Codec {
     pub(crate) fn new() -> Self {
         Self { decoder: Decoder::new(), encoding: Encoding::Json, unread: BytesMut::new() }

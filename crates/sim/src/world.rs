@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meshline_identity::KeyPair;
+use meshline_identity::{KeyPair, Verifier};
 use meshline_mesh::{Config, Input as Mesh, Node, Saved};
 use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
 use meshline_services::{Event, Input, Settings, Stack};
@@ -36,6 +36,11 @@ pub struct World {
     /// The key of the closed network, or the name of the open one.
     key: Option<KeyPair>,
     pub(crate) requests: u64,
+    verifier: Verifier,
+    /// Who listens where; empty until somebody dials.
+    pub(crate) listeners: BTreeMap<Address, usize>,
+    /// Whether frames are weighed as they would be written.
+    pub(crate) weighed: bool,
     /// Whether frames and events are printed as they happen.
     pub(crate) traced: bool,
     pub(crate) puppet_mail: Vec<(meshline_mesh::LinkId, meshline_protocol::Frame)>,
@@ -58,6 +63,9 @@ impl World {
             signal: SignalServer::default(),
             key: None,
             requests: 0,
+            verifier: Verifier::default(),
+            listeners: BTreeMap::new(),
+            weighed: false,
             traced: crate::seed::traced(),
             puppet_mail: Vec::new(),
             crossings: BTreeMap::new(),
@@ -77,6 +85,34 @@ impl World {
     pub fn wire(mut self) -> Self {
         self.network.wire = Wire::Bytes;
         self
+    }
+
+    /// All nodes remember together which signatures are good: each is verified once in the whole world instead of once
+    /// a node. For measuring what else a large network costs.
+    #[must_use]
+    pub fn verified_once(mut self) -> Self {
+        self.verifier = Verifier::remembering();
+        self
+    }
+
+    /// From now on the bytes of frames are counted by kind, as they would be written in JSON.
+    pub fn weigh(&mut self) {
+        self.weighed = true;
+    }
+
+    /// Frames sent by all nodes, and their bytes since [`World::weigh`], by kind.
+    #[must_use]
+    pub fn traffic(&self) -> BTreeMap<&'static str, (u64, u64)> {
+        let mut sum: BTreeMap<&'static str, (u64, u64)> = BTreeMap::new();
+        for host in &self.hosts {
+            for (kind, count) in &host.sent {
+                sum.entry(kind).or_default().0 += count;
+            }
+            for (kind, bytes) in &host.sent_bytes {
+                sum.entry(kind).or_default().1 += bytes;
+            }
+        }
+        sum
     }
 
     /// One-way latency between hosts: `least` microseconds and up to `jitter` more.
@@ -119,8 +155,10 @@ impl World {
         };
         let mut config = Config::new(self.network_id(), name);
         config.listen = vec![address(index)];
+        config.verifier = self.verifier.clone();
         configure(&mut config);
         config.membership = config.membership.take().or_else(|| self.membership(key.id(), &config));
+        self.listeners.clear();
         self.hosts.push(Host::new(config, key));
         index
     }
@@ -206,6 +244,7 @@ impl World {
 
     /// Changes what a node keeps on disk, or its settings, for its next start.
     pub fn edit(&mut self, node: usize, change: impl FnOnce(&mut Config, &mut Saved)) {
+        self.listeners.clear();
         let host = self.host_mut(node);
         change(&mut host.config, &mut host.saved);
     }

@@ -80,7 +80,8 @@ impl Gossip {
             if record.by == shared.id || self.members.judged_before(&record).is_some() {
                 continue;
             }
-            match meshline_identity::admit(&record, &shared.config.network, &shared.revoked, shared.judged()) {
+            let (config, judged) = (&shared.config, shared.judged());
+            match meshline_identity::admit_by(&config.verifier, &record, &config.network, &shared.revoked, judged) {
                 Ok(member) => news.extend(self.learn(Some(from), member.into(), shared)),
                 // The sender may not have heard yet, or its clock differs a little.
                 Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),

@@ -12,7 +12,7 @@ mod store;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use meshline_identity::{KeyPair, admit};
+use meshline_identity::{KeyPair, admit, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
@@ -154,8 +154,11 @@ impl Node {
             Some(self.sweep_at),
             Some(alone).filter(|alone| *alone > self.shared.now.mono),
         ];
-        let while_here =
-            [self.peers.next_timeout(&self.links), self.signal.next_timeout(), self.relay_client.next_timeout()];
+        let while_here = [
+            self.peers.next_timeout(self.shared.now.mono, &self.links),
+            self.signal.next_timeout(),
+            self.relay_client.next_timeout(),
+        ];
         let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
         // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
         // once does nothing else.
@@ -235,7 +238,8 @@ impl Node {
         if let Some(member) = self.gossip.members.judged_before(record).filter(|member| member.expires > judged) {
             return Some(member);
         }
-        match admit(record, &shared.config.network, &shared.revoked, judged) {
+        let config = &shared.config;
+        match admit_by(&config.verifier, record, &config.network, &shared.revoked, judged) {
             Ok(member) => Some(member.into()),
             Err(error) => {
                 shared.count(error.code());

@@ -1,7 +1,7 @@
 //! Whom to dial and when: configured addresses for ever, known members as the topology wants them.
 
 mod target;
-mod watched;
+mod targets;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use meshline_identity::Member;
 use meshline_protocol::{Address, Code, NodeId};
 
 pub(crate) use target::{Attempt, Key, Purpose, Target};
-use watched::Watched;
+use targets::Targets;
 
 use crate::event::Event;
 use crate::input::{DialId, Transport};
@@ -29,6 +29,9 @@ pub(crate) const MAX_DIALS: usize = 64;
 /// connection of the other is there, and no second one is made for nothing.
 const FIRST_DIAL_SMALLER: Duration = Duration::from_millis(150);
 const FIRST_DIAL_LARGER: Duration = Duration::from_millis(1_200);
+
+/// Before the links are counted again when all are taken.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Before a member is dialled again that said it was linked already.
 const DUPLICATE_PAUSE: Duration = Duration::from_secs(1);
@@ -50,15 +53,6 @@ struct Dialling {
     transport: Transport,
 }
 
-/// Members that need no dialling.
-#[derive(Debug)]
-struct Covered {
-    /// Those with a direct connection, finished or not.
-    linked: BTreeSet<NodeId>,
-    /// Those behind a configured address that is being tried.
-    addressed: BTreeSet<NodeId>,
-}
-
 /// How an attempt ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Failure<'a> {
@@ -71,25 +65,18 @@ pub(crate) struct Failure<'a> {
 /// All places to dial.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
-    targets: Watched<BTreeMap<Key, Target>>,
+    targets: Targets,
     dialling: BTreeMap<DialId, Dialling>,
     /// Ring: the members the ring wants linked. Mesh: all of them.
-    wanted: Watched<Option<BTreeSet<NodeId>>>,
-    due: Due,
-}
-
-/// When the next target is to be dialled, and of which state of targets and links that is true. To look through all of
-/// them after every message would cost more than the message.
-#[derive(Debug, Default)]
-struct Due {
-    at: Option<Mono>,
-    of: Option<(u64, u64, u64)>,
+    wanted: Option<BTreeSet<NodeId>>,
+    /// All links are taken: until this time, unless a connection comes or goes meanwhile.
+    full: Option<(Mono, u64)>,
 }
 
 impl Peers {
     /// Takes in an address from the configuration.
     pub(crate) fn add_address(&mut self, address: &Address, purpose: Purpose, now: Mono) {
-        let target = self.targets.entry(Key::Address(address.clone())).or_insert_with(|| Target::new(purpose, now));
+        let target = self.targets.get_or_insert(Key::Address(address.clone()), || Target::new(purpose, now));
         target.purpose = target.purpose.max(purpose);
         target.addresses = vec![address.clone()];
     }
@@ -102,7 +89,7 @@ impl Peers {
     /// Takes in addresses of a member.
     pub(crate) fn add_member(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], heard: Heard) {
         let key = Key::Member(id);
-        if id == shared.id || (!self.targets.contains_key(&key) && self.targets.len() >= MAX_TARGETS) {
+        if id == shared.id || (self.targets.get(&key).is_none() && self.targets.len() >= MAX_TARGETS) {
             return;
         }
         let wait = match heard {
@@ -111,7 +98,7 @@ impl Peers {
             Heard::Told => FIRST_DIAL_LARGER,
         };
         let first = shared.jittered(wait);
-        let target = self.targets.entry(key).or_insert_with(|| Target::new(Purpose::Member, first));
+        let target = self.targets.get_or_insert(key, || Target::new(Purpose::Member, first));
         target.id = Some(id);
         if target.learn(addresses) && heard == Heard::Listed {
             target.next_at = target.next_at.min(shared.now.mono);
@@ -143,6 +130,13 @@ impl Peers {
 
     /// Ring: says which members should be linked, and dials newly wanted ones at once.
     pub(crate) fn want(&mut self, wanted: BTreeSet<NodeId>, now: Mono) {
+        if self.wanted.as_ref() == Some(&wanted) {
+            return;
+        }
+        match &self.wanted {
+            Some(before) => self.targets.mark(before.symmetric_difference(&wanted).copied()),
+            None => self.targets.mark_all(),
+        }
         let before = self.wanted.replace(wanted).unwrap_or_default();
         for id in self.wanted.iter().flatten().filter(|id| !before.contains(id)) {
             if let Some(target) = self.targets.get_mut(&Key::Member(*id)) {
@@ -151,61 +145,42 @@ impl Peers {
         }
     }
 
-    /// Dials what is due.
+    /// Dials what is due, as far as there is room; the rest keeps its turn.
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, links: &Links) {
         if shared.leaving {
             return;
         }
-        let now = shared.now.mono;
-        let at = self.next_timeout(links);
-        if at.is_none_or(|at| at > now) {
-            self.due = Due { at, of: Some(self.state(links)) };
-            return;
-        }
-        let covered = self.covered(links);
-        let mut due: Vec<(Purpose, Key)> = self
-            .targets
-            .iter()
-            .filter(|(key, target)| target.next_at <= now && self.is_wanted(key, target, &covered))
-            .map(|(key, target)| (target.purpose, key.clone()))
-            .collect();
-        due.sort_by(|a, b| b.cmp(a));
-        for (_, key) in due {
-            if self.dialling.len() >= MAX_DIALS || links.accepted() + self.dialling.len() >= shared.config.max_links {
-                self.postpone(&key, now);
-                continue;
+        self.settle(links, shared.now.mono);
+        while let Some(key) = self.targets.first_due().cloned() {
+            if !self.has_room(shared, links) {
+                return;
             }
             self.dial(shared, &key);
+            self.settle(links, shared.now.mono);
         }
     }
 
-    fn is_wanted(&self, key: &Key, target: &Target, covered: &Covered) -> bool {
-        let linked = target.id.is_some_and(|id| covered.linked.contains(&id));
-        let wanted = match key {
-            Key::Address(_) => true,
-            Key::Member(id) => {
-                let by_topology = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-                by_topology && !target.left && !covered.addressed.contains(id)
-            }
-        };
-        wanted && !linked && !target.is_self && target.dialling.is_none() && !target.addresses.is_empty()
+    /// Gives places that changed their turn.
+    fn settle(&mut self, links: &Links, now: Mono) {
+        let wanted = self.wanted.as_ref();
+        self.targets.settle(links, |id| wanted.is_none_or(|wanted| wanted.contains(id)), now);
     }
 
-    fn covered(&self, links: &Links) -> Covered {
-        let direct = links.iter().filter(|link| link.transport != Transport::Relay);
-        let tried = |(key, target): (&Key, &Target)| {
-            target.id.filter(|_| matches!(key, Key::Address(_)) && target.dialling.is_some())
-        };
-        Covered {
-            linked: direct.filter_map(crate::link::Link::peer).collect(),
-            addressed: self.targets.iter().filter_map(tried).collect(),
+    fn has_room(&mut self, shared: &Shared, links: &Links) -> bool {
+        if self.is_full(shared.now.mono, links) {
+            return false;
         }
+        if links.accepted() + self.dialling.len() >= shared.config.max_links {
+            self.full = Some((shared.now.mono.after(FULL_PAUSE), links.changes()));
+            return false;
+        }
+        true
     }
 
-    fn postpone(&mut self, key: &Key, now: Mono) {
-        if let Some(target) = self.targets.get_mut(key) {
-            target.next_at = now.after(Duration::from_secs(1));
-        }
+    /// Whether no more can be dialled, as far as is known without counting links.
+    fn is_full(&self, now: Mono, links: &Links) -> bool {
+        let links_taken = self.full.is_some_and(|(until, changes)| until > now && changes == links.changes());
+        self.dialling.len() >= MAX_DIALS || links_taken
     }
 
     fn dial(&mut self, shared: &mut Shared, key: &Key) {
@@ -244,7 +219,11 @@ impl Peers {
         let name = if dialled.is_some() { transport.name() } else { "inbound" };
         let attempt =
             Attempt { at: now, transport: name, address: remote.to_string(), outcome: None, detail: String::new() };
-        for (_, target) in self.targets.iter_mut().filter(|(other, target)| **other == key || target.id == Some(id)) {
+        self.targets.links_changed();
+        self.full = None;
+        let keys: BTreeSet<Key> = self.targets.keys_of(id).into_iter().chain([key.clone()]).collect();
+        for key in keys {
+            let Some(target) = self.targets.get_mut(&key) else { continue };
             target.note(attempt.clone());
             target.reset(id, transport != Transport::Relay, dialled.as_ref().map(|dialled| &dialled.address));
         }
@@ -258,6 +237,7 @@ impl Peers {
     pub(crate) fn fail(&mut self, shared: &mut Shared, dial: DialId, failure: Failure<'_>) {
         let Failure { code, detail, proved } = failure;
         let Some(dialled) = self.dialling.remove(&dial) else { return };
+        self.full = None;
         let Some(target) = self.targets.get_mut(&dialled.key) else { return };
         if target.dialling == Some(dial) {
             target.dialling = None;
@@ -299,23 +279,22 @@ impl Peers {
     pub(crate) fn lost(&mut self, shared: &mut Shared, id: NodeId) {
         let soon = shared.jittered(if shared.id < id { FIRST_DIAL_SMALLER } else { FIRST_DIAL_LARGER });
         let now = shared.now.mono;
-        for (key, target) in self.targets.iter_mut().filter(|(_, target)| target.id == Some(id)) {
+        for key in self.targets.keys_of(id) {
+            let Some(target) = self.targets.get_mut(&key) else { continue };
             target.next_at = if matches!(key, Key::Address(_)) { now.after(FIRST_DIAL_SMALLER) } else { soon };
         }
     }
 
     /// Members that cannot be reached directly now: tried in vain, or without an address.
     pub(crate) fn unreached(&self, links: &Links) -> Vec<NodeId> {
+        let relayed = self.dialling.values().filter(|dialling| dialling.transport == Transport::Relay);
+        let relayed: BTreeSet<&Key> = relayed.map(|dialling| &dialling.key).collect();
         let unreached = |(key, target): (&Key, &Target)| match key {
             Key::Member(id) => {
                 let tried = target.addresses.is_empty()
                     || usize::try_from(target.attempts).is_ok_and(|attempts| attempts >= target.addresses.len());
                 let wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-                let relaying = self
-                    .dialling
-                    .values()
-                    .any(|dialling| dialling.key == *key && dialling.transport == Transport::Relay);
-                (tried && wanted && !target.left && !relaying && !links.any_to(*id)).then_some(*id)
+                (tried && wanted && !target.left && !relayed.contains(key) && !links.any_to(*id)).then_some(*id)
             }
             Key::Address(_) => None,
         };
@@ -326,7 +305,7 @@ impl Peers {
     pub(crate) fn history(&self, id: NodeId) -> (VecDeque<Attempt>, Option<Mono>) {
         let mut attempts: Vec<Attempt> = Vec::new();
         let mut next: Option<Mono> = None;
-        for target in self.targets.values().filter(|target| target.id == Some(id)) {
+        for target in self.targets.keys_of(id).iter().filter_map(|key| self.targets.get(key)) {
             attempts.extend(target.attempts_made().cloned());
             if target.dialling.is_none() && !target.left {
                 next = Some(next.map_or(target.next_at, |next| next.min(target.next_at)));
@@ -347,18 +326,12 @@ impl Peers {
         self.targets.get(&Key::Address(address.clone())).and_then(|target| target.id)
     }
 
-    pub(crate) fn next_timeout(&self, links: &Links) -> Option<Mono> {
-        if self.due.of == Some(self.state(links)) { self.due.at } else { self.earliest(links) }
-    }
-
-    /// Changes when anything does that [`Peers::earliest`] depends on.
-    fn state(&self, links: &Links) -> (u64, u64, u64) {
-        (self.targets.changes(), self.wanted.changes(), links.changes())
-    }
-
-    fn earliest(&self, links: &Links) -> Option<Mono> {
-        let covered = self.covered(links);
-        let wanted = self.targets.iter().filter(|(key, target)| self.is_wanted(key, target, &covered));
-        wanted.map(|(_, target)| target.next_at).min()
+    pub(crate) fn next_timeout(&self, now: Mono, links: &Links) -> Option<Mono> {
+        let is_waiting = self.targets.first_due().is_some() && !self.is_full(now, links);
+        if is_waiting || !self.targets.is_settled(links) {
+            return Some(now);
+        }
+        let full = self.full.filter(|_| self.targets.first_due().is_some() && self.dialling.len() < MAX_DIALS);
+        self.targets.next_at().into_iter().chain(full.map(|(until, _)| until)).min()
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use meshline_protocol::NodeId;
-use meshline_protocol::message::LinkState;
+use meshline_protocol::message::{AdvertisedLink, LinkState};
 
 use super::cost::cost_us;
 
@@ -31,14 +31,20 @@ impl Graph {
         let ids: Vec<NodeId> = known.keys().copied().collect();
         let numbers: BTreeMap<NodeId, usize> = ids.iter().copied().enumerate().map(|(n, id)| (id, n)).collect();
         let carries = known.values().map(|state| state.carries).collect();
-        let claims = |from: &NodeId, to: &NodeId| {
-            known.get(from).is_some_and(|state| state.links.iter().any(|link| link.peer == *to))
-        };
-        let edges = known
+        let claimed: Vec<Vec<Edge>> = known
+            .values()
+            .map(|state| {
+                let edge = |link: &AdvertisedLink| Some(Edge { to: *numbers.get(&link.peer)?, cost: cost_us(link) });
+                state.links.iter().filter_map(edge).collect()
+            })
+            .collect();
+        let claims =
+            |from: usize, to: usize| claimed.get(from).is_some_and(|edges| edges.iter().any(|edge| edge.to == to));
+        let edges = claimed
             .iter()
-            .map(|(from, state)| {
-                let both = state.links.iter().filter(|link| link.peer != *from && claims(&link.peer, from));
-                both.filter_map(|link| Some(Edge { to: *numbers.get(&link.peer)?, cost: cost_us(link) })).collect()
+            .enumerate()
+            .map(|(from, edges)| {
+                edges.iter().filter(|edge| edge.to != from && claims(edge.to, from)).copied().collect()
             })
             .collect();
         Self { ids, numbers, carries, edges }

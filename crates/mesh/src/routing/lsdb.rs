@@ -42,18 +42,18 @@ impl Lsdb {
         }
     }
 
-    /// Takes in an advertisement that is newer; says whether there is room.
-    pub(super) fn insert(&mut self, entry: Entry) -> bool {
+    /// Takes in an advertisement that is newer and gives it back; `None` if there is no room.
+    pub(super) fn insert(&mut self, entry: Entry) -> Option<&Entry> {
         let author = entry.line.by;
         let known = self.entries.get(&author);
         if known.is_none() && self.entries.len() >= MAX_MEMBERS {
-            return false;
+            return None;
         }
         let bears = known
             .is_none_or(|known| known.state.links != entry.state.links || known.state.carries != entry.state.carries);
         self.version += u64::from(bears);
         self.entries.insert(author, entry);
-        true
+        self.entries.get(&author)
     }
 
     pub(super) fn get(&self, author: &NodeId) -> Option<&Entry> {

@@ -243,8 +243,8 @@ impl Routing {
                 }
                 self.flood.received(&from, author, seq, now);
                 let entry = Entry { line, body, state };
-                if self.lsdb.insert(entry.clone()) {
-                    self.flood.spread(&entry, Some(from), shared);
+                if let Some(entry) = self.lsdb.insert(entry) {
+                    self.flood.spread(entry, Some(from), shared);
                 }
             }
         }
@@ -322,8 +322,9 @@ impl Routing {
         let Ok(body) = serde_json::to_vec(&state) else { return };
         let line = RoutingAdvertisement { by: shared.id, seq: state.seq, sig: shared.key.sign_bytes(&body) };
         let entry = Entry { line, body: body.into(), state };
-        self.lsdb.insert(entry.clone());
-        self.flood.spread(&entry, None, shared);
+        if let Some(entry) = self.lsdb.insert(entry) {
+            self.flood.spread(entry, None, shared);
+        }
     }
 
     /// Compares with one linked peer after the other.
@@ -382,7 +383,7 @@ fn verified(line: &RoutingAdvertisement, body: &Bytes, shared: &Shared) -> Resul
     if body.len() > MAX_BODY {
         return Err(Code::BodyTooLong);
     }
-    if !meshline_identity::verify_bytes(&line.by, body, &line.sig) {
+    if !shared.config.verifier.verify(&line.by, body, &line.sig) {
         return Err(Code::BadSignature);
     }
     let state: LinkState = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;

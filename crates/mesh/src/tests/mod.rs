@@ -1,5 +1,6 @@
 //! Decisions by area. Two nodes and more meet in `sim`.
 
+mod dialling;
 mod duplicate;
 mod liveness;
 mod ring_order;
