@@ -1,0 +1,174 @@
+//! `cargo xtask bench routing`: how long a stream is interrupted when something in the middle breaks, beside babeld and
+//! tinc on the same hosts and cables; what one node in the middle forwards; how fast a network finds its ways.
+
+mod arrivals;
+mod figures;
+mod hosts;
+mod idle;
+mod rivals;
+
+use std::time::Duration;
+
+use super::table::Row;
+use super::{Bench, Figure, median};
+use arrivals::{longest_gap_ms, now_us, trouble_ms, wait_for_calm};
+use hosts::Square;
+use rivals::Who;
+
+pub(super) const FIGURES: &[Figure] = &[outages, idle::run, figures::forward, figures::cold_start];
+
+/// How long the stream flows before something breaks.
+const BEFORE: Duration = Duration::from_millis(1_500);
+
+/// So long undisturbed, and the fault is over.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Whoever has not mended it by then does not mend it.
+const LIMIT: Duration = Duration::from_secs(25);
+
+/// What breaks, of the host in the middle that the stream passes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    Kill,
+    Cut,
+    Degrade,
+}
+
+impl Fault {
+    const ALL: [Self; 3] = [Self::Kill, Self::Cut, Self::Degrade];
+
+    fn figure(self) -> &'static str {
+        match self {
+            Self::Kill => "Longest gap of the stream, the process in the middle killed",
+            Self::Cut => "Longest gap of the stream, cable in use cut silently",
+            Self::Degrade => "Until the stream is in time again, cable in use degraded to 5 %",
+        }
+    }
+
+    fn aim(self) -> &'static str {
+        match self {
+            Self::Kill => "≤ 50 ms",
+            Self::Cut => "≤ 500 ms",
+            Self::Degrade => "≤ 3 s",
+        }
+    }
+}
+
+/// One who carries, and what was measured of it: a list of milliseconds a fault, infinite where it did not recover.
+struct Contender {
+    name: &'static str,
+    program: Option<&'static str>,
+    who: Who,
+    took: [Vec<f64>; 3],
+}
+
+fn contenders() -> Vec<Contender> {
+    let contender = |name, program, who| Contender { name, program, who, took: Default::default() };
+    vec![
+        contender("meshline", None, Who::Mesh),
+        contender("babeld", Some("babeld"), Who::Babel("hello-interval 4", Duration::from_secs(12))),
+        contender(
+            "babeld, hello 0.1 s",
+            Some("babeld"),
+            Who::Babel("hello-interval 0.1 update-interval 0.4", Duration::from_secs(3)),
+        ),
+        contender("tinc, ping 1 s", Some("tincd"), Who::Tinc),
+    ]
+}
+
+fn outages(bench: &Bench) -> Result<Vec<Row>, String> {
+    if let Err(why) = Square::new() {
+        println!("skipped: outages: {why}");
+        return Ok(Vec::new());
+    }
+    let mut contenders = contenders();
+    contenders.retain(|contender| {
+        let is_there = contender.program.is_none_or(has_program);
+        if !is_there {
+            println!("skipped: {}: it is not installed", contender.name);
+        }
+        is_there
+    });
+    let rounds = bench.size(20, 3);
+    for round in 1..=rounds {
+        let (mesh, rivals) = contenders.split_at_mut(1);
+        mesh.iter_mut().for_each(|mesh| mesh.round(bench, round));
+        // The rivals mostly wait: they do so at the same time, each in a square of its own.
+        std::thread::scope(|scope| {
+            for rival in rivals {
+                scope.spawn(move || rival.round(bench, round));
+            }
+        });
+    }
+    Ok(Fault::ALL.into_iter().flat_map(|fault| rows(&contenders, fault, rounds)).collect())
+}
+
+impl Contender {
+    fn round(&mut self, bench: &Bench, round: usize) {
+        for (fault, took) in Fault::ALL.into_iter().zip(&mut self.took) {
+            match measure(bench, self.who, fault) {
+                Ok(millis) => {
+                    println!("{fault:?}, round {round}: {}: {millis:.0} ms", self.name);
+                    took.push(millis);
+                }
+                Err(why) => println!("{fault:?}, round {round}: {}: no figure: {why}", self.name),
+            }
+        }
+    }
+}
+
+/// Breaks something once.
+fn measure(bench: &Bench, who: Who, fault: Fault) -> Result<f64, String> {
+    let square = Square::new()?;
+    let mut carrying = who.start(bench, &square)?;
+    if !wait_for_calm(&carrying.heard, now_us(), BEFORE, LIMIT) {
+        return Err("the stream does not flow".to_owned());
+    }
+    let middle = square.in_use()?;
+    let began = now_us();
+    match fault {
+        Fault::Kill => drop(carrying.hosts.get_mut(middle).and_then(Option::take)),
+        Fault::Cut => square.cut(0, middle)?,
+        Fault::Degrade => square.degrade(0, middle)?,
+    }
+    let is_calm = wait_for_calm(&carrying.heard, began, CALM, LIMIT);
+    let arrivals = carrying.heard.arrivals(began - 100_000);
+    Ok(match fault {
+        _ if !is_calm => f64::INFINITY,
+        Fault::Kill | Fault::Cut => longest_gap_ms(&arrivals, now_us()),
+        Fault::Degrade => trouble_ms(&arrivals, began),
+    })
+}
+
+/// The row of the mesh beside each rival.
+fn rows(contenders: &[Contender], fault: Fault, rounds: usize) -> Vec<Row> {
+    let of = |contender: &Contender| contender.took.get(fault as usize).cloned().unwrap_or_default();
+    let Some((mesh, rivals)) = contenders.split_first() else { return Vec::new() };
+    let own = of(mesh);
+    let figure = format!("{}, {rounds} rounds", fault.figure());
+    let mut rows = vec![Row::new(figure, worded(&own), fault.aim())];
+    for rival in rivals {
+        let theirs = of(rival);
+        let row = Row::new("… beside", worded(&own), "");
+        let ratio = median(&own) / median(&theirs);
+        rows.push(row.beside(format!("{}: {}", rival.name, worded(&theirs)), ratio));
+    }
+    rows
+}
+
+/// Median and worst.
+fn worded(millis: &[f64]) -> String {
+    let one = |millis: f64| match millis {
+        _ if millis.is_infinite() => format!("not within {} s", LIMIT.as_secs()),
+        _ if millis.is_nan() => "no figure".to_owned(),
+        _ if millis >= 2_000.0 => format!("{:.1} s", millis / 1e3),
+        _ => format!("{millis:.0} ms"),
+    };
+    let worst = millis.iter().copied().fold(f64::NAN, f64::max);
+    format!("{}, worst {}", one(median(millis)), one(worst))
+}
+
+fn has_program(name: &str) -> bool {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
+}
