@@ -4,12 +4,16 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
 
 use crate::bench::output;
 
 /// What an undamaged cable carries, and five per cent of it, as tbf writes it.
 const FULL: &str = "10mbit";
 const DEGRADED: &str = "500kbit";
+
+/// Long enough to tell the stream from what else goes over a card.
+const MOMENT: Duration = Duration::from_millis(300);
 
 /// The hosts, in the order of their numbers from 1.
 pub(super) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -129,14 +133,15 @@ impl Square {
         Ok(())
     }
 
-    /// Which of B and D gets what A sends, by its counters over a moment.
-    pub(super) fn in_use(&self) -> Result<usize, String> {
+    /// Which of B and D gets what A sends, by its counters over a moment; `None` if both do: the way changed just then.
+    pub(super) fn in_use(&self) -> Result<Option<usize>, String> {
         let host = self.host(0)?;
         let sent = || [host.sent(&card(1)), host.sent(&card(3))];
         let before = sent();
-        std::thread::sleep(std::time::Duration::from_millis(300));
+        std::thread::sleep(MOMENT);
         let [b, d] = sent();
-        Ok(if b.saturating_sub(before[0]) >= d.saturating_sub(before[1]) { 1 } else { 3 })
+        let (b, d) = (b.saturating_sub(before[0]), d.saturating_sub(before[1]));
+        Ok(if b > 5 * d { Some(1) } else { (d > 5 * b).then_some(3) })
     }
 }
 

@@ -15,16 +15,19 @@ use arrivals::{longest_gap_ms, now_us, trouble_ms, wait_for_calm};
 use hosts::Square;
 use rivals::Who;
 
-pub(super) const FIGURES: &[Figure] = &[outages, idle::run, figures::forward, figures::cold_start];
+pub(super) const FIGURES: &[Figure] = &[idle::run, outages, figures::forward, figures::cold_start];
 
 /// How long the stream flows before something breaks.
 const BEFORE: Duration = Duration::from_millis(1_500);
+
+/// Looks at which way is in use, until two in a row agree.
+const SETTLING: usize = 30;
 
 /// So long undisturbed, and the fault is over.
 const CALM: Duration = Duration::from_secs(2);
 
 /// Whoever has not mended it by then does not mend it.
-const LIMIT: Duration = Duration::from_secs(25);
+const LIMIT: Duration = Duration::from_secs(20);
 
 /// What breaks, of the host in the middle that the stream passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -92,28 +95,32 @@ fn outages(bench: &Bench) -> Result<Vec<Row>, String> {
     let rounds = bench.size(20, 3);
     for round in 1..=rounds {
         let (mesh, rivals) = contenders.split_at_mut(1);
-        mesh.iter_mut().for_each(|mesh| mesh.round(bench, round));
-        // The rivals mostly wait: they do so at the same time, each in a square of its own.
+        for mesh in mesh {
+            for (fault, took) in Fault::ALL.into_iter().zip(&mut mesh.took) {
+                break_once(bench, (mesh.name, mesh.who), (fault, round), took);
+            }
+        }
+        // The rivals mostly wait: they do so at the same time, each fault of each in a square of its own.
         std::thread::scope(|scope| {
             for rival in rivals {
-                scope.spawn(move || rival.round(bench, round));
+                let (name, who) = (rival.name, rival.who);
+                for (fault, took) in Fault::ALL.into_iter().zip(&mut rival.took) {
+                    scope.spawn(move || break_once(bench, (name, who), (fault, round), took));
+                }
             }
         });
     }
     Ok(Fault::ALL.into_iter().flat_map(|fault| rows(&contenders, fault, rounds)).collect())
 }
 
-impl Contender {
-    fn round(&mut self, bench: &Bench, round: usize) {
-        for (fault, took) in Fault::ALL.into_iter().zip(&mut self.took) {
-            match measure(bench, self.who, fault) {
-                Ok(millis) => {
-                    println!("{fault:?}, round {round}: {}: {millis:.0} ms", self.name);
-                    took.push(millis);
-                }
-                Err(why) => println!("{fault:?}, round {round}: {}: no figure: {why}", self.name),
-            }
+/// Measures one fault, and says what came of it.
+fn break_once(bench: &Bench, (name, who): (&str, Who), (fault, round): (Fault, usize), took: &mut Vec<f64>) {
+    match measure(bench, who, fault) {
+        Ok(millis) => {
+            println!("{fault:?}, round {round}: {name}: {}", one(millis));
+            took.push(millis);
         }
+        Err(why) => println!("{fault:?}, round {round}: {name}: no figure: {why}"),
     }
 }
 
@@ -124,7 +131,7 @@ fn measure(bench: &Bench, who: Who, fault: Fault) -> Result<f64, String> {
     if !wait_for_calm(&carrying.heard, now_us(), BEFORE, LIMIT) {
         return Err("the stream does not flow".to_owned());
     }
-    let middle = square.in_use()?;
+    let middle = settled(&square)?;
     let began = now_us();
     match fault {
         Fault::Kill => drop(carrying.hosts.get_mut(middle).and_then(Option::take)),
@@ -140,30 +147,46 @@ fn measure(bench: &Bench, who: Who, fault: Fault) -> Result<f64, String> {
     })
 }
 
+/// The host in the middle that the stream passes, once that stays the same.
+fn settled(square: &Square) -> Result<usize, String> {
+    let mut last = None;
+    for _ in 0..SETTLING {
+        let now = square.in_use()?;
+        match (last, now) {
+            (Some(last), Some(now)) if last == now => return Ok(now),
+            _ => last = now,
+        }
+    }
+    Err("the way changes all the time".to_owned())
+}
+
 /// The row of the mesh beside each rival.
 fn rows(contenders: &[Contender], fault: Fault, rounds: usize) -> Vec<Row> {
     let of = |contender: &Contender| contender.took.get(fault as usize).cloned().unwrap_or_default();
     let Some((mesh, rivals)) = contenders.split_first() else { return Vec::new() };
     let own = of(mesh);
-    let figure = format!("{}, {rounds} rounds", fault.figure());
+    let figure = format!("{}, {} of {rounds} rounds", fault.figure(), own.len());
     let mut rows = vec![Row::new(figure, worded(&own), fault.aim())];
     for rival in rivals {
         let theirs = of(rival);
         let row = Row::new("… beside", worded(&own), "");
-        let ratio = median(&own) / median(&theirs);
-        rows.push(row.beside(format!("{}: {}", rival.name, worded(&theirs)), ratio));
+        let ratio = Some(median(&own) / median(&theirs)).filter(|ratio| ratio.is_finite());
+        rows.push(Row { rival: format!("{}: {}", rival.name, worded(&theirs)), ratio, ..row });
     }
     rows
 }
 
-/// Median and worst.
-fn worded(millis: &[f64]) -> String {
-    let one = |millis: f64| match millis {
+fn one(millis: f64) -> String {
+    match millis {
         _ if millis.is_infinite() => format!("not within {} s", LIMIT.as_secs()),
         _ if millis.is_nan() => "no figure".to_owned(),
         _ if millis >= 2_000.0 => format!("{:.1} s", millis / 1e3),
         _ => format!("{millis:.0} ms"),
-    };
+    }
+}
+
+/// Median and worst.
+fn worded(millis: &[f64]) -> String {
     let worst = millis.iter().copied().fold(f64::NAN, f64::max);
     format!("{}, worst {}", one(median(millis)), one(worst))
 }
