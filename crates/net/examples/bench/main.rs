@@ -9,6 +9,8 @@
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
 //!
+//! `member`, `udp-send` and `udp-receive` are the ends of a stream whose cables somebody else cuts (`stream.rs`).
+//!
 //! The other side is always a second process, this program again with one of the `serve-…` modes. Rounds of
 //! meshline and of the rival alternate, because only figures of the same minute compare. The last line that is
 //! printed is one JSON object with the result.
@@ -33,6 +35,7 @@ mod oneway;
 mod placement;
 mod raw;
 mod stack;
+mod stream;
 mod usage;
 
 use std::os::unix::process::CommandExt;
@@ -57,6 +60,9 @@ fn main() {
         "serve-stack" => block_on(stack::serve(number("--max-links", 64), number("--plain", 0) > 0)),
         "serve-copy" => block_on(forward::serve_copy()),
         "serve-raw" => block_on(raw::serve()),
+        "member" => block_on(stream::member(&words)),
+        "udp-send" => block_on(stream::udp_send(&words)),
+        "udp-receive" => block_on(stream::udp_receive(&words)),
         "serve-bare" => block_on(stack::serve_bare()),
         "echo" => block_on(echo::run(plan(5, 2_000))),
         "oneway" => block_on(oneway::run(plan(5, 200_000))),

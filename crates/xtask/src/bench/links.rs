@@ -48,7 +48,7 @@ pub(super) fn handshakes(bench: &Bench) -> Result<(f64, Row), String> {
 }
 
 /// Runs one mode, shows what it prints, and returns its result, the last line.
-fn measure(bench: &Bench, mode: &str, rounds: usize, size: usize) -> Result<Value, String> {
+pub(super) fn measure(bench: &Bench, mode: &str, rounds: usize, size: usize) -> Result<Value, String> {
     let mut command = Command::new(bench.bin.join("examples/bench"));
     command.args([mode, "--rounds", &rounds.to_string(), "--size", &size.to_string()]).stdout(Stdio::piped());
     let mut child = command.spawn().map_err(|error| format!("the example cannot be started: {error}"))?;

@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh` and `bench chat`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `bench chat` and `bench routing`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`] and [`chat::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`] and [`routing::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
 //! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -12,6 +12,7 @@ mod memory;
 mod mesh;
 mod process;
 mod ring;
+mod routing;
 mod scratch;
 mod start;
 mod table;
@@ -51,9 +52,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["mesh", "--small"] => (FIGURES, true),
         ["chat"] => (chat::FIGURES, false),
         ["chat", "--small"] => (chat::FIGURES, true),
-        _ => return Err("usage: cargo xtask bench mesh|chat [--small]".to_owned()),
+        ["routing"] => (routing::FIGURES, false),
+        ["routing", "--small"] => (routing::FIGURES, true),
+        _ => return Err("usage: cargo xtask bench mesh|chat|routing [--small]".to_owned()),
     };
-    let bench = Bench { bin: build(root)?, small };
+    let bench = Bench { bin: build(root, words.first() == Some(&"routing"))?, small };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -66,12 +69,17 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
 }
 
 /// Builds the programs and the examples, and says where they are.
-fn build(root: &Path) -> Result<PathBuf, String> {
-    let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
-    cargo(root, &programs)?;
-    cargo(root, &["build", "--release", "-p", "meshline-net", "--example", "bench"])?;
-    cargo(root, &["build", "--release", "-p", "meshline-daemon", "--example", "http"])?;
-    cargo(root, &["build", "--release", "-p", "node", "--example", "page"])?;
+fn build(root: &Path, is_routing: bool) -> Result<PathBuf, String> {
+    let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
+    example("meshline-net", "bench")?;
+    if is_routing {
+        example("meshline-sim", "cold_start")?;
+    } else {
+        let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
+        cargo(root, &programs)?;
+        example("meshline-daemon", "http")?;
+        example("node", "page")?;
+    }
     let metadata = output(Command::new(cargo_program()).current_dir(root).args([
         "metadata",
         "--no-deps",
