@@ -105,7 +105,8 @@ impl Link {
     /// A datagram went over it: it is watched closely for a while, with as much patience as its round trip wants.
     pub(crate) fn carry(&mut self, now: Mono) {
         let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
-        self.liveness.carry(patience(rtt_us, jitter_us, self.measured.goodput_bps), now);
+        let LinkMeasured { goodput_bps, waiting_bytes, .. } = self.measured;
+        self.liveness.carry(patience(rtt_us, jitter_us, goodput_bps, waiting_bytes), now);
     }
 
     /// Share of what is lost on the way there: as the bearer counts it, else of the asks.
