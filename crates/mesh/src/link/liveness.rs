@@ -202,7 +202,8 @@ impl Liveness {
         Some(if busy <= carrying.last.after(PROBED_FOR) { busy.min(idle) } else { idle })
     }
 
-    fn is_carrying(&self, now: Mono) -> bool {
+    /// Whether a datagram went over it within the last second.
+    pub(crate) fn is_carrying(&self, now: Mono) -> bool {
         self.carrying.is_some_and(|carrying| now.since(carrying.last) < PROBED_FOR)
     }
 
