@@ -73,16 +73,18 @@ async fn link(mesh: &MeshHandle) -> Result<Value, Fault> {
 }
 
 async fn send(mesh: &MeshHandle, time: Duration) -> Result<(), Fault> {
-    let peer: NodeId = link(mesh).await?["peer"].as_str().ok_or("no link")?.parse()?;
+    let link = link(mesh).await?;
+    let peer: NodeId = link.get("peer").and_then(Value::as_str).ok_or("no link")?.parse()?;
     let body = Bytes::from_static(&[b'x'; BODY]);
     let end = Instant::now() + time;
     let mut flow = 0;
     while Instant::now() < end {
         flow = (flow + 1) % FLOWS;
-        match mesh.send_datagram(peer, "load".parse()?, flow, body.clone()).await {
-            Reply::Sent => tokio::task::yield_now().await,
+        if mesh.send_datagram(peer, "load".parse()?, flow, body.clone()).await == Reply::Sent {
+            tokio::task::yield_now().await;
+        } else {
             // paced: there is more than the link takes, and nothing tells when it takes more.
-            _ => sleep(PAUSE).await,
+            sleep(PAUSE).await;
         }
     }
     Ok(())

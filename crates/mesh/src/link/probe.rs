@@ -136,11 +136,11 @@ impl Probes {
     pub(crate) fn handle(
         &mut self,
         link: &mut Link,
-        message: Probe,
+        message: &Probe,
         body: Option<Bytes>,
         shared: &mut Shared,
     ) -> Result<(), Code> {
-        match message {
+        match *message {
             Probe::Ask(ask) => self.on_ask(link, ask, shared),
             Probe::Agree(agreed) => return self.on_agree(link.id, agreed, shared),
             Probe::Decline(ProbeNumber { nonce }) => self.ours = self.ours.filter(|ours| !ours.is(link.id, nonce)),
@@ -176,8 +176,9 @@ impl Probes {
         for _ in 0..agreed.bytes / FILLER_BYTES {
             shared.send_on(link, &whole);
         }
-        if agreed.bytes % FILLER_BYTES > 0 {
-            shared.send_on(link, &filler(agreed.nonce, agreed.bytes % FILLER_BYTES));
+        let rest = agreed.bytes % FILLER_BYTES;
+        if rest > 0 {
+            shared.send_on(link, &filler(agreed.nonce, rest));
         }
         Ok(())
     }
