@@ -96,7 +96,7 @@ pub(crate) struct Meter {
     /// Bytes sent and received when the system was asked last.
     at_ask: u64,
     /// Bytes received when the rate inwards was measured last.
-    inward: Option<(Mono, u64)>,
+    inward: Option<(Mono, u64, u64)>,
     span: Option<Span>,
     goodput: Peak,
     goodput_in: Peak,
@@ -132,8 +132,8 @@ impl Meter {
         }
         // What was read comes in records of 16 KiB, an eighth of a second each on a slow link: the system knows better.
         match (tcp, self.asked) {
-            (Some(tcp), _) => self.take_inward(tcp.received, now),
-            (None, None) => self.take_inward(seen.received, now),
+            (Some(tcp), _) => self.take_inward(tcp.received, tcp.received_at_most(), now),
+            (None, None) => self.take_inward(seen.received, seen.received, now),
             (None, Some(_)) => {}
         }
         let mut known = LinkMeasured {
@@ -193,16 +193,18 @@ impl Meter {
         }
     }
 
-    fn take_inward(&mut self, received: u64, now: Mono) {
-        let (at, before) = *self.inward.get_or_insert((now, received));
-        let (interval, bytes) = (now.micros_since(at), received.saturating_sub(before));
+    /// When a hole is filled, all behind it is received in one leap, but not in more segments than came.
+    fn take_inward(&mut self, received: u64, at_most: u64, now: Mono) {
+        let (at, before, most_before) = *self.inward.get_or_insert((now, received, at_most));
+        let interval = now.micros_since(at);
+        let bytes = received.saturating_sub(before).min(at_most.saturating_sub(most_before));
         if interval < LEAST_INTERVAL_US || (bytes < SPAN_BYTES && interval < MOST_SPAN_US) {
             return;
         }
         if bytes >= LEAST_BYTES && interval <= MOST_INTERVAL_US {
             self.goodput_in.add(rate(bytes, interval), now);
         }
-        self.inward = Some((now, received));
+        self.inward = Some((now, received, at_most));
     }
 
     fn loss_ppm(&self) -> Option<u32> {

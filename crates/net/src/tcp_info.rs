@@ -40,8 +40,11 @@ pub(crate) struct TcpInfo {
     pub(crate) segments: u32,
     /// Bytes that arrived at the other end.
     pub(crate) acked: u64,
-    /// Bytes that arrived here.
+    /// Bytes that arrived here in their order.
     pub(crate) received: u64,
+    /// Segments with data that arrived here in whatever order, and the bytes of a full one.
+    pub(crate) segments_in: u32,
+    pub(crate) segment_bytes_in: u32,
     /// Bytes taken from us and not sent yet.
     pub(crate) unsent: u32,
     /// Bytes of a full segment.
@@ -67,6 +70,11 @@ impl TcpInfo {
     pub(crate) fn waiting(&self) -> u64 {
         let under_way = self.unconfirmed.saturating_sub(self.out_of_order);
         bytes(under_way, self.segment_bytes).saturating_add(u64::from(self.unsent))
+    }
+
+    /// Bytes that arrived here if all segments were full ones.
+    pub(crate) fn received_at_most(&self) -> u64 {
+        bytes(self.segments_in, self.segment_bytes_in)
     }
 
     /// Segments that were lost.
@@ -157,6 +165,8 @@ fn read(info: &[u8]) -> Option<TcpInfo> {
         segments: u32_at(info, 156)?,
         acked: u64_at(info, 120)?,
         received: u64_at(info, 128)?,
+        segments_in: u32_at(info, 152)?,
+        segment_bytes_in: u32_at(info, 20)?,
         unsent: u32_at(info, 144)?,
         segment_bytes: u32_at(info, 16)?,
         unconfirmed: u32_at(info, 24)?,
