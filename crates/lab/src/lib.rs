@@ -31,6 +31,7 @@
 mod cable;
 mod insider;
 mod lab;
+mod load;
 mod log;
 mod member;
 mod ports;
@@ -43,6 +44,7 @@ mod wait;
 pub use cable::{Cable, Carried, Direction, LaidCable, run_cable};
 pub use insider::Insider;
 pub use lab::{Lab, Site};
+pub use load::run_load;
 pub use member::{Answer, Member};
 pub use process::Process;
 pub use programs::{bin_dir, has_tool, program};

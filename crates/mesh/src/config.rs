@@ -72,11 +72,19 @@ pub struct RoutingPolicy {
     pub avoid: Vec<String>,
     /// Members (by id or name) that are reached through another one, as long as that works.
     pub via: std::collections::BTreeMap<String, String>,
+    /// Whether links of unknown goodput are tried out with a little filler, and others may try them.
+    pub probe: bool,
 }
 
 impl Default for RoutingPolicy {
     fn default() -> Self {
-        Self { carry: true, prefer: Vec::new(), avoid: Vec::new(), via: std::collections::BTreeMap::new() }
+        Self {
+            carry: true,
+            prefer: Vec::new(),
+            avoid: Vec::new(),
+            via: std::collections::BTreeMap::new(),
+            probe: false,
+        }
     }
 }
 

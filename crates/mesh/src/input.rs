@@ -75,6 +75,8 @@ pub struct LinkMeasured {
     pub loss_ppm: Option<u32>,
     /// The least round trip the system has seen.
     pub min_rtt_us: Option<u64>,
+    /// Bytes that stand before what is written now.
+    pub waiting_bytes: u64,
 }
 
 /// One thing that happened.

@@ -77,10 +77,14 @@ pub struct LinkRow {
     pub min_rtt_us: Option<u64>,
     /// Share of what is lost on the way there, 0 to 1.
     pub loss: f64,
-    /// Bits a second that get there, as measured when more was sent than got there; 0 until then.
+    /// Bits a second that get there, as measured when more was sent than got there, or tried out; 0 until then.
     pub goodput_bps: u64,
+    /// What told it: `traffic` or `probe`.
+    pub goodput_by: Option<&'static str>,
     /// Bits a second received, likewise.
     pub goodput_in_bps: u64,
+    /// What told it.
+    pub goodput_in_by: Option<&'static str>,
     /// The peer's clock less ours.
     pub clock_offset_us: Option<i64>,
     /// Bound on the error of that.

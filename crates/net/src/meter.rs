@@ -1,11 +1,12 @@
 //! What a link does, from what is seen of it now and then: goodput each way, loss, the least round trip.
 //!
-//! A sender learns what a link carries only while more is sent than gets there. So an interval counts if something
-//! waited at both of its ends; what the system says of its own rate counts if it was not held down by the sender. The
-//! best of the last second is believed, so that a hiccup does not show and a degradation does.
+//! A sender learns what a link carries only while more is sent than gets there. So a span counts if something waited
+//! whenever it was looked at, and the first one of such a time does not: shapers let a burst pass after a rest. The best
+//! of the last second is believed, so that a hiccup does not show and a degradation does.
 
 use meshline_mesh::{LinkMeasured, Mono};
 
+use crate::limits::WRITE_AT_ONCE;
 use crate::tcp_info::TcpInfo;
 
 /// Half of the time for which the best rate is believed: a link that got worse shows within twice that.
@@ -17,11 +18,22 @@ const LEAST_INTERVAL_US: u64 = 180_000;
 /// One longer than this is none: too much may have happened in it.
 const MOST_INTERVAL_US: u64 = 1_200_000;
 
-/// A link at rest is asked so often: the system forgets the least round trip after five minutes, and so do we.
-const ASK_AT_REST_US: u64 = 60_000_000;
+/// A link at rest is asked so often: with each answer for the time the least round trip may become less. The system
+/// forgets it after five minutes.
+const ASK_AT_REST_US: u64 = 5_000_000;
+
+/// A span ends when so much arrived: confirmations come for a few segments together, and of less they would be more
+/// than a twentieth.
+const SPAN_BYTES: u64 = 64 * 1_024;
+
+/// It ends after this in any case: on a link of half a megabit a second it takes that long.
+const MOST_SPAN_US: u64 = 1_000_000;
 
 /// Bytes that make an interval worth counting as one with traffic.
 const LEAST_BYTES: u64 = 8 * 1_024;
+
+/// What the writer of a link has in its hands while more waits.
+const WRITE_BYTES: u64 = WRITE_AT_ONCE as u64;
 
 /// Segments after which a share of lost ones means something, and from when on older ones count half: at the loss that
 /// matters (a per cent) there are twenty lost ones among them.
@@ -65,15 +77,27 @@ impl Peak {
     }
 }
 
+/// A time in which something always waited.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    since: Mono,
+    /// Bytes that were at the other end then.
+    delivered: u64,
+    /// Nothing waited before.
+    is_first: bool,
+}
+
 /// What is known of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
     seen: Seen,
     /// The last answer of the system, with what waited then.
     asked: Option<(Mono, TcpInfo, bool)>,
-    /// Bytes sent and received when the system was asked last, or the rate inwards measured last.
+    /// Bytes sent and received when the system was asked last.
     at_ask: u64,
-    inward: Option<(Mono, u64)>,
+    /// Bytes received when the rate inwards was measured last.
+    inward: Option<(Mono, u64, u64)>,
+    span: Option<Span>,
     goodput: Peak,
     goodput_in: Peak,
     lost: u64,
@@ -83,12 +107,14 @@ pub(crate) struct Meter {
     /// The other end has taken in some of what waits. Answers may then be long behind bulk, on a line that both
     /// directions share; where nothing waits it proves no more than that the other host is there.
     takes: bool,
+    /// Bytes that stand before what is written now.
+    waiting: u64,
 }
 
 impl Meter {
     /// Whether it is time to ask the system: there was traffic since, or it never was asked.
     pub(crate) fn wants_to_ask(&self, seen: &Seen, now: Mono) -> bool {
-        let moved = seen.sent.saturating_sub(self.at_ask) >= LEAST_BYTES || seen.waiting;
+        let moved = (seen.sent + seen.received).saturating_sub(self.at_ask) >= LEAST_BYTES || seen.waiting;
         let least = if moved { LEAST_INTERVAL_US } else { ASK_AT_REST_US };
         self.asked.is_none_or(|(at, ..)| now.micros_since(at) >= least)
     }
@@ -104,7 +130,12 @@ impl Meter {
         if let Some(tcp) = tcp {
             self.take(tcp, &seen, now);
         }
-        self.take_inward(seen.received, now);
+        // What was read comes in records of 16 KiB, an eighth of a second each on a slow link: the system knows better.
+        match (tcp, self.asked) {
+            (Some(tcp), _) => self.take_inward(tcp.received, tcp.received_at_most(), now),
+            (None, None) => self.take_inward(seen.received, seen.received, now),
+            (None, Some(_)) => {}
+        }
         let mut known = LinkMeasured {
             heard: seen.received > self.seen.received || self.takes,
             carried: seen.carried > self.seen.carried,
@@ -112,49 +143,68 @@ impl Meter {
             goodput_in_bps: self.goodput_in.best(),
             loss_ppm: self.loss_ppm(),
             min_rtt_us: self.least_rtt(),
+            waiting_bytes: self.waiting,
         };
         self.seen = seen;
         if known.carried {
             self.carried_at = Some(now);
         }
-        let is_news = LinkMeasured { heard: false, carried: false, ..known } != self.told;
+        // What comes and goes all the time is told with something else.
+        let lasting = |known| LinkMeasured { heard: false, carried: false, waiting_bytes: 0, ..known };
+        let is_news = lasting(known) != self.told;
         // A sign of life counts where it is waited for.
         known.heard &= self.is_carrying(now);
-        self.told = LinkMeasured { heard: false, carried: false, ..known };
+        self.told = lasting(known);
         (is_news || known.heard || known.carried).then_some(known)
     }
 
     fn take(&mut self, tcp: TcpInfo, seen: &Seen, now: Mono) {
         let waits = seen.waiting || tcp.unsent > 0;
         if let Some((at, before, waited)) = self.asked {
-            let interval = now.micros_since(at);
-            let acked = tcp.acked.saturating_sub(before.acked);
-            self.takes = waits && acked > 0;
-            if waits && waited && interval <= MOST_INTERVAL_US {
-                self.goodput.add(rate(acked, interval), now);
-            } else if !tcp.app_limited && acked >= LEAST_BYTES {
-                self.goodput.add(tcp.delivery_rate.saturating_mul(8), now);
+            self.takes = waits && tcp.delivered() > before.delivered();
+            if !waited || now.micros_since(at) > MOST_INTERVAL_US {
+                self.span = None;
             }
             self.segments += u64::from(tcp.segments.saturating_sub(before.segments));
-            self.lost += u64::from(tcp.retransmitted.saturating_sub(before.retransmitted));
+            self.lost += u64::from(tcp.lost().saturating_sub(before.lost()));
             if self.segments >= SEGMENTS_REMEMBERED {
                 (self.segments, self.lost) = (self.segments / 2, self.lost / 2);
             }
         }
+        self.measure(&tcp, waits, now);
         self.asked = Some((now, tcp, waits));
-        self.at_ask = seen.sent;
+        self.at_ask = seen.sent + seen.received;
+        self.waiting = tcp.waiting() + if seen.waiting { WRITE_BYTES } else { 0 };
     }
 
-    fn take_inward(&mut self, received: u64, now: Mono) {
-        let (at, before) = *self.inward.get_or_insert((now, received));
-        let (interval, bytes) = (now.micros_since(at), received.saturating_sub(before));
-        if interval < LEAST_INTERVAL_US {
+    fn measure(&mut self, tcp: &TcpInfo, waits: bool, now: Mono) {
+        let begin = |is_first| Some(Span { since: now, delivered: tcp.delivered(), is_first });
+        let Some(span) = self.span.filter(|_| waits) else {
+            self.span = if waits { begin(true) } else { None };
+            return;
+        };
+        let (micros, bytes) = (now.micros_since(span.since), tcp.delivered().saturating_sub(span.delivered));
+        // That nothing at all gets there shows a cut, and not a rate.
+        if bytes > 0 && (bytes >= SPAN_BYTES || micros >= MOST_SPAN_US) {
+            if !span.is_first {
+                self.goodput.add(rate(bytes, micros), now);
+            }
+            self.span = begin(false);
+        }
+    }
+
+    /// When a hole is filled, all behind it is received in one leap, but not in more segments than came.
+    fn take_inward(&mut self, received: u64, at_most: u64, now: Mono) {
+        let (at, before, most_before) = *self.inward.get_or_insert((now, received, at_most));
+        let interval = now.micros_since(at);
+        let bytes = received.saturating_sub(before).min(at_most.saturating_sub(most_before));
+        if interval < LEAST_INTERVAL_US || (bytes < SPAN_BYTES && interval < MOST_SPAN_US) {
             return;
         }
         if bytes >= LEAST_BYTES && interval <= MOST_INTERVAL_US {
             self.goodput_in.add(rate(bytes, interval), now);
         }
-        self.inward = Some((now, received));
+        self.inward = Some((now, received, at_most));
     }
 
     fn loss_ppm(&self) -> Option<u32> {

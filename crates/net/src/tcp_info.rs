@@ -40,14 +40,51 @@ pub(crate) struct TcpInfo {
     pub(crate) segments: u32,
     /// Bytes that arrived at the other end.
     pub(crate) acked: u64,
+    /// Bytes that arrived here in their order.
+    pub(crate) received: u64,
+    /// Segments with data that arrived here in whatever order, and the bytes of a full one.
+    pub(crate) segments_in: u32,
+    pub(crate) segment_bytes_in: u32,
     /// Bytes taken from us and not sent yet.
     pub(crate) unsent: u32,
+    /// Bytes of a full segment.
+    pub(crate) segment_bytes: u32,
+    /// Segments sent and not confirmed in their order.
+    pub(crate) unconfirmed: u32,
+    /// Those among them that arrived out of their order.
+    pub(crate) out_of_order: u32,
+    /// Segments that were sent again for nothing: the other end had both.
+    pub(crate) duplicates: u32,
     /// The least round trip in microseconds.
     pub(crate) min_rtt_us: u32,
-    /// The rate at which bytes arrived of late, a second.
-    pub(crate) delivery_rate: u64,
-    /// Whether that rate was held down by how much was sent.
-    pub(crate) app_limited: bool,
+}
+
+impl TcpInfo {
+    /// Bytes that are at the other end. What arrived behind a hole counts at once: when the hole is filled, all of it
+    /// is confirmed in one leap, and by that alone a slow link would seem a fast one for a moment.
+    pub(crate) fn delivered(&self) -> u64 {
+        self.acked.saturating_add(bytes(self.out_of_order, self.segment_bytes))
+    }
+
+    /// Bytes that stand before what is written now.
+    pub(crate) fn waiting(&self) -> u64 {
+        let under_way = self.unconfirmed.saturating_sub(self.out_of_order);
+        bytes(under_way, self.segment_bytes).saturating_add(u64::from(self.unsent))
+    }
+
+    /// Bytes that arrived here if all segments were full ones.
+    pub(crate) fn received_at_most(&self) -> u64 {
+        bytes(self.segments_in, self.segment_bytes_in)
+    }
+
+    /// Segments that were lost.
+    pub(crate) fn lost(&self) -> u32 {
+        self.retransmitted.saturating_sub(self.duplicates)
+    }
+}
+
+fn bytes(segments: u32, each: u32) -> u64 {
+    u64::from(segments).saturating_mul(u64::from(each))
 }
 
 /// A socket to ask with.
@@ -127,10 +164,16 @@ fn read(info: &[u8]) -> Option<TcpInfo> {
         retransmitted: u32_at(info, 100)?,
         segments: u32_at(info, 156)?,
         acked: u64_at(info, 120)?,
+        received: u64_at(info, 128)?,
+        segments_in: u32_at(info, 152)?,
+        segment_bytes_in: u32_at(info, 20)?,
         unsent: u32_at(info, 144)?,
+        segment_bytes: u32_at(info, 16)?,
+        unconfirmed: u32_at(info, 24)?,
+        out_of_order: u32_at(info, 28)?,
+        // Since Linux 4.19.
+        duplicates: u32_at(info, 216).unwrap_or(0),
         min_rtt_us: u32_at(info, 148)?,
-        delivery_rate: u64_at(info, 160)?,
-        app_limited: info.get(7)? & 1 == 1,
     })
 }
 
@@ -169,7 +212,9 @@ mod tests {
                 return;
             };
             assert!(of_near.segments >= 1 && of_near.acked >= 10_000 && of_near.retransmitted == 0, "{of_near:?}");
-            assert_eq!((of_far.segments, of_far.acked), (0, 0), "{of_far:?}");
+            assert!(of_near.segment_bytes >= 536 && of_near.delivered() == of_near.acked, "{of_near:?}");
+            assert_eq!((of_far.segments, of_far.acked, of_far.waiting()), (0, 0, 0), "{of_far:?}");
+            assert_eq!((of_near.received, of_far.received), (0, 10_000));
         }
     }
 
@@ -179,6 +224,21 @@ mod tests {
         let nobody = "127.0.0.1:1".parse().unwrap();
         assert_eq!(asker.ask(nobody, nobody), None);
         assert_eq!(asker.ask(nobody, nobody), None);
+    }
+
+    #[test]
+    fn what_arrived_behind_a_hole_is_delivered_and_what_is_under_way_waits() {
+        let tcp = TcpInfo {
+            acked: 10_000,
+            unsent: 500,
+            segment_bytes: 1_000,
+            unconfirmed: 7,
+            out_of_order: 4,
+            retransmitted: 9,
+            duplicates: 2,
+            ..TcpInfo::default()
+        };
+        assert_eq!((tcp.delivered(), tcp.waiting(), tcp.lost()), (14_000, 3_500, 7));
     }
 
     #[test]

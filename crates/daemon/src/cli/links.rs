@@ -44,7 +44,8 @@ impl Link {
 /// The headings of [`Link::cells`].
 pub(super) const HEADINGS: [&str; 5] = ["LINK RTT", "LOSS", "GOODPUT", "WEIGHT", "COST"];
 
-fn rate(bps: u64) -> String {
+/// Bits a second as people read them.
+pub(super) fn rate(bps: u64) -> String {
     if bps == 0 { "?".to_owned() } else { format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000) }
 }
 

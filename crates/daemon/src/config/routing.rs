@@ -44,7 +44,7 @@ impl fmt::Display for MemberRef {
 }
 
 macro_rules! routing_config {
-    ($(#[$doc:meta])* $name:ident, $(#[$carry_doc:meta])* carry = $carry:literal) => {
+    ($(#[$doc:meta])* $name:ident, $(#[$carry_doc:meta])* carry = $carry:literal, $(#[$probe_doc:meta])* probe = $probe:literal) => {
         $(#[$doc])*
         #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
         #[serde(deny_unknown_fields, default)]
@@ -57,11 +57,13 @@ macro_rules! routing_config {
             pub avoid: Vec<MemberRef>,
             /// Members reached through another one as long as there is such a way: {"destination": "through"}.
             pub via: BTreeMap<MemberRef, MemberRef>,
+            $(#[$probe_doc])*
+            pub probe: bool,
         }
 
         impl Default for $name {
             fn default() -> Self {
-                Self { carry: $carry, prefer: Vec::new(), avoid: Vec::new(), via: BTreeMap::new() }
+                Self { carry: $carry, prefer: Vec::new(), avoid: Vec::new(), via: BTreeMap::new(), probe: $probe }
             }
         }
     };
@@ -71,19 +73,25 @@ routing_config!(
     /// Which ways a node or proxy takes, and whether others may send through it.
     RoutingConfig,
     /// Whether it carries what others send to others.
-    carry = true
+    carry = true,
+    /// Whether links on which no traffic tells what they carry are tried out with a little filler, and others may do
+    /// so: at most 576 KiB a link in ten minutes. Switch it off where bytes cost money.
+    probe = true
 );
 
 routing_config!(
     /// Which ways a view takes.
     ViewRoutingConfig,
     /// Always false: a view carries nothing for others.
-    carry = false
+    carry = false,
+    /// Whether links on which no traffic tells what they carry are tried out with a little filler, and others may do
+    /// so: at most 576 KiB a link in ten minutes. Off unless told: views are often where bytes cost money.
+    probe = false
 );
 
 impl From<ViewRoutingConfig> for RoutingConfig {
-    fn from(ViewRoutingConfig { carry, prefer, avoid, via }: ViewRoutingConfig) -> Self {
-        Self { carry, prefer, avoid, via }
+    fn from(ViewRoutingConfig { carry, prefer, avoid, via, probe }: ViewRoutingConfig) -> Self {
+        Self { carry, prefer, avoid, via, probe }
     }
 }
 
@@ -97,6 +105,7 @@ impl RoutingConfig {
             prefer: words(&self.prefer),
             avoid: words(&self.avoid),
             via: self.via.iter().map(|(to, through)| (to.to_string(), through.to_string())).collect(),
+            probe: self.probe,
         }
     }
 

@@ -35,10 +35,21 @@ const STOPPED: Duration = Duration::from_millis(200);
 /// The longest frame: what a probe may wait for that came just behind it.
 const FULL_FRAME_BITS: u64 = 8 * (MAX_LINE + MAX_BODY) as u64;
 
-/// How long an ask may stay unanswered on a link that carries datagrams.
-pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>) -> Duration {
-    let frame_us = goodput_bps.map_or(0, |bps| FULL_FRAME_BITS.saturating_mul(1_000_000) / bps.max(1));
-    let micros = rtt_us.saturating_mul(3).saturating_add(jitter_us.saturating_mul(4)).saturating_add(frame_us);
+/// Before the goodput is known, what waits is thought to go at this many bits a second: half of what the slowest line
+/// carries that is worth sending bulk over.
+const SLOWEST_BPS: u64 = 500_000;
+
+/// How long an ask may stay unanswered on a link that carries datagrams: the round trip and, on a link of a known
+/// goodput, a full frame or what stands before the ask, whichever is more; on another, what stands before it on a slow
+/// line.
+pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>, waiting_bytes: u64) -> Duration {
+    let waiting_bits = waiting_bytes.saturating_mul(8);
+    let (bits, bps) = match goodput_bps {
+        Some(bps) => (waiting_bits.max(FULL_FRAME_BITS), bps.max(1)),
+        None => (waiting_bits, SLOWEST_BPS),
+    };
+    let sending_us = bits.saturating_mul(1_000_000) / bps;
+    let micros = rtt_us.saturating_mul(3).saturating_add(jitter_us.saturating_mul(4)).saturating_add(sending_us);
     Duration::from_micros(micros).clamp(LEAST_PATIENCE, MOST_PATIENCE)
 }
 
@@ -191,7 +202,8 @@ impl Liveness {
         Some(if busy <= carrying.last.after(PROBED_FOR) { busy.min(idle) } else { idle })
     }
 
-    fn is_carrying(&self, now: Mono) -> bool {
+    /// Whether a datagram went over it within the last second.
+    pub(crate) fn is_carrying(&self, now: Mono) -> bool {
         self.carrying.is_some_and(|carrying| now.since(carrying.last) < PROBED_FOR)
     }
 

@@ -4,6 +4,7 @@ mod duplicate;
 mod echo;
 mod hello;
 mod liveness;
+mod probe;
 mod round_trips;
 mod table;
 
@@ -19,6 +20,7 @@ pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
 pub(crate) use liveness::{Liveness, patience};
+pub(crate) use probe::{Probed, Probes};
 pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};
 
@@ -38,6 +40,10 @@ pub(crate) const MAX_HANDSHAKES: usize = 256;
 /// then, a fuzzer errs all the time.
 pub(crate) const MAX_FAULTS: u32 = 32;
 pub(crate) const FAULTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What told a goodput.
+const TRAFFIC: &str = "traffic";
+const PROBE: &str = "probe";
 
 /// How far a connection has come.
 #[derive(Debug)]
@@ -73,6 +79,7 @@ pub(crate) struct Link {
     pub(crate) sent_bytes: u64,
     pub(crate) received_bytes: u64,
     pub(crate) measured: LinkMeasured,
+    pub(crate) probed: Probed,
 }
 
 impl Link {
@@ -105,7 +112,20 @@ impl Link {
     /// A datagram went over it: it is watched closely for a while, with as much patience as its round trip wants.
     pub(crate) fn carry(&mut self, now: Mono) {
         let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
-        self.liveness.carry(patience(rtt_us, jitter_us, self.measured.goodput_bps), now);
+        let goodput_bps = self.goodput().map(|(bps, _)| bps);
+        self.liveness.carry(patience(rtt_us, jitter_us, goodput_bps, self.measured.waiting_bytes), now);
+    }
+
+    /// Bits a second that get to the other end, and what told it: traffic if there was enough, else a probe.
+    pub(crate) fn goodput(&self) -> Option<(u64, &'static str)> {
+        let by_probe = || self.probed.bps.map(|bps| (bps, PROBE));
+        self.measured.goodput_bps.map(|bps| (bps, TRAFFIC)).or_else(by_probe)
+    }
+
+    /// Bits a second that came, likewise. Traffic shows what was sent, which may be less than what a probe showed.
+    pub(crate) fn goodput_in(&self) -> Option<(u64, &'static str)> {
+        let by_traffic = self.measured.goodput_in_bps.map(|bps| (bps, TRAFFIC));
+        [by_traffic, self.probed.in_bps.map(|bps| (bps, PROBE))].into_iter().flatten().max()
     }
 
     /// Share of what is lost on the way there: as the bearer counts it, else of the asks.

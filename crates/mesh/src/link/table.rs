@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use meshline_protocol::NodeId;
 
 use super::liveness::Due;
-use super::{HANDSHAKE_LIMIT, Link, Liveness, MAX_HANDSHAKES, Stage};
+use super::{HANDSHAKE_LIMIT, Link, Liveness, MAX_HANDSHAKES, Probed, Stage};
 use crate::input::{LinkId, LinkMeasured, LinkOpened};
 use crate::now::Mono;
 use crate::time::LinkClock;
@@ -43,6 +43,7 @@ impl Links {
             sent_bytes: 0,
             received_bytes: 0,
             measured: LinkMeasured::default(),
+            probed: Probed::default(),
         };
         self.changes += 1;
         Some(self.links.entry(opened.link).or_insert_with(|| Box::new(link)))

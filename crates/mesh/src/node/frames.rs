@@ -135,6 +135,7 @@ impl Node {
                 self.echoes.handle(peer, &echo, &mut self.shared);
                 Ok(())
             }
+            Message::Probe(probe) => self.probes.handle(link, &probe, frame.body, &mut self.shared),
             Message::Error(error) => {
                 self.on_error(id, &error);
                 Ok(())

@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::event::Event;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
-use crate::link::{Echoes, Links, RoundTripCounts};
+use crate::link::{Echoes, Links, Probes, RoundTripCounts};
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers, Purpose};
@@ -51,6 +51,7 @@ pub struct Node {
     relay_client: RelayClient,
     relay_server: RelayServer,
     echoes: Echoes,
+    probes: Probes,
     signal: Signal,
     routing: Routing,
     round_trips: RoundTripCounts,
@@ -84,6 +85,7 @@ impl Node {
             relay_client: RelayClient::default(),
             relay_server: RelayServer::default(),
             echoes: Echoes::default(),
+            probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
             routing: Routing::new(now.mono),
             round_trips: RoundTripCounts::default(),
@@ -147,6 +149,7 @@ impl Node {
             self.ring.next_timeout(),
             self.relay_server.next_timeout(),
             self.echoes.next_timeout(),
+            self.probes.next_timeout(&self.shared),
             self.routing.next_timeout(),
             self.datagrams.next_timeout(),
             self.store_at,
@@ -178,6 +181,7 @@ impl Node {
         self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
         self.relay_server.handle_timeout(&mut self.shared);
         self.echoes.handle_timeout(&mut self.shared);
+        self.probes.handle_timeout(&mut self.links, &mut self.shared);
         self.route();
         self.signal.handle_timeout(&mut self.shared);
         self.renew();

@@ -163,7 +163,7 @@ fn advertised_link(peer: NodeId, link: &Link, weight: u16) -> AdvertisedLink {
         rtt_us: micros(link.clock.rtt_us(), ASSUMED_RTT_US),
         jitter_us: micros(link.clock.jitter_us(), 0),
         loss_ppm: loss_ppm(link.loss()),
-        goodput_kbps: link.measured.goodput_bps.map_or(0, kilobits),
+        goodput_kbps: link.goodput().map_or(0, |(bps, _)| kilobits(bps)),
         weight,
     }
 }

@@ -108,12 +108,21 @@ fn a_silent_cut_of_a_link_that_carries_datagrams_shows_within_half_a_second() {
 }
 
 #[test]
+fn an_ask_behind_bulk_is_waited_for_as_long_as_the_bulk_takes() {
+    let behind = |goodput| patience(0, 0, goodput, 200_000);
+    assert_eq!(behind(Some(1_000_000)), Duration::from_millis(1_600));
+    assert_eq!(behind(Some(100_000_000)), LEAST);
+    assert_eq!(behind(None), Duration::from_millis(3_200), "on an unknown link as on a slow one");
+    assert_eq!(patience(0, 0, None, u64::MAX), Duration::from_millis(6_500));
+}
+
+#[test]
 fn a_link_with_a_long_round_trip_gets_the_patience_it_needs() {
-    assert_eq!(patience(1_000, 0, None), LEAST);
-    assert_eq!(patience(200_000, 20_000, None), Duration::from_millis(680));
+    assert_eq!(patience(1_000, 0, None, 0), LEAST);
+    assert_eq!(patience(200_000, 20_000, None, 0), Duration::from_millis(680));
     // 128 KiB at a megabit a second are more than a second.
-    assert_eq!(patience(0, 0, Some(1_000_000)), Duration::from_micros(1_048_576));
-    assert_eq!(patience(u64::MAX, 0, Some(0)), Duration::from_millis(6_500), "and no more than an idle one");
+    assert_eq!(patience(0, 0, Some(1_000_000), 0), Duration::from_micros(1_048_576));
+    assert_eq!(patience(u64::MAX, 0, Some(0), 0), Duration::from_millis(6_500), "and no more than an idle one");
 }
 
 #[test]

@@ -14,6 +14,11 @@ const BUSY: Duration = Duration::from_millis(100);
 const IDLE: Duration = Duration::from_millis(500);
 
 impl<C: Core> Driver<C> {
+    /// When the links are to be looked at if something is sent over one: in time for the core, which then asks it.
+    pub(super) fn next_busy_look(&self) -> Mono {
+        self.context.clock.now().mono.after(BUSY)
+    }
+
     /// Tells the core what is new of its links. Returns when to look again.
     pub(super) fn look(&mut self) -> Mono {
         let now = self.context.clock.now().mono;

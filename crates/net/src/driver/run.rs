@@ -53,6 +53,8 @@ pub(super) struct Driver<C> {
     /// Datagrams that waited for links that are gone.
     pub(super) diverted: Vec<Waiting>,
     pub(super) asker: Asker,
+    /// The core sent a datagram: its link is looked at soon.
+    pub(super) has_sent: bool,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) tap: Hook,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
@@ -106,6 +108,12 @@ impl<C: Core> Driver<C> {
                     return;
                 }
                 Wake::Order(None) => return self.finish().await,
+            }
+            if std::mem::take(&mut self.has_sent) {
+                let soon = self.context.clock.instant(self.next_busy_look());
+                if timer.look.deadline() > soon {
+                    timer.look.as_mut().reset(soon);
+                }
             }
         }
     }

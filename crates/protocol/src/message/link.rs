@@ -1,4 +1,4 @@
-//! What keeps a link: time frames, echo, refusals, goodbye.
+//! What keeps a link: time frames, echo, refusals, goodbye; and what it carries, tried out.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -73,6 +73,62 @@ pub struct Echo {
     #[serde(default, deserialize_with = "echo_text")]
     #[schemars(length(max = "MAX_ECHO"))]
     pub text: String,
+}
+
+/// How a side finds out what the link carries towards the other where no traffic tells: `ask`, `agree` or `decline`,
+/// as many `filler` as make the bytes agreed on, and a `report`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Probe {
+    /// The sender would like to send so much filler.
+    Ask(ProbeSize),
+    /// So much of it may come: at most what was asked for.
+    Agree(ProbeSize),
+    /// None of it.
+    Decline(ProbeNumber),
+    /// Filler. Has a body, which means nothing.
+    Filler(ProbeNumber),
+    /// All of it came.
+    Report(ProbeReport),
+}
+
+impl Probe {
+    pub(super) fn kind(&self) -> &'static str {
+        match self {
+            Self::Ask(_) => "probe.ask",
+            Self::Agree(_) => "probe.agree",
+            Self::Decline(_) => "probe.decline",
+            Self::Filler(_) => "probe.filler",
+            Self::Report(_) => "probe.report",
+        }
+    }
+}
+
+/// The content of `ask` and `agree`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeSize {
+    /// Chosen by the asker, repeated in all that follows.
+    pub nonce: u32,
+    /// Bytes of all bodies together.
+    pub bytes: u32,
+}
+
+/// Names a probe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeNumber {
+    /// As in the `ask`.
+    pub nonce: u32,
+}
+
+/// How fast the filler came. Its first half is left out: a line may let a burst pass, and a sender begins slowly.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProbeReport {
+    /// As in the `ask`.
+    pub nonce: u32,
+    /// Bytes of bodies that came after the first half.
+    pub bytes: u32,
+    /// In so many microseconds.
+    pub micros: u32,
 }
 
 fn step<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {

@@ -15,7 +15,7 @@ pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
-pub use link::{Echo, ErrorMessage, Goodbye, TimeFrame, TimeStamps};
+pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
@@ -44,6 +44,8 @@ pub enum Message {
     Pong(Echo),
     /// Ends a membership; signed by the network key.
     Revocation(SignedRecord),
+    /// What the link carries, tried out.
+    Probe(Probe),
     /// News about members.
     Gossip(Gossip),
     /// Who follows whom on the ring.
@@ -65,6 +67,7 @@ const PLAIN_TAGS: &[&str] = &["hello", "time", "error", "goodbye", "ping", "pong
 
 /// Tags that hold an area, with the messages of the area.
 const AREA_TAGS: &[(&str, &[&str])] = &[
+    ("probe", &["ask", "agree", "decline", "filler", "report"]),
     ("gossip", &["summary", "want", "records", "departure"]),
     ("ring", &["attach", "detach", "token"]),
     ("broadcast", &["flood", "ring", "ack"]),
@@ -94,6 +97,7 @@ impl Message {
             Self::Ping(_) => "ping",
             Self::Pong(_) => "pong",
             Self::Revocation(_) => "revocation",
+            Self::Probe(probe) => probe.kind(),
             Self::Gossip(gossip) => gossip.kind(),
             Self::Ring(ring) => ring.kind(),
             Self::Broadcast(broadcast) => broadcast.kind(),
@@ -112,6 +116,7 @@ impl Message {
             Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_))
                 | Self::Chat(Chat::Messages(_))
                 | Self::Routing(Routing::Advertisement(_))
+                | Self::Probe(Probe::Filler(_))
                 | Self::Datagram(_)
         )
     }

@@ -175,9 +175,23 @@ fn samples() -> Vec<(&'static str, Frame)> {
         ("relay.ticket", Message::Relay(Relay::Ticket(ticket())).into()),
     ]
     .into_iter()
+    .chain(probe_samples())
     .chain(chat_samples())
     .chain(routing_samples())
     .collect()
+}
+
+fn probe_samples() -> Vec<(&'static str, Frame)> {
+    let (nonce, bytes) = (7, 65_536);
+    let number = ProbeNumber { nonce };
+    let report = ProbeReport { nonce, bytes: 32_768, micros: 2_744 };
+    vec![
+        ("probe.ask", Message::Probe(Probe::Ask(ProbeSize { nonce, bytes })).into()),
+        ("probe.agree", Message::Probe(Probe::Agree(ProbeSize { nonce, bytes })).into()),
+        ("probe.decline", Message::Probe(Probe::Decline(number)).into()),
+        ("probe.filler", Frame { message: Message::Probe(Probe::Filler(number)), body: Some("x".into()) }),
+        ("probe.report", Message::Probe(Probe::Report(report)).into()),
+    ]
 }
 
 fn routing_samples() -> Vec<(&'static str, Frame)> {

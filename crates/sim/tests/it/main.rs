@@ -12,6 +12,7 @@ mod history_attacks;
 mod links;
 mod membership;
 mod mesh;
+mod probes;
 mod refusals;
 mod relay;
 mod ring;
