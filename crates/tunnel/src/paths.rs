@@ -109,20 +109,33 @@ impl Paths {
         })
     }
 
-    /// The channel in which something small arrives first. `from`, if it can be chosen, is where the way begins.
-    pub(crate) fn quickest(&mut self, from: Option<&NodeId>, needs_room: bool) -> Option<usize> {
-        let channels = self.candidates().filter_map(|(slot, info)| {
+    /// The channel in which something small arrives first.
+    pub(crate) fn quickest(&mut self) -> Option<usize> {
+        let channels = self.candidates().filter_map(|(slot, _)| {
             let number = channel_number(slot, Lane::Sparse);
             let channel = self.channels.get(number)?;
-            let is_wanted = from.is_some() && info.hops.first() == from;
-            let is_full = needs_room && channel.room() == 0;
-            Some((is_full, !is_wanted, channel.rtt.smoothed(), number))
+            Some((channel.room() == 0, channel.tries, channel.rtt.smoothed(), number))
         });
         let (is_full, _, _, number) = channels.min()?;
         if is_full && let Some(channel) = self.channels.get_mut(number) {
             channel.window.note_full();
         }
         (!is_full).then_some(number)
+    }
+
+    /// The channel for an acknowledgement: the way on which the packets came if there is one, be it in doubt or not (it
+    /// may be sound in one direction only as far as we know), or else the quickest. It needs no room.
+    pub(crate) fn back(&self, from: Option<&NodeId>) -> Option<usize> {
+        let same = self
+            .slots
+            .iter()
+            .position(|slot| slot.as_ref().is_some_and(|slot| from.is_some() && slot.info.hops.first() == from));
+        let quickest = self.candidates().filter_map(|(slot, _)| {
+            let channel = self.channels.get(channel_number(slot, Lane::Sparse))?;
+            Some((channel.tries, channel.rtt.smoothed(), slot))
+        });
+        let slot = same.or_else(|| quickest.min().map(|(_, _, slot)| slot))?;
+        Some(channel_number(slot, Lane::Sparse))
     }
 
     /// The n-th of the usable channels for small traffic, counted round.
@@ -134,23 +147,23 @@ impl Paths {
     /// The channel in which the next packet of bulk arrives first, if it has room: of `backlog` bytes, it would be
     /// better to wait for a fast path than to send the last ones over a slow one.
     pub(crate) fn earliest(&mut self, backlog: u64) -> Option<usize> {
-        let estimates: Vec<(Duration, bool, usize)> = self
+        let estimates: Vec<(u32, Duration, bool, usize)> = self
             .candidates()
             .filter_map(|(slot, _)| {
                 let number = channel_number(slot, Lane::Bulk);
                 let channel = self.channels.get(number)?;
                 let size = u64::try_from(channel.packet_limit()).unwrap_or(0).min(backlog);
-                Some((channel.delivery(size), channel.room() > 0, number))
+                Some((channel.tries, channel.delivery(size), channel.room() > 0, number))
             })
             .collect();
-        let (_, _, best) = *estimates.iter().min()?;
-        let open = estimates.iter().filter(|(_, has_room, _)| *has_room).min().copied();
-        for (_, has_room, number) in &estimates {
+        let (_, _, _, best) = *estimates.iter().min()?;
+        let open = estimates.iter().filter(|(_, _, has_room, _)| *has_room).min().copied();
+        for (_, _, has_room, number) in &estimates {
             if !has_room && let Some(channel) = self.channels.get_mut(*number) {
                 channel.window.note_full();
             }
         }
-        let (delivery, _, chosen) = open?;
+        let (_, delivery, _, chosen) = open?;
         if chosen == best {
             return Some(chosen);
         }
@@ -158,14 +171,11 @@ impl Paths {
         waits.is_none_or(|waits| delivery <= waits).then_some(chosen)
     }
 
-    /// Doubts the path of a channel if there is another that answers. Says whether it does now.
+    /// Doubts the path of a channel. Says whether there is another that answers.
     pub(crate) fn doubt(&mut self, channel: usize) -> bool {
-        let number = channel / 2;
-        let others = self.slots.iter().enumerate().filter(|(other, _)| *other != number);
-        let has_other = others.filter_map(|(_, slot)| slot.as_ref()).any(|slot| !slot.is_doubted);
-        let Some(slot) = self.slots.get_mut(number).and_then(Option::as_mut) else { return false };
-        slot.is_doubted |= has_other;
-        slot.is_doubted
+        let Some(slot) = self.slots.get_mut(channel / 2).and_then(Option::as_mut) else { return false };
+        slot.is_doubted = true;
+        self.slots.iter().flatten().any(|slot| !slot.is_doubted)
     }
 
     /// The path of a channel answered.

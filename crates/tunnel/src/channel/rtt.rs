@@ -75,7 +75,9 @@ impl Rtt {
 
     /// How long silence may last before the path is tried, after so many trials in vain.
     pub(crate) fn probe_timeout(&self, tries: u32) -> Duration {
+        // What routing expects is no measurement: a first packet gets the time that an unknown path would.
+        let least = if self.is_known() { MIN_PROBE_TIMEOUT } else { FIRST_RTT };
         let once = self.smoothed() + (self.deviation * 4).max(ACK_DELAY) + ACK_DELAY;
-        (once.max(MIN_PROBE_TIMEOUT) * 2u32.saturating_pow(tries.min(8))).min(MAX_PROBE_TIMEOUT)
+        (once.max(least) * 2u32.saturating_pow(tries.min(8))).min(MAX_PROBE_TIMEOUT)
     }
 }

@@ -369,15 +369,15 @@ impl Connection {
             return;
         }
         // The first silence already moves everything to a path that answers; without one, what is oldest is repeated.
-        let is_doubted = self.paths.doubt(number);
+        let has_other = self.paths.doubt(number);
         let Some(channel) = self.paths.channel_mut(number) else { return };
-        let lost = if is_doubted || tries > 2 {
+        let lost = if has_other || tries > 2 {
             channel.window.restart();
             channel.abandon()
         } else {
             channel.oldest()
         };
-        if is_doubted && tries == 1 {
+        if has_other && tries == 1 {
             self.counters.failovers += 1;
         }
         self.note_lost(lost, now);

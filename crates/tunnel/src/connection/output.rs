@@ -66,10 +66,8 @@ impl Connection {
     }
 
     fn handshake_packet(&mut self, now: Mono) -> Option<Transmit> {
-        let tries = self.handshake.as_ref()?;
-        let first = self.paths.nth(0)?;
         // Nothing is taken out before there is a path for it.
-        let _ = tries;
+        let first = self.paths.nth(0)?;
         let (packet, tries) = self.handshake.as_mut()?.poll_packet(self.id, now)?;
         let channel = usize::try_from(tries).ok().and_then(|tries| self.paths.nth(tries)).unwrap_or(first);
         let hops = self.paths.info(channel)?.hops.clone();
@@ -77,7 +75,7 @@ impl Connection {
     }
 
     fn close_packet(&mut self, frame: &Frame, now: Mono) -> Option<Transmit> {
-        let channel = self.paths.quickest(None, false)?;
+        let channel = self.paths.back(None)?;
         let mut draft = self.draft(channel, HEADER + 4 + crate::limits::MAX_REASON)?;
         draft.put(frame, None);
         self.finish_packet(channel, Lane::Sparse, draft, now)
@@ -98,7 +96,7 @@ impl Connection {
     fn ack_packet(&mut self, now: Mono) -> Option<Transmit> {
         let is_due = |seen: &crate::channel::Seen| seen.due().is_some_and(|at| now >= at);
         let from = self.seen.iter().find(|seen| is_due(seen))?.from;
-        let channel = self.paths.quickest(from.as_ref(), false)?;
+        let channel = self.paths.back(from.as_ref())?;
         let mut draft = self.draft(channel, HEADER + 4 * ACK_ROOM)?;
         for (number, seen) in self.seen.iter_mut().enumerate() {
             let is_same_way = seen.from == from && seen.has_waiting();
@@ -115,7 +113,7 @@ impl Connection {
 
     fn data_packet(&mut self, lane: Lane, now: Mono) -> Option<Transmit> {
         let channel = match lane {
-            Lane::Sparse if self.streams.has_control() || self.has_data(lane) => self.paths.quickest(None, true)?,
+            Lane::Sparse if self.streams.has_control() || self.has_data(lane) => self.paths.quickest()?,
             Lane::Bulk if self.has_data(lane) => {
                 let backlog = self.streams.backlog().max(crate::limits::MIN_PACKET as u64);
                 self.paths.earliest(backlog)?

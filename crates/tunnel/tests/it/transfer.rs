@@ -151,10 +151,12 @@ fn small_traffic_is_quick_under_bulk() {
         times.push(network.now.since(began));
         network.run(Duration::from_millis(5));
     }
+    // The first ones meet the window while it looks for its size.
+    times.drain(..8);
     times.sort();
-    println!("one way under bulk: median {:?}, worst {:?}", times[50], times[99]);
+    println!("one way under bulk: median {:?}, worst {:?}", times[46], times[91]);
     // This network has one queue for all; a member on the way has one for each flow.
-    assert!(times[98] < Duration::from_millis(16), "{:?}", times[98]);
+    assert!(times[90] < Duration::from_millis(10), "{:?}", times[90]);
 }
 
 #[test]
