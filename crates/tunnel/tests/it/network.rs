@@ -219,6 +219,7 @@ impl Network {
     pub fn run_until(&mut self, limit: Duration, mut is_done: impl FnMut(&mut Self) -> bool) -> bool {
         let until = self.now.after(limit);
         loop {
+            self.flush();
             if is_done(self) {
                 return true;
             }

@@ -180,3 +180,29 @@ fn udp_keeps_sizes_and_is_dropped_rather_than_late() {
     // A fifth of a second at 10 Mbit/s, and what had been sent before the queue was full.
     assert!((150..420).contains(&arrived), "{arrived}");
 }
+
+#[test]
+fn an_echo_takes_a_round_trip_and_no_more() {
+    let model = PathModel { delay: Duration::from_micros(50), ..PathModel::new(4_000, 0) };
+    let mut network = Network::new(8, &[model]);
+    network.connect();
+    network.transfer(A, 8 * MIB, Duration::from_secs(5)).expect("the transfer ends");
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    for number in 0..500 {
+        let began = network.now;
+        network.ends[A].write(id, &[9; 64], network.now).unwrap();
+        for (from, to) in [(A, B), (B, A)] {
+            let bytes = (number + 1) * 64;
+            let has_come = network.run_until(Duration::from_secs(1), |network| {
+                network.received[to].get(&id).is_some_and(|got| got.len() == bytes)
+            });
+            assert!(has_come, "echo {number} from {from}");
+            if to == B {
+                network.ends[B].write(id, &[9; 64], network.now).unwrap();
+            }
+        }
+        let time = network.now.since(began);
+        assert!(time < Duration::from_millis(1), "echo {number}: {time:?}");
+        network.run(Duration::from_micros(500));
+    }
+}
