@@ -13,6 +13,7 @@ mod dial;
 mod driver;
 mod forwarder;
 mod gate;
+mod gulp;
 #[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests measure"))]
 pub mod http;
 mod inbound;

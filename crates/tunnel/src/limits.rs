@@ -34,7 +34,7 @@ pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 
 /// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (half a mebibyte
 /// for one flow) would overflow before the delay shows.
-pub const MAX_STANDING: u64 = 320 * 1024;
+pub const MAX_STANDING: u64 = 256 * 1024;
 
 /// The delay that bulk may cause: enough that a path never runs dry, less than people or protocols notice.
 pub const DELAY_TARGET: Duration = Duration::from_millis(5);

@@ -70,7 +70,8 @@ impl Window {
     ) {
         self.round_rtt = Some(self.round_rtt.map_or(sample, |least| least.min(sample)));
         if self.phase == Phase::Start && self.was_full {
-            self.bytes = (self.bytes + bytes).min(MAX_WINDOW);
+            let limit = self.limit(rtt).max(FIRST_WINDOW);
+            self.bytes = (self.bytes + bytes).min(limit.max(self.bytes)).min(MAX_WINDOW);
         }
         if number >= self.round_end {
             self.end_round(rtt, now);
@@ -89,14 +90,14 @@ impl Window {
             }
             Phase::Start if measured > rtt.least() + DELAY_TARGET / 2 => {
                 self.phase = Phase::Steady;
-                self.bytes = self.aim(measured, rtt.least());
+                self.bytes = self.aim(measured, rtt);
             }
             Phase::Start => {
-                self.bytes = self.bytes.min(FIRST_WINDOW.max(self.limit(measured, rtt.least())));
+                self.bytes = self.bytes.min(FIRST_WINDOW.max(self.limit(rtt)));
             }
             Phase::Steady if rtt.is_stale(now) => self.phase = Phase::Drain { window: self.bytes },
             Phase::Steady => {
-                let aim = self.aim(measured, rtt.least());
+                let aim = self.aim(measured, rtt);
                 // An application that sends less than it might proves nothing about the path.
                 if was_full || aim < self.bytes {
                     self.bytes = u64::midpoint(self.bytes, aim);
@@ -107,14 +108,14 @@ impl Window {
     }
 
     /// Where the window would rest by this round.
-    fn aim(&self, measured: Duration, least: Duration) -> u64 {
-        let scaled = scale(self.bytes, least + DELAY_TARGET, measured);
-        scaled.min(self.limit(measured, least)).min(self.bytes.saturating_mul(2))
+    fn aim(&self, measured: Duration, rtt: &Rtt) -> u64 {
+        let scaled = scale(self.bytes, rtt.least() + DELAY_TARGET, measured);
+        scaled.min(self.limit(rtt)).min(self.bytes.saturating_mul(2))
     }
 
     /// What the path itself holds, and what may stand in its queues.
-    fn limit(&self, measured: Duration, least: Duration) -> u64 {
-        scale(self.bytes, least, measured) + MAX_STANDING
+    fn limit(&self, rtt: &Rtt) -> u64 {
+        scale(self.bytes, rtt.least(), rtt.smoothed()) + MAX_STANDING
     }
 
     /// A packet was lost; `next` is the number of the next one to be sent. Cuts once a round.
