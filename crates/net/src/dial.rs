@@ -14,6 +14,7 @@ use tokio::time::{timeout, timeout_at};
 
 use crate::clock::Clock;
 use crate::connection::{Connection, keep_little_unsent, shown};
+use crate::gulp::Gulp;
 use crate::limits::DIAL_LIMIT;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
@@ -108,6 +109,7 @@ async fn over_tls(
     tls: &TlsIdentity,
 ) -> Result<Opened, ProveError> {
     let (local, remote) = ends(&socket)?;
+    let socket = Gulp::new(socket);
     let (stream, proved) = if client { tls.connect(socket).await? } else { tls.accept(socket).await? };
     Ok(Opened { stream: Box::new(stream), transport, local, remote, proved: Some(proved) })
 }

@@ -19,6 +19,7 @@ use crate::clock::Clock;
 use crate::connection::{Connection, Stream, keep_little_unsent, shown};
 use crate::driver::Notice;
 use crate::gate::{Gate, Permit};
+use crate::gulp::Gulp;
 use crate::limits::{CLOSE_LIMIT, HANDSHAKE_LIMIT, LINGER_BYTES, LINGER_LIMIT};
 use crate::refusals::Refusals;
 use crate::relay::Half;
@@ -151,7 +152,8 @@ async fn first_line(stream: &mut TcpStream) -> Result<BytesMut, Fault> {
 async fn secure(door: &Door, stream: TcpStream, arrival: Arrival) -> Result<(), Fault> {
     keep_little_unsent(&stream);
     let local = stream.local_addr().map_err(|error| lost(&error))?;
-    let (stream, proved) = door.tls.accept(stream).await.map_err(|error| Fault::new(error.code, error.detail))?;
+    let (stream, proved) =
+        door.tls.accept(Gulp::new(stream)).await.map_err(|error| Fault::new(error.code, error.detail))?;
     let connection = arrival.into_connection(door, Box::new(stream), local, Some(proved));
     let _ = door.notices.send(Notice::Opened { connection, dial: None }).await;
     Ok(())

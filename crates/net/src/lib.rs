@@ -13,6 +13,7 @@ mod dial;
 mod driver;
 mod forwarder;
 mod gate;
+mod gulp;
 #[cfg_attr(test, expect(clippy::disallowed_methods, reason = "its tests measure"))]
 pub mod http;
 mod inbound;
@@ -28,6 +29,7 @@ mod store;
 mod tap;
 mod tcp_info;
 pub mod tls;
+mod tunnel;
 
 pub use clock::Clock;
 pub use core::Core;
@@ -38,3 +40,4 @@ pub use keeper::KeepSink;
 pub use listener::StartError;
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
+pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};

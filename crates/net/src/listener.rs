@@ -85,6 +85,11 @@ async fn accept(socket: TcpListener, door: Arc<Door>) {
 }
 
 fn admit(stream: TcpStream, remote: SocketAddr, door: &Arc<Door>) {
+    // Small frames must not wait for the answer to those before them.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(remote = %remote, "connection ended before it began: {error}");
+        return;
+    }
     let now = door.clock.mono();
     match door.gate.admit(remote.ip(), now) {
         Ok(permit) => drop(tokio::spawn(receive(Arc::clone(door), stream, remote, permit))),

@@ -108,4 +108,14 @@ codes! {
     BadTicket = "bad_ticket",
     /// Configuration or role forbids it.
     Forbidden = "forbidden",
+    /// What came through a tunnel breaks its rules.
+    InvalidTunnel = "invalid_tunnel",
+    /// The other end of a tunnel has forgotten it, or does not answer.
+    TunnelLost = "tunnel_lost",
+    /// The member offers no service of this name, or not to us.
+    NoSuchService = "no_such_service",
+    /// The target refused the connection.
+    TargetRefused = "target_refused",
+    /// The target could not be reached, or its name not be found.
+    TargetUnreachable = "target_unreachable",
 }

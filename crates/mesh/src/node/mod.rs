@@ -8,6 +8,7 @@ mod reports;
 mod routes;
 mod services;
 mod store;
+mod timers;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -29,9 +30,6 @@ use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
-
-/// Least time between two looks at the timers.
-const LEAST_PAUSE: Duration = Duration::from_millis(1);
 
 /// A node without links is ready after this, alone.
 const ALONE_AFTER: Duration = Duration::from_secs(2);
@@ -130,6 +128,7 @@ impl Node {
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
             Input::Timeout => {}
+            Input::DestinationUsed(to) => self.routing.note_use(to, &self.shared),
         }
         self.handle_timeout();
     }
@@ -137,57 +136,6 @@ impl Node {
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.shared.pop()
-    }
-
-    /// When to call [`Node::handle_input`] with a timeout at the latest.
-    #[must_use]
-    pub fn poll_timeout(&self) -> Option<Mono> {
-        let alone = self.started.after(ALONE_AFTER);
-        let timeouts = [
-            self.links.next_timeout(),
-            self.gossip.next_timeout(&self.shared),
-            self.ring.next_timeout(),
-            self.relay_server.next_timeout(),
-            self.echoes.next_timeout(),
-            self.probes.next_timeout(&self.shared),
-            self.routing.next_timeout(),
-            self.datagrams.next_timeout(),
-            self.store_at,
-            Some(self.renew_at),
-            Some(self.sweep_at),
-            Some(alone).filter(|alone| *alone > self.shared.now.mono),
-        ];
-        let while_here = [
-            self.peers.next_timeout(self.shared.now.mono, &self.links),
-            self.signal.next_timeout(),
-            self.relay_client.next_timeout(),
-        ];
-        let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
-        // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
-        // once does nothing else.
-        timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
-    }
-
-    fn handle_timeout(&mut self) {
-        self.expire_links();
-        self.peers.handle_timeout(&mut self.shared, &self.links);
-        self.gossip.handle_timeout(&mut self.shared);
-        if self.ring.handle_timeout(&mut self.shared) {
-            self.reselect_ring();
-        }
-        if let Some(place) = self.ring.place().filter(|_| self.broadcast.is_watching()) {
-            self.broadcast.retry(place, &mut self.shared);
-        }
-        self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
-        self.relay_server.handle_timeout(&mut self.shared);
-        self.echoes.handle_timeout(&mut self.shared);
-        self.probes.handle_timeout(&mut self.links, &mut self.shared);
-        self.route();
-        self.signal.handle_timeout(&mut self.shared);
-        self.renew();
-        self.sweep();
-        self.store();
-        self.note_traffic();
     }
 
     /// Takes in what was kept on disk: revocations first, so that nobody revoked is dialled.

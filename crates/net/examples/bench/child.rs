@@ -13,6 +13,8 @@ pub(crate) struct Served {
     pub(crate) address: SocketAddr,
     /// The key it proves; its own id where it speaks TLS.
     pub(crate) id: Option<NodeId>,
+    /// Everything it said of itself.
+    pub(crate) words: Vec<String>,
 }
 
 impl Served {
@@ -23,10 +25,10 @@ impl Served {
         let mut process = command.args(words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut line = String::new();
         BufReader::new(process.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let mut words = line.split_whitespace();
-        let address = words.next().expect("an address").parse().unwrap();
-        let id = words.next().map(|id| id.parse().unwrap());
-        Self { process, address, id }
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let address = words.first().expect("an address").parse().unwrap();
+        let id = words.get(1).map(|id| id.parse().unwrap());
+        Self { process, address, id, words }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -44,6 +46,16 @@ impl Drop for Served {
 /// In the served process: says where it listens, and ends when the one who started it does.
 pub(crate) fn announce(address: SocketAddr, id: Option<NodeId>) {
     println!("{address} {}", id.map(|id| id.to_string()).unwrap_or_default());
+    end_with_parent();
+}
+
+/// The same for a node that listens for something else beside its links.
+pub(crate) fn announce_with(address: &str, id: NodeId, other: SocketAddr) {
+    println!("{address} {id} {other}");
+    end_with_parent();
+}
+
+fn end_with_parent() {
     drop(std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);

@@ -5,6 +5,7 @@
 //! | `echo` | echoes a round | a 64-byte echo between two nodes, beside JSON lines over raw TCP |
 //! | `oneway` | messages a round | 128-byte messages into a node, beside the same raw loop |
 //! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
+//! | `tunnel` | MiB a transfer | one stream through a node and direct, beside TLS through a copy and alone |
 //! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
@@ -36,6 +37,7 @@ mod placement;
 mod raw;
 mod stack;
 mod stream;
+mod tunnel;
 mod usage;
 
 use std::os::unix::process::CommandExt;
@@ -55,10 +57,14 @@ fn main() {
         let at = words.iter().position(|word| word == flag);
         at.map_or(default, |at| words[at + 1].parse().expect("a number behind the flag"))
     };
+    let text = |flag: &str| words.iter().position(|word| word == flag).map(|at| words[at + 1].as_str());
     let plan = |rounds, size| Plan { rounds: number("--rounds", rounds), size: number("--size", size) };
     match mode {
         "serve-stack" => block_on(stack::serve(number("--max-links", 64), number("--plain", 0) > 0)),
         "serve-copy" => block_on(forward::serve_copy()),
+        "serve-tunnel" => block_on(tunnel::serve(text("--middle"))),
+        "serve-tcp-copy" => block_on(tunnel::serve_copy(text("--to").expect("--to"))),
+        "tunnel" => block_on(tunnel::run(plan(5, 512))),
         "serve-raw" => block_on(raw::serve()),
         "member" => block_on(stream::member(&words)),
         "udp-send" => block_on(stream::udp_send(&words)),
@@ -70,7 +76,7 @@ fn main() {
         "handshakes" => block_on(handshakes::run(plan(5, 490))),
         "goodput" => block_on(goodput::run(plan(5, 0))),
         "forward" => block_on(forward::run(plan(5, 40_000))),
-        _ => println!("usage: bench forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+        _ => println!("usage: bench tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
     }
 }
 

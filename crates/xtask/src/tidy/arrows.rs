@@ -9,12 +9,12 @@ use serde_json::Value;
 use super::{Finding, PURE};
 use crate::workspace::PROGRAMS;
 
-/// `protocol → identity → mesh → services, ledger → net, sim → daemon → programs → lab`.
+/// `protocol → identity → mesh → services, ledger, tunnel → net, sim → daemon → programs → lab`.
 const LAYERS: &[&[&str]] = &[
     &["protocol"],
     &["identity"],
     &["mesh"],
-    &["services", "ledger"],
+    &["services", "ledger", "tunnel"],
     &["net", "sim"],
     &["daemon"],
     PROGRAMS,

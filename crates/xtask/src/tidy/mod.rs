@@ -24,7 +24,7 @@ use source::Source;
 
 /// Crates that decide and never act: no clock, no random source, no socket, no disk.
 /// (`ledger/store` is the one exception, and it is told the time like all others.)
-const PURE: &[&str] = &["protocol", "identity", "mesh", "services", "ledger"];
+const PURE: &[&str] = &["protocol", "identity", "mesh", "services", "ledger", "tunnel"];
 
 const SOURCE_RULES: &[fn(&Source) -> Vec<Finding>] =
     &[sizes::check, docs::check, unfinished::check, sleeps::check, clocks::check];

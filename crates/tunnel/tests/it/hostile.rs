@@ -1,0 +1,144 @@
+//! What the other end and those on the way may try.
+
+use std::time::Duration;
+
+use meshline_protocol::Code;
+use meshline_tunnel::{Config, Event, Read};
+
+use crate::network::{A, B, Network, PathModel};
+
+#[test]
+fn altered_packets_are_dropped_and_nothing_else_happens() {
+    let mut network = Network::new(20, &[PathModel::new(100, 2)]);
+    network.connect();
+    network.meddle = Some(|packet, rng| {
+        use rand_chacha::rand_core::Rng;
+        if rng.next_u32() % 10 == 0 {
+            let at = rng.next_u32() as usize % packet.len();
+            packet[at] ^= 1 << (rng.next_u32() % 8);
+        }
+    });
+    network.transfer(A, 300_000, Duration::from_secs(60)).expect("the transfer ends");
+    let forged: u64 = network.ends.iter().map(|end| end.report(network.now).forged).sum();
+    assert!(forged > 0, "some were altered");
+}
+
+#[test]
+fn a_reader_who_does_not_read_costs_a_window_and_no_more() {
+    let config = Config::for_memory(4 * 1024 * 1024);
+    let mut network = Network::with_config(21, &[PathModel::new(1_000, 1)], config);
+    network.connect();
+    network.is_deaf[B] = true;
+    let mut written = 0;
+    for _ in 0..20 {
+        let id = network.ends[A].open_stream(network.now).unwrap();
+        network.run(Duration::from_millis(50));
+        written += network.ends[A].write(id, &vec![3; 1024 * 1024], network.now).unwrap();
+    }
+    network.run(Duration::from_secs(2));
+    let limit = usize::try_from(config.tunnel_window + config.send_buffers).unwrap();
+    assert!(written <= limit, "{written} bytes were taken, {limit} fit");
+    network.is_deaf[B] = false;
+    network.run(Duration::from_secs(2));
+    network.transfer(A, 1024 * 1024, Duration::from_secs(5)).expect("it goes on when it is read");
+}
+
+#[test]
+fn too_many_streams_are_refused_here_before_they_are_there() {
+    let mut network = Network::new(22, &[PathModel::new(100, 1)]);
+    network.connect();
+    let opened = (0..10_000).map_while(|_| network.ends[A].open_stream(network.now)).count();
+    assert_eq!(opened, 1_024);
+}
+
+#[test]
+fn resets_and_stops_are_told_to_the_other_end() {
+    let mut network = Network::new(23, &[PathModel::new(100, 1)]);
+    network.connect();
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    network.ends[A].write(id, &[1; 100_000], network.now).unwrap();
+    network.run(Duration::from_millis(5));
+    network.ends[A].reset(id, 42);
+    assert!(network.run_until(Duration::from_secs(1), |network| network.ended[B].contains_key(&id)));
+    assert_eq!(network.ended[B][&id], Read::Reset(42));
+
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    network.ends[A].write(id, &[1; 10], network.now).unwrap();
+    network.run(Duration::from_millis(20));
+    network.ends[B].stop(id, 43);
+    network.run(Duration::from_millis(20));
+    assert_eq!(network.ends[A].write(id, &[1; 10], network.now), Err(43));
+}
+
+#[test]
+fn streams_that_were_released_leave_nothing_behind() {
+    let mut network = Network::new(24, &[PathModel::new(100, 1)]);
+    network.connect();
+    for number in 0..3_000_u32 {
+        let id = network.ends[A].open_stream(network.now).unwrap_or_else(|| panic!("stream {number}"));
+        network.ends[A].write(id, &[1; 100], network.now).unwrap();
+        network.ends[A].finish(id, network.now);
+        if number % 3 == 0 {
+            network.ends[A].release(id, 1);
+        }
+        network.run(Duration::from_millis(4));
+        network.ends[B].release(id, 2);
+        network.ends[A].release(id, 1);
+        network.run(Duration::from_millis(4));
+    }
+    for end in &network.ends {
+        assert!(end.report(network.now).streams < 8, "{:?}", end.report(network.now));
+    }
+}
+
+#[test]
+fn a_forgotten_tunnel_ends_and_a_false_hint_does_not_end_one() {
+    let mut network = Network::new(25, &[PathModel::new(100, 1)]);
+    network.connect();
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    network.ends[A].write(id, b"hello", network.now).unwrap();
+    network.run(Duration::from_millis(50));
+    let hint = {
+        let mut sealed = vec![1_u8];
+        sealed.extend_from_slice(&25_u64.to_be_bytes());
+        sealed.extend_from_slice(&[0; 40]);
+        meshline_tunnel::unknown(&sealed).unwrap()
+    };
+    let arrival = meshline_tunnel::Arrival { from: crate::network::middle(1), is_private: false };
+    network.ends[A].handle_packet(hint.as_ref().into(), arrival, network.now);
+    network.run(Duration::from_secs(3));
+    assert!(network.ends[A].is_up(), "somebody on the way made it up");
+
+    network.model(1).is_black_hole = true;
+    network.ends[A].handle_packet(hint.as_ref().into(), arrival, network.now);
+    network.run(Duration::from_secs(3));
+    assert!(network.ends[A].is_closed(), "nobody says otherwise");
+    let is_told = |event: &Event| matches!(event, Event::Closed { code: Code::TunnelLost, .. });
+    assert!(network.events[A].iter().any(is_told));
+}
+
+#[test]
+fn garbage_never_panics() {
+    use rand_chacha::ChaCha8Rng;
+    use rand_chacha::rand_core::{Rng, SeedableRng};
+    for seed in 0..300 {
+        let mut rng = ChaCha8Rng::seed_from_u64(seed);
+        let mut network = Network::new(26, &[PathModel::new(100, 1)]);
+        network.connect();
+        // As the other end itself would: over a link that needs no seal.
+        let arrival = meshline_tunnel::Arrival { from: crate::network::middle(1), is_private: true };
+        for number in 0..20_u64 {
+            let mut packet = vec![2_u8];
+            packet.extend_from_slice(&26_u64.to_be_bytes());
+            packet.push((rng.next_u32() % 18) as u8);
+            packet.extend_from_slice(&number.to_be_bytes()[2..]);
+            for _ in 0..rng.next_u32() % 6 {
+                packet.push((rng.next_u32() % 12) as u8);
+                let len = rng.next_u32() % 40;
+                packet.extend((0..len).map(|_| if rng.next_u32() % 2 == 0 { 0 } else { rng.next_u32() as u8 }));
+            }
+            network.ends[A].handle_packet(packet.as_slice().into(), arrival, network.now);
+            network.run(Duration::from_millis(1));
+        }
+    }
+}
