@@ -170,6 +170,8 @@ pub enum Input {
     },
     /// The time of [`crate::Node::poll_timeout`] has come.
     Timeout,
+    /// Somebody on this machine sends to a member for a while: several ways to it are worth looking for.
+    DestinationUsed(NodeId),
 }
 
 /// The settings that can change while a node runs; see [`crate::Config`] for what each is.

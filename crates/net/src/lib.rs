@@ -28,6 +28,7 @@ mod store;
 mod tap;
 mod tcp_info;
 pub mod tls;
+mod tunnel;
 
 pub use clock::Clock;
 pub use core::Core;
@@ -38,3 +39,4 @@ pub use keeper::KeepSink;
 pub use listener::StartError;
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
+pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};

@@ -128,6 +128,7 @@ impl Node {
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
             Input::Timeout => {}
+            Input::DestinationUsed(to) => self.routing.note_use(to, &self.shared),
         }
         self.handle_timeout();
     }

@@ -14,6 +14,7 @@ use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::refusals::Refusals;
 use crate::tap::{Tap, TapReader};
+use crate::tunnel::Tunnels;
 
 /// What the driver is told through a handle.
 pub(super) enum Order {
@@ -38,6 +39,7 @@ pub struct MeshHandle {
 pub(super) struct Plane {
     pub(super) forwarder: Arc<Forwarder>,
     pub(super) clock: Clock,
+    pub(super) tunnels: Tunnels,
 }
 
 impl std::fmt::Debug for MeshHandle {
@@ -102,6 +104,12 @@ impl MeshHandle {
         }
     }
 
+    /// The tunnels to other members.
+    #[must_use]
+    pub fn tunnels(&self) -> &Tunnels {
+        &self.plane.tunnels
+    }
+
     /// What was forwarded and dropped, and what waits for links.
     #[must_use]
     pub fn forwarding(&self) -> Forwarding {
@@ -122,6 +130,7 @@ impl MeshHandle {
 
     /// Says goodbye to all, sends what is queued, and stops. Returns within three seconds.
     pub async fn shutdown(&self) {
+        self.plane.tunnels.close();
         let (done, stopped) = oneshot::channel();
         if self.orders.send(Order::Shutdown(done)).await.is_ok() {
             let _ = stopped.await;

@@ -13,7 +13,7 @@ use meshline_identity::KeyPair;
 use meshline_mesh::{Config, DialId, LinkId, RelayConnection};
 use meshline_protocol::message::Datagram;
 use meshline_protocol::signal::NodeList;
-use meshline_protocol::{Address, Code, Decoded, Fault, Ticket as RelayTicket};
+use meshline_protocol::{Address, Code, Decoded, Fault, NodeId, Ticket as RelayTicket};
 use meshline_services::Event;
 use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
@@ -34,6 +34,7 @@ use crate::store::{Store, StoreSink};
 use crate::tap::{Hook, Tap};
 use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
+use crate::tunnel::Tunnels;
 
 pub use handle::MeshHandle;
 use handle::Plane;
@@ -104,6 +105,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let refusals = Arc::new(Refusals::default());
     let tap = Arc::new(Tap::default());
     let forwarder = Arc::new(Forwarder::new(Arc::clone(&tap)));
+    let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let door = Arc::new(Door {
@@ -147,7 +149,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let plane = Plane { forwarder, clock: settings.clock };
+    let plane = Plane { forwarder, clock: settings.clock, tunnels };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }
 
@@ -174,6 +176,8 @@ pub(crate) enum Notice {
     SignalAnswer { url: String, result: Result<Box<NodeList>, String> },
     /// A write of a service is on disk, and all before it; or cannot be.
     Kept { ticket: Ticket, result: Result<(), String> },
+    /// Somebody here sends to a member for a while.
+    DestinationUsed(NodeId),
     /// A stranger was turned away.
     Refused { remote: Address, code: Code, detail: String },
 }

@@ -178,6 +178,7 @@ impl<C: Core> Driver<C> {
             }
             Notice::Kept { ticket, result } => self.handle(services::Input::Kept { ticket, result }),
             Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
+            Notice::DestinationUsed(to) => self.step(Input::DestinationUsed(to)),
             Notice::Refused { remote, code, detail } => {
                 let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };
                 self.tell(services::Event::Mesh(refused));

@@ -7,7 +7,7 @@
 mod counters;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -15,9 +15,11 @@ use bytes::Bytes;
 use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
 use meshline_protocol::message::Datagram;
 use meshline_protocol::{Bounded, NodeId, ServiceName};
+use meshline_tunnel::{Arrival, PathInfo};
 
 use crate::link::{Outlet, Pushed, Waiting};
 use crate::tap::Tap;
+use crate::tunnel::{self, Registry};
 use counters::Counters;
 
 pub use counters::Forwarding;
@@ -28,6 +30,9 @@ const TELL_USE_EVERY: Duration = Duration::from_secs(60);
 
 /// Destinations of datagrams from here that are remembered; more are told to the core each time.
 const MAX_DESTINATIONS: usize = 256;
+
+/// What a link costs for as long as routing has not said: the path is used, but is nobody's first choice.
+const UNKNOWN_COST_US: u64 = 100_000;
 
 /// A datagram that does not go on, with its content.
 type Back = (Box<Datagram>, Bytes);
@@ -41,7 +46,7 @@ struct Ways {
 }
 
 /// The ways as the core published them last, and what was done by them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Forwarder {
     ways: ArcSwap<Ways>,
     counters: Counters,
@@ -49,6 +54,8 @@ pub(crate) struct Forwarder {
     told: Mutex<BTreeMap<NodeId, Mono>>,
     /// While somebody watches frames, datagrams go through the core, where they are copied.
     tap: Arc<Tap>,
+    /// What takes the packets of tunnels.
+    tunnels: OnceLock<Weak<Registry>>,
 }
 
 /// What became of a datagram from here.
@@ -72,6 +79,23 @@ impl Forwarder {
     pub(crate) fn publish(&self, table: Arc<Table>) {
         let outlets = self.ways.load().outlets.clone();
         self.ways.store(Arc::new(Ways { table, outlets }));
+        self.tell_tunnels();
+    }
+
+    /// Packets of tunnels go there from now on.
+    pub(crate) fn serve(&self, tunnels: Weak<Registry>) {
+        // There is one for life.
+        let _ = self.tunnels.set(tunnels);
+    }
+
+    fn tunnels(&self) -> Option<Arc<Registry>> {
+        self.tunnels.get()?.upgrade()
+    }
+
+    fn tell_tunnels(&self) {
+        if let Some(tunnels) = self.tunnels() {
+            tunnels.review_paths();
+        }
     }
 
     /// A link is up.
@@ -81,6 +105,7 @@ impl Forwarder {
         let mut outlets = before.outlets.clone();
         outlets.insert(peer, outlet);
         self.ways.store(Arc::new(Ways { table: Arc::clone(&before.table), outlets }));
+        self.tell_tunnels();
     }
 
     /// A link is gone, up or not.
@@ -90,11 +115,26 @@ impl Forwarder {
             let mut outlets = before.outlets.clone();
             outlets.retain(|_, outlet| outlet.link() != link);
             self.ways.store(Arc::new(Ways { table: Arc::clone(&before.table), outlets }));
+            self.tell_tunnels();
         }
     }
 
     /// Passes on a datagram that a linked member sent; returns what the core has to see to.
-    pub(crate) fn pass_on(&self, from: &NodeId, datagram: Box<Datagram>, body: Bytes) -> Option<Back> {
+    pub(crate) fn pass_on(
+        &self,
+        from: &NodeId,
+        is_encrypted: bool,
+        datagram: Box<Datagram>,
+        body: Bytes,
+    ) -> Option<Back> {
+        if datagram.service.as_str() == tunnel::SERVICE
+            && self.ways.load().table.own == Some(datagram.dst)
+            && let Some(tunnels) = self.tunnels()
+        {
+            let arrival = Arrival { from: *from, is_private: is_encrypted && *from == datagram.src };
+            tunnels.deliver(datagram.src, body, arrival);
+            return None;
+        }
         if self.tap.is_watched() {
             return Some((datagram, body));
         }
@@ -131,6 +171,44 @@ impl Forwarder {
         }
     }
 
+    /// The ways to a member that begin with a link that is up: those routing found, and the link to it if there is one.
+    pub(crate) fn paths(&self, to: &NodeId) -> Vec<PathInfo> {
+        let ways = self.ways.load();
+        let known = ways.table.routes.get(to).map(|route| route.paths.as_slice()).unwrap_or_default();
+        let mut paths: Vec<PathInfo> = known
+            .iter()
+            .filter(|path| path.hops.first().is_some_and(|first| ways.outlets.contains_key(first)))
+            .map(|path| PathInfo { hops: path.hops.clone().into(), cost_us: path.cost_us, is_private: false })
+            .collect();
+        if let Some(outlet) = ways.outlets.get(to) {
+            let is_direct = |path: &PathInfo| path.hops.len() == 1;
+            if !paths.iter().any(is_direct) {
+                paths.push(PathInfo { hops: [*to].into(), cost_us: UNKNOWN_COST_US, is_private: false });
+            }
+            paths.iter_mut().filter(|path| is_direct(path)).for_each(|path| path.is_private = outlet.is_encrypted());
+        }
+        paths
+    }
+
+    /// Sends a packet of a tunnel along a path, and on no other: some must not leave it. `false` if it was dropped.
+    pub(crate) fn send_along(
+        &self,
+        to: NodeId,
+        hops: &[NodeId],
+        (service, flow): (ServiceName, u32),
+        body: Bytes,
+    ) -> bool {
+        let ways = self.ways.load();
+        let (Some(own), Some(next)) = (ways.table.own, hops.first()) else { return false };
+        let Some(outlet) = ways.outlets.get(next) else { return false };
+        let between = hops.len().saturating_sub(1);
+        let datagram = datagram_line(own, to, flow, service);
+        let path = Bounded::from_first(hops.iter().copied().take(between).skip(1));
+        let line = Box::new(Datagram { ttl: datagram.ttl.saturating_sub(1), path, ..datagram.clone() });
+        let came = Came { datagram: Box::new(datagram), from: None, body };
+        matches!(put(outlet, line, came, &self.counters), Ok(None))
+    }
+
     /// Whether the core knows that this destination is in use; it is going to be told if not.
     fn was_told(&self, to: NodeId, now: Mono) -> bool {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
@@ -162,6 +240,11 @@ impl Forwarder {
     pub(crate) fn reroute(&self, waiting: Vec<Waiting>) {
         let ways = self.ways.load();
         for Waiting { datagram, from, body, .. } in waiting {
+            if from.is_none() && datagram.service.as_str() == tunnel::SERVICE {
+                // The tunnel sends it again, and seals it first if it has to.
+                self.counters.drop("link_down", 1);
+                continue;
+            }
             match forward(&ways.table, &datagram, from.as_ref(), |id| ways.outlets.contains_key(id)) {
                 Forward::To(next, line) => match ways.put(&next, line, Came { datagram, from, body }, &self.counters) {
                     Ok(_) => self.counters.reroute(),

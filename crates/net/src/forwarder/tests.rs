@@ -62,7 +62,7 @@ fn plane() -> Plane {
 
 impl Plane {
     fn sent(&self, datagram: Datagram, body: &'static [u8]) -> Option<Back> {
-        self.forwarder.pass_on(&id(7), Box::new(datagram), Bytes::from_static(body))
+        self.forwarder.pass_on(&id(7), true, Box::new(datagram), Bytes::from_static(body))
     }
 
     /// What comes out at the far end of a link.
@@ -155,7 +155,7 @@ async fn a_flow_that_is_full_is_dropped_by_reason_and_the_other_goes_on() {
     let body = Bytes::from(vec![0; 65_536]);
     let push = |flow| {
         let datagram = Datagram { flow, ..from_another(&[2]) };
-        plane.forwarder.pass_on(&id(7), Box::new(datagram), body.clone())
+        plane.forwarder.pass_on(&id(7), true, Box::new(datagram), body.clone())
     };
     for _ in 0..20 {
         assert_eq!(push(1), None);

@@ -20,7 +20,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
-use meshline_mesh::{LinkId, LinkMeasured, Mono};
+use meshline_mesh::{LinkId, LinkMeasured, Mono, Transport};
 use meshline_protocol::{Encoding, NodeId};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
@@ -85,6 +85,8 @@ struct Shared {
     carried: AtomicU64,
     /// Who is at the other end, once the link is up.
     peer: OnceLock<NodeId>,
+    /// Nobody but the other end can read what goes over it.
+    is_encrypted: bool,
 }
 
 const NOT_ACCEPTED: u8 = 0;
@@ -94,7 +96,8 @@ const BSON: u8 = 2;
 impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
-        let shared = Arc::new(Shared::new(id, connection.early.len()));
+        let is_encrypted = connection.transport != Transport::Plain;
+        let shared = Arc::new(Shared::new(id, connection.early.len(), is_encrypted));
         let ends = connection.ends();
         let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
@@ -184,7 +187,7 @@ impl Link {
 }
 
 impl Shared {
-    fn new(id: LinkId, early: usize) -> Self {
+    fn new(id: LinkId, early: usize, is_encrypted: bool) -> Self {
         let received = AtomicU64::new(0);
         count(&received, early);
         Self {
@@ -197,6 +200,7 @@ impl Shared {
             received,
             carried: AtomicU64::new(0),
             peer: OnceLock::new(),
+            is_encrypted,
         }
     }
 

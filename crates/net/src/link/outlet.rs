@@ -35,6 +35,11 @@ impl Outlet {
         self.shared.id
     }
 
+    /// Whether nobody but the other end can read what goes over it.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.shared.is_encrypted
+    }
+
     /// The link is up: what its reader reads comes from this member.
     pub(crate) fn introduce(&self, peer: NodeId) {
         // A link has one peer for life.

@@ -133,7 +133,7 @@ impl Reader {
         match (decoded, self.shared.peer.get()) {
             (Decoded::Frame(Frame { message: Message::Datagram(datagram), body: Some(body) }), Some(peer)) => {
                 self.shared.carried.fetch_add(1, Ordering::Relaxed);
-                let back = self.around.forwarder.pass_on(peer, datagram, body);
+                let back = self.around.forwarder.pass_on(peer, self.shared.is_encrypted, datagram, body);
                 back.map(|(datagram, body)| {
                     Decoded::Frame(Frame { message: Message::Datagram(datagram), body: Some(body) })
                 })

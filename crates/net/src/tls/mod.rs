@@ -86,6 +86,16 @@ impl TlsIdentity {
         self.id
     }
 
+    /// The client's side for handshakes that are carried elsewhere.
+    pub(crate) fn client_config(&self) -> Arc<ClientConfig> {
+        Arc::clone(self.connector.config())
+    }
+
+    /// The server's side for handshakes that are carried elsewhere.
+    pub(crate) fn server_config(&self) -> Arc<ServerConfig> {
+        Arc::clone(self.acceptor.config())
+    }
+
     /// Acts as TLS client and returns the key the other side proved.
     ///
     /// # Errors
@@ -143,12 +153,15 @@ pub(crate) fn failure(error: &io::Error) -> ProveError {
 }
 
 fn with_proof<S>(stream: TlsStream<S>) -> Result<(TlsStream<S>, NodeId), ProveError> {
-    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
-    let proved = certificate
-        .ok_or(rustls::Error::NoCertificatesPresented)
-        .and_then(certificate::node_id)
-        .map_err(|error| ProveError::new(Code::TlsFailed, &error))?;
+    let proved = proved(stream.get_ref().1.peer_certificates());
+    let proved = proved.map_err(|error| ProveError::new(Code::TlsFailed, &error))?;
     Ok((stream, proved))
+}
+
+/// The key that the other side of a handshake proved.
+pub(crate) fn proved(certificates: Option<&[CertificateDer<'static>]>) -> Result<NodeId, rustls::Error> {
+    let certificate = certificates.and_then(<[_]>::first);
+    certificate.ok_or(rustls::Error::NoCertificatesPresented).and_then(certificate::node_id)
 }
 
 /// X25519 alone is offered a key share for, so that a handshake stays at one cheap exchange; the hybrid group is

@@ -10,3 +10,4 @@ mod forwarding;
 mod links;
 mod relay;
 mod support;
+mod tunnels;
