@@ -32,7 +32,9 @@ impl Serial {
         settings.control_modes |= ControlModes::CLOCAL | ControlModes::CREAD;
         settings.set_speed(baud)?;
         tcsetattr(&file, OptionalActions::Now, &settings)?;
-        Ok(Self(AsyncFd::register(file)?))
+        #[expect(deprecated, reason = "its successor is unsafe; a file keeps its descriptor as long as it lives")]
+        let device = AsyncFd::new(file)?;
+        Ok(Self(device))
     }
 }
 
