@@ -98,6 +98,17 @@ impl Connector {
         name.parse().map(Via::Service).map_err(|_| refuse(Code::NoSuchPeer, format!("nobody is called {text}")))
     }
 
+    /// The same for words that are kept: a name that anybody may claim could lead to another member tomorrow.
+    pub(crate) fn resolve_kept(&self, text: &str) -> Result<Via, Refusal> {
+        let via = self.resolve(text)?;
+        let Via::Member(id) = via else { return Ok(via) };
+        let is_sure = text.parse() == Ok(id) || self.directory.member(id).is_some_and(|member| member.is_name_proved);
+        if is_sure {
+            return Ok(Via::Member(id));
+        }
+        Err(refuse(Code::NoSuchPeer, format!("names of this network are only claimed: say {id} instead of {text}")))
+    }
+
     /// Connects to what is wished.
     pub(crate) async fn connect(&self, via: &Via, mut wish: OpenStream) -> Result<Connected, Refusal> {
         match via {

@@ -34,11 +34,16 @@ pub trait Directory: Send + Sync + 'static {
     }
 }
 
-/// The one member that `text` names: a name, an id, or eight or more characters of its beginning. `None` if nobody is
-/// called so.
+/// The one member that `text` names: a name, an id, eight or more characters of its beginning, or both as
+/// `name~abcd`. `None` if nobody is called so.
 pub(crate) fn find(members: &[Member], text: &str) -> Result<Option<NodeId>, Refusal> {
     if let Ok(id) = text.parse::<NodeId>() {
         return Ok(Some(id));
+    }
+    if let Some((name, beginning)) = text.rsplit_once('~') {
+        let is_it = |member: &&Member| member.name == name && member.id.to_string().starts_with(beginning);
+        let mut found = members.iter().filter(is_it).map(|member| member.id);
+        return Ok(found.next().filter(|_| found.next().is_none()));
     }
     let exactly = matching(members, |name| name == text, text);
     let found =

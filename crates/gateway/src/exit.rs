@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use meshline_protocol::opening::{IncomingStream, OpenStream, StreamAnswer, StreamOpened, StreamRequest};
-use meshline_protocol::{Code, NodeId};
+use meshline_protocol::{Code, NodeId, Target};
 use tokio::time::timeout;
 
 use crate::carrier::{Carrier, Stream};
@@ -18,7 +18,7 @@ use crate::lines;
 use crate::payloads;
 use crate::refusal::{Refusal, refuse};
 use crate::rules::{Grant, Rules};
-use crate::target::{End, is_own, reach};
+use crate::target::{End, Reached, is_own, reach};
 
 /// Code of a reset after a refusal was told.
 const REFUSED: u16 = 3;
@@ -109,7 +109,7 @@ async fn tell(mut stream: Box<dyn Stream>, refusal: Refusal) {
 
 /// Reaches what was asked for, says so, and carries.
 async fn connect(
-    mut stream: Box<dyn Stream>,
+    stream: Box<dyn Stream>,
     open: &OpenStream,
     member: &Member,
     (place, shared): (&Place, &Arc<Shared>),
@@ -130,11 +130,17 @@ async fn connect(
         Ok(reached) => reached,
         Err(refusal) => return Err((refusal, stream)),
     };
+    join(stream, target, reached, place, shared).await;
+    Ok(())
+}
+
+/// Says what was reached, and carries.
+async fn join(mut stream: Box<dyn Stream>, target: Target, reached: Reached, place: &Place, shared: &Shared) {
     // Before the answer: payloads come right behind it.
     let flow = matches!(reached.end, End::Payloads(_)).then(|| stream.flow());
     let opened = StreamOpened { target: Some(target), address: reached.address.map(Into::into) };
     if lines::write(&mut stream, &StreamAnswer::Opened(opened)).await.is_err() {
-        return Ok(());
+        return;
     }
     match (reached.end, flow) {
         (End::Bytes(local), _) => carry(local, stream, place, shared.patience.stream_idle).await,
@@ -143,7 +149,6 @@ async fn connect(
         }
         (End::Payloads(_), None) => {}
     }
-    Ok(())
 }
 
 fn by_rule(rules: &Rules, address: SocketAddr, member: &Member, shared: &Shared) -> Result<(), Refusal> {
@@ -156,7 +161,7 @@ fn by_rule(rules: &Rules, address: SocketAddr, member: &Member, shared: &Shared)
 
 /// A connection to a listener that we asked that member for.
 async fn incoming_connection(
-    mut stream: Box<dyn Stream>,
+    stream: Box<dyn Stream>,
     incoming: IncomingStream,
     shared: &Arc<Shared>,
 ) -> Result<(), Refused> {
@@ -172,11 +177,6 @@ async fn incoming_connection(
         Ok(reached) => reached,
         Err(refusal) => return Err((counters.refused(refusal), stream)),
     };
-    let opened = StreamOpened { target: Some(target), address: reached.address.map(Into::into) };
-    if lines::write(&mut stream, &StreamAnswer::Opened(opened)).await.is_ok()
-        && let End::Bytes(local) = reached.end
-    {
-        carry(local, stream, &place, shared.patience.stream_idle).await;
-    }
+    join(stream, target, reached, &place, shared).await;
     Ok(())
 }

@@ -26,8 +26,7 @@ pub const MAX_REMEMBERED: usize = 1_024;
 /// Addresses of one name that are tried.
 pub const MAX_RESOLVED: usize = 8;
 
-/// Streams that other members may have open here, all together: below the usual limit of 1,024 open files twice over
-/// only when it was raised; each costs one socket.
+/// Streams that other members may have open here, all together; each is a socket and a file descriptor.
 pub const MAX_SERVED: usize = 4_096;
 
 /// Streams that one member may have open here, as many as one tunnel has.
@@ -72,6 +71,11 @@ pub const MAX_HEADERS: usize = 100;
 /// How long a client of a proxy may take to say what it wants.
 pub const GREETING_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long, and in how many pieces of 2 KiB, what a refused client still sends is taken, so that it reads its refusal.
+pub const DRAIN_LIMIT: Duration = Duration::from_secs(1);
+/// See [`DRAIN_LIMIT`].
+pub const DRAIN_READS: usize = 64;
+
 /// User and password pairs of one proxy.
 pub const MAX_USERS: usize = 64;
 
@@ -79,6 +83,3 @@ pub const MAX_USERS: usize = 64;
 pub const RETRY_FIRST: Duration = Duration::from_secs(1);
 /// See [`RETRY_FIRST`].
 pub const RETRY_LONGEST: Duration = Duration::from_secs(30);
-
-/// Rules in one list of the configuration.
-pub const MAX_RULES: usize = 256;

@@ -48,7 +48,7 @@ pub struct OpenStream {
 pub struct ListenStream {
     /// Tells the asker's listeners apart; comes back in `incoming`.
     pub listener: u32,
-    /// A TCP port or a Unix socket at the other end.
+    /// A TCP or UDP port at the other end.
     pub listen: Target,
 }
 

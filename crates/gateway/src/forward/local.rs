@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use meshline_protocol::Code;
 use tokio::sync::watch;
 
 use super::{Forward, ForwardState, Listening, Running, udp};
 use crate::copy::{Local, carry};
 use crate::counters::Counters;
 use crate::gateway::Shared;
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, refuse};
 
 pub(super) async fn start(
     forward: &Forward,
@@ -42,6 +43,10 @@ async fn one(local: Box<dyn Local>, forward: &Forward, counters: &Arc<Counters>,
         Err(refusal) => Err(refusal),
     };
     match connected {
+        Ok(connected) if connected.flow.is_some() => {
+            counters.refused(refuse(Code::InvalidMessage, "the service is one of UDP"));
+            local.abort();
+        }
         Ok(connected) => carry(local, connected.stream, &place, shared.patience.stream_idle).await,
         Err(refusal) => {
             let refusal = counters.refused(refusal);

@@ -70,15 +70,15 @@ impl ForwardConfig {
             (_, Some(target)) if target.is_udp() != is_udp => wrong("either both sides are udp or none is"),
             (Target::Tcp(_), _) | (Target::Udp(_) | Target::Unix(_), _) if !self.reverse => Ok(()),
             (_, None) => wrong("a reverse forward needs a target here"),
-            (Target::Tcp(_), Some(_)) if self.peer != "auto" => Ok(()),
-            (Target::Tcp(_), Some(_)) => wrong("a reverse forward needs one member to listen at"),
-            (Target::Udp(_) | Target::Unix(_), Some(_)) => wrong("a reverse forward listens on tcp"),
+            (Target::Unix(_), Some(_)) => wrong("a reverse forward listens on tcp or udp"),
+            (Target::Tcp(_) | Target::Udp(_), Some(_)) if self.peer != "auto" => Ok(()),
+            (Target::Tcp(_) | Target::Udp(_), Some(_)) => wrong("a reverse forward needs one member to listen at"),
         }
     }
 
     /// Whom to ask for what, at this moment.
     pub(crate) fn wish(&self, connector: &Connector) -> Result<(Via, OpenStream), Refusal> {
-        let via = connector.resolve(&self.peer)?;
+        let via = connector.resolve_kept(&self.peer)?;
         if self.target.is_none() && !matches!(via, Via::Service(_)) {
             return Err(refuse(Code::InvalidMessage, "a target is needed unless the peer is a service"));
         }

@@ -15,7 +15,7 @@ use super::credentials::are_known;
 use super::{Proxy, reply};
 use crate::copy::carry;
 use crate::counters::Place;
-use crate::limits::{GREETING_LIMIT, MAX_HEAD, MAX_HEADERS};
+use crate::limits::{DRAIN_LIMIT, DRAIN_READS, GREETING_LIMIT, MAX_HEAD, MAX_HEADERS};
 use crate::refusal::{Refusal, refuse};
 
 const END_OF_HEAD: &[u8] = b"\r\n\r\n";
@@ -47,7 +47,18 @@ pub(super) async fn serve(mut client: TcpStream, first: u8, place: &Place, proxy
             // A client that left before its refusal has lost nothing.
             let _ = client.write_all(text.as_bytes()).await;
             let _ = client.shutdown().await;
+            let _ = timeout(DRAIN_LIMIT, drain(&mut client)).await;
             Err(refusal)
+        }
+    }
+}
+
+/// Takes what is still coming: closing before that would reset the connection, and the answer with it.
+async fn drain(client: &mut TcpStream) {
+    let mut ignored = [0; 2048];
+    for _ in 0..DRAIN_READS {
+        if !matches!(client.read(&mut ignored).await, Ok(bytes) if bytes > 0) {
+            return;
         }
     }
 }

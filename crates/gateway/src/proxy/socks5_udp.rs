@@ -77,12 +77,15 @@ async fn relay(socket: Arc<UdpSocket>, client: SocketAddr, proxy: &Arc<Proxy>) {
         let session = Session { waiting, place, idle: proxy.shared.patience.udp_idle };
         let (socket, proxy) = (Arc::clone(&socket), Arc::clone(proxy));
         tokio::spawn(async move {
-            let wish = proxy.wish(&destination.host, destination.port, true);
+            let connecting = async {
+                let (via, wish) = proxy.wish(&destination.host, destination.port, true)?;
+                proxy.shared.connector.connect(&via, wish).await
+            };
             let back = move |payload: Bytes| {
                 // From where it was sent to: that is how the client knows it.
                 let _ = socket.try_send_to(&[header.as_ref(), payload.as_ref()].concat(), from);
             };
-            session.run(wish, &proxy.shared, back).await;
+            session.run(connecting, back).await;
         });
     }
 }

@@ -51,7 +51,7 @@ pub struct ListenRule {
 
 impl ListenRule {
     pub(super) fn permits(&self, listen: &Target, member: &Member) -> bool {
-        let Target::Tcp(address) = listen else { return false };
+        let (Target::Tcp(address) | Target::Udp(address)) = listen else { return false };
         let Ok(ip) = address.host().parse() else { return false };
         allow::permits(&self.allow, member)
             && self.networks.iter().any(|network| network.contains(ip))

@@ -161,3 +161,66 @@ async fn rules_name_members_only_where_names_are_proved() {
     let allow = Allow::try_from("alice".to_owned()).unwrap();
     assert!(allow.fits(&member(true)) && !allow.fits(&member(false)));
 }
+
+/// An address of this host beyond loopback, whose traffic stays on the host; nothing is sent to find it.
+fn own_address() -> Option<std::net::IpAddr> {
+    let socket = std::net::UdpSocket::bind("0.0.0.0:0").ok()?;
+    socket.connect("192.0.2.1:9").ok()?;
+    socket.local_addr().ok().map(|address| address.ip()).filter(|ip| !ip.is_loopback() && !ip.is_unspecified())
+}
+
+#[tokio::test]
+async fn an_exit_rule_opens_its_network_and_ports_but_never_own_ports() {
+    let Some(ip) = own_address() else {
+        eprintln!("skipped: this host has no address beyond loopback");
+        return;
+    };
+    let listener = tokio::net::TcpListener::bind((ip, 0)).await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let rule = |ports: &str| -> Rules {
+        let rule = format!(r#"{{"exit":{{"rules":[{{"allow":["*"],"networks":["{ip}"],"ports":["{ports}"]}}]}}}}"#);
+        serde_json::from_str(&rule).unwrap()
+    };
+    let exit = |own: Vec<u16>| GatewaySettings {
+        rules: rule(&address.port().to_string()),
+        own_ports: meshline_gateway::OwnPorts(own),
+        ..Default::default()
+    };
+    let members = Members::default();
+    let bobby = members.start(1, "bobby", &[Role::Exit], exit(vec![])).await;
+    let _eddy = members.start(3, "eddy", &[], exit(vec![address.port()])).await;
+    let alice = members.plain(2, "alice").await;
+    let connected = within(alice.connect("auto", Some(tcp(address)))).await.unwrap();
+    assert_eq!(connected.opened.address, Some(address.into()));
+    assert_eq!(refused(&alice, "eddy", &tcp(address).to_string()).await, Code::Forbidden);
+    bobby.set_rules(rule("1-2"));
+    assert_eq!(refused(&alice, "bobby", &tcp(address).to_string()).await, Code::Forbidden);
+}
+
+#[tokio::test]
+async fn a_member_has_as_many_streams_here_as_the_bound_says_and_others_still_get_theirs() {
+    use meshline_gateway::Carrier;
+    use meshline_gateway::limits::MAX_SERVED_PER_MEMBER;
+    let members = Members::default();
+    let bobby = members.plain(1, "bobby").await;
+    let _alice = members.plain(2, "alice").await;
+    let hostile = members.pipes.join(id(2));
+    let mut held = vec![];
+    for _ in 0..MAX_SERVED_PER_MEMBER {
+        held.push(hostile.open(id(1)).await.unwrap());
+    }
+    within(async {
+        while bobby.report().served.open < MAX_SERVED_PER_MEMBER as u64 {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let mut one_more = hostile.open(id(1)).await.unwrap();
+    assert!(within(one_more.read_u8()).await.is_err());
+    let eddy = members.plain(3, "eddy").await;
+    assert_eq!(refused(&eddy, "bobby", "tcp://192.0.2.1:80").await, Code::Forbidden, "an answer");
+    held.pop();
+    let mut again = hostile.open(id(1)).await.unwrap();
+    again.write_all(b"{\"open\":{}}\n").await.unwrap();
+    assert_eq!(within(again.read_u8()).await.unwrap(), b'{');
+}

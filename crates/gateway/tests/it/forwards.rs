@@ -33,6 +33,17 @@ async fn a_service_is_found_by_its_name_alone() {
 }
 
 #[tokio::test]
+async fn a_service_of_udp_is_nothing_for_connections() {
+    let (members, target) = (Members::default(), udp(udp_echo_server().await));
+    let _bobby = members.exposing(1, "bobby", "echo", &target).await;
+    let alice = members.plain(2, "alice").await;
+    alice.add_forward(forward("tcp://127.0.0.1:0", "echo", None)).await.unwrap();
+    let mut stream = TcpStream::connect(listening(&alice)).await.unwrap();
+    assert!(within(stream.read_u8()).await.is_err());
+    assert_eq!(alice.forwards()[0].traffic.refused.get("invalid_message"), Some(&1));
+}
+
+#[tokio::test]
 async fn a_word_that_names_nobody_and_nothing_is_refused() {
     let members = Members::default();
     let _bobby = members.plain(1, "bobby").await;
@@ -118,13 +129,29 @@ async fn configured_forwards_stay_and_added_ones_go_and_are_kept() {
     let first = alice.forwards()[0].clone();
     assert_eq!(alice.remove_forward(first.id).unwrap_err().code, Code::Forbidden);
     let added = alice.add_forward(forward("tcp://127.0.0.1:0", "bobby", Some(target))).await.unwrap();
-    assert_eq!(alice.stored().forwards, [added.forward.clone()]);
+    assert_eq!(alice.stored().forwards, std::slice::from_ref(&added.forward));
     alice.set_forwards(vec![configured]).await;
     assert_eq!(alice.forwards().iter().map(|row| row.id).collect::<Vec<_>>(), [first.id, added.id]);
     alice.set_forwards(vec![]).await;
     assert_eq!(alice.remove_forward(added.id).unwrap(), added.forward);
     assert!(alice.forwards().is_empty() && alice.stored().forwards.is_empty());
     assert_eq!(alice.remove_forward(added.id).unwrap_err().code, Code::NoSuchService);
+}
+
+#[tokio::test]
+async fn there_are_no_more_forwards_than_the_bound_says() {
+    use meshline_gateway::limits::MAX_FORWARDS;
+    let members = Members::default();
+    let peer = id(1).to_string();
+    let forwards: Vec<_> = (0..=MAX_FORWARDS)
+        .map(|_| forward("udp://127.0.0.1:0", &peer, Some("udp://127.0.0.1:9".parse().unwrap())))
+        .collect();
+    // All are alike, and each is begun.
+    let settings = GatewaySettings { stored: forwards, ..GatewaySettings::default() };
+    let alice = members.start(2, "alice", &[], settings).await;
+    assert_eq!(alice.forwards().len(), MAX_FORWARDS);
+    let one_more = forward("udp://127.0.0.1:0", &peer, Some("udp://127.0.0.1:9".parse().unwrap()));
+    assert_eq!(alice.add_forward(one_more).await.unwrap_err().code, Code::TooManyStreams);
 }
 
 #[tokio::test]

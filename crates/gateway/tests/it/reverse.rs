@@ -67,6 +67,47 @@ async fn a_rule_opens_loopback_and_high_ports_only() {
 }
 
 #[tokio::test]
+async fn payloads_at_the_peer_come_here() {
+    let (members, target) = (Members::default(), udp_echo_server().await);
+    let _bobby = members.start(1, "bobby", &[], listening_for(r#"{"allow":["alice"]}"#)).await;
+    let alice = members.plain(2, "alice").await;
+    let listen = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let config = ForwardConfig { reverse: true, ..forward(&udp(listen).to_string(), "bobby", Some(udp(target))) };
+    alice.add_forward(config).await.unwrap();
+    until(&alice, |state| matches!(state, ForwardState::Listening(_))).await;
+    let client = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    client.send_to(b"hello", listen).await.unwrap();
+    let mut back = [0; 16];
+    let (bytes, from) = within(client.recv_from(&mut back)).await.unwrap();
+    assert_eq!((&back[..bytes], from), (&b"hello"[..], listen));
+}
+
+#[tokio::test]
+async fn others_have_no_more_listeners_here_than_the_bound_says() {
+    use meshline_gateway::Carrier;
+    use meshline_gateway::limits::MAX_GUEST_LISTENERS;
+    use tokio::io::AsyncWriteExt;
+    let members = Members::default();
+    let rule = r#"{"allow":["*"],"ports":["1-65535"]}"#;
+    let _bobby = members.start(1, "bobby", &[], listening_for(rule)).await;
+    let _alice = members.plain(2, "alice").await;
+    let alice = members.pipes.join(id(2));
+    let mut held = vec![];
+    for number in 0..=MAX_GUEST_LISTENERS {
+        let listen = udp(tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap());
+        let mut stream = alice.open(id(1)).await.unwrap();
+        let request = format!("{{\"listen\":{{\"listener\":{number},\"listen\":\"{listen}\"}}}}\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = [0; 40];
+        within(stream.read_exact(&mut answer)).await.unwrap();
+        let is_last = number == MAX_GUEST_LISTENERS;
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert_eq!(answer.contains("too_many_streams"), is_last, "{number}: {answer}");
+        held.push(stream);
+    }
+}
+
+#[tokio::test]
 async fn a_connection_nobody_asked_for_is_refused() {
     use meshline_gateway::Carrier;
     use tokio::io::AsyncWriteExt;

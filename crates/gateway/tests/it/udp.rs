@@ -66,7 +66,7 @@ async fn udp_to_a_member_that_is_away_is_refused_with_its_reason_and_not_asked_f
     members.pipes.cut(id(1));
     let socket = client(listening(&alice)).await;
     within(async {
-        while alice.forwards()[0].traffic.refused.get("no_route").is_none() {
+        while !alice.forwards()[0].traffic.refused.contains_key("no_route") {
             socket.send(b"x").await.unwrap();
             tokio::task::yield_now().await;
         }

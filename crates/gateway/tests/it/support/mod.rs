@@ -93,7 +93,7 @@ pub(crate) fn forward(listen: &str, peer: &str, target: Option<Target>) -> Forwa
 pub(crate) fn listening(gateway: &Gateway) -> SocketAddr {
     match &gateway.forwards()[0].state {
         ForwardState::Listening(target) => target.address().unwrap().as_str().parse().unwrap(),
-        other => panic!("{other:?}"),
+        other @ (ForwardState::Asking | ForwardState::Refused(_)) => panic!("{other:?}"),
     }
 }
 
