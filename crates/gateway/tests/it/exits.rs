@@ -112,12 +112,12 @@ async fn a_serial_device_is_found_and_serves_one_at_a_time() {
     let alice = members.plain(2, "alice").await;
     let mut connected = within(alice.connect("auto", Some(target.clone()))).await.unwrap();
     assert_eq!(connected.stream.peer(), id(3));
-    connected.stream.write_all(b"ask\r").await.unwrap();
+    connected.stream.write_all(b"ask\n").await.unwrap();
     let mut asked = [0; 4];
     let _device = within(tokio::task::spawn_blocking(move || {
         std::io::Read::read_exact(&mut device, &mut asked).unwrap();
         std::io::Write::write_all(&mut device, b"42\n").unwrap();
-        assert_eq!(&asked, b"ask\r");
+        assert_eq!(&asked, b"ask\n", "raw, with nothing changed");
         device
     }))
     .await

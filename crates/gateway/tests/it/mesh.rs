@@ -87,6 +87,12 @@ async fn resets_and_refusals_pass_through_tunnels() {
     let rules = Rules { expose: vec![expose("server", &target, &["*"])], ..Rules::default() };
     let settings = GatewaySettings { rules, patience: Patience::default(), ..GatewaySettings::default() };
     let (_bobby, (alice, _mesh), bobby) = pair(settings).await;
+    let named = forward("tcp://127.0.0.1:0", &bobby.short(), Some(target.clone()));
+    alice.set_forwards(vec![named]).await;
+    // A name that is only claimed leads nowhere.
+    ends_at_once(listening(&alice)).await;
+    assert_eq!(alice.forwards()[0].traffic.refused.get("no_such_peer"), Some(&1));
+    alice.set_forwards(vec![]).await;
     let bobby = bobby.to_string();
     alice.add_forward(forward("tcp://127.0.0.1:0", &bobby, Some(target))).await.unwrap();
     let mut client = TcpStream::connect(listening(&alice)).await.unwrap();

@@ -45,6 +45,23 @@ async fn connections_at_the_peer_come_here_until_the_forward_is_removed() {
 }
 
 #[tokio::test]
+async fn a_listener_of_one_member_takes_nothing_from_another() {
+    use meshline_gateway::Carrier;
+    use tokio::io::AsyncWriteExt;
+    let (members, target) = (Members::default(), echo_server().await);
+    let _bobby = members.start(1, "bobby", &[], listening_for(r#"{"allow":["alice"]}"#)).await;
+    let alice = members.plain(2, "alice").await;
+    let _eddy = members.plain(3, "eddy").await;
+    let number = alice.add_forward(reverse(closed_port().await, target)).await.unwrap().id;
+    until(&alice, |state| matches!(state, ForwardState::Listening(_))).await;
+    let mut stream = members.pipes.join(id(3)).open(id(2)).await.unwrap();
+    stream.write_all(format!("{{\"incoming\":{{\"listener\":{number}}}}}\n").as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    within(stream.read_to_string(&mut answer)).await.unwrap();
+    assert!(answer.contains("unexpected_message"), "{answer}");
+}
+
+#[tokio::test]
 async fn a_peer_without_a_rule_refuses_and_the_forward_says_so() {
     let (members, listen) = (Members::default(), closed_port().await);
     let _bobby = members.start(1, "bobby", &[], listening_for(r#"{"allow":["eddy"]}"#)).await;

@@ -58,6 +58,19 @@ async fn a_silent_address_is_forgotten_and_comes_back() {
 }
 
 #[tokio::test]
+async fn an_exit_forgets_what_is_silent() {
+    use tokio::io::AsyncReadExt;
+    let (members, target) = (Members::default(), udp(udp_echo_server().await));
+    let rules = meshline_gateway::Rules { expose: vec![expose("echo", &target, &["*"])], ..Default::default() };
+    let patience = Patience { udp_idle: Duration::from_millis(50), ..Patience::default() };
+    let bobby = GatewaySettings { rules, patience, ..GatewaySettings::default() };
+    let _bobby = members.start(1, "bobby", &[], bobby).await;
+    let alice = members.plain(2, "alice").await;
+    let mut connected = within(alice.connect("bobby", Some(target))).await.unwrap();
+    assert!(within(connected.stream.read_u8()).await.is_err());
+}
+
+#[tokio::test]
 async fn udp_to_a_member_that_is_away_is_refused_with_its_reason_and_not_asked_for_each_payload() {
     let (members, target) = (Members::default(), udp(udp_echo_server().await));
     let _bobby = members.exposing(1, "bobby", "echo", &target).await;
@@ -74,6 +87,7 @@ async fn udp_to_a_member_that_is_away_is_refused_with_its_reason_and_not_asked_f
     .await;
     for _ in 0..100 {
         socket.send(b"x").await.unwrap();
+        tokio::task::yield_now().await;
     }
     assert_eq!(alice.forwards()[0].traffic.connections, 1);
 }

@@ -157,3 +157,10 @@ pub(crate) async fn exchange(stream: &mut TcpStream, data: &[u8]) -> Vec<u8> {
     got.unwrap();
     back
 }
+
+/// A connection there ends at once: while it is made or when it is read.
+pub(crate) async fn ends_at_once(address: SocketAddr) {
+    let connection = async { TcpStream::connect(address).await?.read_u8().await };
+    let ended = within(connection).await;
+    assert!(ended.is_err(), "{ended:?}");
+}
