@@ -118,4 +118,6 @@ codes! {
     TargetRefused = "target_refused",
     /// The target could not be reached, or its name not be found.
     TargetUnreachable = "target_unreachable",
+    /// No room for another stream, connection or listener.
+    TooManyStreams = "too_many_streams",
 }

@@ -13,9 +13,11 @@ pub mod frame;
 pub mod id;
 pub mod limits;
 pub mod message;
+pub mod opening;
 pub mod schema;
 pub mod signal;
 mod tagged;
+pub mod target;
 mod text;
 mod time;
 
@@ -24,6 +26,7 @@ pub use code::Code;
 pub use frame::{Decoded, Decoder, Encoding, Fault, Frame};
 pub use id::{NetworkId, NodeId};
 pub use message::{Message, SignedRecord};
+pub use target::Target;
 pub use text::{Address, Name, ServiceName, Ticket, ValueError};
 pub use time::{Ping, UnixMicros};
 

@@ -3,12 +3,16 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 
 use crate::message::{Announcement, Departure, Membership, Message, Revocation, SignedBroadcast};
+use crate::opening::{StreamAnswer, StreamRequest};
 
-/// The schema of every message (`$defs` holds the parts), and of every text that is signed.
+/// The schema of every message (`$defs` holds the parts), of every text that is signed, and of the lines at the
+/// beginning of a stream.
 #[must_use]
 pub fn messages() -> Schema {
     let mut generator = SchemaSettings::draft2020_12().into_generator();
     record_texts(&mut generator);
+    generator.subschema_for::<StreamRequest>();
+    generator.subschema_for::<StreamAnswer>();
     let mut schema = generator.into_root_schema_for::<Message>();
     schema.insert("$id".to_owned(), "urn:meshline:messages:1".into());
     schema

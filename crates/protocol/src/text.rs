@@ -26,6 +26,9 @@ pub enum ValueError {
     /// Not `host:port`.
     #[error("not an address: expected host:port")]
     NotAnAddress,
+    /// Not a target of a stream.
+    #[error("not a target: expected tcp://host:port, udp://host:port, unix:/path or serial:/device,baud")]
+    NotATarget,
     /// Not a relay ticket.
     #[error("not a ticket: expected 43 base64url characters")]
     NotATicket,

@@ -265,7 +265,7 @@ fn decode(bytes: &[u8], encoding: Encoding) -> Decoded {
     decoder.decode(&mut bytes.into()).expect("no framing fault").expect("whole")
 }
 
-fn blessed(path: &str, actual: &[u8]) -> Vec<u8> {
+pub(super) fn blessed(path: &str, actual: &[u8]) -> Vec<u8> {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(path);
     if std::env::var_os("MESHLINE_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().expect("has a folder")).expect("created");

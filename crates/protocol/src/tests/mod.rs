@@ -3,4 +3,5 @@
 mod docs;
 mod frames;
 mod golden;
+mod opening;
 mod values;

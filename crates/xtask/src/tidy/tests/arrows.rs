@@ -26,8 +26,9 @@ fn every_arrow_of_the_house_is_allowed() {
         vec!["protocol"],
         vec!["identity"],
         vec!["mesh"],
-        vec!["services", "ledger"],
+        vec!["services", "ledger", "tunnel"],
         vec!["net", "sim"],
+        vec!["gateway"],
         vec!["daemon"],
         vec!["lab"],
     ] {

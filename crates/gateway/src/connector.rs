@@ -1,0 +1,225 @@
+//! From a wish to a stream that is connected: which member is asked, and who next if it cannot.
+//!
+//! A named member is asked alone. For `auto` and for services, candidates are asked nearest first, the one that worked
+//! last time before all; the first that reaches the target is taken and remembered. If nobody can, every reason is told.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use meshline_protocol::message::Role;
+use meshline_protocol::opening::{OpenStream, StreamOpened, StreamRequest};
+use meshline_protocol::{Code, NodeId, ServiceName, Target};
+use tokio::time::{Instant, timeout};
+
+use crate::carrier::{Carrier, Flow, Stream};
+use crate::directory::{Directory, Member, find, label};
+use crate::limits::{ANSWER_LIMIT, CANDIDATE_LIMIT, MAX_CANDIDATES, MAX_REMEMBERED, SEARCH_LIMIT};
+use crate::lines::ask;
+use crate::refusal::{Refusal, refuse};
+
+/// Who is to be asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Via {
+    /// This member.
+    Member(NodeId),
+    /// Whichever member reaches the target.
+    Auto,
+    /// Whichever member offers this service.
+    Service(ServiceName),
+}
+
+impl fmt::Display for Via {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Member(id) => id.fmt(out),
+            Self::Auto => out.write_str("auto"),
+            Self::Service(name) => name.fmt(out),
+        }
+    }
+}
+
+/// A stream that is connected.
+pub struct Connected {
+    /// Its bytes.
+    pub stream: Box<dyn Stream>,
+    /// Its payloads, if UDP was asked for.
+    pub flow: Option<Box<dyn Flow>>,
+    /// What the other end says of it.
+    pub opened: StreamOpened,
+}
+
+impl fmt::Debug for Connected {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        out.debug_struct("Connected").field("opened", &self.opened).finish_non_exhaustive()
+    }
+}
+
+/// Asks members for connections.
+pub(crate) struct Connector {
+    carrier: Arc<dyn Carrier>,
+    directory: Arc<dyn Directory>,
+    memory: Mutex<Memory>,
+}
+
+/// Who reached what, with the number of the search that found it.
+#[derive(Debug, Default)]
+struct Memory {
+    searches: u64,
+    reached: BTreeMap<String, (NodeId, u64)>,
+}
+
+impl Memory {
+    fn remember(&mut self, wish: String, by: NodeId) {
+        self.searches += 1;
+        if self.reached.len() >= MAX_REMEMBERED && !self.reached.contains_key(&wish) {
+            let oldest = self.reached.iter().min_by_key(|(_, (_, search))| *search).map(|(wish, _)| wish.clone());
+            oldest.and_then(|wish| self.reached.remove(&wish));
+        }
+        self.reached.insert(wish, (by, self.searches));
+    }
+}
+
+impl Connector {
+    pub(crate) fn new(carrier: Arc<dyn Carrier>, directory: Arc<dyn Directory>) -> Self {
+        Self { carrier, directory, memory: Mutex::default() }
+    }
+
+    /// Whom `text` means: `auto`, a member, or else a service.
+    pub(crate) fn resolve(&self, text: &str) -> Result<Via, Refusal> {
+        if text == "auto" {
+            return Ok(Via::Auto);
+        }
+        if let Some(id) = find(&self.directory.members(), text)? {
+            return Ok(Via::Member(id));
+        }
+        let name = text.strip_prefix("service:").unwrap_or(text);
+        name.parse().map(Via::Service).map_err(|_| refuse(Code::NoSuchPeer, format!("nobody is called {text}")))
+    }
+
+    /// The same for words that are kept: a name that anybody may claim could lead to another member tomorrow.
+    pub(crate) fn resolve_kept(&self, text: &str) -> Result<Via, Refusal> {
+        let via = self.resolve(text)?;
+        let Via::Member(id) = via else { return Ok(via) };
+        let is_sure = text.parse() == Ok(id) || self.directory.member(id).is_some_and(|member| member.is_name_proved);
+        if is_sure {
+            return Ok(Via::Member(id));
+        }
+        Err(refuse(Code::NoSuchPeer, format!("names of this network are only claimed: say {id} instead of {text}")))
+    }
+
+    /// Connects to what is wished.
+    pub(crate) async fn connect(&self, via: &Via, mut wish: OpenStream) -> Result<Connected, Refusal> {
+        match via {
+            Via::Member(id) => self.ask(*id, &wish, ANSWER_LIMIT).await,
+            Via::Auto => self.search(&wish).await,
+            Via::Service(name) => {
+                wish.service = Some(name.clone());
+                self.search(&wish).await
+            }
+        }
+    }
+
+    /// A new stream to a member, on which nothing has been said.
+    pub(crate) async fn bare(&self, to: NodeId) -> Result<Box<dyn Stream>, Refusal> {
+        self.carrier.open(to).await
+    }
+
+    pub(crate) fn directory(&self) -> &Arc<dyn Directory> {
+        &self.directory
+    }
+
+    async fn ask(&self, to: NodeId, wish: &OpenStream, limit: Duration) -> Result<Connected, Refusal> {
+        let mut stream = self.carrier.open(to).await?;
+        let is_udp = wish.udp || wish.target.as_ref().is_some_and(Target::is_udp);
+        let mut flow = is_udp.then(|| stream.flow());
+        let opened = ask(&mut stream, &StreamRequest::Open(wish.clone()), limit).await?;
+        if flow.is_none() && opened.target.as_ref().is_some_and(Target::is_udp) {
+            flow = Some(stream.flow());
+        }
+        Ok(Connected { stream, flow, opened })
+    }
+
+    async fn search(&self, wish: &OpenStream) -> Result<Connected, Refusal> {
+        let key = serde_json::to_string(wish).unwrap_or_default();
+        let candidates = self.candidates(wish, &key);
+        let mut failed = Failures::default();
+        let end = Instant::now() + SEARCH_LIMIT;
+        for id in candidates {
+            let limit = CANDIDATE_LIMIT.min(end.saturating_duration_since(Instant::now()));
+            match timeout(limit, self.ask(id, wish, limit)).await {
+                Ok(Ok(connected)) => {
+                    self.lock().remember(key, id);
+                    return Ok(connected);
+                }
+                Ok(Err(refusal)) => failed.add(label(self.directory.as_ref(), id), refusal),
+                Err(_) => failed.add(label(self.directory.as_ref(), id), refuse(Code::TunnelLost, "no answer in time")),
+            }
+        }
+        self.lock().reached.remove(&key);
+        Err(failed.sum(wish))
+    }
+
+    fn candidates(&self, wish: &OpenStream, key: &str) -> Vec<NodeId> {
+        let remembered = self.lock().reached.get(key).map(|(id, _)| *id);
+        candidates(self.directory.members(), wish, remembered)
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whom to ask, in order. A way out needs the role of an exit; what is exposed may be at any member.
+pub(crate) fn candidates(members: Vec<Member>, wish: &OpenStream, remembered: Option<NodeId>) -> Vec<NodeId> {
+    let is_way_out = wish.service.is_none() && wish.target.as_ref().is_some_and(|target| target.address().is_some());
+    let mut members: Vec<Member> = members
+        .into_iter()
+        .filter(|member| member.cost_us.is_some() && (!is_way_out || member.roles.contains(&Role::Exit)))
+        .collect();
+    members.sort_by_key(|member| (Some(member.id) != remembered, member.cost_us, member.id));
+    members.into_iter().map(|member| member.id).take(MAX_CANDIDATES).collect()
+}
+
+/// Why each candidate could not.
+#[derive(Debug, Default)]
+struct Failures(Vec<(String, Refusal)>);
+
+impl Failures {
+    fn add(&mut self, who: String, refusal: Refusal) {
+        self.0.push((who, refusal));
+    }
+
+    /// One refusal for all: its code is that of the member which came closest to the target.
+    fn sum(&self, wish: &OpenStream) -> Refusal {
+        let best = self.0.iter().max_by_key(|(_, refusal)| closeness(refusal.code));
+        let Some((_, best)) = best else {
+            return match &wish.service {
+                Some(name) => refuse(Code::NoSuchService, format!("no member in reach could offer {name}")),
+                None => refuse(Code::NoRoute, "no member with the role exit is in reach"),
+            };
+        };
+        let reasons: Vec<String> = self
+            .0
+            .iter()
+            .map(|(who, refusal)| format!("{who}: {} ({})", refusal.code.name(), refusal.detail))
+            .collect();
+        refuse(best.code, reasons.join("; "))
+    }
+}
+
+fn closeness(code: Code) -> u8 {
+    const ORDER: &[Code] = &[
+        Code::NoRoute,
+        Code::TunnelLost,
+        Code::NoSuchService,
+        Code::Forbidden,
+        Code::TargetUnreachable,
+        Code::TargetRefused,
+    ];
+    ORDER.iter().position(|known| *known == code).and_then(|at| u8::try_from(at).ok()).unwrap_or(1)
+}
+
+#[cfg(test)]
+mod tests;
