@@ -34,6 +34,10 @@ const MAX_TUNNELS: usize = 1_024;
 /// Tunnels that one member may have opened here: one that restarts leaves the old one for a while.
 const MAX_FROM_MEMBER: usize = 8;
 
+/// Tunnels that are being opened, by the neighbour that hands over their packets. The source that a datagram names is
+/// not proved before the handshake is over: whoever claims others' names must not use up their places.
+const MAX_OPENING: usize = 32;
+
 /// Streams of others that wait to be taken.
 const MAX_OFFERED: usize = 256;
 
@@ -169,7 +173,7 @@ impl Registry {
         let id = self.random();
         let now = self.clock.mono();
         let connection = Connection::new((id, Role::Opener), self.config, PATIENCE, Box::new(session), now);
-        self.add(to, id, connection, &paths)
+        self.add((to, None), id, connection, &paths)
             .ok_or_else(|| OpenError { code: Code::RateLimited, detail: "too many tunnels".to_owned() })
     }
 
@@ -181,13 +185,19 @@ impl Registry {
         u64::from_be_bytes(bytes)
     }
 
-    fn add(self: &Arc<Self>, peer: NodeId, id: u64, connection: Connection, paths: &[PathInfo]) -> Option<Arc<Tunnel>> {
+    fn add(
+        self: &Arc<Self>,
+        (peer, from): (NodeId, Option<NodeId>),
+        id: u64,
+        connection: Connection,
+        paths: &[PathInfo],
+    ) -> Option<Arc<Tunnel>> {
         let tunnel = {
             let mut tunnels = self.lock();
             if tunnels.len() >= MAX_TUNNELS {
                 return None;
             }
-            let tunnel = Tunnel::new((peer, id), connection, self);
+            let tunnel = Tunnel::new((peer, id), from, connection, self);
             tunnels.insert((peer, id), Arc::clone(&tunnel));
             tunnel
         };
@@ -228,26 +238,33 @@ impl Registry {
     pub(crate) fn deliver(self: &Arc<Self>, src: NodeId, packet: Bytes, arrival: Arrival) {
         let Some(id) = meshline_tunnel::connection_of(&packet) else { return };
         let known = self.lock().get(&(src, id)).cloned();
-        match known.or_else(|| self.accept(src, id, &packet)) {
+        match known.or_else(|| self.accept((src, arrival.from), id, &packet)) {
             Some(tunnel) => tunnel.take(packet, arrival),
             None => self.answer_unknown(src, &packet),
         }
     }
 
     /// A tunnel that a member begins. It proves who it is before anything else.
-    fn accept(self: &Arc<Self>, src: NodeId, id: u64, packet: &[u8]) -> Option<Arc<Tunnel>> {
+    fn accept(self: &Arc<Self>, (src, from): (NodeId, NodeId), id: u64, packet: &[u8]) -> Option<Arc<Tunnel>> {
         if !meshline_tunnel::is_beginning(packet) {
             return None;
         }
         let paths = self.forwarder.paths(&src);
-        let opened = self.lock().range((src, 0)..=(src, u64::MAX)).count();
-        if paths.is_empty() || opened >= MAX_FROM_MEMBER {
+        if paths.is_empty() || !self.has_room(src, from) {
             return None;
         }
         let session = TlsSession::acceptor(&self.server, src).ok()?;
         let connection =
             Connection::new((id, Role::Acceptor), self.config, PATIENCE, Box::new(session), self.clock.mono());
-        self.add(src, id, connection, &paths)
+        self.add((src, Some(from)), id, connection, &paths)
+    }
+
+    /// Whether a member may begin another tunnel here.
+    fn has_room(&self, src: NodeId, from: NodeId) -> bool {
+        let tunnels = self.lock();
+        let opened = tunnels.range((src, 0)..=(src, u64::MAX)).filter(|(_, tunnel)| !tunnel.is_opening()).count();
+        let opening = tunnels.values().filter(|tunnel| tunnel.is_opening() && tunnel.from == Some(from)).count();
+        opened < MAX_FROM_MEMBER && opening < MAX_OPENING
     }
 
     fn answer_unknown(&self, to: NodeId, packet: &[u8]) {

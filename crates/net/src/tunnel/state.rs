@@ -38,6 +38,8 @@ pub(super) enum Readiness {
 pub(super) struct Tunnel {
     pub(super) peer: NodeId,
     pub(super) id: u64,
+    /// The neighbour that handed over its first packet, if another member began it.
+    pub(super) from: Option<NodeId>,
     registry: Weak<Registry>,
     state: Mutex<State>,
     readiness: watch::Sender<Readiness>,
@@ -58,7 +60,12 @@ pub(super) struct State {
 }
 
 impl Tunnel {
-    pub(super) fn new((peer, id): (NodeId, u64), connection: Connection, registry: &Arc<Registry>) -> Arc<Self> {
+    pub(super) fn new(
+        (peer, id): (NodeId, u64),
+        from: Option<NodeId>,
+        connection: Connection,
+        registry: &Arc<Registry>,
+    ) -> Arc<Self> {
         let state = State {
             connection,
             readers: BTreeMap::new(),
@@ -70,6 +77,7 @@ impl Tunnel {
         let tunnel = Arc::new(Self {
             peer,
             id,
+            from,
             registry: Arc::downgrade(registry),
             state: Mutex::new(state),
             readiness: watch::channel(Readiness::Waiting).0,
@@ -176,6 +184,11 @@ impl Tunnel {
                 return Err(OpenError { code: Code::ShuttingDown, detail: "the mesh is shut down".to_owned() });
             }
         }
+    }
+
+    /// Whether the other end has not proved yet who it is.
+    pub(super) fn is_opening(&self) -> bool {
+        *self.readiness.borrow() == Readiness::Waiting
     }
 
     /// Why it is over, if it is.

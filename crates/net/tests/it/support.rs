@@ -178,7 +178,11 @@ impl Wire {
     }
 
     pub(crate) async fn send(&mut self, message: Message) {
-        let bytes = frame::encode(&Frame::from(message), Encoding::Json).unwrap();
+        self.send_frame(message.into()).await;
+    }
+
+    pub(crate) async fn send_frame(&mut self, frame: Frame) {
+        let bytes = frame::encode(&frame, Encoding::Json).unwrap();
         self.stream.write_all(&bytes).await.unwrap();
         self.stream.flush().await.unwrap();
     }

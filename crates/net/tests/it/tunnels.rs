@@ -3,11 +3,11 @@
 use std::time::Duration;
 
 use meshline_net::{TunnelStream, Tunnels};
-use meshline_protocol::Code;
+use meshline_protocol::{Code, Frame, Message};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::time::timeout;
 
-use crate::support::{PATIENCE, Running, config, pair, run};
+use crate::support::{PATIENCE, Running, Wire, config, new_key, pair, run};
 
 /// A node that dials these and no others.
 async fn leaf(name: &str, to: &[&Running]) -> Running {
@@ -148,4 +148,29 @@ async fn nobody_is_reached_where_no_way_leads() {
     let stranger = crate::support::new_key().id();
     let error = one.handle.tunnels().open(stranger).await.expect_err("no way");
     assert_eq!(error.code, Code::NoRoute);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_claims_anothers_name_does_not_use_up_its_places() {
+    let target = run(config("target")).await;
+    echo(target.handle.tunnels().clone());
+    let mut victim = leaf("victim", &[&target]).await;
+    victim.linked_to(target.id).await;
+    let mut liar = Wire::linked(&target.address(), &new_key()).await;
+    for number in 0..200_u64 {
+        let service = "tunnel".parse().unwrap();
+        let line = meshline_mesh::datagram_line(victim.id, target.id, 1, service);
+        // The head of a handshake packet, and a piece that is no TLS.
+        let mut packet = vec![0];
+        packet.extend_from_slice(&number.to_be_bytes());
+        packet.extend_from_slice(&[0; 7]);
+        packet.extend_from_slice(&[0; 8]);
+        liar.send_frame(Frame { message: Message::Datagram(Box::new(line)), body: Some(packet.into()) }).await;
+    }
+    // What was sent before is read before this is answered.
+    liar.send(Message::Ping(serde_json::from_str(r#"{"nonce":7,"text":"read"}"#).unwrap())).await;
+    while !matches!(timeout(PATIENCE, liar.read()).await.expect("an answer").unwrap(), Message::Pong(_)) {}
+    round_trip(opens(&victim, &target).await, &pattern(100_000)).await;
+    let begun = target.handle.tunnels().reports().len();
+    assert!((2..=33).contains(&begun), "{begun} tunnels");
 }
