@@ -140,7 +140,6 @@ impl Node {
     /// When to call [`Node::handle_input`] with a timeout at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        let alone = self.started.after(ALONE_AFTER);
         let timeouts = [
             self.links.next_timeout(),
             self.gossip.next_timeout(&self.shared),
@@ -152,7 +151,7 @@ impl Node {
             self.store_at,
             Some(self.renew_at),
             Some(self.sweep_at),
-            Some(alone).filter(|alone| *alone > self.shared.now.mono),
+            Some(self.started.after(ALONE_AFTER)).filter(|alone| *alone > self.shared.now.mono),
         ];
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),

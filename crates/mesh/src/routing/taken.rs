@@ -33,7 +33,8 @@ impl Routing {
             let line = RoutingAdvertisement { by: part.by, seq: part.seq, sig: part.sig };
             // A copy, and only of what is news: a piece of the body would keep the whole of it in memory.
             let body = || Bytes::copy_from_slice(text);
-            outcome = outcome.and(self.handle_advertisement(from, line, body, shared));
+            let done = self.handle_advertisement(from, line, body, shared);
+            outcome = outcome.and(done);
         }
         if rest.is_empty() { outcome } else { Err(Code::InvalidMessage) }
     }
