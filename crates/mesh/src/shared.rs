@@ -13,6 +13,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::input::{DialId, LinkId, Transport};
+use crate::link::is_traffic;
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::time::Clock;
@@ -152,7 +153,9 @@ impl Shared {
     /// Sends a frame, which may go to others as well.
     pub(crate) fn send_frame(&mut self, peer: &NodeId, frame: &Arc<Frame>) -> bool {
         let Some(link) = self.up.get(peer).map(|up| up.link) else { return false };
-        self.busy.insert(link);
+        if is_traffic(&frame.message) {
+            self.busy.insert(link);
+        }
         if matches!(frame.message, Message::Datagram(_)) {
             self.carrying.insert(link);
         }

@@ -63,6 +63,10 @@ pub const MAX_TEXT: usize = 16 * 1024;
 /// Links in one advertisement: as many as a full mesh has by default. 64 × 150 bytes stay far below [`MAX_BODY`].
 pub const MAX_ADVERTISED_LINKS: usize = 64;
 
+/// Advertisements in one `routing.advertisements`: 64 × 220 bytes are a quarter of [`MAX_LINE`], and 64 texts of eight
+/// links fill a body.
+pub const MAX_ADVERTISEMENTS: usize = 64;
+
 /// Members a datagram passes between its source and its destination.
 pub const MAX_PATH: usize = 16;
 

@@ -3,6 +3,7 @@
 
 mod members;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,10 @@ use crate::shared::Shared;
 
 /// Peers to whom news is pushed at once. Three reach everyone in a few rounds; the summaries do the rest.
 const FANOUT: usize = 3;
+
+/// After announcements were pushed, what is next waits so long and goes together: when a network starts they come by the
+/// hundred, and a single one is not held up.
+const PUSH_PACE: Duration = Duration::from_millis(20);
 
 /// Between summaries while there was news lately, and otherwise.
 const BUSY_INTERVAL: Duration = Duration::from_secs(2);
@@ -50,11 +55,20 @@ pub(crate) struct Gossip {
     pub(crate) members: Members,
     next_summary: Mono,
     last_news: Mono,
+    /// Members whose announcements are to be pushed, and from whom they came. No more than there are members.
+    waiting: BTreeMap<NodeId, Option<NodeId>>,
+    paced_until: Mono,
 }
 
 impl Gossip {
     pub(crate) fn new(now: Mono) -> Self {
-        Self { members: Members::default(), next_summary: now, last_news: now }
+        Self {
+            members: Members::default(),
+            next_summary: now,
+            last_news: now,
+            waiting: BTreeMap::new(),
+            paced_until: Mono::default(),
+        }
     }
 
     /// Takes in a message of a peer and returns what is new.
@@ -107,8 +121,8 @@ impl Gossip {
         }
         self.note_news(shared);
         shared.clock.set_known_members(self.members.len());
-        let record = Records { records: Bounded::from_first([member.record.clone()]) };
-        self.push(from, member.id, &Wire::Gossip(Message::Records(record)), shared);
+        self.waiting.insert(member.id, from);
+        self.push_waiting(shared);
         Some(News::Member { member, arrived })
     }
 
@@ -148,6 +162,28 @@ impl Gossip {
             let chosen = shared.below(peers.len());
             let peer = peers.swap_remove(chosen);
             shared.send_frame(&peer, &frame);
+        }
+    }
+
+    /// Pushes the announcements that wait to a few peers, if the pace allows it: none to whom it came from or whom it is
+    /// about.
+    fn push_waiting(&mut self, shared: &mut Shared) {
+        let now = shared.now.mono;
+        if self.waiting.is_empty() || self.paced_until > now {
+            return;
+        }
+        self.paced_until = now.after(PUSH_PACE);
+        let waiting = std::mem::take(&mut self.waiting);
+        let mut peers: Vec<NodeId> = shared.up.keys().copied().collect();
+        if let [(about, from)] = waiting.iter().collect::<Vec<_>>().as_slice() {
+            peers.retain(|peer| Some(*peer) != **from && peer != *about);
+        }
+        for _ in 0..FANOUT.min(peers.len()) {
+            let chosen = shared.below(peers.len());
+            let peer = peers.swap_remove(chosen);
+            let is_meant = |(about, from): &(&NodeId, &Option<NodeId>)| **from != Some(peer) && **about != peer;
+            let ids = waiting.iter().filter(is_meant).map(|(about, _)| about);
+            send_records(peer, &self.members.records_of(ids, shared.judged()), shared);
         }
     }
 
@@ -202,6 +238,7 @@ impl Gossip {
 
     /// Compares with one peer when it is time.
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+        self.push_waiting(shared);
         if shared.now.mono < self.next_summary {
             return;
         }
@@ -215,7 +252,9 @@ impl Gossip {
     }
 
     pub(crate) fn next_timeout(&self, shared: &Shared) -> Option<Mono> {
-        (!shared.up.is_empty()).then_some(self.next_summary)
+        let push_at = Some(self.paced_until).filter(|_| !self.waiting.is_empty());
+        let summary_at = (!shared.up.is_empty()).then_some(self.next_summary);
+        push_at.into_iter().chain(summary_at).min()
     }
 }
 

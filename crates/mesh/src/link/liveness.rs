@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use meshline_protocol::Message;
 use meshline_protocol::limits::{MAX_BODY, MAX_LINE};
+use meshline_protocol::message::Chat;
 
 use crate::now::Mono;
 
@@ -34,6 +36,20 @@ const STOPPED: Duration = Duration::from_millis(200);
 
 /// The longest frame: what a probe may wait for that came just behind it.
 const FULL_FRAME_BITS: u64 = 8 * (MAX_LINE + MAX_BODY) as u64;
+
+/// Whether somebody waits for a message, so that its link is worth asking more often. What nodes tell each other about
+/// themselves is not: an idle network would keep itself awake by it.
+pub(crate) fn is_traffic(message: &Message) -> bool {
+    let is_own = matches!(
+        message,
+        Message::Time(_)
+            | Message::Probe(_)
+            | Message::Gossip(_)
+            | Message::Routing(_)
+            | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
+    );
+    !is_own
+}
 
 /// Before the goodput is known, what waits is thought to go at this many bits a second: half of what the slowest line
 /// carries that is worth sending bulk over.

@@ -19,7 +19,7 @@ pub(crate) use duplicate::{Contender, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
-pub(crate) use liveness::{Liveness, patience};
+pub(crate) use liveness::{Liveness, is_traffic, patience};
 pub(crate) use probe::{Probed, Probes};
 pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};

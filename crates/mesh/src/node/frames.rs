@@ -9,7 +9,7 @@ use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 use super::Node;
 use crate::broadcast::Around;
 use crate::input::LinkId;
-use crate::link::{Stage, Verdict, check_header, judge};
+use crate::link::{Stage, Verdict, check_header, is_traffic, judge};
 use crate::relay::Known;
 use crate::time::StepContext;
 
@@ -121,7 +121,7 @@ impl Node {
         let now = self.shared.now.mono;
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(peer) = link.member().map(|member| member.id) else { return };
-        link.liveness.heard(!matches!(frame.message, Message::Time(_)), now);
+        link.liveness.heard(is_traffic(&frame.message), now);
         if matches!(frame.message, Message::Datagram(_)) {
             link.carry(now);
         }

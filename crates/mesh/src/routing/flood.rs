@@ -1,11 +1,16 @@
-//! Passing advertisements on until they are acknowledged. One frame serves all links, so it is encoded once.
+//! Passing advertisements on until they are acknowledged. The first goes at once, in one frame that serves all links;
+//! what follows soon after it waits a little and goes together, without what the peer showed meanwhile to have. Another's
+//! goes to a few peers only; the others are told a moment later that it is here, and ask for it if it has not reached them.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use meshline_protocol::limits::MAX_IDS;
-use meshline_protocol::message::{Routing as Message, RoutingAck, SummaryEntry};
+use bytes::{Bytes, BytesMut};
+use meshline_protocol::limits::{MAX_ADVERTISEMENTS, MAX_BODY, MAX_IDS};
+use meshline_protocol::message::{
+    AdvertisementPart, Routing as Message, RoutingAck, RoutingAdvertisements, RoutingSummary, SummaryEntry,
+};
 use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, UnixMicros};
 
 use super::lsdb::{Entry, Lsdb};
@@ -18,11 +23,36 @@ const RESEND_AFTER: Duration = Duration::from_secs(2);
 /// Acknowledgements are collected for so long.
 const ACK_AFTER: Duration = Duration::from_millis(50);
 
+/// After something was passed on to a peer, what is next for it waits so long. When a network starts nearly everything
+/// comes within one such time, and most of it from both ends of a link; a single change is not held up.
+const PACE: Duration = Duration::from_millis(50);
+
+/// Peers to whom an advertisement of somebody else is passed on. In a random network four reach nearly all members; in a
+/// small or thin one these are all there are.
+const EAGER: usize = 4;
+
+/// The others are told what is here when nothing has come for so long, and after the limit in any case: by then those few
+/// have brought it nearly everywhere. One after the other, so that whoever lacks something lacks it only once.
+const OFFER_AFTER: Duration = Duration::from_millis(150);
+const OFFER_STEP: Duration = Duration::from_millis(32);
+const OFFER_STEPS: u32 = 8;
+const OFFER_LIMIT: Duration = Duration::from_millis(600);
+
+/// So many are told one by one. More are compared by digest: after a burst both sides usually hold the same.
+const MAX_OFFERED: usize = 64;
+
 /// Advertisements sent again to one peer at a time: what made it slow is not made worse.
 const MAX_RESENT: usize = 64;
 
 #[derive(Debug, Default)]
 struct Neighbour {
+    /// To be sent when the pace allows it: author and sequence.
+    waiting: BTreeMap<NodeId, UnixMicros>,
+    paced_until: Mono,
+    /// To be told that it is here.
+    offered: BTreeMap<NodeId, UnixMicros>,
+    /// Since when, and when it is due.
+    offer_at: Option<(Mono, Mono)>,
     /// Sent and not acknowledged yet: author and sequence.
     unacked: BTreeMap<NodeId, UnixMicros>,
     resend_at: Option<Mono>,
@@ -42,6 +72,57 @@ fn frame_of(entry: &Entry) -> Arc<Frame> {
     Arc::new(Frame { message, body: Some(entry.body.clone()) })
 }
 
+/// As few frames as hold these advertisements.
+fn frames_of(entries: &[&Entry]) -> Vec<Arc<Frame>> {
+    let (mut frames, mut rest) = (Vec::new(), entries);
+    while !rest.is_empty() {
+        let mut room = MAX_BODY;
+        let fits = |entry: &&&Entry| {
+            let left = room.checked_sub(entry.body.len());
+            room = left.unwrap_or(0);
+            left.is_some()
+        };
+        let count = rest.iter().take(MAX_ADVERTISEMENTS).take_while(fits).count().max(1);
+        let Some((some, others)) = rest.split_at_checked(count) else { break };
+        frames.push(if let [entry] = some { frame_of(entry) } else { frame_of_several(some) });
+        rest = others;
+    }
+    frames
+}
+
+fn frame_of_several(entries: &[&Entry]) -> Arc<Frame> {
+    let mut body = BytesMut::with_capacity(entries.iter().map(|entry| entry.body.len()).sum());
+    let parts = entries.iter().map(|entry| {
+        body.extend_from_slice(&entry.body);
+        let len = u32::try_from(entry.body.len()).unwrap_or(u32::MAX);
+        AdvertisementPart { by: entry.line.by, seq: entry.line.seq, sig: entry.line.sig.clone(), len }
+    });
+    let message = Message::Advertisements(RoutingAdvertisements { entries: Bounded::from_first(parts) });
+    let body: Bytes = body.freeze();
+    Arc::new(Frame { message: Wire::Routing(message), body: Some(body) })
+}
+
+fn send_acks(peer: &NodeId, held: &[(NodeId, UnixMicros)], shared: &mut Shared) {
+    for some in held.chunks(MAX_IDS) {
+        let entries = some.iter().map(|(id, seq)| SummaryEntry { id: *id, seq: *seq });
+        let ack = RoutingAck { entries: Bounded::from_first(entries) };
+        shared.send(peer, Wire::Routing(Message::Ack(ack)));
+    }
+}
+
+/// An order of a node's peers that is another one for each author and node, and the same each time.
+fn rank(author: &NodeId, own: &NodeId, peer: &NodeId) -> u64 {
+    let head = |id: &NodeId| id.as_bytes().first_chunk::<8>().map_or(0, |head| u64::from_le_bytes(*head));
+    let mix = |value: u64| (value ^ (value >> 32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    mix(mix(head(author)) ^ mix(head(own)).rotate_left(21) ^ head(peer))
+}
+
+/// How much later than others a peer is told.
+fn step(own: &NodeId, peer: &NodeId) -> Duration {
+    let steps = rank(own, peer, own) % u64::from(OFFER_STEPS);
+    OFFER_STEP * u32::try_from(steps).unwrap_or(0)
+}
+
 impl Flood {
     pub(super) fn link_up(&mut self, peer: NodeId) {
         self.neighbours.insert(peer, Neighbour::default());
@@ -54,28 +135,42 @@ impl Flood {
     /// Sends an advertisement to all but the one it came from, those who have it already, and those to whom its author
     /// says to be linked: they have it from the author. In a full mesh nothing is passed on at all.
     pub(super) fn spread(&mut self, entry: &Entry, except: Option<NodeId>, shared: &mut Shared) {
-        let frame = frame_of(entry);
+        let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
-        let is_meant = |peer: &NodeId| Some(*peer) != except && *peer != author && !is_linked(peer);
-        for (peer, neighbour) in self.neighbours.iter_mut().filter(|(peer, _)| is_meant(peer)) {
-            let has = neighbour.received.get(&author).is_some_and(|received| *received >= seq);
-            if !has {
-                neighbour.unacked.insert(author, seq);
-                neighbour.resend_at.get_or_insert_with(|| shared.now.mono.after(RESEND_AFTER));
-                shared.send_frame(peer, &frame);
+        let lacks = |neighbour: &Neighbour| neighbour.received.get(&author).is_none_or(|received| *received < seq);
+        let is_meant = |(peer, neighbour): &(&NodeId, &Neighbour)| {
+            Some(**peer) != except && **peer != author && !is_linked(peer) && lacks(neighbour)
+        };
+        let meant = self.neighbours.iter().filter(is_meant).map(|(peer, _)| (rank(&author, &shared.id, peer), *peer));
+        let mut meant: Vec<(u64, NodeId)> = meant.collect();
+        meant.sort_unstable();
+        for (at, (_, peer)) in meant.iter().enumerate() {
+            let Some(neighbour) = self.neighbours.get_mut(peer) else { continue };
+            if except.is_some() && at >= EAGER {
+                neighbour.offer(author, seq, step(&shared.id, peer), now);
+            } else if neighbour.paced_until > now {
+                neighbour.waiting.insert(author, seq);
+            } else {
+                neighbour.paced_until = now.after(PACE);
+                neighbour.sent(entry, now);
+                shared.send_frame(peer, frame.get_or_insert_with(|| frame_of(entry)));
             }
         }
+    }
+
+    /// A peer told what it holds, and the answer will tell what is here: nothing more has to be offered to it.
+    pub(super) fn compared(&mut self, peer: &NodeId) {
+        let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
+        neighbour.offered.clear();
+        neighbour.offer_at = None;
     }
 
     /// Sends advertisements to one peer.
     pub(super) fn send(&mut self, peer: &NodeId, ids: impl Iterator<Item = NodeId>, lsdb: &Lsdb, shared: &mut Shared) {
         let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
-        for entry in ids.filter(|id| id != peer).filter_map(|id| lsdb.get(&id)) {
-            neighbour.unacked.insert(entry.line.by, entry.line.seq);
-            neighbour.resend_at.get_or_insert_with(|| shared.now.mono.after(RESEND_AFTER));
-            shared.send_frame(peer, &frame_of(entry));
-        }
+        let entries: Vec<&Entry> = ids.filter(|id| id != peer).filter_map(|id| lsdb.get(&id)).collect();
+        neighbour.send(peer, &entries, shared);
     }
 
     /// An advertisement came, new or known: it is acknowledged soon. If it is one that we sent, that is an
@@ -102,29 +197,76 @@ impl Flood {
             if neighbour.ack_at.is_some_and(|at| at <= now) {
                 neighbour.ack_at = None;
                 let received: Vec<(NodeId, UnixMicros)> = std::mem::take(&mut neighbour.received).into_iter().collect();
-                for some in received.chunks(MAX_IDS) {
-                    let entries = some.iter().map(|(id, seq)| SummaryEntry { id: *id, seq: *seq });
-                    let ack = RoutingAck { entries: Bounded::from_first(entries) };
-                    shared.send(peer, Wire::Routing(Message::Ack(ack)));
-                }
+                send_acks(peer, &received, shared);
+            }
+            if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
+                neighbour.paced_until = now.after(PACE);
+                let waiting = std::mem::take(&mut neighbour.waiting);
+                let entries: Vec<&Entry> = waiting.keys().filter_map(|author| lsdb.get(author)).collect();
+                neighbour.send(peer, &entries, shared);
+            }
+            if neighbour.offer_at.is_some_and(|(_, at)| at <= now) {
+                neighbour.tell_offers(peer, lsdb, shared);
             }
             if neighbour.resend_at.is_some_and(|at| at <= now) {
                 neighbour.unacked.retain(|author, seq| lsdb.get(author).is_some_and(|entry| entry.line.seq == *seq));
-                for entry in neighbour.unacked.keys().take(MAX_RESENT).filter_map(|author| lsdb.get(author)) {
-                    shared.send_frame(peer, &frame_of(entry));
-                }
+                let late = neighbour.unacked.keys().take(MAX_RESENT);
+                let late: Vec<&Entry> = late.filter_map(|author| lsdb.get(author)).collect();
+                frames_of(&late).iter().for_each(|frame| {
+                    shared.send_frame(peer, frame);
+                });
                 neighbour.resend_at = (!neighbour.unacked.is_empty()).then(|| now.after(RESEND_AFTER));
             }
         }
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
-        self.neighbours.values().flat_map(|neighbour| [neighbour.ack_at, neighbour.resend_at]).flatten().min()
+        let times = |neighbour: &Neighbour| {
+            let flush_at = Some(neighbour.paced_until).filter(|_| !neighbour.waiting.is_empty());
+            [flush_at, neighbour.offer_at.map(|(_, at)| at), neighbour.ack_at, neighbour.resend_at]
+        };
+        self.neighbours.values().flat_map(times).flatten().min()
     }
 }
 
 impl Neighbour {
+    fn offer(&mut self, author: NodeId, seq: UnixMicros, later: Duration, now: Mono) {
+        self.offered.insert(author, seq);
+        let since = self.offer_at.map_or(now, |(since, _)| since);
+        let at = now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)).after(later);
+        self.offer_at = Some((since, at));
+    }
+
+    fn tell_offers(&mut self, peer: &NodeId, lsdb: &Lsdb, shared: &mut Shared) {
+        self.offer_at = None;
+        let offered: Vec<(NodeId, UnixMicros)> = std::mem::take(&mut self.offered).into_iter().collect();
+        if offered.len() > MAX_OFFERED {
+            let summary = RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true };
+            shared.send(peer, Wire::Routing(Message::Summary(summary)));
+        } else {
+            send_acks(peer, &offered, shared);
+        }
+    }
+
+    fn send(&mut self, peer: &NodeId, entries: &[&Entry], shared: &mut Shared) {
+        entries.iter().for_each(|entry| self.sent(entry, shared.now.mono));
+        frames_of(entries).iter().for_each(|frame| {
+            shared.send_frame(peer, frame);
+        });
+    }
+
+    fn sent(&mut self, entry: &Entry, now: Mono) {
+        self.unacked.insert(entry.line.by, entry.line.seq);
+        self.resend_at.get_or_insert_with(|| now.after(RESEND_AFTER));
+    }
+
     fn acked(&mut self, author: &NodeId, seq: UnixMicros) {
+        if self.offered.get(author).is_some_and(|offered| *offered <= seq) {
+            self.offered.remove(author);
+        }
+        if self.waiting.get(author).is_some_and(|waiting| *waiting <= seq) {
+            self.waiting.remove(author);
+        }
         if self.unacked.get(author).is_some_and(|sent| *sent <= seq) {
             self.unacked.remove(author);
         }

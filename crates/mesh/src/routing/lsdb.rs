@@ -1,6 +1,7 @@
 //! The newest advertisement of each member.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_IDS;
@@ -31,6 +32,8 @@ pub(super) struct Lsdb {
     entries: BTreeMap<NodeId, Entry>,
     /// Changes with everything that bears on the ways.
     pub(super) version: u64,
+    /// The digest, until something changes.
+    digest: OnceLock<String>,
 }
 
 impl Lsdb {
@@ -52,6 +55,7 @@ impl Lsdb {
         let bears = known
             .is_none_or(|known| known.state.links != entry.state.links || known.state.carries != entry.state.carries);
         self.version += u64::from(bears);
+        self.digest.take();
         self.entries.insert(author, entry);
         self.entries.get(&author)
     }
@@ -63,6 +67,7 @@ impl Lsdb {
     /// A member left or was expelled.
     pub(super) fn remove(&mut self, author: &NodeId) {
         if self.entries.remove(author).is_some() {
+            self.digest.take();
             self.version += 1;
         }
     }
@@ -71,7 +76,10 @@ impl Lsdb {
     pub(super) fn expire(&mut self, now: UnixMicros) {
         let before = self.entries.len();
         self.entries.retain(|_, entry| entry.state.expires > now);
-        self.version += u64::from(self.entries.len() != before);
+        if self.entries.len() != before {
+            self.digest.take();
+            self.version += 1;
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (NodeId, &LinkState)> {
@@ -89,6 +97,10 @@ impl Lsdb {
     /// A hash over all pairs (FNV-1a, which anybody can compute): it is compared among members that exchange the
     /// pairs themselves if it differs, and a member that lies about it harms only itself.
     pub(super) fn digest(&self) -> String {
+        self.digest.get_or_init(|| self.hash()).clone()
+    }
+
+    fn hash(&self) -> String {
         let mut hash = 0xcbf2_9ce4_8422_2325_u64;
         for pair in self.pairs() {
             for byte in pair.id.as_bytes().iter().chain(&pair.seq.get().to_be_bytes()) {

@@ -15,6 +15,7 @@ mod lsdb;
 pub(crate) mod own;
 mod spf;
 mod table;
+mod taken;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -25,17 +26,18 @@ use meshline_identity::Sequence;
 use meshline_protocol::limits::MAX_ADVERTISED_LINKS;
 use meshline_protocol::message::{
     AdvertisedLink, LinkState, RecordText, Routing as Message, RoutingAdvertisement, RoutingSummary, RoutingWant,
+    SummaryEntry,
 };
 use meshline_protocol::{Bounded, Code, Message as Wire, NodeId};
 
-use crate::bucket::{Bucket, Rate};
+use crate::bucket::Bucket;
 use crate::now::Mono;
 use crate::output::Output;
 use crate::report::{RoundTrips, RoutingReport};
 use crate::shared::Shared;
 use damping::Damping;
 use flood::Flood;
-use lsdb::{Age, Entry, Lsdb};
+use lsdb::{Entry, Lsdb};
 use own::{Own, VALIDITY};
 
 pub use cost::cost_us;
@@ -45,18 +47,18 @@ pub use datagram::line as datagram_line;
 pub use graph::Graph;
 pub use table::{Drop, Forward, Path, Route, Table, forward};
 
-/// Longest signed text of an advertisement: 64 links with everything in them.
-const MAX_BODY: usize = 16 * 1024;
-
-/// Advertisements taken of one author: more than an honest one sends when its links come and go.
-const AUTHOR_RATE: Rate = Rate { per_second: 2, burst: 20 };
-
 /// After a change the ways are computed at once, and then not again before this; ten times what one computation takes
 /// in a full mesh where several ways to each member are looked for, and in a large network where one is. Nobody waits
 /// for it when a link breaks: the spare way is there already.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_PER_PAIR: Duration = Duration::from_micros(40);
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
+
+/// So many changes since the last computation are a burst, as when a network starts. The ways are then computed when
+/// nothing has come for the pause, and after the limit in any case: a link that is lost meanwhile is not used all the same.
+const BURST: u64 = 16;
+const BURST_PAUSE: Duration = Duration::from_millis(100);
+const BURST_LIMIT: Duration = Duration::from_millis(400);
 
 /// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
@@ -82,6 +84,8 @@ pub(crate) struct Routing {
     /// How often the best way to a member became another one.
     pub(crate) changes: u64,
     compute_at: Option<Mono>,
+    /// While much changes: the version that was looked at last, and since when the ways wait for the end of it.
+    burst: (u64, Option<Mono>),
     /// Destinations in use, with the time of the last use.
     used: BTreeMap<NodeId, Mono>,
     compare_at: Mono,
@@ -102,6 +106,7 @@ impl Routing {
             links: 0,
             changes: 0,
             compute_at: None,
+            burst: (0, None),
             used: BTreeMap::new(),
             compare_at: now.after(COMPARE_EVERY),
             compared: None,
@@ -157,7 +162,7 @@ impl Routing {
     /// A link came up: both sides compare what they hold.
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
-        self.own.changed(shared.now.mono);
+        self.own.gained(shared.now.mono);
         let summary = RoutingSummary { digest: self.lsdb.digest(), entries: Bounded::default(), reply: true };
         shared.send(&peer, Wire::Routing(Message::Summary(summary)));
     }
@@ -199,9 +204,13 @@ impl Routing {
         shared: &mut Shared,
     ) -> Result<(), Code> {
         match message {
-            Message::Advertisement(line) => self.handle_advertisement(from, line, body.unwrap_or_default(), shared),
+            Message::Advertisement(line) => self.handle_advertisement(from, line, || body.unwrap_or_default(), shared),
+            Message::Advertisements(several) => {
+                self.handle_advertisements(from, several, &body.unwrap_or_default(), shared)
+            }
             Message::Ack(ack) => {
                 self.flood.acked(&from, &ack);
+                self.want(&from, &ack.entries, shared);
                 Ok(())
             }
             Message::Summary(summary) => {
@@ -215,52 +224,8 @@ impl Routing {
         }
     }
 
-    fn handle_advertisement(
-        &mut self,
-        from: NodeId,
-        line: RoutingAdvertisement,
-        body: Bytes,
-        shared: &mut Shared,
-    ) -> Result<(), Code> {
-        let (author, seq, now) = (line.by, line.seq, shared.now.mono);
-        if author == shared.id {
-            self.outdo(seq, shared);
-            self.flood.received(&from, author, seq, now);
-            return Ok(());
-        }
-        match self.lsdb.age(&author, seq) {
-            Age::Same => self.flood.received(&from, author, seq, now),
-            Age::Older => self.flood.send(&from, std::iter::once(author), &self.lsdb, shared),
-            Age::Newer => {
-                // Not acknowledged, so it comes again when there is an allowance again.
-                if !self.rates.entry(author).or_insert_with(|| Bucket::new(AUTHOR_RATE, now)).has(now) {
-                    shared.count(Code::RateLimited);
-                    return Ok(());
-                }
-                let state = verified(&line, &body, shared)?;
-                if let Some(bucket) = self.rates.get_mut(&author) {
-                    bucket.take(now);
-                }
-                self.flood.received(&from, author, seq, now);
-                let entry = Entry { line, body, state };
-                if let Some(entry) = self.lsdb.insert(entry) {
-                    self.flood.spread(entry, Some(from), shared);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Somebody holds an advertisement of ours from an earlier run that is newer than what we told: ours must be newer
-    /// again.
-    fn outdo(&mut self, seq: meshline_protocol::UnixMicros, shared: &Shared) {
-        if seq > self.seq.last() {
-            self.seq = Sequence::after(seq);
-            self.own.changed(shared.now.mono);
-        }
-    }
-
     fn handle_summary(&mut self, from: NodeId, summary: &RoutingSummary, shared: &mut Shared) {
+        self.flood.compared(&from);
         if summary.entries.is_empty() && summary.digest == self.lsdb.digest() {
             return;
         }
@@ -274,13 +239,18 @@ impl Routing {
                 return;
             }
         }
-        let wanted = self.lsdb.older_than(&summary.entries);
-        if !wanted.is_empty() {
-            let want = RoutingWant { ids: Bounded::from_first(wanted) };
-            shared.send(&from, Wire::Routing(Message::Want(want)));
-        }
+        self.want(&from, &summary.entries, shared);
         let newer = self.lsdb.newer_than(&summary.entries);
         self.flood.send(&from, newer.into_iter(), &self.lsdb, shared);
+    }
+
+    /// Asks a peer for what is newer there.
+    fn want(&self, peer: &NodeId, entries: &[SummaryEntry], shared: &mut Shared) {
+        let wanted = self.lsdb.older_than(entries);
+        if !wanted.is_empty() {
+            let want = RoutingWant { ids: Bounded::from_first(wanted) };
+            shared.send(peer, Wire::Routing(Message::Want(want)));
+        }
     }
 
     /// Advertises, passes on, computes, where it is due. Says whether the ways changed.
@@ -345,10 +315,12 @@ impl Routing {
             let pause = pause(self.lsdb.len());
             self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
         }
+        self.wait_for_burst(now);
         if self.compute_at.is_none_or(|at| at > now) {
             return false;
         }
         self.compute_at = None;
+        self.burst = (self.lsdb.version, None);
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
         let carries = shared.config.carries_for_others();
@@ -361,6 +333,18 @@ impl Routing {
         self.table = Arc::new(table);
         shared.push(Output::Routes(Arc::clone(&self.table)));
         true
+    }
+
+    /// While a network starts, changes come by the hundred, and the ways of a moment ago are of no use to anybody. A few
+    /// changes never wait.
+    fn wait_for_burst(&mut self, now: Mono) {
+        let is_burst = self.lsdb.version - self.computed.0 >= BURST;
+        if !is_burst || self.burst.0 == self.lsdb.version || self.compute_at.is_none() {
+            return;
+        }
+        let since = *self.burst.1.get_or_insert(now);
+        self.burst.0 = self.lsdb.version;
+        self.compute_at = Some(now.after(BURST_PAUSE).min(since.after(BURST_LIMIT)));
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
@@ -376,23 +360,4 @@ fn pause(members: usize) -> Duration {
     let small = u32::try_from(members.min(table::ALL_PATHS_UP_TO)).unwrap_or(0);
     let all = u32::try_from(members).unwrap_or(u32::MAX);
     LEAST_PAUSE.max(PAUSE_PER_PAIR.saturating_mul(small * small)).max(PAUSE_PER_MEMBER.saturating_mul(all))
-}
-
-/// Checks author, signature and dates of an advertisement.
-fn verified(line: &RoutingAdvertisement, body: &Bytes, shared: &Shared) -> Result<LinkState, Code> {
-    if body.len() > MAX_BODY {
-        return Err(Code::BodyTooLong);
-    }
-    if !shared.config.verifier.verify(&line.by, body, &line.sig) {
-        return Err(Code::BadSignature);
-    }
-    let state: LinkState = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
-    if state.kind != LinkState::TYPE || state.seq != line.seq {
-        return Err(Code::InvalidMessage);
-    }
-    if state.network != shared.config.network {
-        return Err(Code::RecordForeign);
-    }
-    // Passed on late: no fault of whoever passes it on, and no use either.
-    if state.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(state) }
 }

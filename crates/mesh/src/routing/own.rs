@@ -10,6 +10,11 @@ use crate::now::Mono;
 /// Links that came up or went at the same moment are told together.
 const HOLD: Duration = Duration::from_millis(10);
 
+/// A link that came up waits for others to come up, until none has for so long and for no longer than the limit: a node
+/// that starts tells its links once or twice, not one by one. A link that is lost never waits.
+const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE_LIMIT: Duration = Duration::from_secs(1);
+
 /// After an advertisement the next one waits so long, twice as long each time, up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LAST_PAUSE: Duration = Duration::from_secs(2);
@@ -40,8 +45,10 @@ pub(crate) struct Own {
     told: Vec<AdvertisedLink>,
     told_at: Option<Mono>,
     pause: Duration,
-    /// Links came or went: to be told at this time.
+    /// Links went or came some time ago: to be told at this time.
     due_at: Option<Mono>,
+    /// Links came up: since when, and when they are to be told.
+    settling: Option<(Mono, Mono)>,
     look_at: Mono,
     worse_since: Option<Mono>,
     better_since: Option<Mono>,
@@ -54,13 +61,14 @@ impl Own {
             told_at: None,
             pause: FIRST_PAUSE,
             due_at: None,
+            settling: None,
             look_at: now.after(LOOK),
             worse_since: None,
             better_since: None,
         }
     }
 
-    /// Links came or went.
+    /// Links went, or another reason to tell them soon.
     pub(crate) fn changed(&mut self, now: Mono) {
         if self.due_at.is_some() {
             return;
@@ -73,8 +81,18 @@ impl Own {
         self.due_at = Some(now.after(HOLD).max(earliest.unwrap_or_default()));
     }
 
+    /// A link came up: told when no other has come up for a moment.
+    pub(crate) fn gained(&mut self, now: Mono) {
+        let since = self.settling.map_or(now, |(since, _)| since);
+        self.settling = Some((since, now.after(SETTLE).min(since.after(SETTLE_LIMIT))));
+    }
+
     /// Whether the links are to be told now.
     pub(crate) fn is_due(&mut self, now: Mono, links: impl FnOnce() -> Vec<AdvertisedLink>) -> bool {
+        if self.settling.is_some_and(|(_, at)| at <= now) {
+            self.settling = None;
+            self.changed(now);
+        }
         if self.due_at.is_some_and(|at| at <= now) {
             return true;
         }
@@ -110,11 +128,12 @@ impl Own {
         self.told_at = Some(now);
         self.pause = (self.pause * 2).min(LAST_PAUSE);
         self.due_at = None;
+        self.settling = None;
         self.worse_since = None;
         self.better_since = None;
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
-        [self.due_at, Some(self.look_at)].into_iter().flatten().min()
+        [self.due_at, self.settling.map(|(_, at)| at), Some(self.look_at)].into_iter().flatten().min()
     }
 }

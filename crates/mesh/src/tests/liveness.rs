@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::link::{LinkDue, Liveness, patience};
+use meshline_protocol::message::{Echo, Gossip, Routing, RoutingAck, Summary};
+use meshline_protocol::{Bounded, Message};
+
+use crate::link::{LinkDue, Liveness, is_traffic, patience};
 use crate::now::Mono;
 
 fn s(seconds: f64) -> Mono {
@@ -159,4 +162,12 @@ fn an_old_unanswered_ask_does_not_kill_a_link_at_its_first_datagram() {
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     liveness.carry(LEAST, s(3.0));
     assert_eq!(liveness.due(s(3.0)), Some(LinkDue::Ask));
+}
+
+#[test]
+fn what_nodes_tell_each_other_about_themselves_keeps_no_link_active() {
+    let routing = Message::Routing(Routing::Ack(RoutingAck { entries: Bounded::default() }));
+    let summary = Summary { digest: String::new(), entries: Bounded::default(), reply: false };
+    assert!(!is_traffic(&routing) && !is_traffic(&Message::Gossip(Gossip::Summary(summary))));
+    assert!(is_traffic(&Message::Ping(Echo { nonce: 1, text: String::new() })));
 }

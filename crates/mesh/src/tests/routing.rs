@@ -201,3 +201,25 @@ fn a_bucket_gives_its_burst_at_once_and_its_rate_in_the_long_run() {
     let taken = (0..100_000_u64).filter(|n| bucket.take(Mono(200_000 + n * 100))).count();
     assert!((100..=104).contains(&taken), "{taken} in ten seconds");
 }
+
+#[test]
+fn links_that_come_up_one_after_the_other_are_told_together_and_a_lost_one_at_once() {
+    let told_at = |ups: &[u64], lost: Option<u64>| {
+        let mut own = Own::new(Mono(0));
+        (0..3_000_u64).find(|ms| {
+            let now = Mono(ms * 1_000);
+            if ups.contains(ms) {
+                own.gained(now);
+            }
+            if lost == Some(*ms) {
+                own.changed(now);
+            }
+            own.is_due(now, Vec::new)
+        })
+    };
+    assert_eq!(told_at(&[10], None), Some(120));
+    assert_eq!(told_at(&[10, 60, 150], None), Some(260));
+    let endless: Vec<u64> = (10..3_000).step_by(50).collect();
+    assert_eq!(told_at(&endless, None), Some(1_020), "after a second at the latest");
+    assert_eq!(told_at(&[10, 60], Some(70)), Some(80));
+}

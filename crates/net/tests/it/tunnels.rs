@@ -145,7 +145,7 @@ async fn a_stream_survives_the_member_it_went_through() {
 #[tokio::test]
 async fn nobody_is_reached_where_no_way_leads() {
     let one = run(config("one")).await;
-    let stranger = crate::support::new_key().id();
+    let stranger = new_key().id();
     let error = one.handle.tunnels().open(stranger).await.expect_err("no way");
     assert_eq!(error.code, Code::NoRoute);
 }

@@ -20,7 +20,8 @@ pub use record::{Announcement, Departure, Membership, RecordText, Revocation, Si
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
 pub use routing::{
-    AdvertisedLink, Datagram, LinkState, Routing, RoutingAck, RoutingAdvertisement, RoutingSummary, RoutingWant,
+    AdvertisedLink, AdvertisementPart, Datagram, LinkState, Routing, RoutingAck, RoutingAdvertisement,
+    RoutingAdvertisements, RoutingSummary, RoutingWant,
 };
 
 use schemars::JsonSchema;
@@ -73,7 +74,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
-    ("routing", &["advertisement", "ack", "summary", "want"]),
+    ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
 
 impl Message {
@@ -115,7 +116,7 @@ impl Message {
             self,
             Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_))
                 | Self::Chat(Chat::Messages(_))
-                | Self::Routing(Routing::Advertisement(_))
+                | Self::Routing(Routing::Advertisement(_) | Routing::Advertisements(_))
                 | Self::Probe(Probe::Filler(_))
                 | Self::Datagram(_)
         )

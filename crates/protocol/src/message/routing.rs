@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SummaryEntry;
 use super::record::{RecordText, record_text};
-use crate::limits::{MAX_ADVERTISED_LINKS, MAX_IDS, MAX_PATH};
+use crate::limits::{MAX_ADVERTISED_LINKS, MAX_ADVERTISEMENTS, MAX_IDS, MAX_PATH};
 use crate::{Bounded, NetworkId, NodeId, ServiceName, UnixMicros};
 
 /// Link-state routing.
@@ -14,7 +14,9 @@ use crate::{Bounded, NetworkId, NodeId, ServiceName, UnixMicros};
 pub enum Routing {
     /// The links of one member, signed by it (see [`LinkState`]). Passed on by whoever has an older one. Has a body.
     Advertisement(RoutingAdvertisement),
-    /// These advertisements, or newer ones, are here: they need not be sent again.
+    /// Advertisements of several members at once, while much changes. Has a body: their signed texts, one behind the other.
+    Advertisements(RoutingAdvertisements),
+    /// These advertisements, or newer ones, are here: they need not be sent again, and can be asked for.
     Ack(RoutingAck),
     /// What the sender holds, when a link comes up and from time to time.
     Summary(RoutingSummary),
@@ -26,6 +28,7 @@ impl Routing {
     pub(super) fn kind(&self) -> &'static str {
         match self {
             Self::Advertisement(_) => "routing.advertisement",
+            Self::Advertisements(_) => "routing.advertisements",
             Self::Ack(_) => "routing.ack",
             Self::Summary(_) => "routing.summary",
             Self::Want(_) => "routing.want",
@@ -44,7 +47,27 @@ pub struct RoutingAdvertisement {
     pub sig: String,
 }
 
-/// What need not be sent again.
+/// The lines of several advertisements; the body is their signed texts in the same order, nothing between them.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RoutingAdvertisements {
+    /// One line for each.
+    pub entries: Bounded<AdvertisementPart, MAX_ADVERTISEMENTS>,
+}
+
+/// The line of one of several advertisements.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AdvertisementPart {
+    /// The author, whose key signed the text.
+    pub by: NodeId,
+    /// The author's sequence, as in the text.
+    pub seq: UnixMicros,
+    /// The signature over the exact bytes of the text, base64.
+    pub sig: String,
+    /// Bytes of the body that belong to it.
+    pub len: u32,
+}
+
+/// What need not be sent again and can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoutingAck {
     /// Author and sequence.

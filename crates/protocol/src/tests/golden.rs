@@ -224,9 +224,19 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
         path: Bounded::from_first([node(2)]),
         detours: 0,
     };
+    let part = |by: u8, len: usize| AdvertisementPart {
+        by: node(by),
+        seq: at(5),
+        sig: "c2lnbmF0dXJl".to_owned(),
+        len: u32::try_from(len).expect("short"),
+    };
+    let parts = RoutingAdvertisements { entries: Bounded::from_first([part(1, body.len()), part(2, body.len())]) };
+    let both: Bytes = [body.as_ref(), body.as_ref()].concat().into();
+    let advertisements = Message::Routing(Routing::Advertisements(parts));
     let advertisement = Message::Routing(Routing::Advertisement(line));
     vec![
         ("routing.advertisement", Frame { message: advertisement, body: Some(body) }),
+        ("routing.advertisements", Frame { message: advertisements, body: Some(both) }),
         ("routing.ack", Message::Routing(Routing::Ack(RoutingAck { entries: entries() })).into()),
         ("routing.summary", Message::Routing(Routing::Summary(summary)).into()),
         ("routing.want", Message::Routing(Routing::Want(RoutingWant { ids: Bounded::from_first([node(1)]) })).into()),

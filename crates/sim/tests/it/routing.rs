@@ -251,6 +251,23 @@ fn who_left_is_on_no_way() {
     assert!(told, "and it is told");
 }
 
+#[test]
+fn in_a_dense_network_what_is_passed_on_to_four_only_reaches_everybody_all_the_same() {
+    let mut world = World::new(seed(1));
+    let nodes = 60_usize;
+    let mut cables: Vec<(usize, usize)> = (1..nodes).map(|node| (world.rng().index(node), node)).collect();
+    while cables.len() < nodes * 6 {
+        let pair = (world.rng().index(nodes), world.rng().index(nodes));
+        if pair.0 < pair.1 && !cables.contains(&pair) {
+            cables.push(pair);
+        }
+    }
+    let mut world = wired(world, nodes, &cables);
+    world.start_all();
+    let took = settle(&mut world, 3 * SECOND, all_reachable);
+    println!("60 nodes with 360 links: {:.3} s", seconds(took));
+}
+
 /// Whether a way exists over links between running nodes.
 fn connected(cables: &[(usize, usize)], running: &[usize], from: usize, to: usize) -> bool {
     let mut reached = vec![from];

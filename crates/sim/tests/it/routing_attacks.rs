@@ -2,7 +2,10 @@
 
 use bytes::Bytes;
 use meshline_identity::KeyPair;
-use meshline_protocol::message::{AdvertisedLink, Datagram, LinkState, RecordText, Routing, RoutingAdvertisement};
+use meshline_protocol::message::{
+    AdvertisedLink, AdvertisementPart, Datagram, LinkState, RecordText, Routing, RoutingAdvertisement,
+    RoutingAdvertisements,
+};
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId};
 use meshline_sim::{MS, SECOND, World, seed};
 
@@ -81,8 +84,42 @@ fn whoever_advertises_all_the_time_is_heard_at_a_bounded_rate() {
         pair.run_for(MS);
     }
     pair.run_for(SECOND);
+    let heard = 1_000 - pair.status(0).refused.get("rate_limited").copied().unwrap_or(0);
+    assert!((15..=40).contains(&heard), "{heard} of 1,000 were heard");
+    // What came close together went on together, and of one author only the newest.
     let passed_on = pair.sent(0, "routing.advertisement") - before;
-    assert!((15..=40).contains(&passed_on), "{passed_on} of 1,000 went on");
+    assert!((1..=heard).contains(&passed_on), "{passed_on} of {heard} went on");
+}
+
+#[test]
+fn several_advertisements_whose_lengths_are_not_the_body_are_refused_and_whole_ones_are_taken() {
+    let (mut pair, puppet) = linked_puppet(seed(1));
+    let body: Bytes = serde_json::to_vec(&state(&pair, vec![link(pair.id(0), 1_000)])).expect("plain data").into();
+    let send = |pair: &mut World, len: usize| {
+        let (by, seq, sig) = (puppet.key.id(), pair.wall(), puppet.key.sign_bytes(&body));
+        let part = AdvertisementPart { by, seq, sig, len: u32::try_from(len).expect("short") };
+        let message = Routing::Advertisements(RoutingAdvertisements { entries: Bounded::from_first([part]) });
+        pair.puppet_send(&puppet, Frame { message: Message::Routing(message), body: Some(body.clone()) });
+        pair.run_for(SECOND);
+    };
+    send(&mut pair, body.len() + 1);
+    assert_eq!(misbehaved(&pair).last(), Some(&Code::InvalidMessage));
+    send(&mut pair, 0);
+    assert_eq!(misbehaved(&pair).last(), Some(&Code::InvalidMessage));
+    assert_eq!(misbehaved(&pair).len(), 2);
+    assert!(!pair.table(0).routes.contains_key(&puppet.key.id()));
+    let state = state(&pair, vec![link(pair.id(0), 1_000)]);
+    let body: Bytes = serde_json::to_vec(&state).expect("plain data").into();
+    let part = AdvertisementPart {
+        by: puppet.key.id(),
+        seq: state.seq,
+        sig: puppet.key.sign_bytes(&body),
+        len: u32::try_from(body.len()).expect("short"),
+    };
+    let message = Routing::Advertisements(RoutingAdvertisements { entries: Bounded::from_first([part]) });
+    pair.puppet_send(&puppet, Frame { message: Message::Routing(message), body: Some(body) });
+    pair.run_for(SECOND);
+    assert!(pair.table(0).routes.contains_key(&puppet.key.id()), "the link counts: both ends tell it");
 }
 
 #[test]
