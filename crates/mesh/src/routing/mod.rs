@@ -315,7 +315,7 @@ impl Routing {
             kind: LinkState::TYPE.to_owned(),
             network: shared.config.network.clone(),
             seq: self.seq.next(shared.steady()),
-            expires: shared.judged().max(self.seq.last()).offset(VALIDITY),
+            expires: shared.latest().max(self.seq.last()).offset(VALIDITY),
             carries: shared.config.carries_for_others(),
             links: Bounded::from_first(links),
         };
