@@ -39,7 +39,7 @@ use lsdb::{Age, Entry, Lsdb};
 use own::{Own, VALIDITY};
 
 pub use cost::cost_us;
-pub(crate) use cost::loss_ppm;
+pub(crate) use cost::{ASSUMED_KBPS, loss_ppm};
 pub(crate) use datagram::Datagrams;
 pub use datagram::line as datagram_line;
 pub use graph::Graph;
