@@ -92,7 +92,7 @@ fn outages(bench: &Bench) -> Result<Vec<Row>, String> {
         }
         is_there
     });
-    let rounds = bench.size(20, 3);
+    let rounds = bench.rounds.unwrap_or_else(|| bench.size(20, 3));
     for round in 1..=rounds {
         let (mesh, rivals) = contenders.split_at_mut(1);
         for mesh in mesh {
