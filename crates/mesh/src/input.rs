@@ -77,6 +77,8 @@ pub struct LinkMeasured {
     pub min_rtt_us: Option<u64>,
     /// Bytes that stand before what is written now.
     pub waiting_bytes: u64,
+    /// Something was lost, and what came behind it waits until it has been sent again.
+    pub stalled: bool,
 }
 
 /// One thing that happened.
