@@ -50,6 +50,8 @@ const PART_US: u64 = 5_000_000;
 pub(crate) struct Seen {
     /// Bytes received since it came up.
     pub(crate) received: u64,
+    /// When some came last.
+    pub(crate) heard_at: Mono,
     /// Bytes sent since it came up.
     pub(crate) sent: u64,
     /// Datagrams that went over it since it came up.
@@ -185,7 +187,11 @@ impl Meter {
             (None, Some(_)) => {}
         }
         let mut known = LinkMeasured {
-            heard: seen.received > self.seen.received || self.takes,
+            heard: if self.takes {
+                Some(now)
+            } else {
+                Some(seen.heard_at).filter(|_| seen.received > self.seen.received)
+            },
             carried: seen.carried > self.seen.carried,
             goodput_bps: self.goodput.best(),
             goodput_in_bps: self.goodput_in.best(),
@@ -199,23 +205,24 @@ impl Meter {
             self.carried_at = Some(now);
         }
         // What comes and goes all the time is told with something else.
-        let lasting = |known| LinkMeasured { heard: false, carried: false, waiting_bytes: 0, stalled: false, ..known };
+        let lasting = |known| LinkMeasured { heard: None, carried: false, waiting_bytes: 0, stalled: false, ..known };
         let is_news = lasting(known) != self.told;
         // A sign of life counts where it is waited for.
-        known.heard &= self.is_carrying(now);
+        known.heard = known.heard.filter(|_| self.is_carrying(now));
         self.told = lasting(known);
-        (is_news || known.heard || known.carried || known.stalled).then_some(known)
+        (is_news || known.heard.is_some() || known.carried || known.stalled).then_some(known)
     }
 
     fn take(&mut self, tcp: TcpInfo, seen: &Seen, now: Mono) {
         let waits = seen.waiting || tcp.unsent > 0;
         if let Some((at, before, waited)) = self.asked {
-            self.takes = (waits && tcp.delivered() > before.delivered()) || tcp.segments_in > before.segments_in;
             if tcp.behind_a_hole_in > before.behind_a_hole_in {
                 self.hole = Some(tcp.received);
             } else {
                 self.hole = self.hole.filter(|received| *received == tcp.received);
             }
+            let arrives = self.hole.is_some() && tcp.segments_in > before.segments_in;
+            self.takes = arrives || (waits && tcp.delivered() > before.delivered());
             if !waited || now.micros_since(at) > MOST_INTERVAL_US {
                 self.span = None;
             }

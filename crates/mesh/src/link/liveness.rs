@@ -123,7 +123,7 @@ impl Liveness {
 
     /// Something arrived; `is_traffic` if it was more than a sign of life.
     pub(crate) fn heard(&mut self, is_traffic: bool, now: Mono) {
-        self.last_heard = now;
+        self.last_heard = self.last_heard.max(now);
         if is_traffic {
             self.traffic(now);
         }
@@ -230,8 +230,7 @@ impl Liveness {
     }
 
     /// An idle link has until its ask has been unanswered for long enough and nothing else was heard. On one that carries
-    /// datagrams silence counts from what was heard last: that is told up to a tenth of a second late, perhaps after the
-    /// ask that will not be answered.
+    /// datagrams silence counts from what was heard last, perhaps after the ask that will not be answered.
     fn deadline(&self) -> Option<Mono> {
         let asked = self.unanswered?;
         let idle = Some(asked.after(DEAD_AFTER)).filter(|_| self.last_heard <= asked);

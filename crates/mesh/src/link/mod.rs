@@ -129,10 +129,11 @@ impl Link {
     /// The bearer told what it knows.
     pub(crate) fn measure(&mut self, measured: LinkMeasured, now: Mono) {
         self.measured = measured;
-        if measured.heard {
-            self.liveness.heard(measured.carried, now);
+        if let Some(at) = measured.heard {
+            self.liveness.heard(false, at);
         }
         if measured.carried {
+            self.liveness.traffic(now);
             self.carry(now);
         } else if measured.stalled {
             self.liveness.wait_for(self.answer_time());

@@ -15,7 +15,7 @@ use arrivals::{longest_gap_ms, now_us, trouble_ms, wait_for_calm};
 use hosts::Square;
 use rivals::Who;
 
-pub(super) const FIGURES: &[Figure] = &[idle::run, outages, figures::forward, figures::cold_start];
+pub(super) const FIGURES: &[Figure] = &[outages, idle::run, figures::forward, figures::cold_start];
 
 /// How long the stream flows before something breaks.
 const BEFORE: Duration = Duration::from_millis(1_500);
