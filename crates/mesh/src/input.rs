@@ -4,6 +4,7 @@ use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
 
 use crate::config::RoutingPolicy;
+use crate::now::Mono;
 use crate::output::RequestId;
 
 /// Names a connection. Given out by whoever opens connections, never used twice in a run.
@@ -63,8 +64,8 @@ pub struct LinkOpened {
 /// What the bearer of a link tells of it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct LinkMeasured {
-    /// Bytes arrived since this was told last, if only a part of a frame.
-    pub heard: bool,
+    /// When bytes arrived last, if any did since this was told, if only a part of a frame.
+    pub heard: Option<Mono>,
     /// Datagrams went over it, either way, since this was told last.
     pub carried: bool,
     /// Bits a second that get there when more is sent than gets there.
@@ -77,6 +78,8 @@ pub struct LinkMeasured {
     pub min_rtt_us: Option<u64>,
     /// Bytes that stand before what is written now.
     pub waiting_bytes: u64,
+    /// Something was lost, and what came behind it waits until it has been sent again.
+    pub stalled: bool,
 }
 
 /// One thing that happened.

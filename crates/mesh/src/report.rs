@@ -173,6 +173,14 @@ pub struct PeerRow {
     pub hops: usize,
     /// Expected delivery time in microseconds, if reachable and measured.
     pub cost: Option<u64>,
+    /// Bits a second that get there over the link of our own, as in `status`; 0 without one and while nobody knows.
+    pub goodput_bps: u64,
+    /// What told it: `traffic` or `probe`.
+    pub goodput_by: Option<&'static str>,
+    /// Bits a second received over it, likewise.
+    pub goodput_in_bps: u64,
+    /// What told it.
+    pub goodput_in_by: Option<&'static str>,
     /// Where it listens.
     pub addresses: Vec<Address>,
     /// Whether it said goodbye.

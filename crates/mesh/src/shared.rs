@@ -97,6 +97,11 @@ impl Shared {
         self.clock.judged(self.now.wall)
     }
 
+    /// The latest time that it may be: what is signed here holds from then on.
+    pub(crate) fn latest(&self) -> UnixMicros {
+        self.clock.latest(self.now.wall)
+    }
+
     /// The time sequences are made from. Nobody else's word is in it: a liar's time would stay in them for ever.
     pub(crate) fn steady(&self) -> UnixMicros {
         self.now.wall.max(self.clock.newest_signed())
@@ -115,7 +120,7 @@ impl Shared {
             kind: Announcement::TYPE.to_owned(),
             network: self.config.network.clone(),
             seq,
-            expires: self.judged().max(seq).offset(ANNOUNCEMENT_VALIDITY),
+            expires: self.latest().max(seq).offset(ANNOUNCEMENT_VALIDITY),
             name: self.config.name.clone(),
             roles: Bounded::from_first(self.config.roles.iter().copied()),
             addresses: Bounded::from_first(self.config.listen.iter().cloned()),
@@ -133,7 +138,7 @@ impl Shared {
             kind: Departure::TYPE.to_owned(),
             network: self.config.network.clone(),
             seq,
-            expires: self.judged().max(seq).offset(ANNOUNCEMENT_VALIDITY),
+            expires: self.latest().max(seq).offset(ANNOUNCEMENT_VALIDITY),
         };
         self.dirty = true;
         self.sign(&text)
@@ -225,9 +230,10 @@ impl Shared {
         if exact { self.now.mono.after(duration) } else { self.jittered(duration) }
     }
 
-    /// A name as it is shown: on open networks, where names are only claimed, with a piece of the id.
+    /// A name as it is shown: on open networks, where names are only claimed, with a piece of the id; of a member whose
+    /// name is not known yet that piece alone.
     pub(crate) fn shown(&self, id: &NodeId, name: &str) -> PeerName {
-        let name = if self.config.network.is_open() {
+        let name = if self.config.network.is_open() || name.is_empty() {
             format!("{name}~{}", id.to_string().chars().take(4).collect::<String>())
         } else {
             name.to_owned()

@@ -35,16 +35,23 @@ const LEAST_BYTES: u64 = 8 * 1_024;
 /// What the writer of a link has in its hands while more waits.
 const WRITE_BYTES: u64 = WRITE_AT_ONCE as u64;
 
-/// Segments after which a share of lost ones means something, and from when on older ones count half: at the loss that
-/// matters (a per cent) there are twenty lost ones among them.
+/// Segments after which a share of lost ones means something.
 const LEAST_SEGMENTS: u64 = 20;
-const SEGMENTS_REMEMBERED: u64 = 2_000;
+
+/// Loss is that of so many parts of late, each of so many segments and so long at least: together of 15 s of use or more,
+/// because a stream that begins loses a great many at once, and of a few hundred segments, because a per cent of less is
+/// chance.
+const LOSS_PARTS: usize = 4;
+const PART_SEGMENTS: u64 = 100;
+const PART_US: u64 = 5_000_000;
 
 /// What is seen of a link at one time.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     /// Bytes received since it came up.
     pub(crate) received: u64,
+    /// When some came last.
+    pub(crate) heard_at: Mono,
     /// Bytes sent since it came up.
     pub(crate) sent: u64,
     /// Datagrams that went over it since it came up.
@@ -87,6 +94,44 @@ struct Span {
     is_first: bool,
 }
 
+/// Segments of a time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Part {
+    since: Mono,
+    sent: u64,
+    /// Below zero where segments that were thought lost before turned out not to be.
+    lost: i64,
+}
+
+/// Segments lost of late, the latest part first.
+#[derive(Clone, Copy, Debug, Default)]
+struct Losses([Part; LOSS_PARTS]);
+
+impl Losses {
+    fn add(&mut self, sent: u64, lost: i64, now: Mono) {
+        let [latest, ..] = &mut self.0;
+        if latest.sent == 0 {
+            latest.since = now;
+        } else if latest.sent >= PART_SEGMENTS && now.micros_since(latest.since) >= PART_US {
+            self.0.rotate_right(1);
+            if let Some(first) = self.0.first_mut() {
+                *first = Part { since: now, ..Part::default() };
+            }
+        }
+        if let Some(latest) = self.0.first_mut() {
+            latest.sent += sent;
+            latest.lost += lost;
+        }
+    }
+
+    fn ppm(&self) -> Option<u32> {
+        let sent: u64 = self.0.iter().map(|part| part.sent).sum();
+        let lost: i64 = self.0.iter().map(|part| part.lost).sum();
+        let ppm = u64::try_from(lost).unwrap_or(0).saturating_mul(1_000_000).checked_div(sent)?;
+        u32::try_from(ppm.min(1_000_000)).ok().filter(|_| sent >= LEAST_SEGMENTS)
+    }
+}
+
 /// What is known of one link.
 #[derive(Debug, Default)]
 pub(crate) struct Meter {
@@ -100,22 +145,27 @@ pub(crate) struct Meter {
     span: Option<Span>,
     goodput: Peak,
     goodput_in: Peak,
-    lost: u64,
-    segments: u64,
+    losses: Losses,
     told: LinkMeasured,
     carried_at: Option<Mono>,
-    /// The other end has taken in some of what waits. Answers may then be long behind bulk, on a line that both
-    /// directions share; where nothing waits it proves no more than that the other host is there.
+    /// The other end has taken in some of what waits, or sent data, perhaps behind a hole. Answers may then be long behind
+    /// bulk; where nothing waits, that something was taken in proves no more than that the other host is there.
     takes: bool,
     /// Bytes that stand before what is written now.
     waiting: u64,
+    /// What arrived here in its order while there was a hole behind it.
+    hole: Option<u64>,
 }
 
 impl Meter {
     /// Whether it is time to ask the system: there was traffic since, or it never was asked.
     pub(crate) fn wants_to_ask(&self, seen: &Seen, now: Mono) -> bool {
         let moved = (seen.sent + seen.received).saturating_sub(self.at_ask) >= LEAST_BYTES || seen.waiting;
-        let least = if moved { LEAST_INTERVAL_US } else { ASK_AT_REST_US };
+        // Nothing moves behind a hole, and only the system knows of it.
+        let moved = moved || self.is_carrying(now);
+        // The first time it is asked before anything was said.
+        let is_new = self.at_ask == 0 && seen.sent + seen.received > 0;
+        let least = if moved || is_new { LEAST_INTERVAL_US } else { ASK_AT_REST_US };
         self.asked.is_none_or(|(at, ..)| now.micros_since(at) >= least)
     }
 
@@ -137,44 +187,57 @@ impl Meter {
             (None, Some(_)) => {}
         }
         let mut known = LinkMeasured {
-            heard: seen.received > self.seen.received || self.takes,
+            heard: if self.takes {
+                Some(now)
+            } else {
+                Some(seen.heard_at).filter(|_| seen.received > self.seen.received)
+            },
             carried: seen.carried > self.seen.carried,
             goodput_bps: self.goodput.best(),
             goodput_in_bps: self.goodput_in.best(),
-            loss_ppm: self.loss_ppm(),
+            loss_ppm: self.losses.ppm(),
             min_rtt_us: self.least_rtt(),
             waiting_bytes: self.waiting,
+            stalled: self.is_stalled(),
         };
         self.seen = seen;
         if known.carried {
             self.carried_at = Some(now);
         }
         // What comes and goes all the time is told with something else.
-        let lasting = |known| LinkMeasured { heard: false, carried: false, waiting_bytes: 0, ..known };
+        let lasting = |known| LinkMeasured { heard: None, carried: false, waiting_bytes: 0, stalled: false, ..known };
         let is_news = lasting(known) != self.told;
         // A sign of life counts where it is waited for.
-        known.heard &= self.is_carrying(now);
+        known.heard = known.heard.filter(|_| self.is_carrying(now));
         self.told = lasting(known);
-        (is_news || known.heard || known.carried).then_some(known)
+        (is_news || known.heard.is_some() || known.carried || known.stalled).then_some(known)
     }
 
     fn take(&mut self, tcp: TcpInfo, seen: &Seen, now: Mono) {
         let waits = seen.waiting || tcp.unsent > 0;
         if let Some((at, before, waited)) = self.asked {
-            self.takes = waits && tcp.delivered() > before.delivered();
+            if tcp.behind_a_hole_in > before.behind_a_hole_in {
+                self.hole = Some(tcp.received);
+            } else {
+                self.hole = self.hole.filter(|received| *received == tcp.received);
+            }
+            let arrives = self.hole.is_some() && tcp.segments_in > before.segments_in;
+            self.takes = arrives || (waits && tcp.delivered() > before.delivered());
             if !waited || now.micros_since(at) > MOST_INTERVAL_US {
                 self.span = None;
             }
-            self.segments += u64::from(tcp.segments.saturating_sub(before.segments));
-            self.lost += u64::from(tcp.lost().saturating_sub(before.lost()));
-            if self.segments >= SEGMENTS_REMEMBERED {
-                (self.segments, self.lost) = (self.segments / 2, self.lost / 2);
-            }
+            let sent = tcp.segments.saturating_sub(before.segments);
+            self.losses.add(sent.into(), tcp.lost().saturating_sub(before.lost()), now);
         }
         self.measure(&tcp, waits, now);
         self.asked = Some((now, tcp, waits));
         self.at_ask = seen.sent + seen.received;
         self.waiting = tcp.waiting() + if seen.waiting { WRITE_BYTES } else { 0 };
+    }
+
+    /// Whether a hole is open at either end. A cut makes none: what is lost in it is not followed by anything.
+    fn is_stalled(&self) -> bool {
+        self.hole.is_some() || self.asked.is_some_and(|(_, tcp, _)| tcp.out_of_order > 0)
     }
 
     fn measure(&mut self, tcp: &TcpInfo, waits: bool, now: Mono) {
@@ -205,13 +268,6 @@ impl Meter {
             self.goodput_in.add(rate(bytes, interval), now);
         }
         self.inward = Some((now, received, at_most));
-    }
-
-    fn loss_ppm(&self) -> Option<u32> {
-        if self.segments < LEAST_SEGMENTS {
-            return None;
-        }
-        u32::try_from(self.lost.saturating_mul(1_000_000) / self.segments).ok().map(|ppm| ppm.min(1_000_000))
     }
 
     fn least_rtt(&self) -> Option<u64> {

@@ -53,8 +53,13 @@ pub(crate) struct TcpInfo {
     pub(crate) unconfirmed: u32,
     /// Those among them that arrived out of their order.
     pub(crate) out_of_order: u32,
+    /// Segments under way that are thought lost, and those under way that were sent again.
+    pub(crate) missing: u32,
+    pub(crate) repeated: u32,
     /// Segments that were sent again for nothing: the other end had both.
     pub(crate) duplicates: u32,
+    /// Segments that arrived here out of their order.
+    pub(crate) behind_a_hole_in: u32,
     /// The least round trip in microseconds.
     pub(crate) min_rtt_us: u32,
 }
@@ -77,9 +82,11 @@ impl TcpInfo {
         bytes(self.segments_in, self.segment_bytes_in)
     }
 
-    /// Segments that were lost.
-    pub(crate) fn lost(&self) -> u32 {
-        self.retransmitted.saturating_sub(self.duplicates)
+    /// Segments that were lost since it came up: those sent again, less those of which the other end said that it had
+    /// them already, and those that will be sent again. It may go down, because what it had is known later.
+    pub(crate) fn lost(&self) -> i64 {
+        let to_be_repeated = self.missing.saturating_sub(self.repeated);
+        i64::from(self.retransmitted) + i64::from(to_be_repeated) - i64::from(self.duplicates)
     }
 }
 
@@ -171,8 +178,12 @@ fn read(info: &[u8]) -> Option<TcpInfo> {
         segment_bytes: u32_at(info, 16)?,
         unconfirmed: u32_at(info, 24)?,
         out_of_order: u32_at(info, 28)?,
+        missing: u32_at(info, 32)?,
+        repeated: u32_at(info, 36)?,
         // Since Linux 4.19.
         duplicates: u32_at(info, 216).unwrap_or(0),
+        // Since Linux 5.4.
+        behind_a_hole_in: u32_at(info, 224).unwrap_or(0),
         min_rtt_us: u32_at(info, 148)?,
     })
 }
@@ -235,10 +246,12 @@ mod tests {
             unconfirmed: 7,
             out_of_order: 4,
             retransmitted: 9,
+            missing: 5,
+            repeated: 4,
             duplicates: 2,
             ..TcpInfo::default()
         };
-        assert_eq!((tcp.delivered(), tcp.waiting(), tcp.lost()), (14_000, 3_500, 7));
+        assert_eq!((tcp.delivered(), tcp.waiting(), tcp.lost()), (14_000, 3_500, 8));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::{Client, in_path};
-use super::links::{HEADINGS, Link};
+use super::links::{HEADINGS, Link, goodput};
 use super::table::{heading, millis, table};
 use crate::log::escape;
 use crate::output::print;
@@ -14,6 +14,10 @@ struct Explanation {
     id: String,
     summary: String,
     addresses: Vec<String>,
+    goodput_bps: u64,
+    goodput_by: Option<String>,
+    goodput_in_bps: u64,
+    goodput_in_by: Option<String>,
     next_attempt_ms: Option<u64>,
     attempts: Vec<Attempt>,
     links: Vec<Link>,
@@ -47,6 +51,11 @@ fn text(explanation: &Explanation) -> String {
     let addresses =
         if explanation.addresses.is_empty() { "none announced".to_owned() } else { explanation.addresses.join(", ") };
     lines.push(format!("addresses  {addresses}"));
+    let there = goodput(explanation.goodput_bps, explanation.goodput_by.as_deref());
+    let back = goodput(explanation.goodput_in_bps, explanation.goodput_in_by.as_deref());
+    if explanation.goodput_by.is_some() || explanation.goodput_in_by.is_some() {
+        lines.push(format!("goodput    {there} there, {back} back"));
+    }
     if let Some(next) = explanation.next_attempt_ms {
         lines.push(format!("next try   in {}", millis(next)));
     }

@@ -44,6 +44,15 @@ impl Link {
 /// The headings of [`Link::cells`].
 pub(super) const HEADINGS: [&str; 5] = ["LINK RTT", "LOSS", "GOODPUT", "WEIGHT", "COST"];
 
+/// What a link carries, and whether only a probe tells.
+pub(super) fn goodput(bps: u64, by: Option<&str>) -> String {
+    match by {
+        Some("probe") => format!("{} (probe)", rate(bps)),
+        Some(_) => rate(bps),
+        None => "-".to_owned(),
+    }
+}
+
 /// Bits a second as people read them.
 pub(super) fn rate(bps: u64) -> String {
     if bps == 0 { "?".to_owned() } else { format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000) }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Client;
+use super::links::goodput;
 use super::table::{heading, micros, table};
 use crate::output::print;
 
@@ -18,6 +19,10 @@ pub(super) struct Peer {
     pub(super) via: Option<String>,
     pub(super) hops: usize,
     pub(super) cost: Option<u64>,
+    #[serde(default)]
+    pub(super) goodput_bps: u64,
+    #[serde(default)]
+    pub(super) goodput_by: Option<String>,
     pub(super) left: bool,
 }
 
@@ -43,7 +48,7 @@ fn text(peers: &[Peer]) -> String {
     }
     let name_of =
         |id: &str| peers.iter().find(|peer| peer.id == id).map_or_else(|| id.to_owned(), |peer| peer.name.clone());
-    let mut rows = vec![heading(&["MEMBER", "ID", "ROLES", "REACHED", "HOPS", "COST"])];
+    let mut rows = vec![heading(&["MEMBER", "ID", "ROLES", "REACHED", "HOPS", "COST", "GOODPUT"])];
     for peer in peers {
         let reached = match (peer.direct, peer.reachable, &peer.via) {
             (true, _, None) => "directly".to_owned(),
@@ -54,7 +59,15 @@ fn text(peers: &[Peer]) -> String {
             (false, false, _) => "no".to_owned(),
         };
         let id = peer.id.chars().take(8).collect();
-        rows.push(vec![peer.name.clone(), id, peer.roles.join(","), reached, peer.hops.to_string(), micros(peer.cost)]);
+        rows.push(vec![
+            peer.name.clone(),
+            id,
+            peer.roles.join(","),
+            reached,
+            peer.hops.to_string(),
+            micros(peer.cost),
+            goodput(peer.goodput_bps, peer.goodput_by.as_deref()),
+        ]);
     }
     table(&rows)
 }

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::client::Client;
-use super::links::rate;
+use super::links::goodput;
 use super::table::{heading, micros, millis, table};
 use crate::output::print;
 
@@ -118,15 +118,6 @@ fn text(status: &Status) -> String {
     lines.join("\n")
 }
 
-/// What the link carries from here, and whether only a probe tells.
-fn goodput(link: &Link) -> String {
-    match link.goodput_by.as_deref() {
-        Some("probe") => format!("{} (probe)", rate(link.goodput_bps)),
-        Some(_) => rate(link.goodput_bps),
-        None => "-".to_owned(),
-    }
-}
-
 fn links(links: &[Link]) -> String {
     let mut rows = vec![heading(&["LINK TO", "TRANSPORT", "DIRECTION", "ADDRESS", "RTT", "GOODPUT", "CLOCK", "UP"])];
     for link in links {
@@ -136,7 +127,7 @@ fn links(links: &[Link]) -> String {
             link.direction.clone(),
             link.address.clone(),
             micros(link.rtt_us),
-            goodput(link),
+            goodput(link.goodput_bps, link.goodput_by.as_deref()),
             link.clock_offset_us.map_or_else(|| "-".to_owned(), |offset| format!("{offset:+} µs")),
             millis(link.up_ms),
         ]);

@@ -14,6 +14,12 @@ use super::{Cable, Carried, MILLION};
 /// Bytes that may fly at once: a gigabit a second for a quarter of a second; it bounds the memory of a long delay.
 pub(super) const MAX_FLYING: usize = 32 << 20;
 
+/// Two addresses and what kind of frame it is.
+const ETHERNET_HEADER: usize = 14;
+
+/// The protocol number of IPv4.
+const TCP: u8 = 6;
+
 #[derive(Debug)]
 pub(super) struct Line {
     /// Which direction it is: chance differs between the two.
@@ -82,6 +88,7 @@ impl Line {
         let would_wait = (self.waiting_bytes + frame.len()) as u64;
         if !is_free && would_wait > self.cable.queue_limit() {
             self.carried.dropped += 1;
+            self.carried.data_lost += u64::from(has_data(frame));
             return;
         }
         self.waiting_bytes += frame.len();
@@ -96,6 +103,7 @@ impl Line {
         let frame = first.remove();
         self.flying_bytes -= frame.len();
         self.carried.frames += 1;
+        self.carried.data += u64::from(has_data(&frame));
         self.carried.bytes += frame.len() as u64;
         Some(frame)
     }
@@ -133,6 +141,7 @@ impl Line {
     fn launch(&mut self, frame: Vec<u8>, sent: Instant) {
         if self.chance(self.cable.loss_ppm) {
             self.carried.lost += 1;
+            self.carried.data_lost += u64::from(has_data(&frame));
             return;
         }
         let overtakes = self.chance(self.cable.reorder_ppm);
@@ -150,6 +159,7 @@ impl Line {
     fn fly(&mut self, frame: Vec<u8>, due: Instant) {
         if self.flying_bytes + frame.len() > MAX_FLYING {
             self.carried.dropped += 1;
+            self.carried.data_lost += u64::from(has_data(&frame));
             return;
         }
         self.flying_bytes += frame.len();
@@ -161,6 +171,17 @@ impl Line {
     fn chance(&mut self, ppm: u32) -> bool {
         ppm > 0 && self.random.next_u32() % MILLION < ppm
     }
+}
+
+/// Whether bytes of a TCP stream are in a frame (IPv4, as the hosts of a lab are).
+fn has_data(frame: &[u8]) -> bool {
+    let Some((_, packet)) = frame.split_at_checked(ETHERNET_HEADER) else { return false };
+    let byte = |at: usize| packet.get(at).copied().unwrap_or(0);
+    let words = |bits: u8| 4 * usize::from(bits);
+    let ip_header = words(byte(0) & 0xf);
+    let headers = ip_header + words(byte(ip_header + 12) >> 4);
+    let length = usize::from(u16::from_be_bytes([byte(2), byte(3)]));
+    byte(0) >> 4 == 4 && byte(9) == TCP && length > headers
 }
 
 fn random(seed: u64, side: u64) -> ChaCha8Rng {

@@ -167,6 +167,10 @@ pub struct Carried {
     pub dropped: u64,
     /// Frames that went into a cut.
     pub swallowed: u64,
+    /// Frames with bytes of a TCP stream in them that arrived.
+    pub data: u64,
+    /// Those that were lost by chance or found the queue full.
+    pub data_lost: u64,
 }
 
 /// What the program is told, a line each; it answers each with [`Carried`] of both directions.

@@ -100,6 +100,35 @@ fn frames_may_arrive_twice_or_before_their_elders() {
     assert_eq!(line.poll(now + ms(20)), Some(vec![1]));
 }
 
+/// A frame of IPv4 and TCP with so many bytes of a stream, both headers with four bytes of options, padded as Ethernet does.
+fn tcp_frame(payload: u8) -> Vec<u8> {
+    let mut frame = vec![0; 14 + 24 + 24 + usize::from(payload)];
+    (frame[14], frame[14 + 9], frame[14 + 24 + 12]) = (0x46, 6, 0x60);
+    frame[14 + 3] = 48 + payload;
+    frame.resize(frame.len().max(60), 0);
+    frame
+}
+
+#[test]
+fn frames_with_bytes_of_a_stream_are_counted_apart() {
+    let (mut line, now) = line(Cable::new());
+    let mut other = tcp_frame(9);
+    other[14 + 9] = 17;
+    for frame in [&tcp_frame(1), &tcp_frame(0), &other, &vec![0x46; 20], &vec![1]] {
+        line.take(frame, now);
+        line.poll(now).expect("arrives at once");
+    }
+    assert_eq!((line.carried().frames, line.carried().data, line.carried().data_lost), (5, 1, 0));
+    line.set(Cable::new().loss_percent(100.0));
+    for frame in [tcp_frame(1), tcp_frame(0)] {
+        line.take(&frame, now);
+    }
+    assert_eq!((line.poll(now), line.carried().lost, line.carried().data_lost), (None, 2, 1));
+    line.set(Cable::new().rate_kbit(1).queue_bytes(0));
+    (0..3).for_each(|_| line.take(&tcp_frame(1), now));
+    assert_eq!((line.carried().dropped, line.carried().data_lost), (2, 3));
+}
+
 #[test]
 fn a_shorter_delay_lets_nobody_overtake() {
     let (mut line, now) = line(Cable::new().delay_ms(20));

@@ -78,7 +78,7 @@ pub(crate) struct Around<'a> {
 impl Broadcast {
     /// A hybrid clock was seen.
     pub(crate) fn note_clock(&mut self, clock: UnixMicros, shared: &Shared) {
-        if clock.since(shared.judged()) <= MAX_CLOCK_AHEAD {
+        if clock.since(shared.latest()) <= MAX_CLOCK_AHEAD {
             self.clock = self.clock.max(clock);
         }
     }
@@ -356,7 +356,7 @@ pub(crate) fn is_plausible(time: UnixMicros, shared: &Shared) -> bool {
 
 /// The latest time at which something may have been written by now.
 pub(crate) fn latest_plausible(shared: &Shared) -> UnixMicros {
-    shared.judged().offset(MAX_AHEAD)
+    shared.latest().offset(MAX_AHEAD)
 }
 
 /// Checks author and signature of a text, whenever it was written.

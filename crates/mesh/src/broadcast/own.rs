@@ -68,12 +68,14 @@ impl Broadcast {
         }
         let seq = next_seq(shared);
         shared.dirty = true;
-        self.clock = shared.judged().max(self.clock.offset(1));
+        // A clock that was noted while it was not known to be ahead would have others refuse the message.
+        let noted = if is_plausible(self.clock, shared) { self.clock } else { UnixMicros::new(0) };
+        self.clock = shared.judged().max(noted.offset(1));
         let signed = SignedBroadcast {
             kind: SignedBroadcast::TYPE.to_owned(),
             network: shared.config.network.clone(),
             seq,
-            expires: shared.judged().max(seq).offset(VALIDITY),
+            expires: shared.latest().max(seq).offset(VALIDITY),
             time: shared.now.wall,
             clock: self.clock,
             service,

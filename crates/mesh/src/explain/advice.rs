@@ -1,9 +1,10 @@
 //! What somebody could change, in plain words.
 
 use super::why::{LOSSY, between};
-use super::words::{ms, percent, span};
+use super::words::{ms, percent, rate, span};
 use super::{Facts, NEUTRAL};
 use crate::report::LinkEnds;
+use crate::routing::ASSUMED_KBPS;
 
 /// Clocks that differ by more than this are worth setting: signed records are judged by the time.
 const CLOCK_WORTH_US: u64 = 5_000_000;
@@ -17,6 +18,7 @@ pub(crate) fn advice(facts: &Facts<'_>) -> Vec<String> {
     found.extend(lossy(facts));
     found.extend(flapping(facts));
     found.extend(clock(facts));
+    found.extend(unmeasured(facts));
     found.extend(single(facts));
     found.dedup();
     found
@@ -115,6 +117,18 @@ fn clock(facts: &Facts<'_>) -> Option<String> {
     (differs >= CLOCK_WORTH_US).then(|| {
         format!("the clock of {name} is {} {side} this one's: set whichever is wrong", span(offset.unsigned_abs()))
     })
+}
+
+/// Links on the way whose cost rests on a guess.
+fn unmeasured(facts: &Facts<'_>) -> Vec<String> {
+    let is_unknown = |link: &&LinkEnds| link.there.as_ref().is_some_and(|view| view.goodput_bps == 0);
+    let told = facts.links.iter().filter(is_unknown).map(|link| {
+        let (from, to, guess) = (&link.from_name, &link.to_name, rate(ASSUMED_KBPS * 1_000));
+        format!(
+            "what the link from {from} to {to} carries was never measured: it counts as {guess} until there is traffic, or a probe if both allow it (routing.probe)"
+        )
+    });
+    told.collect()
 }
 
 /// All hangs on one member.

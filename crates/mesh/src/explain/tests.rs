@@ -15,7 +15,7 @@ fn name(id: &NodeId) -> String {
 }
 
 fn view(loss: f64, weight: u16, cost: u64) -> LinkView {
-    LinkView { rtt_us: 1_000, jitter_us: 0, loss, goodput_bps: 0, weight, cost }
+    LinkView { rtt_us: 1_000, jitter_us: 0, loss, goodput_bps: 80_000_000, weight, cost }
 }
 
 fn link(from: u8, to: u8, loss: f64, cost: u64) -> LinkEnds {
@@ -46,6 +46,10 @@ fn peer() -> PeerRow {
         path: vec![],
         hops: 0,
         cost: None,
+        goodput_bps: 0,
+        goodput_by: None,
+        goodput_in_bps: 0,
+        goodput_in_by: None,
         addresses: vec!["10.0.0.2:6001".parse().unwrap()],
         left: false,
     }
@@ -202,6 +206,20 @@ fn one_member_that_all_ways_pass_is_named() {
     assert!(told.starts_with("all ways to two pass one (2.0 ms at best)"), "{told}");
     let ways = [way(1, &[1, 2], 2_000), way(2, &[3, 2], 3_000)];
     assert!(advice(&facts(&peer, &ways, &[])).is_empty());
+}
+
+#[test]
+fn a_link_that_was_never_measured_is_named_with_what_it_counts_as() {
+    let (peer, ways) = (peer(), [way(1, &[1, 2], 2_000), way(2, &[3, 2], 3_000)]);
+    let mut links = [link(0, 1, 0.0, 500), link(1, 2, 0.0, 1_500)];
+    assert!(advice(&facts(&peer, &ways, &links)).is_empty());
+    links[1].there.as_mut().unwrap().goodput_bps = 0;
+    let told = advice(&facts(&peer, &ways, &links));
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].starts_with("what the link from one to two carries was never measured: it counts as 50.0 Mbit/s"));
+    links[1].there.as_mut().unwrap().goodput_bps = 1;
+    links[1].back.as_mut().unwrap().goodput_bps = 0;
+    assert!(advice(&facts(&peer, &ways, &links)).is_empty(), "only the way there counts");
 }
 
 #[test]

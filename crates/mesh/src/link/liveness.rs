@@ -34,6 +34,12 @@ const MOST_PATIENCE: Duration = DEAD_AFTER;
 /// Who has not looked for so long was stopped itself, and what arrived meanwhile has not been read yet.
 const STOPPED: Duration = Duration::from_millis(200);
 
+/// To read it, and what comes of one ask more, takes so long at least.
+const LEAST_GRACE: Duration = Duration::from_millis(100);
+
+/// Who was stopped for so long slept with the whole machine, and perhaps others with it: all is asked anew.
+const SLEPT: Duration = Duration::from_secs(1);
+
 /// The longest frame: what a probe may wait for that came just behind it.
 const FULL_FRAME_BITS: u64 = 8 * (MAX_LINE + MAX_BODY) as u64;
 
@@ -55,10 +61,9 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
 /// carries that is worth sending bulk over.
 const SLOWEST_BPS: u64 = 500_000;
 
-/// How long an ask may stay unanswered on a link that carries datagrams: the round trip and, on a link of a known
-/// goodput, a full frame or what stands before the ask, whichever is more; on another, what stands before it on a slow
-/// line.
-pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>, waiting_bytes: u64) -> Duration {
+/// What an answer takes at worst on a link that carries datagrams: the round trip and, on a link of a known goodput, a
+/// full frame or what stands before the ask, whichever is more; on another, what stands before it on a slow line.
+pub(crate) fn answer_time(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>, waiting_bytes: u64) -> Duration {
     let waiting_bits = waiting_bytes.saturating_mul(8);
     let (bits, bps) = match goodput_bps {
         Some(bps) => (waiting_bits.max(FULL_FRAME_BITS), bps.max(1)),
@@ -66,7 +71,7 @@ pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>, wa
     };
     let sending_us = bits.saturating_mul(1_000_000) / bps;
     let micros = rtt_us.saturating_mul(3).saturating_add(jitter_us.saturating_mul(4)).saturating_add(sending_us);
-    Duration::from_micros(micros).clamp(LEAST_PATIENCE, MOST_PATIENCE)
+    Duration::from_micros(micros).min(MOST_PATIENCE)
 }
 
 /// A time in which a link carries datagrams.
@@ -74,7 +79,20 @@ pub(crate) fn patience(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>, wa
 struct Carrying {
     since: Mono,
     last: Mono,
-    patience: Duration,
+    /// What an answer takes at worst.
+    answer: Duration,
+}
+
+impl Carrying {
+    /// How long an ask may stay unanswered.
+    fn patience(self) -> Duration {
+        self.answer.max(LEAST_PATIENCE)
+    }
+
+    /// What is granted on top to one who was stopped itself for so long.
+    fn grace(self, stopped: Duration) -> Duration {
+        if stopped >= SLEPT { self.patience() } else { self.answer.max(LEAST_GRACE) }
+    }
 }
 
 /// What the timer of a link asks for.
@@ -97,6 +115,8 @@ pub(crate) struct Liveness {
     outstanding: Option<Mono>,
     carrying: Option<Carrying>,
     looked: Mono,
+    /// After a stop of our own nobody is given up before this.
+    spared: Mono,
     asks: u64,
     answers: u64,
 }
@@ -111,6 +131,7 @@ impl Liveness {
             outstanding: None,
             carrying: None,
             looked: now,
+            spared: now,
             asks: 0,
             answers: 0,
         }
@@ -118,7 +139,7 @@ impl Liveness {
 
     /// Something arrived; `is_traffic` if it was more than a sign of life.
     pub(crate) fn heard(&mut self, is_traffic: bool, now: Mono) {
-        self.last_heard = now;
+        self.last_heard = self.last_heard.max(now);
         if is_traffic {
             self.traffic(now);
         }
@@ -135,13 +156,20 @@ impl Liveness {
     }
 
     /// A datagram went over the link. Others wait for it, so the link is asked at once and often.
-    pub(crate) fn carry(&mut self, patience: Duration, now: Mono) {
+    pub(crate) fn carry(&mut self, answer: Duration, now: Mono) {
         let since = self.carrying.filter(|_| self.is_carrying(now)).map(|carrying| carrying.since);
         if since.is_none() {
             self.next_ask = self.next_ask.min(now);
             self.looked = now;
         }
-        self.carrying = Some(Carrying { since: since.unwrap_or(now), last: now, patience });
+        self.carrying = Some(Carrying { since: since.unwrap_or(now), last: now, answer });
+    }
+
+    /// An answer takes longer than was thought.
+    pub(crate) fn wait_for(&mut self, answer: Duration) {
+        if let Some(carrying) = &mut self.carrying {
+            carrying.answer = carrying.answer.max(answer);
+        }
     }
 
     /// The answer to an ask arrived.
@@ -165,15 +193,9 @@ impl Liveness {
 
     /// What is due now, if anything.
     pub(crate) fn due(&mut self, now: Mono) -> Option<Due> {
-        let was_stopped = now.since(self.looked) > STOPPED && self.is_carrying(now);
-        self.looked = now;
+        self.spare(now);
         if self.deadline().is_some_and(|deadline| now >= deadline) {
-            let idle_too = self.unanswered.is_some_and(|asked| now >= asked.after(DEAD_AFTER));
-            if idle_too || !was_stopped {
-                return Some(Due::Dead);
-            }
-            self.unanswered = None;
-            self.next_ask = now;
+            return Some(Due::Dead);
         }
         if now < self.next_ask {
             return None;
@@ -183,12 +205,25 @@ impl Liveness {
         if interval == PROBE_INTERVAL && self.waits(now) {
             return None;
         }
-        if self.unanswered.is_none_or(|asked| asked < self.last_heard) {
+        // On a link that carries datagrams silence counts from what was heard anyway.
+        let is_carrying = self.is_carrying(now);
+        if self.unanswered.is_none_or(|asked| asked < self.last_heard && !is_carrying) {
             self.unanswered = Some(now);
         }
         self.outstanding = Some(now);
         self.asks += 1;
         Some(Due::Ask)
+    }
+
+    /// Who was stopped itself reads first what came, and asks once more.
+    fn spare(&mut self, now: Mono) {
+        let stopped = now.since(self.looked);
+        self.looked = now;
+        let Some(carrying) = self.carrying.filter(|_| stopped > STOPPED && self.is_carrying(now)) else { return };
+        if self.unanswered.is_some() {
+            self.spared = now.after(carrying.grace(stopped));
+            (self.outstanding, self.next_ask) = (None, now);
+        }
     }
 
     fn interval(&self, now: Mono) -> Duration {
@@ -201,7 +236,7 @@ impl Liveness {
 
     /// Whether an answer is still to be waited for: another ask before it would only make it useless as a measurement.
     fn waits(&self, now: Mono) -> bool {
-        let patience = self.carrying.map_or(LEAST_PATIENCE, |carrying| carrying.patience);
+        let patience = self.carrying.map_or(LEAST_PATIENCE, Carrying::patience);
         self.outstanding.is_some_and(|asked| now.since(asked) < patience)
     }
 
@@ -210,12 +245,17 @@ impl Liveness {
         self.deadline().map_or(self.next_ask, |deadline| deadline.min(self.next_ask))
     }
 
+    /// An idle link has until its ask has been unanswered for long enough and nothing else was heard. On one that carries
+    /// datagrams silence counts from what was heard last, perhaps after the ask that will not be answered.
     fn deadline(&self) -> Option<Mono> {
-        let asked = self.unanswered.filter(|asked| self.last_heard <= *asked)?;
-        let idle = asked.after(DEAD_AFTER);
-        let Some(carrying) = self.carrying else { return Some(idle) };
-        let busy = asked.max(carrying.since).after(carrying.patience);
-        Some(if busy <= carrying.last.after(PROBED_FOR) { busy.min(idle) } else { idle })
+        let asked = self.unanswered?;
+        let idle = Some(asked.after(DEAD_AFTER)).filter(|_| self.last_heard <= asked);
+        let Some(carrying) = self.carrying else { return idle };
+        let silent = asked.max(carrying.since).max(self.last_heard).after(carrying.patience()).max(self.spared);
+        if silent > carrying.last.after(PROBED_FOR) {
+            return idle;
+        }
+        Some(idle.map_or(silent, |idle| idle.min(silent)))
     }
 
     /// Whether a datagram went over it within the last second.

@@ -19,7 +19,7 @@ pub(crate) use duplicate::{Contender, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
-pub(crate) use liveness::{Liveness, is_traffic, patience};
+pub(crate) use liveness::{Liveness, answer_time, is_traffic};
 pub(crate) use probe::{Probed, Probes};
 pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};
@@ -40,6 +40,10 @@ pub(crate) const MAX_HANDSHAKES: usize = 256;
 /// then, a fuzzer errs all the time.
 pub(crate) const MAX_FAULTS: u32 = 32;
 pub(crate) const FAULTS_WITHIN: Duration = Duration::from_secs(60);
+
+/// What is lost on TCP twice over is sent again after 200 ms and 400 ms more, and its round trips, and until then nothing
+/// behind it is read.
+const STALLED: Duration = Duration::from_secs(1);
 
 /// What told a goodput.
 const TRAFFIC: &str = "traffic";
@@ -111,9 +115,29 @@ impl Link {
 
     /// A datagram went over it: it is watched closely for a while, with as much patience as its round trip wants.
     pub(crate) fn carry(&mut self, now: Mono) {
+        self.liveness.carry(self.answer_time(), now);
+    }
+
+    /// What an answer takes at worst.
+    fn answer_time(&self) -> Duration {
         let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
         let goodput_bps = self.goodput().map(|(bps, _)| bps);
-        self.liveness.carry(patience(rtt_us, jitter_us, goodput_bps, self.measured.waiting_bytes), now);
+        let answer = answer_time(rtt_us, jitter_us, goodput_bps, self.measured.waiting_bytes);
+        if self.measured.stalled { answer.max(STALLED) } else { answer }
+    }
+
+    /// The bearer told what it knows.
+    pub(crate) fn measure(&mut self, measured: LinkMeasured, now: Mono) {
+        self.measured = measured;
+        if let Some(at) = measured.heard {
+            self.liveness.heard(false, at);
+        }
+        if measured.carried {
+            self.liveness.traffic(now);
+            self.carry(now);
+        } else if measured.stalled {
+            self.liveness.wait_for(self.answer_time());
+        }
     }
 
     /// Bits a second that get to the other end, and what told it: traffic if there was enough, else a probe.

@@ -56,13 +56,7 @@ impl Node {
     pub(super) fn on_measured(&mut self, id: LinkId, measured: LinkMeasured) {
         let Some(link) = self.links.get_mut(id) else { return };
         let now = self.shared.now.mono;
-        link.measured = measured;
-        if measured.heard {
-            link.liveness.heard(measured.carried, now);
-        }
-        if measured.carried {
-            link.carry(now);
-        }
+        link.measure(measured, now);
     }
 
     /// Ends a connection from our side with a named reason.

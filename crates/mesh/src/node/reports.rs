@@ -118,7 +118,10 @@ impl Node {
     pub(super) fn peer_row(&self, known: &Known) -> PeerRow {
         let member = &known.member;
         let path = self.path_to(&member.id);
-        let direct = self.shared.up.get(&member.id).is_some_and(|up| up.transport != Transport::Relay);
+        let up = self.shared.up.get(&member.id);
+        let direct = up.is_some_and(|up| up.transport != Transport::Relay);
+        let link = up.and_then(|up| self.links.get(up.link));
+        let (goodput, goodput_in) = (link.and_then(Link::goodput), link.and_then(Link::goodput_in));
         PeerRow {
             id: member.id,
             name: self.shared.shown(&member.id, member.name.as_str()).name,
@@ -128,6 +131,10 @@ impl Node {
             via: path.first().copied().filter(|first| *first != member.id || !direct),
             hops: path.len(),
             cost: self.cost_of(&path),
+            goodput_bps: goodput.map_or(0, |(bps, _)| bps),
+            goodput_by: goodput.map(|(_, by)| by),
+            goodput_in_bps: goodput_in.map_or(0, |(bps, _)| bps),
+            goodput_in_by: goodput_in.map(|(_, by)| by),
             path,
             addresses: member.addresses.clone(),
             left: known.has_left(),

@@ -160,7 +160,7 @@ fn advertised_link(peer: NodeId, link: &Link, weight: u16) -> AdvertisedLink {
     let micros = |micros: Option<u64>, otherwise| u32::try_from(micros.unwrap_or(otherwise)).unwrap_or(u32::MAX);
     AdvertisedLink {
         peer,
-        rtt_us: micros(link.clock.rtt_us(), ASSUMED_RTT_US),
+        rtt_us: micros(link.clock.rtt_us().or(link.measured.min_rtt_us), ASSUMED_RTT_US),
         jitter_us: micros(link.clock.jitter_us(), 0),
         loss_ppm: loss_ppm(link.loss()),
         goodput_kbps: link.goodput().map_or(0, |(bps, _)| kilobits(bps)),

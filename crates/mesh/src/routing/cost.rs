@@ -3,7 +3,7 @@
 use meshline_protocol::message::AdvertisedLink;
 
 /// A link whose goodput nobody has measured yet counts as one of so many thousand bits a second: a common uplink.
-const ASSUMED_KBPS: u64 = 50_000;
+pub(crate) const ASSUMED_KBPS: u64 = 50_000;
 
 /// The mix of traffic that is thought of: of two messages one is a line of text, the other a block of this size.
 const BLOCK_BITS: u64 = 16 * 1024 * 8;

@@ -41,7 +41,7 @@ use lsdb::{Entry, Lsdb};
 use own::{Own, VALIDITY};
 
 pub use cost::cost_us;
-pub(crate) use cost::loss_ppm;
+pub(crate) use cost::{ASSUMED_KBPS, loss_ppm};
 pub(crate) use datagram::Datagrams;
 pub use datagram::line as datagram_line;
 pub use graph::Graph;
@@ -285,7 +285,7 @@ impl Routing {
             kind: LinkState::TYPE.to_owned(),
             network: shared.config.network.clone(),
             seq: self.seq.next(shared.steady()),
-            expires: shared.judged().max(self.seq.last()).offset(VALIDITY),
+            expires: shared.latest().max(self.seq.last()).offset(VALIDITY),
             carries: shared.config.carries_for_others(),
             links: Bounded::from_first(links),
         };

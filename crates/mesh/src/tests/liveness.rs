@@ -5,7 +5,7 @@ use std::time::Duration;
 use meshline_protocol::message::{Echo, Gossip, Routing, RoutingAck, Summary};
 use meshline_protocol::{Bounded, Message};
 
-use crate::link::{LinkDue, Liveness, is_traffic, patience};
+use crate::link::{LinkDue, Liveness, answer_time, is_traffic};
 use crate::now::Mono;
 
 fn s(seconds: f64) -> Mono {
@@ -63,22 +63,19 @@ fn an_answered_link_loses_nothing() {
     assert!(liveness.loss().abs() < f64::EPSILON);
 }
 
+/// What an unanswered ask is waited for on a link whose answers take no time worth speaking of.
 const LEAST: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_millis(1);
 
 /// A link that was asked and answered, and then carries a datagram every 10 ms from second 10 until it is dead or the
 /// time is over. `hears` says whether something comes back at a time.
-fn stream(
-    liveness: &mut Liveness,
-    patience: Duration,
-    until: f64,
-    hears: impl Fn(Mono) -> bool,
-) -> (Option<Mono>, u32) {
+fn stream(liveness: &mut Liveness, answer: Duration, until: f64, hears: impl Fn(Mono) -> bool) -> (Option<Mono>, u32) {
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     liveness.heard(false, s(0.0));
     liveness.answered();
     let (mut now, mut asks) = (s(10.0), 0);
     while now < s(until) {
-        liveness.carry(patience, now);
+        liveness.carry(answer, now);
         match liveness.due(now) {
             Some(LinkDue::Dead) => return (Some(now), asks),
             Some(LinkDue::Ask) => {
@@ -97,7 +94,7 @@ fn stream(
 
 #[test]
 fn a_link_that_carries_datagrams_is_asked_ten_times_a_second() {
-    let (dead, asks) = stream(&mut Liveness::new(s(0.0)), LEAST, 12.0, |_| true);
+    let (dead, asks) = stream(&mut Liveness::new(s(0.0)), AT_ONCE, 12.0, |_| true);
     assert_eq!(dead, None);
     assert!((19..=21).contains(&asks), "{asks}");
 }
@@ -105,33 +102,33 @@ fn a_link_that_carries_datagrams_is_asked_ten_times_a_second() {
 #[test]
 fn a_silent_cut_of_a_link_that_carries_datagrams_shows_within_half_a_second() {
     let cut = s(11.05);
-    let (dead, _) = stream(&mut Liveness::new(s(0.0)), LEAST, 20.0, |now| now < cut);
+    let (dead, _) = stream(&mut Liveness::new(s(0.0)), AT_ONCE, 20.0, |now| now < cut);
     let dead = dead.expect("dead");
     assert!(dead >= cut.after(LEAST) && dead <= cut.after(Duration::from_millis(450)), "{dead:?}");
 }
 
 #[test]
 fn an_ask_behind_bulk_is_waited_for_as_long_as_the_bulk_takes() {
-    let behind = |goodput| patience(0, 0, goodput, 200_000);
+    let behind = |goodput| answer_time(0, 0, goodput, 200_000);
     assert_eq!(behind(Some(1_000_000)), Duration::from_millis(1_600));
-    assert_eq!(behind(Some(100_000_000)), LEAST);
+    assert_eq!(behind(Some(100_000_000)), Duration::from_millis(16));
     assert_eq!(behind(None), Duration::from_millis(3_200), "on an unknown link as on a slow one");
-    assert_eq!(patience(0, 0, None, u64::MAX), Duration::from_millis(6_500));
+    assert_eq!(answer_time(0, 0, None, u64::MAX), Duration::from_millis(6_500));
 }
 
 #[test]
 fn a_link_with_a_long_round_trip_gets_the_patience_it_needs() {
-    assert_eq!(patience(1_000, 0, None, 0), LEAST);
-    assert_eq!(patience(200_000, 20_000, None, 0), Duration::from_millis(680));
+    assert_eq!(answer_time(1_000, 0, None, 0), Duration::from_millis(3));
+    assert_eq!(answer_time(200_000, 20_000, None, 0), Duration::from_millis(680));
     // 128 KiB at a megabit a second are more than a second.
-    assert_eq!(patience(0, 0, Some(1_000_000), 0), Duration::from_micros(1_048_576));
-    assert_eq!(patience(u64::MAX, 0, Some(0), 0), Duration::from_millis(6_500), "and no more than an idle one");
+    assert_eq!(answer_time(0, 0, Some(1_000_000), 0), Duration::from_micros(1_048_576));
+    assert_eq!(answer_time(u64::MAX, 0, Some(0), 0), Duration::from_millis(6_500), "and no more than an idle one");
 }
 
 #[test]
 fn after_the_last_datagram_a_link_is_an_ordinary_one_again() {
     let mut liveness = Liveness::new(s(0.0));
-    stream(&mut liveness, LEAST, 11.0, |_| true);
+    stream(&mut liveness, AT_ONCE, 11.0, |_| true);
     let mut asks = 0;
     let mut now = s(11.0);
     while now < s(20.0) {
@@ -144,23 +141,77 @@ fn after_the_last_datagram_a_link_is_an_ordinary_one_again() {
     assert!(asks <= 14, "ten in the first second, then one every three: {asks}");
 }
 
-#[test]
-fn who_was_stopped_itself_asks_once_more_before_it_gives_a_link_up() {
+/// A link whose ask at second 10 stays unanswered, and which is not looked at from 0.2 s later until then. Says when it is
+/// given up after that.
+fn death_after_a_stop(answer: Duration, until: f64) -> Duration {
     let mut liveness = Liveness::new(s(0.0));
-    stream(&mut liveness, LEAST, 10.2, |_| false);
-    liveness.carry(LEAST, s(10.95));
-    assert_eq!(liveness.due(s(10.95)), Some(LinkDue::Ask), "nothing was read meanwhile");
-    liveness.carry(LEAST, s(11.1));
-    assert_ne!(liveness.due(s(11.1)), Some(LinkDue::Dead));
-    liveness.carry(LEAST, s(11.25));
-    assert_eq!(liveness.due(s(11.25)), Some(LinkDue::Dead));
+    stream(&mut liveness, answer, 10.2, |_| false);
+    liveness.carry(answer, s(until));
+    assert_eq!(liveness.due(s(until)), Some(LinkDue::Ask), "nothing was read meanwhile");
+    let mut now = s(until);
+    loop {
+        now = now.after(Duration::from_millis(10));
+        liveness.carry(answer, now);
+        if liveness.due(now) == Some(LinkDue::Dead) {
+            return now.since(s(until));
+        }
+    }
+}
+
+#[test]
+fn who_was_stopped_itself_asks_once_more_and_waits_for_no_more_than_the_answer() {
+    let ms = Duration::from_millis;
+    assert_eq!(death_after_a_stop(AT_ONCE, 10.45), ms(100));
+    assert_eq!(death_after_a_stop(ms(180), 10.45), ms(180), "where the round trip is long, so is the wait");
+    assert_eq!(death_after_a_stop(ms(500), 10.45), ms(500));
+    assert_eq!(death_after_a_stop(AT_ONCE, 11.3), LEAST, "after a sleep all is asked anew");
+}
+
+#[test]
+fn who_was_stopped_itself_keeps_a_link_that_answers_the_ask() {
+    let mut liveness = Liveness::new(s(0.0));
+    stream(&mut liveness, AT_ONCE, 10.2, |_| false);
+    liveness.carry(AT_ONCE, s(10.95));
+    assert_eq!(liveness.due(s(10.95)), Some(LinkDue::Ask));
+    liveness.heard(false, s(11.04));
+    liveness.answered();
+    for ms in 0..100 {
+        let now = s(11.05 + f64::from(ms) / 1_000.0);
+        liveness.carry(AT_ONCE, now);
+        assert_ne!(liveness.due(now), Some(LinkDue::Dead));
+    }
+}
+
+#[test]
+fn what_is_told_late_to_have_come_delays_the_end_by_no_more_than_that() {
+    // Asked at 10.0 and cut; what came before is noticed 90 ms after the ask.
+    let mut liveness = Liveness::new(s(0.0));
+    stream(&mut liveness, AT_ONCE, 10.05, |_| false);
+    liveness.heard(true, s(10.09));
+    let mut now = s(10.1);
+    loop {
+        liveness.carry(AT_ONCE, now);
+        if liveness.due(now) == Some(LinkDue::Dead) {
+            break;
+        }
+        now = now.after(Duration::from_millis(10));
+    }
+    assert_eq!(now, s(10.39));
+}
+
+#[test]
+fn an_answer_behind_what_was_lost_is_waited_for() {
+    let mut liveness = Liveness::new(s(0.0));
+    stream(&mut liveness, AT_ONCE, 10.2, |_| false);
+    liveness.wait_for(Duration::from_secs(1));
+    assert_eq!(death(&mut liveness), s(11.0));
 }
 
 #[test]
 fn an_old_unanswered_ask_does_not_kill_a_link_at_its_first_datagram() {
     let mut liveness = Liveness::new(s(0.0));
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
-    liveness.carry(LEAST, s(3.0));
+    liveness.carry(AT_ONCE, s(3.0));
     assert_eq!(liveness.due(s(3.0)), Some(LinkDue::Ask));
 }
 

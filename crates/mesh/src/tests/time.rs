@@ -91,13 +91,40 @@ fn three_members_correct_a_wrong_clock_and_two_do_not_where_more_are_known() {
 }
 
 #[test]
-fn where_one_member_is_known_its_word_counts_and_small_differences_are_left_alone() {
-    let mut clock = Clock::new(UnixMicros::new(0));
+fn where_one_member_is_known_nothing_ends_before_both_clocks_say_so_and_small_differences_are_left_alone() {
+    let mut clock = Clock::new(UnixMicros::new(START - 1_000_000_000));
     let wall = UnixMicros::new(START);
-    clock.vote(id(1), 59_000_000);
-    assert_eq!(clock.judged(wall), wall);
+    let between = |clock: &Clock| (clock.judged(wall), clock.latest(wall));
+    for offset in [59_000_000, -59_000_000] {
+        clock.vote(id(1), offset);
+        assert_eq!(between(&clock), (wall, wall));
+    }
     clock.vote(id(1), 61_000_000);
-    assert_eq!(clock.judged(wall), wall.offset(61_000_000));
+    assert_eq!(between(&clock), (wall, wall.offset(61_000_000)));
+    clock.vote(id(1), -61_000_000);
+    assert_eq!(between(&clock), (wall.offset(-61_000_000), wall));
+    let board = UnixMicros::new(START - 1_000_000_001);
+    clock.vote(id(1), 2_000_000_000);
+    assert_eq!(
+        (clock.judged(board), clock.latest(board)),
+        (board.offset(2_000_000_000), board.offset(2_000_000_000)),
+        "an own clock from before what was signed says nothing"
+    );
+}
+
+#[test]
+fn of_two_members_and_oneself_the_one_in_the_middle_counts() {
+    let year = 31_536_000_000_000;
+    let wall = UnixMicros::new(START);
+    for (votes, judged) in [([year, 7], 7), ([-year, 7], 0), ([year, year + 9], year), ([-year, -year - 9], -year)] {
+        let mut clock = Clock::new(UnixMicros::new(0));
+        clock.set_known_members(2);
+        clock.vote(id(1), votes[0]);
+        assert_eq!(clock.judged(wall), wall, "one of two says nothing");
+        clock.vote(id(2), votes[1]);
+        let expected = if judged == 7 { wall } else { wall.offset(judged) };
+        assert_eq!((clock.judged(wall), clock.latest(wall)), (expected, expected), "{votes:?}");
+    }
 }
 
 #[test]

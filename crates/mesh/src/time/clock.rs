@@ -3,6 +3,11 @@
 //! A wrong clock at boot must not keep a node out: members reached tell the time in their hello, and the
 //! median of their answers counts, never earlier than the newest time the network's key has signed. The
 //! system's clock is never changed.
+//!
+//! Of two clocks nobody can tell which is wrong. So where one member is all that is known, what others signed is judged
+//! by the earlier of its clock and ours, or it could lock all others out by a clock that is ahead; and what we sign holds
+//! by the later. Of two members and us the one in the middle counts. An own clock from before what the network has signed
+//! is wrong without asking anybody.
 
 use std::collections::VecDeque;
 
@@ -57,20 +62,37 @@ impl Clock {
         self.newest_signed
     }
 
-    /// The time to judge by, given the system's.
+    /// The time by which what others signed has ended or not, given the system's.
     pub(crate) fn judged(&self, wall: UnixMicros) -> UnixMicros {
-        let corrected = match self.median() {
-            Some(offset) if offset.unsigned_abs() > TOLERANCE_MICROS => wall.offset(offset),
-            Some(_) | None => wall,
-        };
+        self.corrected(wall, self.offsets(wall).0)
+    }
+
+    /// The latest time that it may be: nobody has written anything after it, and what we sign holds from then on.
+    pub(crate) fn latest(&self, wall: UnixMicros) -> UnixMicros {
+        self.corrected(wall, self.offsets(wall).1)
+    }
+
+    fn corrected(&self, wall: UnixMicros, offset: i64) -> UnixMicros {
+        let is_off = offset.unsigned_abs() > TOLERANCE_MICROS;
+        let corrected = if is_off { wall.offset(offset) } else { wall };
         corrected.max(self.newest_signed)
     }
 
-    fn median(&self) -> Option<i64> {
+    /// Between what our clock may be off.
+    fn offsets(&self, wall: UnixMicros) -> (i64, i64) {
         if self.votes.len() < QUORUM.min(self.known_members) {
-            return None;
+            return (0, 0);
         }
-        median(self.votes.iter().map(|(_, offset)| *offset).collect())
+        let mut votes: Vec<i64> = self.votes.iter().map(|(_, offset)| *offset).collect();
+        let own_counts = wall >= self.newest_signed;
+        if let ([other], true) = (votes.as_slice(), own_counts) {
+            return ((*other).min(0), (*other).max(0));
+        }
+        if votes.len() < QUORUM && own_counts {
+            votes.push(0);
+        }
+        let offset = median(votes).unwrap_or(0);
+        (offset, offset)
     }
 }
 

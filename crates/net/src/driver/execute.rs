@@ -90,7 +90,7 @@ impl<C: Core> Driver<C> {
         tracing::trace!(link = link.0, kind = frame.message.kind(), "frame sent");
         self.tap.sent(link, frame);
         if let Message::Datagram(line) = &frame.message {
-            self.has_sent = true;
+            self.has_carried = true;
             self.forwarder.queue(&entry.outlet(), line, frame.body.clone().unwrap_or_default());
             return None;
         }

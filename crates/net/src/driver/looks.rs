@@ -19,6 +19,15 @@ impl<C: Core> Driver<C> {
         self.context.clock.now().mono.after(BUSY)
     }
 
+    /// Tells the core what is known of a link.
+    pub(super) fn look_at(&mut self, id: LinkId) {
+        let now = self.context.clock.now().mono;
+        let measured = self.links.get_mut(&id).and_then(|link| link.look(&self.asker, now));
+        if let Some(measured) = measured {
+            self.step(Input::LinkMeasured { link: id, measured });
+        }
+    }
+
     /// Tells the core what is new of its links. Returns when to look again.
     pub(super) fn look(&mut self) -> Mono {
         let now = self.context.clock.now().mono;

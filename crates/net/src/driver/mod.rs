@@ -142,7 +142,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         forwarder: Arc::clone(&forwarder),
         diverted: Vec::new(),
         asker: Asker::new(),
-        has_sent: false,
+        has_carried: false,
         datagrams: datagrams.clone(),
         tap: Hook::new(Arc::clone(&tap), settings.clock),
         refusals: Arc::clone(&refusals),

@@ -8,7 +8,7 @@ use std::task::{Context, Poll};
 
 use meshline_mesh::{Command, DialId, Event, Input, LinkId, LinkOpened, Mono, RequestId};
 use meshline_protocol::message::ErrorMessage;
-use meshline_protocol::{Address, Code, Decoded, Fault};
+use meshline_protocol::{Address, Code, Decoded, Fault, Message};
 use meshline_services as services;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::task::AbortHandle;
@@ -53,8 +53,8 @@ pub(super) struct Driver<C> {
     /// Datagrams that waited for links that are gone.
     pub(super) diverted: Vec<Waiting>,
     pub(super) asker: Asker,
-    /// The core sent a datagram: its link is looked at soon.
-    pub(super) has_sent: bool,
+    /// A datagram went or came: its link is looked at soon.
+    pub(super) has_carried: bool,
     pub(super) datagrams: broadcast::Sender<Arc<Incoming>>,
     pub(super) tap: Hook,
     pub(super) refusals: Arc<crate::refusals::Refusals>,
@@ -109,7 +109,7 @@ impl<C: Core> Driver<C> {
                 }
                 Wake::Order(None) => return self.finish().await,
             }
-            if std::mem::take(&mut self.has_sent) {
+            if std::mem::take(&mut self.has_carried) {
                 let soon = self.context.clock.instant(self.next_busy_look());
                 if timer.look.deadline() > soon {
                     timer.look.as_mut().reset(soon);
@@ -217,6 +217,8 @@ impl<C: Core> Driver<C> {
         self.links.insert(link, Box::new(Link::open(link, connection, self.context.clone())));
         proved.inspect(|peer| self.tap.linked(link, *peer, |link| self.links.contains_key(link)));
         self.step(Input::LinkOpened(opened));
+        // The system has seen a round trip already: what is advertised first then is no guess.
+        self.look_at(link);
     }
 
     fn on_frame(&mut self, link: LinkId, decoded: Decoded, waits: bool) {
@@ -224,6 +226,8 @@ impl<C: Core> Driver<C> {
             return;
         }
         self.tap.received(link, &decoded);
+        let message = if let Decoded::Frame(frame) = &decoded { Some(&frame.message) } else { None };
+        self.has_carried |= matches!(message, Some(Message::Datagram(_)));
         self.step(match decoded {
             Decoded::Frame(frame) => {
                 tracing::trace!(link = link.0, kind = frame.message.kind(), "frame received");

@@ -81,6 +81,8 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    /// When some arrived last, in microseconds of the steady clock.
+    heard_at: AtomicU64,
     /// Datagrams that went over it, either way.
     carried: AtomicU64,
     /// Who is at the other end, once the link is up.
@@ -131,7 +133,8 @@ impl Link {
     pub(crate) fn look(&mut self, asker: &Asker, now: Mono) -> Option<LinkMeasured> {
         let (sent, received) = self.counters();
         let carried = self.shared.carried.load(Ordering::Relaxed);
-        let seen = Seen { received, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
+        let heard_at = Mono(self.shared.heard_at.load(Ordering::Relaxed));
+        let seen = Seen { received, heard_at, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
         let ends = self.ends.filter(|_| self.meter.wants_to_ask(&seen, now));
         let tcp = ends.and_then(|(local, remote)| asker.ask(local, remote));
         self.meter.look(seen, tcp, now)
@@ -198,6 +201,7 @@ impl Shared {
             closing: AtomicBool::new(false),
             sent: AtomicU64::new(0),
             received,
+            heard_at: AtomicU64::new(0),
             carried: AtomicU64::new(0),
             peer: OnceLock::new(),
             is_encrypted,

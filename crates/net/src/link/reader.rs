@@ -84,7 +84,10 @@ impl Reader {
                 return ending;
             }
             match self.read_more().await {
-                Ok(bytes) => count(&self.shared.received, bytes),
+                Ok(bytes) => {
+                    count(&self.shared.received, bytes);
+                    self.shared.heard_at.store(self.around.clock.mono().0, Ordering::Relaxed);
+                }
                 Err(ending) => return ending,
             }
         }

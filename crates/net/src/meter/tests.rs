@@ -9,16 +9,18 @@ struct Busy {
     acked: u64,
     segments: u32,
     lost: u32,
+    retransmitted: u32,
 }
 
 impl Busy {
     fn new() -> Self {
-        Self { meter: Meter::default(), now: Mono(1_000_000), acked: 0, segments: 0, lost: 0 }
+        Self { meter: Meter::default(), now: Mono(1_000_000), acked: 0, segments: 0, lost: 0, retransmitted: 0 }
     }
 
     fn step(&mut self, bps: u64, lost: u32, waiting: bool) -> LinkMeasured {
         self.segments += 100;
         self.lost += lost;
+        self.retransmitted += lost;
         self.confirm(bps / 40, 0, waiting)
     }
 
@@ -27,7 +29,8 @@ impl Busy {
         self.now = Mono(self.now.0 + 200_000);
         self.acked += bytes;
         let tcp = TcpInfo {
-            retransmitted: self.lost,
+            retransmitted: self.retransmitted,
+            duplicates: self.retransmitted - self.lost,
             segments: self.segments,
             acked: self.acked,
             received: self.acked,
@@ -39,7 +42,7 @@ impl Busy {
             min_rtt_us: 900,
             ..TcpInfo::default()
         };
-        let seen = Seen { received: self.acked, sent: self.acked, carried: self.now.0, waiting };
+        let seen = Seen { received: self.acked, heard_at: self.now, sent: self.acked, carried: self.now.0, waiting };
         assert!(self.meter.wants_to_ask(&seen, self.now));
         self.meter.look(seen, Some(tcp), self.now).expect("worth telling")
     }
@@ -54,7 +57,7 @@ fn a_link_into_which_more_is_sent_shows_what_it_carries() {
     assert_eq!((known.goodput_bps, known.goodput_in_bps), (Some(10_000_000), Some(90_000_000)));
     assert_eq!(known.waiting_bytes, 100_000 + WRITE_BYTES);
     assert_eq!((known.min_rtt_us, known.loss_ppm), (Some(900), Some(0)));
-    assert!(known.heard && known.carried);
+    assert!(known.heard == Some(busy.now) && known.carried);
 }
 
 #[test]
@@ -121,10 +124,34 @@ fn an_end_that_takes_in_what_waits_is_heard_although_it_says_nothing() {
         meter.look(seen, Some(TcpInfo::default()), Mono(0));
         let seen = Seen { sent: 200_000, carried: 2, ..seen };
         let tcp = TcpInfo { acked: 50_000, ..TcpInfo::default() };
-        meter.look(seen, Some(tcp), Mono(200_000)).expect("worth telling").heard
+        meter.look(seen, Some(tcp), Mono(200_000)).expect("worth telling").heard.is_some()
     };
     assert!(heard(true));
     assert!(!heard(false));
+}
+
+#[test]
+fn a_hole_stalls_a_link_at_both_ends_until_it_is_filled() {
+    let mut near = Busy::new();
+    near.confirm(50_000, 0, true);
+    assert!(!near.confirm(50_000, 0, true).stalled);
+    assert!(near.confirm(0, 3, true).stalled);
+    assert!(!near.confirm(50_000, 0, true).stalled);
+
+    let (mut far, mut now) = (Meter::default(), Mono(0));
+    let mut seen = Seen { received: 100_000, carried: 1, ..Seen::default() };
+    let mut come = |received, segments_in, behind_a_hole_in| {
+        (now, seen.carried) = (Mono(now.0 + 200_000), seen.carried + 1);
+        let tcp = TcpInfo { received, segments_in, behind_a_hole_in, ..TcpInfo::default() };
+        assert!(far.wants_to_ask(&seen, now), "although nothing can be read");
+        let known = far.look(seen, Some(tcp), now).expect("worth telling");
+        (known.heard == Some(now), known.stalled)
+    };
+    come(1_000, 1, 0);
+    assert_eq!(come(2_000, 2, 0), (false, false), "what can be read is told by whoever reads");
+    assert_eq!(come(2_000, 4, 2), (true, true), "two came behind a hole");
+    assert_eq!(come(2_000, 4, 2), (false, true), "nothing more comes");
+    assert_eq!(come(5_000, 5, 2), (false, false));
 }
 
 #[test]
@@ -147,12 +174,43 @@ fn one_slow_moment_does_not_show() {
 }
 
 #[test]
-fn loss_is_the_share_sent_again_and_the_past_fades() {
+fn loss_is_the_share_sent_again_of_the_last_fifteen_seconds_and_the_past_is_forgotten() {
     let mut busy = Busy::new();
-    let known = (0..20).map(|_| busy.step(10_000_000, 3, true)).last().expect("steps");
-    assert_eq!(known.loss_ppm, Some(30_000));
-    let known = (0..100).map(|_| busy.step(10_000_000, 0, true)).last().expect("steps");
-    assert!(known.loss_ppm < Some(1_000), "{known:?}");
+    // The first look is what others are compared with; then all of the first second is lost.
+    busy.step(10_000_000, 0, true);
+    for _ in 0..5 {
+        busy.step(10_000_000, 100, true);
+    }
+    let known = (0..45).map(|_| busy.step(10_000_000, 3, true)).last().expect("steps");
+    assert_eq!(known.loss_ppm, Some((500 + 45 * 3) * 1_000_000 / 5_000), "ten seconds with their beginning");
+    let known = (0..75).map(|_| busy.step(10_000_000, 3, true)).last().expect("steps");
+    assert_eq!(known.loss_ppm, Some(30_000), "the beginning is more than twenty seconds ago");
+}
+
+#[test]
+fn a_pause_does_not_make_a_link_forget_its_loss() {
+    let mut busy = Busy::new();
+    for _ in 0..10 {
+        busy.step(10_000_000, 3, true);
+    }
+    busy.now = Mono(busy.now.0 + 600_000_000);
+    assert_eq!(busy.step(10_000_000, 3, true).loss_ppm, Some(30_000));
+    let known = (0..2).map(|_| busy.step(10_000_000, 0, true)).last().expect("steps");
+    assert_eq!(known.loss_ppm, Some(30 * 1_000_000 / 1_200));
+}
+
+#[test]
+fn what_was_sent_again_for_nothing_is_no_loss_although_that_is_known_later() {
+    let mut busy = Busy::new();
+    busy.step(10_000_000, 0, true);
+    for _ in 0..20 {
+        busy.step(10_000_000, 10, true);
+        // What the other end had already is told a round trip later.
+        busy.lost -= 8;
+        busy.step(10_000_000, 0, true);
+    }
+    let known = busy.step(10_000_000, 0, true);
+    assert_eq!(known.loss_ppm, Some(40 * 1_000_000 / 4_100));
 }
 
 #[test]

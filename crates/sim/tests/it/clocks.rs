@@ -108,3 +108,33 @@ fn two_nodes_with_clocks_years_apart_are_linked() {
         settle(&mut world, 30 * SECOND, full_mesh);
     }
 }
+
+/// Three in a row of whom the one in the middle has a wrong clock: its neighbours know nobody else at first.
+fn is_in_the_middle(mut world: World, clock: WallClock) {
+    world.lay_cables(&[(0, 1), (1, 2)]);
+    for node in 0..3 {
+        world.add(|config| config.peers = (node != 1).then(|| meshline_sim::address(1)).into_iter().collect());
+    }
+    world.set_clock(1, clock);
+    world.start_all();
+    let in_a_row = |world: &mut World| world.is_linked(0, 1) && world.is_linked(1, 2);
+    world.run_until(30 * SECOND, 20 * MS, in_a_row).expect("both neighbours are linked with it");
+    for hours in [0, 2] {
+        world.run_for(hours * 3_600 * SECOND + 10 * SECOND);
+        assert!(in_a_row(&mut world), "it stays");
+        for (from, to) in [(0, 2), (2, 0), (1, 0)] {
+            let text = format!("{from} to {to} after {hours} h");
+            world.say(from, &text);
+            world.run_for(SECOND);
+            assert_eq!(world.times_heard(to, &text), 1, "{text}");
+        }
+    }
+}
+
+#[test]
+fn a_clock_that_is_wrong_in_the_middle_of_a_row_locks_nobody_out() {
+    for clock in [YEAR_1970, YEAR_2040] {
+        is_in_the_middle(World::closed(seed(1)), clock);
+        is_in_the_middle(World::new(seed(1)), clock);
+    }
+}

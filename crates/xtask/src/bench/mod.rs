@@ -31,6 +31,8 @@ struct Bench {
     bin: PathBuf,
     /// Sizes for a quick look on a build machine.
     small: bool,
+    /// Rounds of each fault, if not as many as usual.
+    rounds: Option<usize>,
 }
 
 impl Bench {
@@ -47,16 +49,17 @@ const FIGURES: &[Figure] = &[start::run, memory::run, links::idle, links::echo, 
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let (figures, small) = match words.as_slice() {
-        ["mesh"] => (FIGURES, false),
-        ["mesh", "--small"] => (FIGURES, true),
-        ["chat"] => (chat::FIGURES, false),
-        ["chat", "--small"] => (chat::FIGURES, true),
-        ["routing"] => (routing::FIGURES, false),
-        ["routing", "--small"] => (routing::FIGURES, true),
-        _ => return Err("usage: cargo xtask bench mesh|chat|routing [--small]".to_owned()),
+    let (figures, small, rounds) = match words.as_slice() {
+        ["mesh"] => (FIGURES, false, None),
+        ["mesh", "--small"] => (FIGURES, true, None),
+        ["chat"] => (chat::FIGURES, false, None),
+        ["chat", "--small"] => (chat::FIGURES, true, None),
+        ["routing"] => (routing::FIGURES, false, None),
+        ["routing", "--small"] => (routing::FIGURES, true, None),
+        ["routing", "--rounds", count] => (routing::FIGURES, false, Some(rounds(count)?)),
+        _ => return Err("usage: cargo xtask bench mesh|chat|routing [--small], or routing --rounds N".to_owned()),
     };
-    let bench = Bench { bin: build(root, words.first() == Some(&"routing"))?, small };
+    let bench = Bench { bin: build(root, words.first() == Some(&"routing"))?, small, rounds };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -66,6 +69,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     println!("\n{machine}\n\n`cargo xtask bench {}`:\n", words.join(" "));
     table::print(&rows);
     Ok(())
+}
+
+/// At least one, and no more than pass in a night.
+fn rounds(count: &str) -> Result<usize, String> {
+    count.parse().ok().filter(|count| (1..=500).contains(count)).ok_or_else(|| format!("no count of rounds: {count}"))
 }
 
 /// Builds the programs and the examples, and says where they are.

@@ -15,7 +15,7 @@ use arrivals::{longest_gap_ms, now_us, trouble_ms, wait_for_calm};
 use hosts::Square;
 use rivals::Who;
 
-pub(super) const FIGURES: &[Figure] = &[idle::run, outages, figures::forward, figures::cold_start];
+pub(super) const FIGURES: &[Figure] = &[outages, idle::run, figures::forward, figures::cold_start];
 
 /// How long the stream flows before something breaks.
 const BEFORE: Duration = Duration::from_millis(1_500);
@@ -92,7 +92,7 @@ fn outages(bench: &Bench) -> Result<Vec<Row>, String> {
         }
         is_there
     });
-    let rounds = bench.size(20, 3);
+    let rounds = bench.rounds.unwrap_or_else(|| bench.size(20, 3));
     for round in 1..=rounds {
         let (mesh, rivals) = contenders.split_at_mut(1);
         for mesh in mesh {
