@@ -6,50 +6,82 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use crate::limits::READ_AT_ONCE;
 
 thread_local! {
-    /// Bytes land here first, so that a socket with nothing to read needs no buffer of its own.
-    static SCRATCH: RefCell<Box<[u8]>> = RefCell::new(vec![0; READ_AT_ONCE].into_boxed_slice());
+    /// The buffer of whoever reads next, so that a socket with nothing to read needs none of its own.
+    static SPARE: RefCell<Option<Box<[u8]>>> = const { RefCell::new(None) };
 }
 
 /// A socket with the rest of what was read last.
 pub(crate) struct Gulp<S> {
     inner: S,
-    rest: Bytes,
+    rest: Option<Rest>,
+}
+
+/// A buffer of which a part was not taken yet.
+struct Rest {
+    buffer: Box<[u8]>,
+    taken: usize,
+    len: usize,
+}
+
+impl Rest {
+    /// Hands out as much as there is room for. Says whether anything is left.
+    fn give(&mut self, to: &mut ReadBuf<'_>) -> bool {
+        let bytes = to.remaining().min(self.len - self.taken);
+        to.put_slice(self.buffer.get(self.taken..self.taken + bytes).unwrap_or_default());
+        self.taken += bytes;
+        self.taken < self.len
+    }
+
+    /// Leaves the buffer to whoever reads next.
+    fn give_up(self) {
+        SPARE.set(Some(self.buffer));
+    }
 }
 
 impl<S> Gulp<S> {
     pub(crate) fn new(inner: S) -> Self {
-        Self { inner, rest: Bytes::new() }
+        Self { inner, rest: None }
     }
 }
 
 impl<S: AsyncRead + Unpin> AsyncRead for Gulp<S> {
     fn poll_read(self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if !this.rest.is_empty() {
-            let bytes = this.rest.len().min(buffer.remaining());
-            buffer.put_slice(this.rest.get(..bytes).unwrap_or_default());
-            this.rest.advance(bytes);
-            if this.rest.is_empty() {
-                this.rest = Bytes::new();
-            }
-            return Poll::Ready(Ok(()));
+        let mut rest = match this.rest.take() {
+            Some(rest) => rest,
+            None => ready!(poll_gulp(&mut this.inner, context))?,
+        };
+        if rest.give(buffer) {
+            this.rest = Some(rest);
+        } else {
+            rest.give_up();
         }
-        SCRATCH.with_borrow_mut(|scratch| {
-            let mut large = ReadBuf::new(scratch);
-            ready!(Pin::new(&mut this.inner).poll_read(context, &mut large))?;
-            let filled = large.filled();
-            let bytes = filled.len().min(buffer.remaining());
-            let (now, later) = filled.split_at(bytes);
-            buffer.put_slice(now);
-            this.rest = Bytes::copy_from_slice(later);
-            Poll::Ready(Ok(()))
-        })
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Reads as much as there is, up to a whole buffer.
+fn poll_gulp(inner: &mut (impl AsyncRead + Unpin), context: &mut Context<'_>) -> Poll<io::Result<Rest>> {
+    let mut buffer = SPARE.take().unwrap_or_else(|| vec![0; READ_AT_ONCE].into_boxed_slice());
+    let mut large = ReadBuf::new(&mut buffer);
+    let read = Pin::new(inner).poll_read(context, &mut large);
+    let len = large.filled().len();
+    let rest = Rest { buffer, taken: 0, len };
+    match read {
+        Poll::Ready(Ok(())) => Poll::Ready(Ok(rest)),
+        Poll::Ready(Err(error)) => {
+            rest.give_up();
+            Poll::Ready(Err(error))
+        }
+        Poll::Pending => {
+            rest.give_up();
+            Poll::Pending
+        }
     }
 }
 
@@ -94,8 +126,8 @@ mod tests {
         let (mut gulp, mut got, mut piece) = (Gulp::new(near), vec![], [0; 1_000]);
         while let bytes @ 1.. = gulp.read(&mut piece).await.unwrap() {
             got.extend_from_slice(&piece[..bytes]);
-            assert!(gulp.rest.len() < READ_AT_ONCE);
+            assert!(gulp.rest.as_ref().is_none_or(|rest| rest.taken < rest.len && rest.len <= READ_AT_ONCE));
         }
-        assert!(got == sent && gulp.rest.is_empty());
+        assert!(got == sent && gulp.rest.is_none(), "nothing is held when all was taken");
     }
 }

@@ -54,6 +54,10 @@ pub const MAX_WAITING_BYTES: usize = 1024 * 1024;
 /// Bytes of one flow that wait for one link: half of the room, so that no flow can take it from all others.
 pub const MAX_FLOW_BYTES: usize = MAX_WAITING_BYTES / 2;
 
+/// Bytes of a flow of our own that wait for one link, above which no more is put there until half of them are gone:
+/// more than a write takes at once, so that the link never runs dry, and what is not there yet can still go elsewhere.
+pub const FLOW_ENOUGH: usize = MAX_FLOW_BYTES / 2;
+
 /// Flows that wait for one link; a look at all of them, when the room is full, takes microseconds.
 pub const MAX_FLOWS: usize = 256;
 

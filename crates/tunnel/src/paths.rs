@@ -26,6 +26,8 @@ struct Slot {
     info: PathInfo,
     /// It did not answer in time: it is tried, and used only if there is no other.
     is_doubted: bool,
+    /// The link it begins with takes no more bulk for now.
+    is_blocked: bool,
 }
 
 /// All paths with their channels.
@@ -48,6 +50,8 @@ impl Paths {
     /// Uses these paths from now on. What was under way on those that are gone is handed out.
     pub(crate) fn set(&mut self, infos: &[PathInfo], now: Mono) -> Vec<Carried> {
         let mut lost = vec![];
+        // A link that came in the place of another has not been filled yet.
+        self.unblock();
         for (number, slot) in self.slots.iter_mut().enumerate() {
             let Some(used) = slot else { continue };
             if let Some(info) = infos.iter().find(|info| info.hops == used.info.hops) {
@@ -72,7 +76,7 @@ impl Paths {
                 }
             }
             if let Some(slot) = self.slots.get_mut(free) {
-                *slot = Some(Slot { info: info.clone(), is_doubted: false });
+                *slot = Some(Slot { info: info.clone(), is_doubted: false, is_blocked: false });
             }
         }
         lost
@@ -157,18 +161,34 @@ impl Paths {
             })
             .collect();
         let (_, _, _, best) = *estimates.iter().min()?;
-        let open = estimates.iter().filter(|(_, _, has_room, _)| *has_room).min().copied();
         for (_, _, has_room, number) in &estimates {
             if !has_room && let Some(channel) = self.channels.get_mut(*number) {
                 channel.window.note_full();
             }
         }
+        let is_open = |(_, _, has_room, number): &&(_, _, bool, usize)| *has_room && !self.is_blocked(*number);
+        let open = estimates.iter().filter(is_open).min().copied();
         let (_, delivery, _, chosen) = open?;
         if chosen == best {
             return Some(chosen);
         }
         let waits = self.channels.get(best).map(|channel| channel.delivery(backlog));
         waits.is_none_or(|waits| delivery <= waits).then_some(chosen)
+    }
+
+    /// The link to this member takes no more bulk until [`Paths::unblock`].
+    pub(crate) fn block(&mut self, first: &NodeId) {
+        let through = self.slots.iter_mut().flatten().filter(|slot| slot.info.hops.first() == Some(first));
+        through.for_each(|slot| slot.is_blocked = true);
+    }
+
+    /// Links take bulk again, as far as is known.
+    pub(crate) fn unblock(&mut self) {
+        self.slots.iter_mut().flatten().for_each(|slot| slot.is_blocked = false);
+    }
+
+    fn is_blocked(&self, channel: usize) -> bool {
+        self.slots.get(channel / 2).and_then(Option::as_ref).is_some_and(|slot| slot.is_blocked)
     }
 
     /// Doubts the path of a channel. Says whether there is another that answers.

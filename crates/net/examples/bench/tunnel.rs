@@ -159,6 +159,7 @@ pub(crate) async fn run(plan: Plan) {
     for (_, report) in through.tunnels().reports().into_iter().chain(direct.tunnels().reports()) {
         eprintln!("{report:?}");
     }
+    eprintln!("through: {:?}\ndirect: {:?}", through.forwarding(), direct.forwarding());
     let names = ["through a node", "TLS through a copy", "direct", "TLS alone"];
     let rows: Vec<_> = names
         .iter()

@@ -8,6 +8,7 @@ mod counters;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
+use std::task::Waker;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -190,23 +191,28 @@ impl Forwarder {
         paths
     }
 
-    /// Sends a packet of a tunnel along a path, and on no other: some must not leave it. `false` if it was dropped.
+    /// Sends a packet of a tunnel along a path, and on no other: some must not leave it. `false` if its flow has enough
+    /// waiting on the first link; `filler` is woken when there is room.
     pub(crate) fn send_along(
         &self,
         to: NodeId,
         hops: &[NodeId],
         (service, flow): (ServiceName, u32),
         body: Bytes,
+        filler: impl FnOnce() -> Waker,
     ) -> bool {
         let ways = self.ways.load();
-        let (Some(own), Some(next)) = (ways.table.own, hops.first()) else { return false };
-        let Some(outlet) = ways.outlets.get(next) else { return false };
+        let (Some(own), Some(next)) = (ways.table.own, hops.first()) else { return true };
+        // Packets of a path whose link has gone are lost; the tunnel hears of that path's end.
+        let Some(outlet) = ways.outlets.get(next) else { return true };
         let between = hops.len().saturating_sub(1);
         let datagram = datagram_line(own, to, flow, service);
         let path = Bounded::from_first(hops.iter().copied().take(between).skip(1));
         let line = Box::new(Datagram { ttl: datagram.ttl.saturating_sub(1), path, ..datagram.clone() });
         let came = Came { datagram: Box::new(datagram), from: None, body };
-        matches!(put(outlet, line, came, &self.counters), Ok(None))
+        // What finds no room is lost, and the tunnel notices.
+        let _ = put(outlet, line, came, &self.counters);
+        !outlet.is_enough(own, flow, filler)
     }
 
     /// Whether the core knows that this destination is in use; it is going to be told if not.

@@ -4,12 +4,15 @@
 //! longest flow goes. So whoever sends little neither waits behind nor loses by whoever sends much.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::task::Waker;
 
 use bytes::Bytes;
 use meshline_protocol::NodeId;
 use meshline_protocol::message::Datagram;
 
-use crate::limits::{COPIED_BODY, FLOW_QUANTUM, MAX_FLOW_BYTES, MAX_FLOWS, MAX_WAITING_BYTES, WAITING_OVERHEAD};
+use crate::limits::{
+    COPIED_BODY, FLOW_ENOUGH, FLOW_QUANTUM, MAX_FLOW_BYTES, MAX_FLOWS, MAX_WAITING_BYTES, WAITING_OVERHEAD,
+};
 
 /// A datagram on its way to a link.
 #[derive(Clone, Debug, PartialEq)]
@@ -35,12 +38,12 @@ impl Waiting {
         self.len() + WAITING_OVERHEAD
     }
 
-    fn flow(&self) -> FlowKey {
+    pub(super) fn flow(&self) -> FlowKey {
         (self.datagram.src, self.datagram.flow)
     }
 }
 
-type FlowKey = (NodeId, u32);
+pub(super) type FlowKey = (NodeId, u32);
 
 /// Why a datagram was dropped at a queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -96,12 +99,14 @@ struct Flow {
     bytes: usize,
     /// Bytes it may still send in this turn.
     allowance: usize,
+    /// Who fills it and wants to know when it has room.
+    filler: Option<Waker>,
 }
 
 impl Flow {
     /// A flow that has its first turn before it: it need not wait for a second one.
     fn new() -> Self {
-        Self { waiting: VecDeque::new(), bytes: 0, allowance: FLOW_QUANTUM }
+        Self { waiting: VecDeque::new(), bytes: 0, allowance: FLOW_QUANTUM, filler: None }
     }
 }
 
@@ -139,6 +144,13 @@ impl Fair {
         (others > 0).then_some(Dropped { reason: Overflow::Link, others, this: false })
     }
 
+    /// Whether a flow has enough waiting; if so, `filler` is woken when half of it is gone.
+    pub(super) fn is_enough(&mut self, key: &FlowKey, filler: impl FnOnce() -> Waker) -> bool {
+        let Some(flow) = self.flows.get_mut(key).filter(|flow| flow.bytes >= FLOW_ENOUGH) else { return false };
+        flow.filler = Some(filler());
+        true
+    }
+
     fn drop_newest(&mut self, key: FlowKey) {
         let Some(flow) = self.flows.get_mut(&key) else { return };
         let Some(newest) = flow.waiting.pop_back() else { return };
@@ -146,7 +158,8 @@ impl Fair {
         self.bytes -= newest.weight();
         self.frames -= 1;
         if flow.waiting.is_empty() {
-            self.flows.remove(&key);
+            let filler = self.flows.remove(&key).and_then(|flow| flow.filler);
+            filler.into_iter().for_each(Waker::wake);
             self.turns.retain(|turn| *turn != key);
         }
     }
@@ -169,6 +182,11 @@ impl Fair {
             flow.allowance -= length;
             let next = flow.waiting.pop_front()?;
             flow.bytes -= next.weight();
+            if flow.bytes <= FLOW_ENOUGH / 2
+                && let Some(filler) = flow.filler.take()
+            {
+                filler.wake();
+            }
             self.bytes -= next.weight();
             self.frames -= 1;
             if flow.waiting.is_empty() {
@@ -182,7 +200,12 @@ impl Fair {
     /// Everything that waits, to go another way.
     pub(super) fn drain(&mut self) -> Vec<Waiting> {
         let taken = std::mem::take(self);
-        taken.flows.into_values().flat_map(|flow| flow.waiting).collect()
+        let mut waiting = vec![];
+        for flow in taken.flows.into_values() {
+            waiting.extend(flow.waiting);
+            flow.filler.into_iter().for_each(Waker::wake);
+        }
+        waiting
     }
 
     pub(super) fn is_empty(&self) -> bool {

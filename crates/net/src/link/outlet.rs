@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Waker;
 
 use bytes::Bytes;
 use meshline_mesh::LinkId;
@@ -56,6 +57,11 @@ impl Outlet {
     pub(crate) fn push(&self, waiting: Waiting) -> Pushed {
         self.shared.carried.fetch_add(1, Ordering::Relaxed);
         self.shared.queue.push_datagram(waiting)
+    }
+
+    /// Whether a flow of this member's own datagrams has enough waiting; if so, `filler` is woken when it has room.
+    pub(crate) fn is_enough(&self, src: NodeId, flow: u32, filler: impl FnOnce() -> Waker) -> bool {
+        self.shared.queue.is_enough(&(src, flow), filler)
     }
 
     /// Datagrams that wait, and their bytes.

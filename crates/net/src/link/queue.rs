@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
+use std::task::Waker;
 
 use bytes::Bytes;
 use tokio::sync::Notify;
 
-use super::fair::{Dropped, Fair, Waiting};
+use super::fair::{Dropped, Fair, FlowKey, Waiting};
 use crate::limits::{FRAMES_AT_ONCE, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, WRITE_AT_ONCE};
 
 /// Room for list entries that an idle queue keeps.
@@ -91,6 +92,11 @@ impl Queue {
             self.changed.notify_one();
         }
         Pushed::Done(dropped)
+    }
+
+    /// Whether a flow has enough waiting; if so, `filler` is woken when it has room.
+    pub(super) fn is_enough(&self, key: &FlowKey, filler: impl FnOnce() -> Waker) -> bool {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).datagrams.is_enough(key, filler)
     }
 
     /// Takes no more datagrams and hands out those that wait.

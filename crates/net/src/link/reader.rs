@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 
-use bytes::BytesMut;
+use bytes::{BufMut, BytesMut};
 use meshline_protocol::{Code, Decoded, Decoder, Fault, Frame, Message};
-use tokio::io::{AsyncRead, ReadBuf, ReadHalf};
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf, ReadHalf};
 use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
@@ -176,7 +176,13 @@ impl Reader {
 
     async fn fill(&mut self) -> io::Result<usize> {
         let limit = if self.accepted { READ_AT_ONCE } else { READ_BEFORE_HELLO };
-        let Self { half, input, .. } = self;
+        let Self { half, input, decoder, .. } = self;
+        let missing = decoder.missing(input);
+        if self.accepted && missing > 0 {
+            // The rest of a body goes straight to its place, in memory of its own.
+            set_apart(input, missing);
+            return half.read_buf(&mut (&mut *input).limit(missing)).await;
+        }
         poll_fn(|context| poll_fill(half, limit, context, |bytes| input.extend_from_slice(bytes))).await
     }
 
@@ -191,6 +197,15 @@ impl Reader {
                 Ok(bytes) => left = left.saturating_sub(bytes),
             }
         }
+    }
+}
+
+/// Has room for a body of which so many bytes are missing, and for nothing else.
+fn set_apart(input: &mut BytesMut, missing: usize) {
+    if input.capacity() - input.len() < missing {
+        let mut apart = BytesMut::with_capacity(input.len() + missing);
+        apart.extend_from_slice(input);
+        *input = apart;
     }
 }
 

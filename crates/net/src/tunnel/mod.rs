@@ -7,6 +7,7 @@ mod stream;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Waker;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -214,18 +215,16 @@ impl Registry {
         self.offered.try_send(stream).map_err(mpsc::error::TrySendError::into_inner)
     }
 
-    /// Sends a packet on its way.
-    fn send(&self, to: NodeId, id: u64, transmit: Transmit) {
+    /// Sends a packet on its way. `false` if its link has enough of its kind; `filler` is woken when there is room.
+    fn send(&self, to: NodeId, id: u64, transmit: Transmit, filler: impl FnOnce() -> Waker) -> bool {
         // Small traffic has a flow of its own, so that members on the way let it pass before bulk.
         let flow = u32::try_from(id & 0x7fff_ffff).unwrap_or(0) << 1 | u32::from(transmit.is_bulk);
-        self.put(to, &transmit.hops, flow, transmit.packet);
+        self.put(to, &transmit.hops, flow, transmit.packet, filler)
     }
 
-    fn put(&self, to: NodeId, hops: &[NodeId], flow: u32, packet: Bytes) {
-        if let Ok(service) = SERVICE.parse::<ServiceName>() {
-            // What finds no room is lost, and the tunnel notices.
-            let _ = self.forwarder.send_along(to, hops, (service, flow), packet);
-        }
+    fn put(&self, to: NodeId, hops: &[NodeId], flow: u32, packet: Bytes, filler: impl FnOnce() -> Waker) -> bool {
+        let Ok(service) = SERVICE.parse::<ServiceName>() else { return true };
+        self.forwarder.send_along(to, hops, (service, flow), packet, filler)
     }
 
     /// Tells the core that several ways to a member are worth looking for.
@@ -272,7 +271,7 @@ impl Registry {
         if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.mono())
             && let Some(path) = self.forwarder.paths(&to).first()
         {
-            self.put(to, &path.hops, 0, answer);
+            self.put(to, &path.hops, 0, answer, || Waker::noop().clone());
         }
     }
 

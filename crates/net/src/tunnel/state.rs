@@ -1,8 +1,9 @@
 //! One tunnel, shared by the tasks that use it: whoever brings news hands it to the state and sends what comes of it.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::Waker;
+use std::task::{Wake, Waker};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,8 @@ pub(super) struct Tunnel {
     readiness: watch::Sender<Readiness>,
     /// The timer has to look again.
     changed: Notify,
+    /// A link that had enough bulk waiting has room again.
+    has_room: AtomicBool,
 }
 
 /// What its lock guards.
@@ -82,6 +85,7 @@ impl Tunnel {
             state: Mutex::new(state),
             readiness: watch::channel(Readiness::Waiting).0,
             changed: Notify::new(),
+            has_room: AtomicBool::new(false),
         });
         drop(tokio::spawn(keep_time(Arc::clone(&tunnel), registry.clock)));
         tunnel
@@ -119,7 +123,11 @@ impl Tunnel {
                 self.handle_event(event, state, registry);
             }
             let Some(transmit) = state.connection.poll_transmit(now) else { break };
-            registry.send(self.peer, self.id, transmit);
+            let (first, is_bulk) = (transmit.hops.first().copied(), transmit.is_bulk);
+            let has_room = registry.send(self.peer, self.id, transmit, || Arc::clone(self).into());
+            if let Some(first) = first.filter(|_| is_bulk && !has_room) {
+                state.connection.block(&first);
+            }
         }
         if state.noted_at.is_none_or(|at| now.since(at) >= NOTE_EVERY) {
             state.noted_at = Some(now);
@@ -200,6 +208,14 @@ impl Tunnel {
     }
 }
 
+/// Woken by a link that has room again. It holds its own lock then, so that the timer's task does the rest.
+impl Wake for Tunnel {
+    fn wake(self: Arc<Self>) {
+        self.has_room.store(true, Ordering::Release);
+        self.changed.notify_one();
+    }
+}
+
 impl State {
     pub(super) fn wait_read(&mut self, id: StreamId, waker: &Waker) {
         self.readers.insert(id, waker.clone());
@@ -243,10 +259,16 @@ async fn keep_time(tunnel: Arc<Tunnel>, clock: crate::Clock) {
         };
         let limit = clock.mono().after(LONGEST_SLEEP);
         let is_due = timeout_at(clock.instant(at.min(limit)), tunnel.changed.notified()).await.is_err();
-        if is_due {
+        let has_room = tunnel.has_room.swap(false, Ordering::AcqRel);
+        if is_due || has_room {
             let is_there = tunnel.with(|state, now| {
-                state.armed = Mono(u64::MAX);
-                state.connection.handle_timeout(now);
+                if has_room {
+                    state.connection.unblock();
+                }
+                if is_due {
+                    state.armed = Mono(u64::MAX);
+                    state.connection.handle_timeout(now);
+                }
             });
             if is_there.is_none() {
                 return;

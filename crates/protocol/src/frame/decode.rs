@@ -67,6 +67,12 @@ impl Decoder {
         self.pending.is_some() || !input.is_empty()
     }
 
+    /// Bytes that the body of a frame whose line was read still lacks; 0 if no body is awaited.
+    #[must_use]
+    pub fn missing(&self, input: &BytesMut) -> usize {
+        self.pending.as_ref().map_or(0, |pending| pending.0.saturating_sub(input.len()))
+    }
+
     fn take_line(&mut self, input: &mut BytesMut, encoding: Encoding) -> Result<Option<Bytes>, Fault> {
         match encoding {
             Encoding::Json | Encoding::Other => self.take_json_line(input),
@@ -106,7 +112,9 @@ impl Decoder {
         let (length, decoded) = *self.pending.take_if(|pending| input.len() >= pending.0)?;
         match decoded {
             Decoded::Frame(frame) => {
-                let body = Some(input.split_to(length).freeze());
+                // What is taken whole shares its memory with nothing that comes later.
+                let body = if input.len() == length { std::mem::take(input) } else { input.split_to(length) };
+                let body = Some(body.freeze());
                 Some(Decoded::Frame(Frame { body, ..frame }))
             }
             Decoded::Unknown { .. } | Decoded::Invalid(_) => {

@@ -204,6 +204,17 @@ impl Connection {
         !self.paths.is_empty()
     }
 
+    /// The link to this member has enough bulk waiting: no more is put on it before [`Connection::unblock`]. What is
+    /// small still goes.
+    pub fn block(&mut self, first: &NodeId) {
+        self.paths.block(first);
+    }
+
+    /// Links that were full have room again.
+    pub fn unblock(&mut self) {
+        self.paths.unblock();
+    }
+
     /// Opens a stream; `None` if the other end allows no more, or the tunnel is over.
     pub fn open_stream(&mut self, now: Mono) -> Option<StreamId> {
         if matches!(self.phase, Phase::Closing { .. } | Phase::Closed) {

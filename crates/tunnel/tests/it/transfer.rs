@@ -5,7 +5,7 @@ use std::time::Duration;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::network::{A, B, Network, PathModel};
+use crate::network::{A, B, Network, PathModel, middle};
 
 const MIB: usize = 1024 * 1024;
 
@@ -179,6 +179,34 @@ fn udp_keeps_sizes_and_is_dropped_rather_than_late() {
     println!("{arrived} of 2000 arrived after {:?}", network.now.since(began));
     // A fifth of a second at 10 Mbit/s, and what had been sent before the queue was full.
     assert!((150..420).contains(&arrived), "{arrived}");
+}
+
+#[test]
+fn a_link_with_enough_bulk_gets_no_more_of_it_and_what_is_small_still_goes() {
+    let mut network = Network::new(9, &[PathModel::new(100, 2), PathModel::new(100, 2)]);
+    network.connect();
+    network.transfer(A, 4 * MIB, Duration::from_secs(10)).expect("before");
+    let sent = |network: &Network| network.ends[A].report(network.now).sent_bytes;
+    let under_way = |network: &Network, path: usize| network.ends[A].report(network.now).paths[path].under_way;
+    network.ends[A].block(&middle(1));
+    let time = network.transfer(A, 4 * MIB, Duration::from_secs(10)).expect("over the other");
+    assert!(rate(4 * MIB, time) > 85.0, "{:.0} Mbit/s", rate(4 * MIB, time));
+    network.ends[A].block(&middle(2));
+    let bulk = network.ends[A].open_stream(network.now).unwrap();
+    let before = sent(&network);
+    assert_eq!(network.ends[A].write(bulk, &vec![1; MIB], network.now), Ok(MIB));
+    network.run(Duration::from_millis(100));
+    assert!(sent(&network) < before + 64 * 1024, "{} bytes went", sent(&network) - before);
+    assert!((0..2).all(|path| under_way(&network, path) == 0));
+    network.transfer(A, 100, Duration::from_millis(100)).expect("what is small");
+    network.ends[A].unblock();
+    assert!(network.run_until(Duration::from_secs(1), |network| {
+        network.received[B].get(&bulk).is_some_and(|got| got.len() == MIB)
+    }));
+    network.ends[A].block(&middle(1));
+    network.ends[A].block(&middle(2));
+    network.tell_paths(&[1, 2]);
+    network.transfer(A, MIB, Duration::from_secs(1)).expect("a link may be another one since");
 }
 
 #[test]

@@ -116,3 +116,36 @@ fn small_bodies_do_not_hold_the_read_they_came_in() {
     assert_ne!(small.as_ptr(), read.as_ptr(), "copied");
     assert_eq!(large.as_ptr(), read.as_ptr(), "not copied");
 }
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Filler(std::sync::atomic::AtomicUsize);
+
+impl std::task::Wake for Filler {
+    fn wake(self: std::sync::Arc<Self>) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn who_fills_a_flow_hears_that_it_is_enough_and_when_half_is_gone() {
+    let filler = std::sync::Arc::new(Filler::default());
+    let woken = || filler.0.load(std::sync::atomic::Ordering::Relaxed);
+    let mut fair = Fair::default();
+    let is_enough = |fair: &mut Fair| fair.is_enough(&waiting(1, 0).flow(), || filler.clone().into());
+    assert!(!is_enough(&mut fair), "nothing waits");
+    while !is_enough(&mut fair) {
+        assert_eq!(fair.push(waiting(1, 16_000)), None, "enough comes before too much");
+    }
+    assert!(fair.depth().1 >= FLOW_ENOUGH);
+    while fair.depth().1 > FLOW_ENOUGH / 2 {
+        assert_eq!(woken(), 0);
+        assert!(fair.pop(usize::MAX).is_some());
+    }
+    assert_eq!(woken(), 1);
+    while !is_enough(&mut fair) {
+        assert_eq!(fair.push(waiting(1, 16_000)), None);
+    }
+    assert!(!fair.drain().is_empty());
+    assert_eq!(woken(), 2, "the link is gone: others may have room");
+}
