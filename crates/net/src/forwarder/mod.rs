@@ -56,7 +56,7 @@ pub(crate) struct Forwarder {
     /// While somebody watches frames, datagrams go through the core, where they are copied.
     tap: Arc<Tap>,
     /// What takes the packets of tunnels.
-    tunnels: OnceLock<Weak<Registry>>,
+    tunnels: OnceLock<(NodeId, Weak<Registry>)>,
 }
 
 /// What became of a datagram from here.
@@ -84,13 +84,18 @@ impl Forwarder {
     }
 
     /// Packets of tunnels go there from now on.
-    pub(crate) fn serve(&self, tunnels: Weak<Registry>) {
+    pub(crate) fn serve(&self, own: NodeId, tunnels: Weak<Registry>) {
         // There is one for life.
-        let _ = self.tunnels.set(tunnels);
+        let _ = self.tunnels.set((own, tunnels));
+    }
+
+    /// This node, which tunnels know before there is a table.
+    fn own(&self) -> Option<NodeId> {
+        self.tunnels.get().map(|(own, _)| *own)
     }
 
     fn tunnels(&self) -> Option<Arc<Registry>> {
-        self.tunnels.get()?.upgrade()
+        self.tunnels.get()?.1.upgrade()
     }
 
     fn tell_tunnels(&self) {
@@ -129,7 +134,7 @@ impl Forwarder {
         body: Bytes,
     ) -> Option<Back> {
         if datagram.service.as_str() == tunnel::SERVICE
-            && self.ways.load().table.own == Some(datagram.dst)
+            && self.own() == Some(datagram.dst)
             && let Some(tunnels) = self.tunnels()
         {
             let arrival = Arrival { from: *from, is_private: is_encrypted && *from == datagram.src };
@@ -202,7 +207,7 @@ impl Forwarder {
         filler: impl FnOnce() -> Waker,
     ) -> bool {
         let ways = self.ways.load();
-        let (Some(own), Some(next)) = (ways.table.own, hops.first()) else { return true };
+        let (Some(own), Some(next)) = (self.own(), hops.first()) else { return true };
         // Packets of a path whose link has gone are lost; the tunnel hears of that path's end.
         let Some(outlet) = ways.outlets.get(next) else { return true };
         let between = hops.len().saturating_sub(1);

@@ -106,7 +106,7 @@ impl Tunnels {
             taken: tokio::sync::Mutex::new(taken),
             unknown: Mutex::new(Bucket::new(UNKNOWN, clock.mono())),
         });
-        forwarder.serve(Arc::downgrade(&registry));
+        forwarder.serve(tls.id(), Arc::downgrade(&registry));
         Self { registry }
     }
 
