@@ -15,33 +15,33 @@ use crate::session::Fake;
 
 /// What a path does to packets.
 #[derive(Clone, Copy, Debug)]
-pub struct PathModel {
+pub(crate) struct PathModel {
     /// One way.
-    pub delay: Duration,
+    pub(crate) delay: Duration,
     /// Bytes a second.
-    pub rate: u64,
+    pub(crate) rate: u64,
     /// Bytes that may wait; more are dropped.
-    pub queue: u64,
+    pub(crate) queue: u64,
     /// Packets lost, in thousandths.
-    pub loss: u32,
+    pub(crate) loss: u32,
     /// Packets doubled, in thousandths.
-    pub doubled: u32,
+    pub(crate) doubled: u32,
     /// Swallows everything.
-    pub is_black_hole: bool,
+    pub(crate) is_black_hole: bool,
 }
 
 impl PathModel {
-    pub fn new(mbit: u64, delay_ms: u64) -> Self {
+    pub(crate) fn new(mbit: u64, delay_ms: u64) -> Self {
         let rate = mbit * 125_000;
         let delay = Duration::from_millis(delay_ms);
-        Self { delay, rate, queue: 512 * 1024, loss: 0, doubled: 0, is_black_hole: false }
+        Self { delay, rate, queue: 4 * 1024 * 1024, loss: 0, doubled: 0, is_black_hole: false }
     }
 }
 
 /// Which end.
-pub const A: usize = 0;
+pub(crate) const A: usize = 0;
 /// The other one.
-pub const B: usize = 1;
+pub(crate) const B: usize = 1;
 
 struct Path {
     model: PathModel,
@@ -53,36 +53,36 @@ struct Path {
 type UnderWay = BTreeMap<(Mono, u64), (usize, Arrival, BytesMut)>;
 
 /// Two ends, their paths, and what was read.
-pub struct Network {
-    pub now: Mono,
-    pub ends: [Connection; 2],
+pub(crate) struct Network {
+    pub(crate) now: Mono,
+    pub(crate) ends: [Connection; 2],
     paths: BTreeMap<NodeId, Path>,
     under_way: UnderWay,
     serial: u64,
     rng: ChaCha8Rng,
-    pub received: [BTreeMap<StreamId, Vec<u8>>; 2],
-    pub ended: [BTreeMap<StreamId, Read>; 2],
-    pub flows: [Vec<(u32, Vec<u8>)>; 2],
-    pub events: [VecDeque<meshline_tunnel::Event>; 2],
+    pub(crate) received: [BTreeMap<StreamId, Vec<u8>>; 2],
+    pub(crate) ended: [BTreeMap<StreamId, Read>; 2],
+    pub(crate) flows: [Vec<(u32, Vec<u8>)>; 2],
+    pub(crate) events: [VecDeque<meshline_tunnel::Event>; 2],
     /// Ends that do not read.
-    pub is_deaf: [bool; 2],
+    pub(crate) is_deaf: [bool; 2],
     /// Packets each end sent.
-    pub packets: [u64; 2],
+    pub(crate) packets: [u64; 2],
     /// What happens to a packet on its way, if anything.
-    pub meddle: Option<fn(&mut BytesMut, &mut ChaCha8Rng)>,
+    pub(crate) meddle: Option<fn(&mut BytesMut, &mut ChaCha8Rng)>,
 }
 
 /// The member in the middle of a path.
-pub fn middle(number: u8) -> NodeId {
+pub(crate) fn middle(number: u8) -> NodeId {
     NodeId::from_bytes([number; 32])
 }
 
 impl Network {
-    pub fn new(seed: u64, models: &[PathModel]) -> Self {
+    pub(crate) fn new(seed: u64, models: &[PathModel]) -> Self {
         Self::with_config(seed, models, Config::default())
     }
 
-    pub fn with_config(seed: u64, models: &[PathModel], config: Config) -> Self {
+    pub(crate) fn with_config(seed: u64, models: &[PathModel], config: Config) -> Self {
         let now = Mono(1_000_000);
         let patience = Duration::from_secs(60);
         let ends = [Role::Opener, Role::Acceptor].map(|role| {
@@ -111,7 +111,7 @@ impl Network {
     }
 
     /// Routing knows these paths from now on.
-    pub fn tell_paths(&mut self, numbers: &[u8]) {
+    pub(crate) fn tell_paths(&mut self, numbers: &[u8]) {
         for (number, end) in self.ends.iter_mut().enumerate() {
             let infos: Vec<PathInfo> = numbers
                 .iter()
@@ -125,7 +125,7 @@ impl Network {
         }
     }
 
-    pub fn model(&mut self, number: u8) -> &mut PathModel {
+    pub(crate) fn model(&mut self, number: u8) -> &mut PathModel {
         &mut self.paths.get_mut(&middle(number)).unwrap().model
     }
 
@@ -210,13 +210,13 @@ impl Network {
     }
 
     /// Lets time pass.
-    pub fn run(&mut self, time: Duration) {
+    pub(crate) fn run(&mut self, time: Duration) {
         let until = self.now.after(time);
         while self.step(until) {}
     }
 
     /// Lets time pass until a condition holds; `false` if it does not within `limit`.
-    pub fn run_until(&mut self, limit: Duration, mut is_done: impl FnMut(&mut Self) -> bool) -> bool {
+    pub(crate) fn run_until(&mut self, limit: Duration, mut is_done: impl FnMut(&mut Self) -> bool) -> bool {
         let until = self.now.after(limit);
         loop {
             self.flush();
@@ -230,12 +230,12 @@ impl Network {
     }
 
     /// Lets both ends become known to each other.
-    pub fn connect(&mut self) {
+    pub(crate) fn connect(&mut self) {
         assert!(self.run_until(Duration::from_secs(9), |network| network.ends.iter().all(Connection::is_up)));
     }
 
     /// Sends bytes of a known pattern over a new stream and waits until they are read; returns how long it took.
-    pub fn transfer(&mut self, from: usize, bytes: usize, limit: Duration) -> Option<Duration> {
+    pub(crate) fn transfer(&mut self, from: usize, bytes: usize, limit: Duration) -> Option<Duration> {
         let id = self.ends[from].open_stream(self.now).unwrap();
         let data = pattern(bytes, id);
         let (began, mut written) = (self.now, 0);
@@ -263,7 +263,7 @@ impl Network {
 }
 
 /// Bytes that differ by place and by stream.
-pub fn pattern(bytes: usize, id: StreamId) -> Vec<u8> {
+pub(crate) fn pattern(bytes: usize, id: StreamId) -> Vec<u8> {
     let mut value = u64::from(id) + 1;
     let mut next = || {
         value = value.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
