@@ -5,7 +5,7 @@ use meshline_tunnel::{Keys, Nonce, Open, Role, Seal, Session, TAG};
 
 /// Says hello twice each way, in a row.
 #[derive(Debug)]
-pub struct Fake {
+pub(crate) struct Fake {
     role: Role,
     said: u8,
     heard: Vec<u8>,
@@ -15,7 +15,7 @@ pub struct Fake {
 const HELLO: [u8; 600] = [7; 600];
 
 impl Fake {
-    pub fn new(role: Role) -> Self {
+    pub(crate) fn new(role: Role) -> Self {
         Self { role, said: 0, heard: vec![], is_done: false }
     }
 }
