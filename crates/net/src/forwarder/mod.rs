@@ -198,8 +198,7 @@ impl Forwarder {
     /// waiting on the first link; `filler` is woken when there is room.
     pub(crate) fn send_along(
         &self,
-        to: NodeId,
-        hops: &[NodeId],
+        (to, hops): (NodeId, &[NodeId]),
         (service, flow): (ServiceName, u32),
         body: Bytes,
         filler: impl FnOnce() -> Waker,

@@ -119,18 +119,18 @@ fn small_bodies_do_not_hold_the_read_they_came_in() {
 
 /// Counts how often it is woken.
 #[derive(Default)]
-struct Filler(std::sync::atomic::AtomicUsize);
+struct Filler(AtomicUsize);
 
 impl std::task::Wake for Filler {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[test]
 fn who_fills_a_flow_hears_that_it_is_enough_and_when_half_is_gone() {
-    let filler = std::sync::Arc::new(Filler::default());
-    let woken = || filler.0.load(std::sync::atomic::Ordering::Relaxed);
+    let filler = Arc::new(Filler::default());
+    let woken = || filler.0.load(Ordering::Relaxed);
     let mut fair = Fair::default();
     let is_enough = |fair: &mut Fair| fair.is_enough(&waiting(1, 0).flow(), || filler.clone().into());
     assert!(!is_enough(&mut fair), "nothing waits");
