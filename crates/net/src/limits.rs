@@ -47,16 +47,22 @@ pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 /// Frames queued for one link, so that small ones cannot take more memory in list entries than in bytes.
 pub const MAX_QUEUED_FRAMES: usize = 4_096;
 
-/// Bytes of datagrams that wait for one link: at 100 Mbit/s 80 ms. More would only make what comes later older, and
-/// 64 links hold 64 MiB at most.
-pub const MAX_WAITING_BYTES: usize = 1024 * 1024;
+/// Bytes of datagrams that wait for one link: a fast link has work while a busy machine lets the other end wait for
+/// 10 ms. Tunnels keep the queues of slow ones far shorter.
+pub const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+
+/// Bytes of datagrams that wait for all links together. Above it a link has no more than [`MAX_WAITING_CROWDED`].
+pub const MAX_WAITING_IN_ALL: usize = 64 * 1024 * 1024;
+
+/// Bytes that each link may hold in any case, so that full links take nothing from the others: 64 of them hold 32 MiB.
+pub const MAX_WAITING_CROWDED: usize = 512 * 1024;
 
 /// Bytes of one flow that wait for one link: half of the room, so that no flow can take it from all others.
 pub const MAX_FLOW_BYTES: usize = MAX_WAITING_BYTES / 2;
 
 /// Bytes of a flow of our own that wait for one link, above which no more is put there until half of them are gone:
 /// more than a write takes at once, so that the link never runs dry, and what is not there yet can still go elsewhere.
-pub const FLOW_ENOUGH: usize = MAX_FLOW_BYTES / 2;
+pub const FLOW_ENOUGH: usize = 256 * 1024;
 
 /// Flows that wait for one link; a look at all of them, when the room is full, takes microseconds.
 pub const MAX_FLOWS: usize = 256;

@@ -10,8 +10,9 @@ pub const MAX_PATHS: usize = 8;
 /// Channels: each path has one for bulk and one for what is small.
 pub const MAX_CHANNELS: usize = MAX_PATHS * 2;
 
-/// Longest packet, the body of one datagram.
-pub const MAX_PACKET: usize = MAX_BODY;
+/// Longest packet, the body of one datagram: with the line before it, it fits into one write of a link and four records
+/// of TLS.
+pub const MAX_PACKET: usize = MAX_BODY - 1024;
 
 /// Longest packet while nothing is known of a path's rate, and on slow paths: half a millisecond at 100 Mbit/s.
 pub const FIRST_PACKET: usize = 8 * 1024;
@@ -32,9 +33,10 @@ pub const MIN_WINDOW: u64 = 2 * MIN_PACKET as u64;
 /// Largest window: what 1 Gbit/s carries in 128 ms.
 pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 
-/// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (half a mebibyte
-/// for one flow) would overflow before the delay shows.
-pub const MAX_STANDING: u64 = 256 * 1024;
+/// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (four mebibytes for
+/// one flow) would overflow before the delay shows. On fast paths less would have the ends wait for each other: a
+/// program of a busy machine does not run for milliseconds, in which 4 Gbit/s carry this much.
+pub const MAX_STANDING: u64 = 2 * 1024 * 1024;
 
 /// The delay that bulk may cause: enough that a path never runs dry, less than people or protocols notice.
 pub const DELAY_TARGET: Duration = Duration::from_millis(5);
@@ -62,7 +64,7 @@ pub const ACK_DELAY: Duration = Duration::from_millis(1);
 /// Packets or bytes after which an acknowledgement does not wait.
 pub const ACK_PACKETS: u32 = 8;
 /// See [`ACK_PACKETS`].
-pub const ACK_BYTES: u64 = 64 * 1024;
+pub const ACK_BYTES: u64 = 128 * 1024;
 
 /// Ranges in one acknowledgement: what lies further back has been told before.
 pub const MAX_ACK_RANGES: usize = 32;

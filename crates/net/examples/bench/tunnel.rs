@@ -15,6 +15,7 @@ use crate::Plan;
 use crate::child::{Served, announce, announce_with};
 use crate::figures::{median, median_ratio, rounded};
 use crate::stack::{key, linked, node};
+use crate::usage::cpu_ns;
 
 /// Bytes in one write.
 const CHUNK: usize = 128 * 1024;
@@ -81,6 +82,14 @@ async fn rate(mut stream: impl AsyncRead + AsyncWrite + Unpin, bytes: usize) -> 
     (bytes.div_ceil(CHUNK) * CHUNK) as f64 * 8.0 / began.elapsed().as_secs_f64() / 1e6
 }
 
+/// Does something, and says how many milliseconds of processor all these processes took meanwhile.
+async fn weighed<T>(processes: [u32; 5], work: impl Future<Output = T>) -> (T, f64) {
+    let used = || processes.iter().map(|process| cpu_ns(*process)).sum::<u64>();
+    let before = used();
+    let done = work.await;
+    (done, (used() - before) as f64 / 1e6)
+}
+
 /// Microseconds of an echo: median and 99th of a hundred.
 async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> (f64, f64) {
     stream.write_all(&[0]).await.unwrap();
@@ -135,14 +144,16 @@ pub(crate) async fn run(plan: Plan) {
     let direct = node(key(2), |config| config.peers = vec![near.address.to_string().parse().unwrap()]).await;
     linked(&direct, near_id).await;
     let bytes = plan.size * 1024 * 1024;
+    let all = [std::process::id(), middle.pid(), far.pid(), near.pid(), copy.pid()];
     let mut rates = [const { Vec::new() }; 4];
+    let mut costs = [const { Vec::new() }; 4];
     let mut echoes = [const { Vec::new() }; 4];
     for round in 0..=plan.rounds {
         let results = [
-            rate(open(&through, far_id).await, bytes).await,
-            rate(tls(copy.address).await, bytes).await,
-            rate(open(&direct, near_id).await, bytes).await,
-            rate(tls(far_socket).await, bytes).await,
+            weighed(all, rate(open(&through, far_id).await, bytes)).await,
+            weighed(all, rate(tls(copy.address).await, bytes)).await,
+            weighed(all, rate(open(&direct, near_id).await, bytes)).await,
+            weighed(all, rate(tls(far_socket).await, bytes)).await,
         ];
         let times = [
             echo(open(&through, far_id).await).await,
@@ -152,7 +163,8 @@ pub(crate) async fn run(plan: Plan) {
         ];
         // The first round warms up.
         if round > 0 {
-            rates.iter_mut().zip(results).for_each(|(all, one)| all.push(one));
+            rates.iter_mut().zip(results).for_each(|(all, (rate, _))| all.push(rate));
+            costs.iter_mut().zip(results).for_each(|(all, (_, cost))| all.push(cost * 1024.0 / plan.size as f64));
             echoes.iter_mut().zip(times).for_each(|(all, one)| all.push(one));
         }
     }
@@ -171,6 +183,7 @@ pub(crate) async fn run(plan: Plan) {
                 "way": name,
                 "mbit": rounded(median(rates[at].clone()), 0),
                 "ratio": rounded(median_ratio(&rates[at], rival), 2),
+                "cpu_ms_a_gib": rounded(median(costs[at].clone()), 0),
                 "echo_p50_us": rounded(median(p50), 0),
                 "echo_p99_us": rounded(median(p99), 0),
             })

@@ -17,7 +17,7 @@ pub struct Forwarding {
     pub sent_bytes: u64,
     /// Datagrams that waited for a link that went down and were sent another way.
     pub rerouted_frames: u64,
-    /// Datagrams dropped, by reason: `flow_full`, `link_full`, `too_many_flows`, `link_down`, or as in reports.
+    /// Datagrams dropped, by reason: `flow_full`, `link_full`, `too_many_flows`, `node_full`, `link_down`, or as in reports.
     pub dropped: BTreeMap<&'static str, u64>,
     /// Datagrams that wait for all links now.
     pub waiting_frames: usize,

@@ -7,6 +7,7 @@
 mod counters;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Duration;
@@ -57,6 +58,8 @@ pub(crate) struct Forwarder {
     tap: Arc<Tap>,
     /// What takes the packets of tunnels.
     tunnels: OnceLock<(NodeId, Weak<Registry>)>,
+    /// Bytes that wait for all links.
+    waiting: Arc<AtomicUsize>,
 }
 
 /// What became of a datagram from here.
@@ -200,8 +203,7 @@ impl Forwarder {
     /// waiting on the first link; `filler` is woken when there is room.
     pub(crate) fn send_along(
         &self,
-        to: NodeId,
-        hops: &[NodeId],
+        (to, hops): (NodeId, &[NodeId]),
         (service, flow): (ServiceName, u32),
         body: Bytes,
         filler: impl FnOnce() -> Waker,
@@ -218,6 +220,11 @@ impl Forwarder {
         // What finds no room is lost, and the tunnel notices.
         let _ = put(outlet, line, came, &self.counters);
         !outlet.is_enough(own, flow, filler)
+    }
+
+    /// What the queues of links count together.
+    pub(crate) fn waiting(&self) -> Arc<AtomicUsize> {
+        Arc::clone(&self.waiting)
     }
 
     /// Whether the core knows that this destination is in use; it is going to be told if not.

@@ -4,6 +4,8 @@
 //! longest flow goes. So whoever sends little neither waits behind nor loses by whoever sends much.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -11,7 +13,8 @@ use meshline_protocol::NodeId;
 use meshline_protocol::message::Datagram;
 
 use crate::limits::{
-    COPIED_BODY, FLOW_ENOUGH, FLOW_QUANTUM, MAX_FLOW_BYTES, MAX_FLOWS, MAX_WAITING_BYTES, WAITING_OVERHEAD,
+    COPIED_BODY, FLOW_ENOUGH, FLOW_QUANTUM, MAX_FLOW_BYTES, MAX_FLOWS, MAX_WAITING_BYTES, MAX_WAITING_CROWDED,
+    MAX_WAITING_IN_ALL, WAITING_OVERHEAD,
 };
 
 /// A datagram on its way to a link.
@@ -54,6 +57,8 @@ pub(crate) enum Overflow {
     Link,
     /// Too many flows wait for the link.
     Flows,
+    /// All links together have their room full, and this one has more than its share.
+    Node,
 }
 
 impl Overflow {
@@ -63,6 +68,7 @@ impl Overflow {
             Self::Flow => "flow_full",
             Self::Link => "link_full",
             Self::Flows => "too_many_flows",
+            Self::Node => "node_full",
         }
     }
 }
@@ -91,6 +97,8 @@ pub(super) struct Fair {
     turns: VecDeque<FlowKey>,
     bytes: usize,
     frames: usize,
+    /// Bytes that wait for all links of the node.
+    in_all: Arc<AtomicUsize>,
 }
 
 #[derive(Debug)]
@@ -111,6 +119,23 @@ impl Flow {
 }
 
 impl Fair {
+    /// One of several that share a room.
+    pub(super) fn sharing(in_all: Arc<AtomicUsize>) -> Self {
+        let mut fair = Self::default();
+        fair.in_all = in_all;
+        fair
+    }
+
+    fn is_crowded(&self, weight: usize) -> bool {
+        self.bytes + weight > MAX_WAITING_CROWDED && self.in_all.load(Ordering::Relaxed) + weight > MAX_WAITING_IN_ALL
+    }
+
+    fn note_gone(&mut self, weight: usize) {
+        self.bytes -= weight;
+        self.frames -= 1;
+        self.in_all.fetch_sub(weight, Ordering::Relaxed);
+    }
+
     /// Adds a datagram; tells how many were dropped, if any, it or others for it, and why.
     pub(super) fn push(&mut self, mut new: Waiting) -> Option<Dropped> {
         let (key, weight) = (new.flow(), new.weight());
@@ -118,6 +143,7 @@ impl Fair {
         match held {
             Some(held) if held + weight > MAX_FLOW_BYTES => return Some(Dropped::this(Overflow::Flow)),
             None if self.flows.len() >= MAX_FLOWS => return Some(Dropped::this(Overflow::Flows)),
+            _ if self.is_crowded(weight) => return Some(Dropped::this(Overflow::Node)),
             Some(_) | None => {}
         }
         let mut others = 0;
@@ -141,6 +167,7 @@ impl Fair {
         flow.bytes += weight;
         self.bytes += weight;
         self.frames += 1;
+        self.in_all.fetch_add(weight, Ordering::Relaxed);
         (others > 0).then_some(Dropped { reason: Overflow::Link, others, this: false })
     }
 
@@ -155,13 +182,12 @@ impl Fair {
         let Some(flow) = self.flows.get_mut(&key) else { return };
         let Some(newest) = flow.waiting.pop_back() else { return };
         flow.bytes -= newest.weight();
-        self.bytes -= newest.weight();
-        self.frames -= 1;
         if flow.waiting.is_empty() {
             let filler = self.flows.remove(&key).and_then(|flow| flow.filler);
             filler.into_iter().for_each(Waker::wake);
             self.turns.retain(|turn| *turn != key);
         }
+        self.note_gone(newest.weight());
     }
 
     /// The next datagram, if it is at most `room` bytes long.
@@ -187,21 +213,22 @@ impl Fair {
             {
                 filler.wake();
             }
-            self.bytes -= next.weight();
-            self.frames -= 1;
             if flow.waiting.is_empty() {
                 self.flows.remove(&key);
                 self.turns.pop_front();
             }
+            self.note_gone(next.weight());
             return Some(next);
         }
     }
 
     /// Everything that waits, to go another way.
     pub(super) fn drain(&mut self) -> Vec<Waiting> {
-        let taken = std::mem::take(self);
         let mut waiting = vec![];
-        for flow in taken.flows.into_values() {
+        self.turns.clear();
+        self.frames = 0;
+        self.in_all.fetch_sub(std::mem::take(&mut self.bytes), Ordering::Relaxed);
+        for flow in std::mem::take(&mut self.flows).into_values() {
             waiting.extend(flow.waiting);
             flow.filler.into_iter().for_each(Waker::wake);
         }
@@ -215,6 +242,12 @@ impl Fair {
     /// Datagrams and bytes that wait.
     pub(super) fn depth(&self) -> (usize, usize) {
         (self.frames, self.bytes)
+    }
+}
+
+impl Drop for Fair {
+    fn drop(&mut self) {
+        self.in_all.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }
 

@@ -99,7 +99,8 @@ impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let is_encrypted = connection.transport != Transport::Plain;
-        let shared = Arc::new(Shared::new(id, connection.early.len(), is_encrypted));
+        let queue = Queue::sharing(context.forwarder.waiting());
+        let shared = Arc::new(Shared::new(id, queue, connection.early.len(), is_encrypted));
         let ends = connection.ends();
         let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
@@ -190,12 +191,12 @@ impl Link {
 }
 
 impl Shared {
-    fn new(id: LinkId, early: usize, is_encrypted: bool) -> Self {
+    fn new(id: LinkId, queue: Queue, early: usize, is_encrypted: bool) -> Self {
         let received = AtomicU64::new(0);
         count(&received, early);
         Self {
             id,
-            queue: Queue::default(),
+            queue,
             reading: AtomicU8::new(NOT_ACCEPTED),
             verdict: Notify::new(),
             closing: AtomicBool::new(false),

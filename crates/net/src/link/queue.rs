@@ -1,7 +1,8 @@
 //! What waits to be written on one link: control frames in their order, and behind them datagrams, flow by flow.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 
 use bytes::Bytes;
@@ -54,6 +55,12 @@ pub(super) enum Taken {
 }
 
 impl Queue {
+    /// One of several whose datagrams share a room.
+    pub(super) fn sharing(in_all: Arc<AtomicUsize>) -> Self {
+        let state = State { datagrams: Fair::sharing(in_all), ..State::default() };
+        Self { state: Mutex::new(state), changed: Notify::new() }
+    }
+
     /// Adds a frame; `false` if there is no room. A frame without a body that finds none shows that the peer does not
     /// read; frames with bodies leave a quarter of the room to them.
     pub(super) fn push(&self, frame: Bytes, has_body: bool) -> bool {

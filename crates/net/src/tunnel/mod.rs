@@ -219,12 +219,12 @@ impl Registry {
     fn send(&self, to: NodeId, id: u64, transmit: Transmit, filler: impl FnOnce() -> Waker) -> bool {
         // Small traffic has a flow of its own, so that members on the way let it pass before bulk.
         let flow = u32::try_from(id & 0x7fff_ffff).unwrap_or(0) << 1 | u32::from(transmit.is_bulk);
-        self.put(to, &transmit.hops, flow, transmit.packet, filler)
+        self.put((to, &transmit.hops), flow, transmit.packet, filler)
     }
 
-    fn put(&self, to: NodeId, hops: &[NodeId], flow: u32, packet: Bytes, filler: impl FnOnce() -> Waker) -> bool {
+    fn put(&self, (to, hops): (NodeId, &[NodeId]), flow: u32, packet: Bytes, filler: impl FnOnce() -> Waker) -> bool {
         let Ok(service) = SERVICE.parse::<ServiceName>() else { return true };
-        self.forwarder.send_along(to, hops, (service, flow), packet, filler)
+        self.forwarder.send_along((to, hops), (service, flow), packet, filler)
     }
 
     /// Tells the core that several ways to a member are worth looking for.
@@ -271,7 +271,7 @@ impl Registry {
         if self.unknown.lock().unwrap_or_else(PoisonError::into_inner).take(self.clock.mono())
             && let Some(path) = self.forwarder.paths(&to).first()
         {
-            self.put(to, &path.hops, 0, answer, || Waker::noop().clone());
+            self.put((to, &path.hops), 0, answer, || Waker::noop().clone());
         }
     }
 

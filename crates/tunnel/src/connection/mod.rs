@@ -3,7 +3,7 @@
 mod input;
 mod output;
 mod report;
-mod time;
+mod timing;
 
 use std::collections::VecDeque;
 use std::time::Duration;

@@ -68,20 +68,20 @@ fn a_flow_that_is_full_loses_its_newest_and_no_other() {
 #[test]
 fn when_all_is_full_the_newest_of_the_longest_flow_goes() {
     let mut fair = Fair::default();
-    let each = waiting(1, 16_000).weight();
+    let each = waiting(1, 40_000).weight();
     for _ in 0..MAX_FLOW_BYTES / each {
-        assert_eq!(fair.push(waiting(1, 16_000)), None);
+        assert_eq!(fair.push(waiting(1, 40_000)), None);
     }
     while fair.depth().1 + each <= MAX_WAITING_BYTES {
         let flow = u32::try_from(fair.depth().0).unwrap();
-        assert_eq!(fair.push(waiting(1_000 + flow, 16_000)), None);
+        assert_eq!(fair.push(waiting(1_000 + flow, 40_000)), None);
     }
     let before = fair.flows[&waiting(1, 1).flow()].waiting.len();
-    let dropped = fair.push(waiting(2, 16_000));
+    let dropped = fair.push(waiting(2, 40_000));
     assert_eq!(dropped, Some(Dropped { reason: Overflow::Link, others: 1, this: false }));
     assert_eq!(fair.flows[&waiting(1, 1).flow()].waiting.len(), before - 1);
     assert!(fair.depth().1 <= MAX_WAITING_BYTES);
-    let of_the_longest = fair.push(waiting(1, 16_000));
+    let of_the_longest = fair.push(waiting(1, 40_000));
     assert_eq!(of_the_longest, Some(Dropped { reason: Overflow::Link, others: 0, this: true }));
 }
 
@@ -119,18 +119,18 @@ fn small_bodies_do_not_hold_the_read_they_came_in() {
 
 /// Counts how often it is woken.
 #[derive(Default)]
-struct Filler(std::sync::atomic::AtomicUsize);
+struct Filler(AtomicUsize);
 
 impl std::task::Wake for Filler {
-    fn wake(self: std::sync::Arc<Self>) {
-        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 #[test]
 fn who_fills_a_flow_hears_that_it_is_enough_and_when_half_is_gone() {
-    let filler = std::sync::Arc::new(Filler::default());
-    let woken = || filler.0.load(std::sync::atomic::Ordering::Relaxed);
+    let filler = Arc::new(Filler::default());
+    let woken = || filler.0.load(Ordering::Relaxed);
     let mut fair = Fair::default();
     let is_enough = |fair: &mut Fair| fair.is_enough(&waiting(1, 0).flow(), || filler.clone().into());
     assert!(!is_enough(&mut fair), "nothing waits");
@@ -148,4 +148,37 @@ fn who_fills_a_flow_hears_that_it_is_enough_and_when_half_is_gone() {
     }
     assert!(!fair.drain().is_empty());
     assert_eq!(woken(), 2, "the link is gone: others may have room");
+}
+
+#[test]
+fn when_the_node_is_full_each_link_still_has_its_share() {
+    let in_all = Arc::new(AtomicUsize::new(0));
+    let each = waiting(1, 16_000).weight();
+    let mut links: Vec<Fair> = vec![];
+    let refused = Some(Dropped::this(Overflow::Node));
+    'filled: loop {
+        let mut link = Fair::sharing(Arc::clone(&in_all));
+        for number in 0..MAX_WAITING_BYTES / each {
+            let result = link.push(waiting(u32::try_from(number % 4).unwrap(), 16_000));
+            if result.is_some() {
+                assert_eq!(result, refused);
+                links.push(link);
+                break 'filled;
+            }
+        }
+        links.push(link);
+    }
+    let all = in_all.load(Ordering::Relaxed);
+    assert!(all <= MAX_WAITING_IN_ALL + MAX_WAITING_CROWDED && all + each > MAX_WAITING_IN_ALL, "{all}");
+    let mut other = Fair::sharing(Arc::clone(&in_all));
+    while other.depth().1 + each <= MAX_WAITING_CROWDED {
+        assert_eq!(other.push(waiting(1, 16_000)), None, "its share is free");
+    }
+    assert_eq!(other.push(waiting(2, 16_000)), refused);
+    drop(other);
+    assert_eq!(in_all.load(Ordering::Relaxed), all, "a link that is gone gives its room back");
+    assert!(!links[0].drain().is_empty());
+    assert_eq!(links[1].push(waiting(9, 10)), None, "there is room again");
+    links.iter_mut().for_each(|link| while link.pop(usize::MAX).is_some() {});
+    assert_eq!(in_all.load(Ordering::Relaxed), 0);
 }
