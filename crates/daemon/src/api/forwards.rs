@@ -58,21 +58,23 @@ pub(super) async fn add(
     Posted(forward): Posted<ForwardConfig>,
 ) -> Result<Json<Added>, Problem> {
     one_at_most(&api, &forward.peer)?;
-    let added = api.gateway.add(forward).await.map_err(|Refusal { code, detail }| match code {
+    match api.gateway.add(forward).await {
+        Ok(forward) => Ok(Json(Added { schema: "meshline/forward/1", forward })),
         // Nothing was dialled yet, so it is the listener that failed.
-        Code::TargetRefused | Code::TargetUnreachable => Problem::cannot_listen(detail),
-        code => Problem::refused(code, detail),
-    });
-    added.map(|forward| Json(Added { schema: "meshline/forward/1", forward }))
+        Err(Refusal { code: Code::TargetRefused | Code::TargetUnreachable, detail }) => {
+            Err(Problem::cannot_listen(detail))
+        }
+        Err(Refusal { code, detail }) => Err(Problem::refused(code, detail)),
+    }
 }
 
 pub(super) async fn remove(State(api): State<Api>, Segment(id): Segment) -> Result<Json<Removed>, Problem> {
     let id = id.parse().map_err(|_| Problem::bad_request("the number of a forward is a whole number"))?;
-    let removed = api.gateway.remove(id).await.map_err(|Refusal { code, detail }| match code {
-        Code::NoSuchService => Problem::no_such_forward(detail),
-        code => Problem::refused(code, detail),
-    });
-    removed.map(|forward| Json(Removed { schema: "meshline/forward-removed/1", id, forward }))
+    match api.gateway.remove(id).await {
+        Ok(forward) => Ok(Json(Removed { schema: "meshline/forward-removed/1", id, forward })),
+        Err(Refusal { code: Code::NoSuchService, detail }) => Err(Problem::no_such_forward(detail)),
+        Err(Refusal { code, detail }) => Err(Problem::refused(code, detail)),
+    }
 }
 
 /// Words that may mean several members mean none.
