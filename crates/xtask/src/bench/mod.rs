@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh`, `bench chat` and `bench routing`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `bench chat`, `bench routing` and `bench tunnel`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`] and [`routing::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`] and [`tunnel::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
 //! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -16,6 +16,7 @@ mod routing;
 mod scratch;
 mod start;
 mod table;
+mod tunnel;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -54,9 +55,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["chat", "--small"] => (chat::FIGURES, true),
         ["routing"] => (routing::FIGURES, false),
         ["routing", "--small"] => (routing::FIGURES, true),
-        _ => return Err("usage: cargo xtask bench mesh|chat|routing [--small]".to_owned()),
+        ["tunnel"] => (tunnel::FIGURES, false),
+        ["tunnel", "--small"] => (tunnel::FIGURES, true),
+        _ => return Err("usage: cargo xtask bench mesh|chat|routing|tunnel [--small]".to_owned()),
     };
-    let bench = Bench { bin: build(root, words.first() == Some(&"routing"))?, small };
+    let bench = Bench { bin: build(root, words.first().copied().unwrap_or_default())?, small };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -69,14 +72,16 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
 }
 
 /// Builds the programs and the examples, and says where they are.
-fn build(root: &Path, is_routing: bool) -> Result<PathBuf, String> {
+fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     example("meshline-net", "bench")?;
-    if is_routing {
+    if what == "routing" {
         example("meshline-sim", "cold_start")?;
     } else {
         let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
         cargo(root, &programs)?;
+    }
+    if !["routing", "tunnel"].contains(&what) {
         example("meshline-daemon", "http")?;
         example("node", "page")?;
     }
