@@ -6,6 +6,7 @@ pub mod config;
 pub mod exit;
 mod feed;
 pub mod files;
+pub mod gateway;
 pub mod log;
 pub mod member;
 pub mod output;

@@ -242,12 +242,17 @@ impl Gateway {
             proxy: self.shared.proxy.report(),
         }
     }
+
+    /// Listens and serves no more. Connections that are open live on as long as their streams.
+    pub fn close(&self) {
+        self.serving.abort();
+        self.shared.forwards.clear();
+        self.shared.proxy.clear();
+    }
 }
 
 impl Drop for Gateway {
     fn drop(&mut self) {
-        self.serving.abort();
-        self.shared.forwards.clear();
-        self.shared.proxy.clear();
+        self.close();
     }
 }

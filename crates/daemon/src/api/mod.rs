@@ -31,9 +31,10 @@ use meshline_services::{Command, Reply};
 
 pub use auth::{Token, TokenError};
 pub use documents::{MessageRow, Messages, Peers, Routes};
-pub use serve::{ServeError, Served, Server};
+pub use serve::{Bound, ServeError, Served, Server};
 
 use crate::feed::Feed;
+use crate::gateway::LocalGateway;
 use crate::log::Tail;
 use problem::Problem;
 
@@ -50,6 +51,8 @@ pub(crate) struct Api {
 /// What all listeners share.
 pub(crate) struct Shared {
     mesh: MeshHandle,
+    #[expect(dead_code, reason = "its operations come next")]
+    gateway: Arc<LocalGateway>,
     token: Arc<Token>,
     events: Arc<Feed>,
     tail: Arc<Tail>,

@@ -29,6 +29,7 @@ use super::problem::Problem;
 use super::slots::{Slot, Slots};
 use super::{Api, Shared, events, origin, router, status, trace};
 use crate::files::FileError;
+use crate::gateway::LocalGateway;
 use crate::log::Tail;
 
 /// Connections over TCP at once: a browser opens six, scripts a few more; further ones take the place of whoever has
@@ -82,6 +83,8 @@ pub enum ServeError {
 pub struct Served {
     /// The member.
     pub mesh: MeshHandle,
+    /// Its forwards and what it exposes.
+    pub gateway: Arc<LocalGateway>,
     /// What has to be known to change anything.
     pub token: Arc<Token>,
     /// The last lines of its log.
@@ -103,36 +106,60 @@ impl Server {
         data_dir.join("api.sock")
     }
 
-    /// Serves on the socket in `data_dir`, and on `http` if there is one.
+    /// Takes the socket in `data_dir`, and `http` if there is one.
     ///
     /// # Errors
     /// If either cannot be listened on.
-    pub async fn start(served: Served, data_dir: &Path, http: Option<&str>) -> Result<Self, ServeError> {
+    pub async fn bind(data_dir: &Path, http: Option<&str>) -> Result<Bound, ServeError> {
         let socket = Self::socket_path(data_dir);
         let unix = bind_unix(&socket).map_err(|source| ServeError::Socket { path: socket.clone(), source })?;
-        let events = events::feed()?;
-        let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
-        let Served { mesh, token, tail } = served;
-        let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
-        let shared = Arc::new(Shared { mesh, token, events, tail, waiting, traces });
-        let answering = tokio::spawn(status::answer_all(Arc::clone(&shared)));
-        let mut server = Self { tasks: vec![filling, answering], socket, address: None };
-        if let Some(address) = http {
-            let failed = |source| ServeError::Address { address: address.to_owned(), source };
-            let tcp = TcpListener::bind(address).await.map_err(failed)?;
-            server.address = tcp.local_addr().ok();
-            let api = Api { shared: Arc::clone(&shared), trusted: false };
-            server.tasks.push(tokio::spawn(accept(tcp, api, MAX_TCP_CONNECTIONS)));
-        }
-        let api = Api { shared, trusted: true };
-        server.tasks.push(tokio::spawn(accept(unix, api, MAX_UNIX_CONNECTIONS)));
-        Ok(server)
+        let Some(address) = http else { return Ok(Bound { socket, unix, tcp: None }) };
+        let failed = |source| ServeError::Address { address: address.to_owned(), source };
+        let tcp = TcpListener::bind(address).await.map_err(failed)?;
+        Ok(Bound { socket, unix, tcp: Some(tcp) })
     }
 
     /// The address of the page, with the real port where port 0 was asked for.
     #[must_use]
     pub fn address(&self) -> Option<SocketAddr> {
         self.address
+    }
+}
+
+/// The places of an API that nobody serves yet: its port is known before what is served.
+#[derive(Debug)]
+pub struct Bound {
+    socket: PathBuf,
+    unix: UnixListener,
+    tcp: Option<TcpListener>,
+}
+
+impl Bound {
+    /// The address of the page, with the real port.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.tcp.as_ref().and_then(|tcp| tcp.local_addr().ok())
+    }
+
+    /// Serves there.
+    ///
+    /// # Errors
+    /// If the system gives no random bytes.
+    pub fn serve(self, served: Served) -> Result<Server, ServeError> {
+        let address = self.address();
+        let events = events::feed()?;
+        let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
+        let Served { mesh, gateway, token, tail } = served;
+        let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
+        let shared = Arc::new(Shared { mesh, gateway, token, events, tail, waiting, traces });
+        let mut tasks = vec![filling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
+        if let Some(tcp) = self.tcp {
+            let api = Api { shared: Arc::clone(&shared), trusted: false };
+            tasks.push(tokio::spawn(accept(tcp, api, MAX_TCP_CONNECTIONS)));
+        }
+        let api = Api { shared, trusted: true };
+        tasks.push(tokio::spawn(accept(self.unix, api, MAX_UNIX_CONNECTIONS)));
+        Ok(Server { tasks, socket: self.socket, address })
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use clap::Args;
 use meshline_identity::JoinRequest;
+use meshline_protocol::message::Role;
 use serde_json::json;
 
 use super::place::Place;
@@ -42,7 +43,9 @@ pub(super) fn run<T: MemberConfig>(args: &JoinArgs, place: &Place) -> anyhow::Re
         files::make_folder(folder)?;
     }
     let key = files::read_or_make_key(&config.key_file)?;
-    let request = JoinRequest::sign(config.network.clone(), config.name.clone(), &[T::ROLE], &key, now())?;
+    let is_exit = !config.exit.rules.is_empty();
+    let roles: Vec<Role> = std::iter::once(T::ROLE).chain(is_exit.then_some(Role::Exit)).collect();
+    let request = JoinRequest::sign(config.network.clone(), config.name.clone(), &roles, &key, now())?;
     files::write_record(&args.out, &request).context("the request was not written")?;
     let out = args.out.display();
     if place.json {

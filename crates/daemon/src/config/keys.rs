@@ -16,9 +16,9 @@ pub enum KeyKind {
     Number,
     /// `true` or `false`; `1` and `0` are understood too.
     Bool,
-    /// Items with commas between them.
+    /// Items with commas between them; lists of objects as JSON.
     List,
-    /// `key=value` with commas between them.
+    /// `key=value` with commas between them, or JSON.
     Map,
 }
 

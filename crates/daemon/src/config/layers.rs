@@ -321,6 +321,10 @@ fn value_of(key: &Key, text: &str) -> Option<Value> {
         return key.nullable.then_some(Value::Null);
     }
     Some(match (key.kind, text) {
+        // What has members of its own is written as JSON.
+        (KeyKind::List | KeyKind::Map, _) if text.starts_with(['[', '{']) => {
+            serde_json::from_str(text).unwrap_or_else(|_| text.into())
+        }
         (KeyKind::List, _) => text.split(',').map(str::trim).filter(|item| !item.is_empty()).collect(),
         (KeyKind::Map, _) => map_of(text).unwrap_or_else(|| text.into()),
         (KeyKind::Bool, "1") => Value::Bool(true),

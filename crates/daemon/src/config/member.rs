@@ -5,11 +5,13 @@
 
 use std::path::PathBuf;
 
+use meshline_gateway::{ExitRules, Expose, ForwardConfig, ProxyConfig as Socks5Config};
 use meshline_protocol::message::Role;
 use meshline_protocol::{Address, Name, NetworkId};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::gateway;
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
@@ -81,6 +83,12 @@ macro_rules! member_config {
             /// How much of the chat is kept.
             #[serde(default)]
             pub chat: ChatConfig,
+            /// Listeners here whose connections reach something at another member, or with "reverse" the other way round.
+            #[serde(default)]
+            pub forwards: Vec<ForwardConfig>,
+            /// The local proxy, SOCKS5 and HTTP on one port; null for none.
+            #[serde(default)]
+            pub socks5: Option<Socks5Config>,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -124,6 +132,12 @@ member_config!(
         /// Address (host:port) of the local API and page; null for none.
         #[serde(default = "http")]
         http: Option<Address>,
+        /// What other members may use here by name.
+        #[serde(default)]
+        expose: Vec<Expose>,
+        /// What other members may reach through this one, beside what is exposed. Nothing unless told.
+        #[serde(default)]
+        exit: ExitRules,
         /// Whether 'm' and 'q' are read from standard input: "auto" (on a terminal), "always" or "never".
         #[serde(default)]
         console: Console,
@@ -160,6 +174,12 @@ member_config!(
         /// Address (host:port) of the local API and page; null for none.
         #[serde(default)]
         http: Option<Address>,
+        /// What other members may use here by name.
+        #[serde(default)]
+        expose: Vec<Expose>,
+        /// What other members may reach through this one, beside what is exposed. Nothing unless told.
+        #[serde(default)]
+        exit: ExitRules,
         /// Most links relayed at once.
         #[serde(default = "max_relays")]
         #[schemars(range(min = 1, max = 65536))]
@@ -172,7 +192,7 @@ member_config!(
 );
 
 /// The keys of §12 that come with later versions: known words, so not "unknown keys".
-const LATER: &[&str] = &["via", "forwards", "expose", "exit", "socks5", "ledger"];
+const LATER: &[&str] = &["via", "ledger"];
 
 /// What must be given, with a stand-in for it while the rest is judged.
 const REQUIRED: &[(&str, &str)] = &[("name", "unnamed"), ("network", "unnamed")];
@@ -237,6 +257,8 @@ macro_rules! node_of {
             plain: $from.plain,
             open: $from.open,
             chat: $from.chat,
+            forwards: $from.forwards,
+            socks5: $from.socks5,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -254,7 +276,9 @@ impl NodeConfig {
 
 impl ViewConfig {
     fn node(self) -> NodeConfig {
-        node_of!(self, listen: Vec::new(), next: None, console: self.console, routing: self.routing.into())
+        let (expose, exit) = (Vec::new(), ExitRules::default());
+        let (listen, next, routing) = (Vec::new(), None, self.routing.into());
+        node_of!(self, listen: listen, next: next, console: self.console, routing: routing, expose: expose, exit: exit)
     }
 
     fn check_own(&self, review: &mut Review) {
@@ -266,7 +290,8 @@ impl ViewConfig {
 
 impl ProxyConfig {
     fn node(self) -> NodeConfig {
-        node_of!(self, listen: self.listen, next: self.next, console: Console::Never, routing: self.routing)
+        node_of!(self, listen: self.listen, next: self.next, console: Console::Never, routing: self.routing,
+            expose: self.expose, exit: self.exit)
     }
 
     fn check_own(&self, review: &mut Review) {
@@ -284,6 +309,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/chat/max_bytes", config.chat.max_bytes, 65_536..=1_073_741_824);
     review.range("/retries", config.retries, 0..=1_000_000);
     config.routing.check(config.network.is_open(), review);
+    gateway::check(config, review);
     check_open(config, review);
     if config.plain {
         check_plain(config, review);

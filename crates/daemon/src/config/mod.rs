@@ -9,6 +9,7 @@
 
 mod files_check;
 mod finding;
+mod gateway;
 mod hint;
 mod keys;
 mod layers;

@@ -52,6 +52,10 @@ pub fn core_config(
 ) -> Config {
     let mut core = Config::new(config.network.clone(), config.name.clone());
     core.roles = vec![role];
+    if !config.exit.rules.is_empty() {
+        // Whoever looks for a way out asks those with the role. On a closed network the membership has to grant it.
+        core.roles.push(Role::Exit);
+    }
     core.membership = membership;
     core.listen.clone_from(&config.listen);
     core.topology = match config.topology {

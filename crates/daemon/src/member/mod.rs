@@ -19,6 +19,7 @@ use meshline_services::Stack;
 
 use crate::api::{Served, Server, Token};
 use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity};
+use crate::gateway::{LocalGateway, own_ports};
 use crate::{files, log};
 
 pub use core_config::{ProxyLimits, core_config};
@@ -78,8 +79,12 @@ async fn serve<T: MemberConfig>(
 ) -> anyhow::Result<()> {
     let token = Arc::new(Token::read_or_make(&config.data_dir)?);
     let http = config.http.as_ref().map(meshline_protocol::Address::as_str);
-    let served = Served { mesh: mesh.clone(), token: Arc::clone(&token), tail: reloader.tail() };
-    let api = Server::start(served, &config.data_dir, http).await?;
+    let bound = Server::bind(&config.data_dir, http).await?;
+    let own_ports = own_ports(&mesh, bound.address());
+    let gateway = Arc::new(LocalGateway::start(config, &mesh, own_ports).await);
+    let tail = reloader.tail();
+    let api =
+        bound.serve(Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), token: Arc::clone(&token), tail })?;
     let page = api.address().map(|address| format!("http://{address}/"));
     state::write_page(&config.data_dir, page.as_deref());
     // Said on the console alone: what is logged may be read by others.
@@ -89,9 +94,10 @@ async fn serve<T: MemberConfig>(
     }
     tokio::select! {
         () = console::run(wants_console(config.console), secret.as_deref(), &mesh) => {}
-        () = signals::terminated(async || reloader.reload(&mesh).await) => {}
+        () = signals::terminated(async || reloader.reload(&mesh, &gateway).await) => {}
     }
     tracing::info!(target: log::CONSOLE, "Server is shutting down");
+    gateway.close();
     // Whoever does not answer by then is told nothing more.
     let _ = tokio::time::timeout(SHUTDOWN_LIMIT, mesh.shutdown()).await;
     drop(api);

@@ -9,10 +9,12 @@ use serde_json::Value;
 use super::Load;
 use super::core_config::reconfiguration;
 use crate::config::{MemberConfig, NodeConfig};
+use crate::gateway::LocalGateway;
 use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
-const LIVE: [&str; 7] = ["peers", "proxies", "signal", "max_links", "retries", "routing", "log"];
+const LIVE: [&str; 11] =
+    ["peers", "proxies", "signal", "max_links", "retries", "routing", "forwards", "expose", "exit", "socks5", "log"];
 
 /// What of `log` does.
 const LIVE_LOG: &str = "level";
@@ -36,7 +38,7 @@ impl<T: MemberConfig> Reloader<T> {
     }
 
     /// Applies what can be applied. A configuration with a fault changes nothing.
-    pub(super) async fn reload(&mut self, mesh: &MeshHandle) {
+    pub(super) async fn reload(&mut self, mesh: &MeshHandle, gateway: &LocalGateway) {
         let config = match (self.load)() {
             Ok(effective) => effective.config.into_node(),
             Err(error) => {
@@ -47,6 +49,7 @@ impl<T: MemberConfig> Reloader<T> {
         self.log.set_level(&config.log.level);
         let command = Command::Reconfigure(Box::new(reconfiguration(&config)));
         let _ = mesh.command(meshline_services::Command::Mesh(command)).await;
+        gateway.reconfigure(&config).await;
         let needing = needing_restart(&self.started, &serde_json::to_value(&config).unwrap_or_default());
         if needing.is_empty() {
             tracing::info!(target: "meshline", "configuration reloaded");
@@ -64,7 +67,13 @@ fn needing_restart(started: &Value, now: &Value) -> Vec<String> {
     let log = started.get("log").and_then(Value::as_object).into_iter().flatten();
     let fixed_log =
         log.filter(|(key, value)| *key != LIVE_LOG && now.get("log").and_then(|log| log.get(*key)) != Some(value));
-    fixed.chain(fixed_log.map(|(key, _)| format!("log.{key}"))).collect()
+    let role = (is_exit(started) != is_exit(now)).then(|| "exit (the role, by which \"auto\" finds it)".to_owned());
+    fixed.chain(fixed_log.map(|(key, _)| format!("log.{key}"))).chain(role).collect()
+}
+
+/// Whether it has a rule for the way out; only then it has the role, which its announcements name.
+fn is_exit(config: &Value) -> bool {
+    config.pointer("/exit/rules").and_then(Value::as_array).is_some_and(|rules| !rules.is_empty())
 }
 
 #[cfg(test)]

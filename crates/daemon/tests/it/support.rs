@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use meshline_daemon::api::{Served, Server, Token};
 use meshline_daemon::config::LogLevel;
+use meshline_daemon::gateway::{LocalGateway, own_ports};
 use meshline_daemon::log::{Tail, TailLayer};
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, Node};
 use meshline_net::{Clock, MeshHandle, Settings};
 use meshline_services::{Command, Reply, Stack, chat};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::time::timeout;
@@ -37,7 +38,15 @@ impl Member {
 
     /// A member with these settings; the number makes its key.
     pub(crate) async fn start_as(config: Config, number: u8) -> Self {
+        Self::start_with(config, number, json!({})).await
+    }
+
+    /// The same with keys of the configuration that are the gateway's.
+    pub(crate) async fn start_with(config: Config, number: u8, keys: Value) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let mut gateway = json!({"name": config.name, "network": config.network, "data_dir": folder.path()});
+        gateway.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
+        let gateway = serde_json::from_value(gateway).unwrap();
         let key = KeyPair::from_secret([number; 32]);
         let clock = Clock::start();
         let settings = Settings::new(clock, key.clone(), &config);
@@ -45,8 +54,10 @@ impl Member {
         let mesh = meshline_net::start(settings, stack).await.unwrap();
         let token = Arc::new(Token::read_or_make(folder.path()).unwrap());
         let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).unwrap());
-        let served = Served { mesh: mesh.clone(), token: Arc::clone(&token), tail };
-        let server = Server::start(served, folder.path(), Some("127.0.0.1:0")).await.unwrap();
+        let bound = Server::bind(folder.path(), Some("127.0.0.1:0")).await.unwrap();
+        let gateway = LocalGateway::start(&gateway, &mesh, own_ports(&mesh, bound.address())).await;
+        let served = Served { mesh: mesh.clone(), gateway: Arc::new(gateway), token: Arc::clone(&token), tail };
+        let server = bound.serve(served).unwrap();
         Self { mesh, token, folder, server, kept: Some(kept) }
     }
 

@@ -1,0 +1,124 @@
+//! Who the members are, as the gateway asks: at once, from what was last heard of the core.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use meshline_gateway::{Directory, Member};
+use meshline_mesh::{Command, Event as MeshEvent, PeerRow, Reply};
+use meshline_net::MeshHandle;
+use meshline_protocol::NodeId;
+use meshline_protocol::message::Role;
+use meshline_services::{Command as Ask, Event, Reply as Answer};
+use tokio::sync::broadcast::Receiver;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::time::{sleep, timeout};
+
+/// Costs change without an event.
+const REFRESH: Duration = Duration::from_secs(5);
+
+/// After asking the core it is not asked again for so long, however much happens: a thousand members cost it a
+/// millisecond. What is not known meanwhile, is so late at most.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Fewer characters of an id are not taken for a prefix.
+const MIN_PREFIX: usize = 8;
+
+/// The members.
+#[derive(Debug)]
+pub(super) struct Roster {
+    are_names_proved: bool,
+    members: Mutex<Vec<Member>>,
+}
+
+impl Roster {
+    /// Nobody yet. On a closed network names are given by its key.
+    pub(super) fn new(are_names_proved: bool) -> Self {
+        Self { are_names_proved, members: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
+        self.members.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the core; `false` once the mesh is shut down.
+    pub(super) async fn refresh(&self, mesh: &MeshHandle) -> bool {
+        let Answer::Mesh(Reply::Peers(rows)) = mesh.command(Ask::Mesh(Command::Peers)).await else { return false };
+        let members = rows.into_iter().map(|row| member(row, self.are_names_proved)).collect();
+        *self.lock() = members;
+        true
+    }
+
+    /// Those whom `text` may mean: by name, by the name without regard to case if nobody is called exactly so, or by the
+    /// beginning of an id.
+    pub(super) fn meant(&self, text: &str) -> Vec<NodeId> {
+        let members = self.lock();
+        let by = |is_name: &dyn Fn(&str) -> bool| -> Vec<NodeId> {
+            let is_prefix = |id: NodeId| text.len() >= MIN_PREFIX && id.to_string().starts_with(text);
+            let found = members.iter().filter(|member| is_name(&member.name) || is_prefix(member.id));
+            found.map(|member| member.id).collect()
+        };
+        let exactly = by(&|name| name == text);
+        if exactly.is_empty() { by(&|name| name.eq_ignore_ascii_case(text)) } else { exactly }
+    }
+}
+
+impl Directory for Roster {
+    fn members(&self) -> Vec<Member> {
+        self.lock().clone()
+    }
+
+    fn member(&self, id: NodeId) -> Option<Member> {
+        self.lock().iter().find(|member| member.id == id).cloned()
+    }
+}
+
+fn member(row: PeerRow, is_name_proved: bool) -> Member {
+    let role = |word: &&str| serde_json::from_value::<Role>((*word).into()).ok();
+    Member {
+        id: row.id,
+        // Where names are only claimed they are shown with the beginning of the id behind a '~', which no name has.
+        name: row.name.split('~').next().unwrap_or_default().to_owned(),
+        is_name_proved,
+        roles: row.roles.iter().filter_map(role).collect(),
+        // One that is reached but not measured yet comes last.
+        cost_us: row.reachable.then_some(row.cost.unwrap_or(u64::MAX)),
+    }
+}
+
+/// Keeps the roster true until it is aborted or the mesh ends.
+pub(super) async fn follow(roster: Arc<Roster>, mesh: MeshHandle) {
+    let mut events = mesh.subscribe();
+    while roster.refresh(&mesh).await {
+        sleep(PAUSE).await;
+        if let Ok(false) = timeout(REFRESH, change(&mut events)).await {
+            return;
+        }
+    }
+}
+
+/// Waits for something that changes who is known or how they are reached; `false` at the end of all events.
+async fn change(events: &mut Receiver<Arc<Event>>) -> bool {
+    loop {
+        match events.recv().await {
+            Ok(event) if concerns_members(&event) => return true,
+            Ok(_) => {}
+            Err(RecvError::Lagged(_)) => return true,
+            Err(RecvError::Closed) => return false,
+        }
+    }
+}
+
+fn concerns_members(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::Mesh(
+            MeshEvent::LinkUp { .. }
+                | MeshEvent::LinkDown { .. }
+                | MeshEvent::MemberJoined { .. }
+                | MeshEvent::MemberLeft { .. }
+                | MeshEvent::MemberRevoked { .. }
+                | MeshEvent::RingClosed { .. }
+                | MeshEvent::RouteChanged { .. }
+        )
+    )
+}
