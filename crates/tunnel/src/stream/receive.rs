@@ -214,8 +214,9 @@ impl ReceiveHalf {
         }
     }
 
-    /// Looks whether the window has to move, and grows it if it is read faster than it moves.
-    pub(crate) fn review(&mut self, round_trip_us: u64, now: Mono) {
+    /// Looks whether the window has to move, and grows it up to `share` if it is read faster than it moves. A larger one
+    /// shrinks to that.
+    pub(crate) fn review(&mut self, share: u64, round_trip_us: u64, now: Mono) {
         if self.end.is_some() || self.stopped.is_some() {
             return;
         }
@@ -224,10 +225,12 @@ impl ReceiveHalf {
             return;
         }
         if now.micros_since(self.moved_at) < round_trip_us.saturating_mul(4) {
-            self.window = (self.window * 2).min(self.max_window);
+            self.window *= 2;
         }
+        self.window = self.window.min(share).min(self.max_window);
         self.moved_at = now;
-        self.told = read + self.window;
+        // Credit that was told stands.
+        self.told = self.told.max(read + self.window);
         self.credit_due = true;
     }
 

@@ -9,7 +9,7 @@ use meshline_mesh::Mono;
 use super::{End, ReceiveHalf, SendHalf, State, Stream};
 use crate::config::Config;
 use crate::frame::{self, Frame, StreamId, Violation};
-use crate::limits::{MAX_OWN_STREAMS, MAX_STREAMS};
+use crate::limits::{FIRST_STREAM_WINDOW, MAX_OWN_STREAMS, MAX_STREAMS};
 
 /// Something about a stream that whoever uses it wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,6 +54,8 @@ pub(crate) struct Streams {
     queues: [VecDeque<StreamId>; 2],
     /// Streams with a credit, a reset or a stop to send.
     control: BTreeSet<StreamId>,
+    /// Streams whose write found what all share used up: what others hold keeps them, so others' news is theirs.
+    crowded: BTreeSet<StreamId>,
     /// Written here and not sent.
     backlog: u64,
     /// Written here and not acknowledged.
@@ -80,6 +82,7 @@ impl Streams {
             limit_due: false,
             queues: [VecDeque::new(), VecDeque::new()],
             control: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             backlog: 0,
             held: 0,
             sent: (0, config.first_tunnel_credit()),
@@ -216,6 +219,7 @@ impl Streams {
     fn remove(&mut self, id: StreamId) {
         self.entries.remove(&id);
         self.control.remove(&id);
+        self.crowded.remove(&id);
         if id & 1 != self.parity {
             self.over += 1;
             let limit = self.over.saturating_add(MAX_STREAMS);
@@ -229,6 +233,9 @@ impl Streams {
     /// Writes as much as there is room for; returns how much.
     pub(crate) fn write(&mut self, id: StreamId, data: &[u8], now: Mono) -> Result<usize, u16> {
         let room = self.room(id)?;
+        if room == 0 && self.held >= self.config.send_buffers {
+            self.crowded.insert(id);
+        }
         let len = data.len().min(room);
         let Some((piece, entry)) = data.get(..len).zip(self.entries.get_mut(&id)) else { return Ok(0) };
         entry.stream.send.write(Bytes::copy_from_slice(piece));
@@ -251,9 +258,16 @@ impl Streams {
             (None, State::Finished) => return Err(0),
             (None, State::Open) => {}
         }
-        let own = self.config.send_buffer.saturating_sub(send.held());
+        let own = self.share(self.config.send_buffer, self.config.send_buffers).saturating_sub(send.held());
         let all = self.config.send_buffers.saturating_sub(self.held);
         Ok(usize::try_from(own.min(all)).unwrap_or(usize::MAX))
+    }
+
+    /// Tells everybody who waits for what all share that there is some again.
+    fn tell_crowded(&mut self) {
+        if self.held < self.config.send_buffers {
+            self.changes.extend(std::mem::take(&mut self.crowded).into_iter().map(Change::Writable));
+        }
     }
 
     pub(crate) fn finish(&mut self, id: StreamId, now: Mono) {
@@ -272,6 +286,7 @@ impl Streams {
         if entry.stream.send.end_due {
             self.control.insert(id);
         }
+        self.tell_crowded();
         self.settle(id);
     }
 
@@ -309,10 +324,11 @@ impl Streams {
         limit: usize,
         (rtt_us, now): (u64, Mono),
     ) -> Result<Option<Bytes>, End> {
+        let share = self.share(self.config.stream_window, self.config.tunnel_window);
         let Some(entry) = self.entries.get_mut(&id) else { return Err(End::At(0)) };
         let receive = &mut entry.stream.receive;
         if let Some(data) = receive.read(limit) {
-            receive.review(rtt_us, now);
+            receive.review(share, rtt_us, now);
             self.settle(id);
             return Ok(Some(data));
         }
@@ -323,6 +339,13 @@ impl Streams {
             return Err(end);
         }
         Ok(None)
+    }
+
+    /// What one stream may have of what all share: streams that nobody reads leave half of it to others, or a few of
+    /// them would hold up every other one. What a first window holds is everybody's.
+    fn share(&self, own: u64, all: u64) -> u64 {
+        let count = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).max(1);
+        own.min(FIRST_STREAM_WINDOW.max(all / 2 / count))
     }
 
     /// Puts a stream into the queue of its lane, if it has anything to send.
@@ -449,6 +472,7 @@ impl Streams {
         if has_room {
             self.changes.push_back(Change::Writable(id));
         }
+        self.tell_crowded();
         self.settle(id);
     }
 
