@@ -16,7 +16,16 @@ test|unshare|util-linux|lab tests (hosts made of network namespaces) are skipped
 test|faketime|faketime|tests with wrong clocks are skipped
 test|tmux|tmux|tests of the console on a terminal are skipped
 test|chromium|chromium|browser tests are skipped
-test|chromedriver|chromium-driver|browser tests are skipped'
+test|chromedriver|chromium-driver|browser tests are skipped
+test|ssh|openssh-client|tests that carry ssh through a tunnel are skipped
+test|sshd|openssh-server|tests that carry ssh through a tunnel are skipped
+test|rsync|rsync|tests that carry rsync through a tunnel are skipped
+test|redis-server|redis-server redis-tools|tests that carry redis through a tunnel are skipped
+test|dnsmasq|dnsmasq-base|tests that carry DNS through a tunnel are skipped
+test|dig|bind9-dnsutils|tests that carry DNS through a tunnel are skipped
+test|iperf3|iperf3|tests that carry iperf3 through a tunnel are skipped
+test|lighttpd|lighttpd|tests that carry HTTP through a tunnel are skipped
+test|wrk|wrk|tests that carry 500 connections through a tunnel are skipped'
 
 purpose=${1:-test}
 PATH=$PATH:/usr/sbin:/sbin

@@ -47,7 +47,7 @@ pub use lab::{Lab, Site};
 pub use load::run_load;
 pub use member::{Answer, Member};
 pub use process::Process;
-pub use programs::{bin_dir, has_tool, program};
+pub use programs::{bin_dir, has_tool, program, tool};
 pub use ring::Ring;
 pub use stranger::{Ending, Stranger, TlsStranger};
 pub use wait::{PATIENCE, until, within};

@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+use crate::skipped;
+
 /// The folder with the built programs.
 ///
 /// # Panics
@@ -48,4 +50,17 @@ pub fn has_tool(name: &str) -> bool {
     let mut asked = Command::new("sh");
     asked.args(["-c", "command -v \"$1\"", "sh", name]).stdout(Stdio::null()).stderr(Stdio::null());
     asked.status().is_ok_and(|status| status.success())
+}
+
+/// The path of a program of the system, those of its administrator too; `None`, said in a line, if it is not installed.
+#[must_use]
+pub fn tool(name: &str) -> Option<PathBuf> {
+    let folders = std::env::var_os("PATH").unwrap_or_default();
+    let others = ["/usr/sbin", "/sbin"].map(PathBuf::from);
+    let found =
+        std::env::split_paths(&folders).chain(others).map(|folder| folder.join(name)).find(|path| path.is_file());
+    if found.is_none() {
+        skipped(&format!("there is no program {name}"));
+    }
+    found
 }

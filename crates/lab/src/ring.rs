@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::Once;
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::lab::Site;
@@ -92,6 +93,21 @@ impl Ring {
                 member
             }
         }
+    }
+
+    /// Adds keys to the configuration of node `number`.
+    ///
+    /// # Panics
+    /// If it cannot be read or written.
+    #[track_caller]
+    pub fn configure(&self, number: u16, keys: &Value) {
+        let node = self.node(number);
+        let text = std::fs::read_to_string(node.config()).expect("its configuration");
+        let mut config: Value = serde_json::from_str(&text).expect("JSON");
+        if let (Some(config), Some(keys)) = (config.as_object_mut(), keys.as_object()) {
+            config.extend(keys.clone());
+        }
+        std::fs::write(node.config(), config.to_string()).expect("written");
     }
 
     /// The script that starts node `number`.

@@ -104,7 +104,10 @@ impl Flows {
                 self.dropped.0 += 1;
                 continue;
             }
-            let room = limit.saturating_sub(out.len() + FLOW_HEAD);
+            if out.len() + FLOW_HEAD > limit {
+                break;
+            }
+            let room = limit - out.len() - FLOW_HEAD;
             let rest = first.data.len() - first.sent;
             // A payload that fits into the next packet is not cut for this one.
             if room < rest && (!written.is_empty() || room == 0) {

@@ -22,6 +22,8 @@ pub(crate) struct Handshake {
     sent: usize,
     /// Bytes of the other side that were taken.
     taken: usize,
+    /// The keys are taken: what still comes is acknowledged and not read.
+    is_keyed: bool,
     /// The other side has to be told.
     ack_due: bool,
     tries: u32,
@@ -30,7 +32,17 @@ pub(crate) struct Handshake {
 
 impl Handshake {
     pub(crate) fn new(session: Box<dyn Session>) -> Self {
-        Self { session, out: vec![], acknowledged: 0, sent: 0, taken: 0, ack_due: false, tries: 0, retry_at: None }
+        Self {
+            session,
+            out: vec![],
+            is_keyed: false,
+            acknowledged: 0,
+            sent: 0,
+            taken: 0,
+            ack_due: false,
+            tries: 0,
+            retry_at: None,
+        }
     }
 
     /// Lets the session write what it has to say.
@@ -40,6 +52,7 @@ impl Handshake {
             return Err("a handshake without end".to_owned());
         }
         let keys = self.session.keys()?;
+        self.is_keyed |= keys.is_some();
         // Keys may come with a last message.
         self.session.write(&mut self.out)?;
         Ok(keys)
@@ -72,7 +85,9 @@ impl Handshake {
             if self.taken > MAX_HANDSHAKE {
                 return Err("a handshake without end".to_owned());
             }
-            self.session.read(new)?;
+            if !self.is_keyed {
+                self.session.read(new)?;
+            }
         }
         Ok(())
     }

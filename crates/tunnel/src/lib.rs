@@ -27,6 +27,6 @@ mod stream;
 pub use config::Config;
 pub use connection::{Arrival, Connection, Event, PathReport, Read, Role, Transmit, TunnelReport};
 pub use frame::{FlowId, StreamId};
-pub use packet::{TAG, connection_of, is_beginning, unknown};
+pub use packet::{TAG, connection_of, is_beginning, is_open, unknown};
 pub use paths::PathInfo;
 pub use session::{Keys, Nonce, Open, Seal, Session};

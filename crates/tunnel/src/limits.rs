@@ -78,6 +78,9 @@ pub const MAX_NUMBER_STEP: u64 = 1 << 20;
 /// Segments of one stream that wait for what lies before them. At the shortest packets it is a window of 16 MiB.
 pub const MAX_SEGMENTS: usize = 8_192;
 
+/// Segments of all streams of a tunnel that wait for what lies before them: some hundred bytes each.
+pub const MAX_TUNNEL_SEGMENTS: usize = 32_768;
+
 /// Streams the other side may have open at once.
 pub const MAX_STREAMS: u32 = 1_024;
 
@@ -124,8 +127,9 @@ pub const HANDSHAKE_RETRY: Duration = Duration::from_millis(250);
 /// of 2^11 bytes; ours have up to 2^16).
 pub const REKEY_PACKETS: u64 = 1 << 18;
 
-/// Forged packets after which a tunnel is given up (RFC 9001, 6.6 for AES-GCM: 2^52; nobody honest causes any).
-pub const MAX_FORGED: u64 = 1 << 20;
+/// Forged packets after which a tunnel is given up: the integrity limit of ChaCha20-Poly1305 (RFC 9001, 6.6), the lower
+/// one of the two ciphers. Fewer would let anybody on the way end a tunnel by repeating garbage.
+pub const MAX_FORGED: u64 = 1 << 36;
 
 /// How often an idle path is tried while streams are open: a hole in it is found before it is needed.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(10);

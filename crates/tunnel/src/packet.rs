@@ -96,6 +96,12 @@ pub fn is_beginning(packet: &[u8]) -> bool {
     Header::read(packet).is_some_and(|header| header.kind == Kind::Handshake)
 }
 
+/// Whether a packet is not sealed, and may go over the link it was made for and no other.
+#[must_use]
+pub fn is_open(packet: &[u8]) -> bool {
+    Header::read(packet).is_some_and(|header| header.kind == Kind::Open)
+}
+
 /// The answer to a packet of a connection that is not known here, unless it is itself such an answer.
 #[must_use]
 pub fn unknown(packet: &[u8]) -> Option<Bytes> {

@@ -20,7 +20,7 @@ pub enum Allow {
     Id(NodeId),
     /// The member with this name, if the network vouches for names.
     Name(Name),
-    /// Members with this role.
+    /// Members with this role, if the network vouches for roles.
     Role(Role),
 }
 
@@ -32,7 +32,8 @@ impl Allow {
             Self::Anybody => true,
             Self::Id(id) => *id == member.id,
             Self::Name(name) => member.is_name_proved && member.name == name.as_str(),
-            Self::Role(role) => *role != Role::Other && member.roles.contains(role),
+            // On an open network anybody may claim any role.
+            Self::Role(role) => *role != Role::Other && member.is_name_proved && member.roles.contains(role),
         }
     }
 }

@@ -17,6 +17,7 @@ mod relay;
 mod routes;
 mod seed;
 mod topologies;
+mod tunnels;
 mod twice;
 mod view;
 

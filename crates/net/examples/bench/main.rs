@@ -10,7 +10,8 @@
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
 //!
-//! `member`, `udp-send` and `udp-receive` are the ends of a stream whose cables somebody else cuts (`stream.rs`).
+//! `member`, `udp-send` and `udp-receive` are the ends of a stream whose cables somebody else cuts (`stream.rs`);
+//! `pipe`, `tcp-…` and `socks` are the ends of tunnels between hosts (`ends.rs`).
 //!
 //! The other side is always a second process, this program again with one of the `serve-…` modes. Rounds of
 //! meshline and of the rival alternate, because only figures of the same minute compare. The last line that is
@@ -26,6 +27,7 @@
 
 mod child;
 mod echo;
+mod ends;
 mod figures;
 mod forward;
 mod goodput;
@@ -69,6 +71,12 @@ fn main() {
         "member" => block_on(stream::member(&words)),
         "udp-send" => block_on(stream::udp_send(&words)),
         "udp-receive" => block_on(stream::udp_receive(&words)),
+        "pipe" => block_on(ends::pipe(&words)),
+        "tcp-echo" => block_on(ends::echo(&words)),
+        "tcp-ask" => block_on(ends::ask(&words)),
+        "tcp-take" => block_on(ends::take(&words)),
+        "tcp-give" => block_on(ends::give(&words)),
+        "socks" => block_on(ends::socks(&words)),
         "serve-bare" => block_on(stack::serve_bare()),
         "echo" => block_on(echo::run(plan(5, 2_000))),
         "oneway" => block_on(oneway::run(plan(5, 200_000))),

@@ -22,7 +22,7 @@ const INTERVAL: Duration = Duration::from_millis(10);
 const HEAD: usize = 16;
 
 /// What the words of the command line ask for: `--key 1 --listen 10.1.0.1:7000 --peer 10.1.0.2:7000 --send-to 3 --body 1200`.
-struct Wanted<'a>(&'a [String]);
+pub(crate) struct Wanted<'a>(pub(crate) &'a [String]);
 
 impl<'a> Wanted<'a> {
     fn all(&self, flag: &str) -> impl Iterator<Item = &'a String> {
@@ -30,7 +30,11 @@ impl<'a> Wanted<'a> {
         self.0.windows(2).filter_map(found).collect::<Vec<_>>().into_iter()
     }
 
-    fn number(&self, flag: &str) -> Option<u32> {
+    pub(crate) fn text(&self, flag: &str) -> Option<&'a str> {
+        self.all(flag).next().map(String::as_str)
+    }
+
+    pub(crate) fn number(&self, flag: &str) -> Option<u32> {
         self.all(flag).next().map(|word| word.parse().expect("a number"))
     }
 
@@ -38,7 +42,7 @@ impl<'a> Wanted<'a> {
         self.all(flag).map(|word| word.parse().expect("an address")).collect()
     }
 
-    fn body(&self) -> usize {
+    pub(crate) fn body(&self) -> usize {
         self.number("--body").map_or(HEAD, |body| usize::try_from(body).unwrap()).max(HEAD)
     }
 }
@@ -119,7 +123,7 @@ pub(crate) async fn udp_receive(words: &[String]) {
     }
 }
 
-fn body(number: u64, length: usize) -> Bytes {
+pub(crate) fn body(number: u64, length: usize) -> Bytes {
     let mut body = Vec::with_capacity(length);
     body.extend(number.to_le_bytes());
     body.extend(now_us().to_le_bytes());
@@ -127,7 +131,7 @@ fn body(number: u64, length: usize) -> Bytes {
     body.into()
 }
 
-fn arrived(body: &[u8]) {
+pub(crate) fn arrived(body: &[u8]) {
     let at = now_us();
     let word = |from: usize| body.get(from..)?.first_chunk().map(|bytes| u64::from_le_bytes(*bytes));
     let (Some(number), Some(sent)) = (word(0), word(8)) else { return };
@@ -139,7 +143,7 @@ fn now_us() -> u64 {
 }
 
 /// Ends when the one who started this does.
-fn end_with_input() {
+pub(crate) fn end_with_input() {
     drop(std::thread::spawn(|| {
         let _ = std::io::stdin().read_to_end(&mut Vec::new());
         std::process::exit(0);

@@ -212,6 +212,10 @@ impl Forwarder {
         let (Some(own), Some(next)) = (self.own(), hops.first()) else { return true };
         // Packets of a path whose link has gone are lost; the tunnel hears of that path's end.
         let Some(outlet) = ways.outlets.get(next) else { return true };
+        if meshline_tunnel::is_open(&body) && !outlet.is_encrypted() {
+            // The link it was made for has been replaced by one that anybody can read.
+            return true;
+        }
         let between = hops.len().saturating_sub(1);
         let datagram = datagram_line(own, to, flow, service);
         let path = Bounded::from_first(hops.iter().copied().take(between).skip(1));

@@ -30,6 +30,7 @@ pub use stream::{TunnelFlow, TunnelStream};
 pub(crate) const SERVICE: &str = "tunnel";
 
 /// Tunnels of this node, in either direction. Each may take its memory, so the bound is for what waits, not for bytes.
+/// A quarter is left to those that this node opens.
 const MAX_TUNNELS: usize = 1_024;
 
 /// Tunnels that one member may have opened here: one that restarts leaves the old one for a while.
@@ -166,8 +167,7 @@ impl Registry {
         if paths.is_empty() {
             return Err(OpenError { code: Code::NoRoute, detail: format!("no way leads to {to} at the moment") });
         }
-        let existing = self.lock().range((to, 0)..=(to, u64::MAX)).map(|(_, tunnel)| Arc::clone(tunnel)).next_back();
-        if let Some(tunnel) = existing.filter(|tunnel| tunnel.over().is_none()) {
+        if let Some(tunnel) = self.usable(&to) {
             return Ok(tunnel);
         }
         let session = TlsSession::opener(&self.client, to).map_err(|error| failed(&error))?;
@@ -176,6 +176,16 @@ impl Registry {
         let connection = Connection::new((id, Role::Opener), self.config, PATIENCE, Box::new(session), now);
         self.add((to, None), id, connection, &paths)
             .ok_or_else(|| OpenError { code: Code::RateLimited, detail: "too many tunnels".to_owned() })
+    }
+
+    /// A tunnel to a member that is up, or that this side is opening: of those that others begin nobody knows yet who
+    /// begins them.
+    fn usable(&self, to: &NodeId) -> Option<Arc<Tunnel>> {
+        let tunnels = self.lock();
+        let known = || tunnels.range((*to, 0)..=(*to, u64::MAX)).map(|(_, tunnel)| tunnel);
+        let is_up = |tunnel: &&Arc<Tunnel>| !tunnel.is_opening() && tunnel.over().is_none();
+        let is_ours = |tunnel: &&Arc<Tunnel>| tunnel.is_opening() && tunnel.from.is_none();
+        known().find(is_up).or_else(|| known().find(is_ours)).cloned()
     }
 
     /// A number that nobody can guess, so that nobody can bring packets for a tunnel before it is known.
@@ -195,6 +205,10 @@ impl Registry {
     ) -> Option<Arc<Tunnel>> {
         let tunnel = {
             let mut tunnels = self.lock();
+            if let Some(known) = tunnels.get(&(peer, id)) {
+                // Its first packets came over two links at once.
+                return Some(Arc::clone(known));
+            }
             if tunnels.len() >= MAX_TUNNELS {
                 return None;
             }
@@ -263,7 +277,7 @@ impl Registry {
         let tunnels = self.lock();
         let opened = tunnels.range((src, 0)..=(src, u64::MAX)).filter(|(_, tunnel)| !tunnel.is_opening()).count();
         let opening = tunnels.values().filter(|tunnel| tunnel.is_opening() && tunnel.from == Some(from)).count();
-        opened < MAX_FROM_MEMBER && opening < MAX_OPENING
+        opened < MAX_FROM_MEMBER && opening < MAX_OPENING && tunnels.len() < MAX_TUNNELS / 4 * 3
     }
 
     fn answer_unknown(&self, to: NodeId, packet: &[u8]) {

@@ -75,7 +75,10 @@ impl Session for TlsSession {
 
     fn read(&mut self, mut bytes: &[u8]) -> Result<(), String> {
         while !bytes.is_empty() {
-            self.connection.read_tls(&mut bytes).map_err(|error| error.to_string())?;
+            // Once the other side has said goodbye nothing is taken any more.
+            if self.connection.read_tls(&mut bytes).map_err(|error| error.to_string())? == 0 {
+                return Err("the handshake goes on behind its end".to_owned());
+            }
             self.connection.process_new_packets().map_err(|error| error.to_string())?;
         }
         Ok(())

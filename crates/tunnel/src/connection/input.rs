@@ -58,8 +58,13 @@ impl Connection {
         let Some(keys) = &mut self.keys else { return Ok(()) };
         let Some(seen) = self.seen.get_mut(usize::from(header.channel)) else { return Ok(()) };
         let bytes = packet.len();
+        if seen.is_new(header.number) == Ok(false) {
+            // It came already: a detour, or somebody on the way who repeats what he carries.
+            self.counters.duplicates += 1;
+            return Ok(());
+        }
         let is_genuine = match header.kind {
-            Kind::Sealed => matches!(seen.is_new(header.number), Ok(true)) && keys.open(&header, &mut packet),
+            Kind::Sealed => seen.is_new(header.number).is_ok() && keys.open(&header, &mut packet),
             Kind::Open => arrival.is_private && seen.is_new(header.number)?,
             Kind::Handshake | Kind::Unknown => false,
         };

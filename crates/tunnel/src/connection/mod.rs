@@ -114,6 +114,8 @@ pub struct Connection {
     seen: Vec<Seen>,
     streams: Streams,
     flows: Flows,
+    /// Whose turn it was to fill a packet first.
+    flows_first: bool,
     /// Channels that have to be tried now.
     probes: VecDeque<usize>,
     events: VecDeque<Event>,
@@ -136,6 +138,7 @@ struct Counters {
     lost_packets: u64,
     repeated: u64,
     forged: u64,
+    duplicates: u64,
     failovers: u64,
 }
 
@@ -158,6 +161,7 @@ impl Connection {
             seen: (0..MAX_CHANNELS).map(|_| Seen::default()).collect(),
             streams: Streams::new(config, role == Role::Opener),
             flows: Flows::default(),
+            flows_first: false,
             probes: VecDeque::new(),
             events: VecDeque::new(),
             began: now,

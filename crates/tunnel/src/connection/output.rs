@@ -162,9 +162,24 @@ impl Connection {
 
     fn fill_data(&mut self, lane: Lane, limit: usize, draft: &mut Draft, now: Mono) {
         let limit = limit.min(MAX_PACKET) - TAG;
+        // Flows and streams take turns: neither can be sent so much that nothing is left to the other.
+        self.flows_first = !self.flows_first;
+        if self.flows_first {
+            self.fill_flows(lane, limit, draft, now);
+            self.fill_streams(lane, limit, draft, now);
+        } else {
+            self.fill_streams(lane, limit, draft, now);
+            self.fill_flows(lane, limit, draft, now);
+        }
+    }
+
+    fn fill_flows(&mut self, lane: Lane, limit: usize, draft: &mut Draft, now: Mono) {
         let flows = self.flows.fill(lane, limit, &mut draft.packet, now);
         draft.wants_ack |= !flows.is_empty();
         draft.carried.extend(flows.into_iter().map(Carried::Flow));
+    }
+
+    fn fill_streams(&mut self, lane: Lane, limit: usize, draft: &mut Draft, now: Mono) {
         let pieces = self.streams.fill(lane, limit, &mut draft.packet, now);
         draft.wants_ack |= !pieces.is_empty();
         let carried = pieces.into_iter().map(|(id, piece, is_last)| Carried::Stream {

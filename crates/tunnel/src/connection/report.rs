@@ -45,8 +45,10 @@ pub struct TunnelReport {
     pub lost: u64,
     /// Bytes of streams sent again.
     pub repeated_bytes: u64,
-    /// Packets that were forged, repeated or out of place.
+    /// Packets that were forged or out of place.
     pub forged: u64,
+    /// Packets that came twice.
+    pub duplicates: u64,
     /// How often traffic moved because a path died.
     pub failovers: u64,
     /// How often the keys changed: ours, theirs.
@@ -74,6 +76,7 @@ impl Connection {
             lost: counters.lost_packets,
             repeated_bytes: counters.repeated,
             forged: counters.forged,
+            duplicates: counters.duplicates,
             failovers: counters.failovers,
             generations: self.keys.as_ref().map_or((0, 0), crate::keys::KeyRing::generations),
             dropped: self.flows.dropped,

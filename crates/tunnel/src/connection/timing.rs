@@ -17,9 +17,11 @@ impl Connection {
             Phase::Closing { .. } => return Some(self.last_used),
             Phase::Handshake | Phase::Up => {}
         }
+        // Without a path nothing can be sent, and nothing is due but the end.
+        let can_send = !self.paths.is_empty();
         let channels = self.paths.used().filter_map(|number| self.paths.channel(number)?.next_timeout());
-        let acks = self.seen.iter().filter_map(Seen::due);
-        let handshake = self.handshake.as_ref().and_then(Handshake::next_timeout);
+        let acks = self.seen.iter().filter(|_| can_send).filter_map(Seen::due);
+        let handshake = self.handshake.as_ref().filter(|_| can_send).and_then(Handshake::next_timeout);
         let end = if self.phase == Phase::Handshake { self.began.after(HANDSHAKE_LIMIT) } else { self.end_at() };
         let keep_alive = self.keeps_alive().then(|| self.keep_alive_at()).flatten();
         channels.chain(acks).chain(handshake).chain(keep_alive).chain(self.doubted_until).chain([end]).min()

@@ -167,7 +167,11 @@ impl ReceiveHalf {
         let len = length(&data);
         self.next += len;
         self.ready_len += len;
-        self.ready.push_back(owned(data));
+        // Small pieces are put together: each alone would take more memory than it is counted for.
+        match self.ready.back_mut().filter(|last| last.len() + data.len() <= COPY_BELOW) {
+            Some(last) => *last = [&last[..], &data[..]].concat().into(),
+            None => self.ready.push_back(owned(data)),
+        }
     }
 
     /// Takes at most `limit` bytes that are in order.
@@ -176,6 +180,11 @@ impl ReceiveHalf {
         let data = if first.len() <= limit { self.ready.pop_front()? } else { first.split_to(limit) };
         self.ready_len -= length(&data);
         Some(data)
+    }
+
+    /// Pieces that wait for what lies before them.
+    pub(crate) fn segments(&self) -> usize {
+        self.ahead.len()
     }
 
     /// Whether there is something to read or to learn.
@@ -214,8 +223,9 @@ impl ReceiveHalf {
         }
     }
 
-    /// Looks whether the window has to move, and grows it if it is read faster than it moves.
-    pub(crate) fn review(&mut self, round_trip_us: u64, now: Mono) {
+    /// Looks whether the window has to move, and grows it up to `share` if it is read faster than it moves. A larger one
+    /// shrinks to that.
+    pub(crate) fn review(&mut self, share: u64, round_trip_us: u64, now: Mono) {
         if self.end.is_some() || self.stopped.is_some() {
             return;
         }
@@ -224,10 +234,12 @@ impl ReceiveHalf {
             return;
         }
         if now.micros_since(self.moved_at) < round_trip_us.saturating_mul(4) {
-            self.window = (self.window * 2).min(self.max_window);
+            self.window *= 2;
         }
+        self.window = self.window.min(share).min(self.max_window);
         self.moved_at = now;
-        self.told = read + self.window;
+        // Credit that was told stands.
+        self.told = self.told.max(read + self.window);
         self.credit_due = true;
     }
 

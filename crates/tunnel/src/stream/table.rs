@@ -9,7 +9,7 @@ use meshline_mesh::Mono;
 use super::{End, ReceiveHalf, SendHalf, State, Stream};
 use crate::config::Config;
 use crate::frame::{self, Frame, StreamId, Violation};
-use crate::limits::{MAX_OWN_STREAMS, MAX_STREAMS};
+use crate::limits::{FIRST_STREAM_WINDOW, MAX_OWN_STREAMS, MAX_STREAMS, MAX_TUNNEL_SEGMENTS};
 
 /// Something about a stream that whoever uses it wants to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,6 +33,8 @@ struct Entry {
     queued: Option<Lane>,
     /// How much of what was consumed is in the credit of the tunnel.
     counted: u64,
+    /// How many of its pieces that wait are in the sum.
+    segments: usize,
     /// It was handed to whoever uses it and not given back: its events are told.
     in_use: bool,
 }
@@ -54,6 +56,8 @@ pub(crate) struct Streams {
     queues: [VecDeque<StreamId>; 2],
     /// Streams with a credit, a reset or a stop to send.
     control: BTreeSet<StreamId>,
+    /// Streams whose write found what all share used up: what others hold keeps them, so others' news is theirs.
+    crowded: BTreeSet<StreamId>,
     /// Written here and not sent.
     backlog: u64,
     /// Written here and not acknowledged.
@@ -66,6 +70,8 @@ pub(crate) struct Streams {
     allowed: u64,
     credit_due: bool,
     changes: VecDeque<Change>,
+    /// Pieces of all streams that wait for what lies before them.
+    segments: usize,
 }
 
 impl Streams {
@@ -80,6 +86,7 @@ impl Streams {
             limit_due: false,
             queues: [VecDeque::new(), VecDeque::new()],
             control: BTreeSet::new(),
+            crowded: BTreeSet::new(),
             backlog: 0,
             held: 0,
             sent: (0, config.first_tunnel_credit()),
@@ -88,6 +95,7 @@ impl Streams {
             allowed: config.tunnel_window,
             credit_due: config.tunnel_window > config.first_tunnel_credit(),
             changes: VecDeque::new(),
+            segments: 0,
         }
     }
 
@@ -124,7 +132,7 @@ impl Streams {
         let credit = self.config.first_stream_credit();
         let stream =
             Stream { send: SendHalf::new(credit, now), receive: ReceiveHalf::new(self.config.stream_window, now) };
-        self.entries.insert(id, Entry { stream, queued: None, counted: 0, in_use: true });
+        self.entries.insert(id, Entry { stream, queued: None, counted: 0, segments: 0, in_use: true });
     }
 
     /// The entry that a frame of the other side means; `None` if it is over already.
@@ -187,6 +195,9 @@ impl Streams {
 
     fn receive(&mut self, grown: u64) -> Result<(), Violation> {
         self.received += grown;
+        if self.segments > MAX_TUNNEL_SEGMENTS {
+            return Err(Violation::new("streams in too many pieces"));
+        }
         if self.received > self.allowed {
             return Err(Violation::new("streams beyond the credit of the tunnel"));
         }
@@ -199,6 +210,9 @@ impl Streams {
         let consumed = entry.stream.receive.consumed();
         self.consumed += consumed - entry.counted;
         entry.counted = consumed;
+        let segments = entry.stream.receive.segments();
+        self.segments = self.segments - entry.segments + segments;
+        entry.segments = segments;
         let unused = self.allowed - self.consumed;
         if unused < self.config.tunnel_window / 2 {
             self.allowed = self.consumed + self.config.tunnel_window;
@@ -216,6 +230,7 @@ impl Streams {
     fn remove(&mut self, id: StreamId) {
         self.entries.remove(&id);
         self.control.remove(&id);
+        self.crowded.remove(&id);
         if id & 1 != self.parity {
             self.over += 1;
             let limit = self.over.saturating_add(MAX_STREAMS);
@@ -229,6 +244,9 @@ impl Streams {
     /// Writes as much as there is room for; returns how much.
     pub(crate) fn write(&mut self, id: StreamId, data: &[u8], now: Mono) -> Result<usize, u16> {
         let room = self.room(id)?;
+        if room == 0 && self.held >= self.config.send_buffers {
+            self.crowded.insert(id);
+        }
         let len = data.len().min(room);
         let Some((piece, entry)) = data.get(..len).zip(self.entries.get_mut(&id)) else { return Ok(0) };
         entry.stream.send.write(Bytes::copy_from_slice(piece));
@@ -251,9 +269,16 @@ impl Streams {
             (None, State::Finished) => return Err(0),
             (None, State::Open) => {}
         }
-        let own = self.config.send_buffer.saturating_sub(send.held());
+        let own = self.share(self.config.send_buffer, self.config.send_buffers).saturating_sub(send.held());
         let all = self.config.send_buffers.saturating_sub(self.held);
         Ok(usize::try_from(own.min(all)).unwrap_or(usize::MAX))
+    }
+
+    /// Tells everybody who waits for what all share that there is some again.
+    fn tell_crowded(&mut self) {
+        if self.held < self.config.send_buffers {
+            self.changes.extend(std::mem::take(&mut self.crowded).into_iter().map(Change::Writable));
+        }
     }
 
     pub(crate) fn finish(&mut self, id: StreamId, now: Mono) {
@@ -272,6 +297,7 @@ impl Streams {
         if entry.stream.send.end_due {
             self.control.insert(id);
         }
+        self.tell_crowded();
         self.settle(id);
     }
 
@@ -309,10 +335,11 @@ impl Streams {
         limit: usize,
         (rtt_us, now): (u64, Mono),
     ) -> Result<Option<Bytes>, End> {
+        let share = self.share(self.config.stream_window, self.config.tunnel_window);
         let Some(entry) = self.entries.get_mut(&id) else { return Err(End::At(0)) };
         let receive = &mut entry.stream.receive;
         if let Some(data) = receive.read(limit) {
-            receive.review(rtt_us, now);
+            receive.review(share, rtt_us, now);
             self.settle(id);
             return Ok(Some(data));
         }
@@ -323,6 +350,13 @@ impl Streams {
             return Err(end);
         }
         Ok(None)
+    }
+
+    /// What one stream may have of what all share: streams that nobody reads leave half of it to others, or a few of
+    /// them would hold up every other one. What a first window holds is everybody's.
+    fn share(&self, own: u64, all: u64) -> u64 {
+        let count = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).max(1);
+        own.min(FIRST_STREAM_WINDOW.max(all / 2 / count))
     }
 
     /// Puts a stream into the queue of its lane, if it has anything to send.
@@ -449,6 +483,7 @@ impl Streams {
         if has_room {
             self.changes.push_back(Change::Writable(id));
         }
+        self.tell_crowded();
         self.settle(id);
     }
 

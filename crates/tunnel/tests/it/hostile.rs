@@ -44,6 +44,42 @@ fn a_reader_who_does_not_read_costs_a_window_and_no_more() {
 }
 
 #[test]
+fn a_stream_that_waits_for_what_others_hold_is_told_when_there_is_room() {
+    let mut network = Network::with_config(26, &[PathModel::new(100, 1)], Config::for_memory(4 * 1024 * 1024));
+    network.connect();
+    let ids: Vec<_> = (0..5).map(|_| network.ends[A].open_stream(network.now).unwrap()).collect();
+    let chunk = vec![3; 1024 * 1024];
+    for id in &ids[..4] {
+        assert_eq!(network.ends[A].write(*id, &chunk, network.now), Ok(512 * 1024));
+    }
+    assert_eq!(network.ends[A].write(ids[4], b"small", network.now), Ok(0));
+    let is_told = |network: &mut Network| {
+        network.events[A].iter().any(|event| matches!(event, Event::Writable(id) if *id == ids[4]))
+    };
+    assert!(!is_told(&mut network));
+    assert!(network.run_until(Duration::from_secs(2), is_told));
+    assert_eq!(network.ends[A].write(ids[4], b"small", network.now), Ok(5));
+}
+
+#[test]
+fn streams_that_nobody_reads_any_more_do_not_hold_up_others() {
+    let mut network = Network::new(27, &[PathModel::new(1_000, 20)]);
+    network.connect();
+    let ids: Vec<_> = (0..4).map(|_| network.ends[A].open_stream(network.now).unwrap()).collect();
+    let chunk = vec![3; 1024 * 1024];
+    for round in 0..400 {
+        for id in &ids {
+            let _ = network.ends[A].write(*id, &chunk, network.now);
+        }
+        if round == 200 {
+            network.unread.clone_from(&ids);
+        }
+        network.run(Duration::from_millis(10));
+    }
+    network.transfer(A, 1024 * 1024, Duration::from_secs(5)).expect("a new stream gets through");
+}
+
+#[test]
 fn too_many_streams_are_refused_here_before_they_are_there() {
     let mut network = Network::new(22, &[PathModel::new(100, 1)]);
     network.connect();

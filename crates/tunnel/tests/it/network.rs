@@ -67,6 +67,8 @@ pub(crate) struct Network {
     /// Ends that do not read.
     pub(crate) is_deaf: [bool; 2],
     /// Packets each end sent.
+    /// Streams that neither end reads.
+    pub(crate) unread: Vec<StreamId>,
     pub(crate) packets: [u64; 2],
     /// What happens to a packet on its way, if anything.
     pub(crate) meddle: Option<fn(&mut BytesMut, &mut ChaCha8Rng)>,
@@ -103,6 +105,7 @@ impl Network {
             flows: [vec![], vec![]],
             events: [VecDeque::new(), VecDeque::new()],
             is_deaf: [false; 2],
+            unread: vec![],
             packets: [0; 2],
             meddle: None,
         };
@@ -169,7 +172,7 @@ impl Network {
 
     fn read(&mut self, number: usize) {
         let end = &mut self.ends[number];
-        for id in end.stream_ids() {
+        for id in end.stream_ids().into_iter().filter(|id| !self.unread.contains(id)) {
             while !self.ended[number].contains_key(&id) {
                 match end.read(id, 64 * 1024, self.now) {
                     Read::Data(data) => self.received[number].entry(id).or_default().extend_from_slice(&data),

@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh`, `bench chat` and `bench routing`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `bench chat`, `bench routing` and `bench tunnel`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`] and [`routing::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`] and [`tunnel::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
 //! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -16,6 +16,7 @@ mod routing;
 mod scratch;
 mod start;
 mod table;
+mod tunnel;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -57,9 +58,13 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["routing"] => (routing::FIGURES, false, None),
         ["routing", "--small"] => (routing::FIGURES, true, None),
         ["routing", "--rounds", count] => (routing::FIGURES, false, Some(rounds(count)?)),
-        _ => return Err("usage: cargo xtask bench mesh|chat|routing [--small], or routing --rounds N".to_owned()),
+        ["tunnel"] => (tunnel::FIGURES, false, None),
+        ["tunnel", "--small"] => (tunnel::FIGURES, true, None),
+        _ => {
+            return Err("usage: cargo xtask bench mesh|chat|routing|tunnel [--small], or routing --rounds N".to_owned());
+        }
     };
-    let bench = Bench { bin: build(root, words.first() == Some(&"routing"))?, small, rounds };
+    let bench = Bench { bin: build(root, words.first().copied().unwrap_or_default())?, small, rounds };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -77,14 +82,15 @@ fn rounds(count: &str) -> Result<usize, String> {
 }
 
 /// Builds the programs and the examples, and says where they are.
-fn build(root: &Path, is_routing: bool) -> Result<PathBuf, String> {
+fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     example("meshline-net", "bench")?;
-    if is_routing {
-        example("meshline-sim", "cold_start")?;
-    } else {
-        let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
-        cargo(root, &programs)?;
+    match what {
+        "routing" => example("meshline-sim", "cold_start")?,
+        "tunnel" => cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?,
+        _ => cargo(root, &["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"])?,
+    }
+    if !["routing", "tunnel"].contains(&what) {
         example("meshline-daemon", "http")?;
         example("node", "page")?;
     }

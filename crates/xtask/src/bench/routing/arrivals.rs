@@ -9,11 +9,11 @@ use crate::bench::process::Running;
 
 /// A datagram of the stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Arrival {
-    pub(super) number: u64,
+pub(in crate::bench) struct Arrival {
+    pub(in crate::bench) number: u64,
     /// In microseconds, as the two others.
-    pub(super) sent: u64,
-    pub(super) at: u64,
+    pub(in crate::bench) sent: u64,
+    pub(in crate::bench) at: u64,
 }
 
 /// Later than this is too late: ten times the way over two undamaged cables, their buffers full.
@@ -23,14 +23,14 @@ const LATE_US: u64 = 100_000;
 const INTERVAL_US: u64 = 10_000;
 
 /// The lines that a process writes, as they come.
-pub(super) struct Heard {
+pub(in crate::bench) struct Heard {
     lines: Arc<Mutex<Vec<String>>>,
     process: Running,
 }
 
 impl Heard {
     /// Starts a program and takes in what it writes; it ends when this is dropped.
-    pub(super) fn start(command: &mut Command) -> Result<Self, String> {
+    pub(in crate::bench) fn start(command: &mut Command) -> Result<Self, String> {
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
         let mut child: Child = command.spawn().map_err(|error| format!("{:?}: {error}", command.get_program()))?;
         let lines = Arc::new(Mutex::new(Vec::new()));
@@ -52,12 +52,12 @@ impl Heard {
     }
 
     /// The newest line that begins with a word, without it.
-    pub(super) fn last(&self, word: &str) -> Option<String> {
+    pub(in crate::bench) fn last(&self, word: &str) -> Option<String> {
         self.after(word).pop()
     }
 
     /// What arrived from a time on.
-    pub(super) fn arrivals(&self, from: u64) -> Vec<Arrival> {
+    pub(in crate::bench) fn arrivals(&self, from: u64) -> Vec<Arrival> {
         let read = |line: &String| {
             let mut numbers = line.split_whitespace().map(|word| word.parse::<u64>().ok());
             Some(Arrival { number: numbers.next()??, sent: numbers.next()??, at: numbers.next()?? })
@@ -74,19 +74,19 @@ impl From<Heard> for Running {
 }
 
 /// Microseconds of this machine's clock, as the stream has them.
-pub(super) fn now_us() -> u64 {
+pub(in crate::bench) fn now_us() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(0))
 }
 
 /// The longest time in which nothing arrived, in milliseconds, up to `now`.
-pub(super) fn longest_gap_ms(arrivals: &[Arrival], now: u64) -> f64 {
+pub(in crate::bench) fn longest_gap_ms(arrivals: &[Arrival], now: u64) -> f64 {
     let times = arrivals.iter().map(|arrival| arrival.at);
     let gaps = times.clone().zip(times.skip(1).chain([now])).map(|(one, next)| next.saturating_sub(one));
     millis(gaps.max().unwrap_or(0))
 }
 
 /// From a fault to the sending of the last datagram that was lost or came late, in milliseconds.
-pub(super) fn trouble_ms(arrivals: &[Arrival], fault: u64) -> f64 {
+pub(in crate::bench) fn trouble_ms(arrivals: &[Arrival], fault: u64) -> f64 {
     let mut by_number = arrivals.to_vec();
     by_number.sort_by_key(|arrival| arrival.number);
     let late = by_number.iter().filter(|arrival| arrival.at.saturating_sub(arrival.sent) > LATE_US);
@@ -97,7 +97,7 @@ pub(super) fn trouble_ms(arrivals: &[Arrival], fault: u64) -> f64 {
 }
 
 /// Waits until the stream has flowed undisturbed for `calm` since the fault or later, or `limit` is over.
-pub(super) fn wait_for_calm(heard: &Heard, fault: u64, calm: Duration, limit: Duration) -> bool {
+pub(in crate::bench) fn wait_for_calm(heard: &Heard, fault: u64, calm: Duration, limit: Duration) -> bool {
     let (began, calm_us) = (Instant::now(), u64::try_from(calm.as_micros()).unwrap_or(u64::MAX));
     while began.elapsed() < limit {
         let now = now_us();

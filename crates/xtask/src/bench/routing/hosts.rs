@@ -16,20 +16,20 @@ const DEGRADED: &str = "500kbit";
 const MOMENT: Duration = Duration::from_millis(300);
 
 /// The hosts, in the order of their numbers from 1.
-pub(super) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
+pub(in crate::bench) const NAMES: [&str; 4] = ["a", "b", "c", "d"];
 
 /// The cables, by the numbers of the hosts they join. The host with the lower place gets the address `.1` of the cable's network.
-pub(super) const CABLES: [(usize, usize); 4] = [(0, 1), (1, 2), (0, 3), (3, 2)];
+pub(in crate::bench) const CABLES: [(usize, usize); 4] = [(0, 1), (1, 2), (0, 3), (3, 2)];
 
 /// A namespace, held by a process that ends with this one.
-pub(super) struct Host {
+pub(in crate::bench) struct Host {
     holder: Child,
     _input: ChildStdin,
 }
 
 impl Host {
     /// A host without cables; what the system says if it allows none.
-    pub(super) fn new() -> Result<Self, String> {
+    pub(in crate::bench) fn new() -> Result<Self, String> {
         let mut command = Command::new("unshare");
         command.args(["--net", "--mount", "sh", "-c", "ip link set lo up && echo ready && exec cat >/dev/null"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -50,7 +50,7 @@ impl Host {
     }
 
     /// A command there; killed with the thread that starts it.
-    pub(super) fn command(&self, program: &str) -> Command {
+    pub(in crate::bench) fn command(&self, program: &str) -> Command {
         let mut command = Command::new("nsenter");
         command.args(["--target", &self.holder.id().to_string(), "--net", "--mount", "--"]);
         command.args(["setpriv", "--pdeathsig", "KILL", "--", program]);
@@ -58,14 +58,14 @@ impl Host {
     }
 
     /// Runs a line of words there.
-    pub(super) fn run(&self, line: &str) -> Result<String, String> {
+    pub(in crate::bench) fn run(&self, line: &str) -> Result<String, String> {
         let mut words = line.split_whitespace();
         let mut command = self.command(words.next().unwrap_or_default());
         output(command.args(words)).map_err(|error| format!("{line}: {error}"))
     }
 
     /// Adds a cable to a bridge of the switch, which is made if it is not there yet.
-    pub(super) fn plug(&self, switch: &Self, bridge: &str, port: &str, card: &str) -> Result<(), String> {
+    pub(in crate::bench) fn plug(&self, switch: &Self, bridge: &str, port: &str, card: &str) -> Result<(), String> {
         let held = self.holder.id();
         // It may be there.
         let _ = switch.run(&format!("ip link add {bridge} type bridge"));
@@ -90,14 +90,19 @@ impl Drop for Host {
 }
 
 /// The square.
-pub(super) struct Square {
+pub(in crate::bench) struct Square {
     switch: Host,
     hosts: Vec<Host>,
 }
 
 impl Square {
     /// Lays all cables: the card to host `b` is called `to-b`, and carries 10 Mbit/s.
-    pub(super) fn new() -> Result<Self, String> {
+    pub(in crate::bench) fn new() -> Result<Self, String> {
+        Self::with_rates([Some(FULL); CABLES.len()])
+    }
+
+    /// The same with a rate for each of [`CABLES`], as tbf writes it, or none.
+    pub(in crate::bench) fn with_rates(rates: [Option<&str>; CABLES.len()]) -> Result<Self, String> {
         let hosts = NAMES.iter().map(|_| Host::new()).collect::<Result<Vec<_>, _>>()?;
         let square = Self { switch: Host::new()?, hosts };
         for (number, (one, other)) in CABLES.into_iter().enumerate() {
@@ -106,22 +111,22 @@ impl Square {
                 host.plug(&square.switch, &format!("cable{number}"), &port(from, to), &card)?;
                 host.run(&format!("ip addr add 10.{}.0.{}/24 dev {card}", number + 1, place + 1))?;
             }
-            square.shape(one, other, FULL)?;
+            rates.get(number).copied().flatten().map_or(Ok(()), |rate| square.shape(one, other, rate))?;
         }
         Ok(square)
     }
 
-    pub(super) fn host(&self, number: usize) -> Result<&Host, String> {
+    pub(in crate::bench) fn host(&self, number: usize) -> Result<&Host, String> {
         self.hosts.get(number).ok_or_else(|| format!("no host {number}"))
     }
 
     /// Everything between two hosts is lost from now on without a word.
-    pub(super) fn cut(&self, one: usize, other: usize) -> Result<(), String> {
+    pub(in crate::bench) fn cut(&self, one: usize, other: usize) -> Result<(), String> {
         self.switch.run(&format!("ip link set {} nomaster", port(one, other))).map(drop)
     }
 
     /// Takes nineteen twentieths of what a cable carries, both ways.
-    pub(super) fn degrade(&self, one: usize, other: usize) -> Result<(), String> {
+    pub(in crate::bench) fn degrade(&self, one: usize, other: usize) -> Result<(), String> {
         self.shape(one, other, DEGRADED)
     }
 
@@ -134,7 +139,7 @@ impl Square {
     }
 
     /// Which of B and D gets what A sends, by its counters over a moment; `None` if both do: the way changed just then.
-    pub(super) fn in_use(&self) -> Result<Option<usize>, String> {
+    pub(in crate::bench) fn in_use(&self) -> Result<Option<usize>, String> {
         let host = self.host(0)?;
         let sent = || [host.sent(&card(1)), host.sent(&card(3))];
         let before = sent();
@@ -146,7 +151,7 @@ impl Square {
 }
 
 /// The card of a cable to a host.
-pub(super) fn card(to: usize) -> String {
+pub(in crate::bench) fn card(to: usize) -> String {
     format!("to-{}", NAMES.get(to).copied().unwrap_or("?"))
 }
 
@@ -156,7 +161,7 @@ fn port(from: usize, to: usize) -> String {
 }
 
 /// The addresses of a host on its cables.
-pub(super) fn addresses(host: usize) -> impl Iterator<Item = String> {
+pub(in crate::bench) fn addresses(host: usize) -> impl Iterator<Item = String> {
     let of = move |(number, (one, other)): (usize, (usize, usize))| {
         let place = if one == host { Some(1) } else { (other == host).then_some(2) };
         place.map(|place| format!("10.{}.0.{place}", number + 1))
@@ -165,7 +170,7 @@ pub(super) fn addresses(host: usize) -> impl Iterator<Item = String> {
 }
 
 /// The address of a host on its cable from another.
-pub(super) fn address_from(from: usize, to: usize) -> Option<String> {
+pub(in crate::bench) fn address_from(from: usize, to: usize) -> Option<String> {
     let found = CABLES
         .into_iter()
         .enumerate()

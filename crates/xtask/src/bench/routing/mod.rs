@@ -1,11 +1,11 @@
 //! `cargo xtask bench routing`: how long a stream is interrupted when something in the middle breaks, beside babeld and
 //! tinc on the same hosts and cables; what one node in the middle forwards; how fast a network finds its ways.
 
-mod arrivals;
+pub(super) mod arrivals;
 mod figures;
-mod hosts;
+pub(super) mod hosts;
 mod idle;
-mod rivals;
+pub(super) mod rivals;
 
 use std::time::Duration;
 
@@ -191,7 +191,7 @@ fn worded(millis: &[f64]) -> String {
     format!("{}, worst {}", one(median(millis)), one(worst))
 }
 
-fn has_program(name: &str) -> bool {
+pub(super) fn has_program(name: &str) -> bool {
     let folders = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&folders).any(|folder| folder.join(name).is_file())
 }

@@ -114,7 +114,7 @@ fn babel(square: &Square, words: &str, files: &Path) -> Result<Vec<Option<Runnin
 }
 
 /// Every host has a card of tinc, and connects to its neighbours alone, asked every second.
-fn tinc(square: &Square, files: &Path) -> Result<Vec<Option<Running>>, String> {
+pub(in crate::bench) fn tinc(square: &Square, files: &Path) -> Result<Vec<Option<Running>>, String> {
     for number in 0..NAMES.len() {
         write_tinc(number, files)?;
     }
