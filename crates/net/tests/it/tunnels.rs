@@ -157,20 +157,25 @@ async fn who_claims_anothers_name_does_not_use_up_its_places() {
     let mut victim = leaf("victim", &[&target]).await;
     victim.linked_to(target.id).await;
     let mut liar = Wire::linked(&target.address(), &new_key()).await;
-    for number in 0..200_u64 {
-        let service = "tunnel".parse().unwrap();
-        let line = meshline_mesh::datagram_line(victim.id, target.id, 1, service);
-        // The head of a handshake packet, and a piece that is no TLS.
-        let mut packet = vec![0];
-        packet.extend_from_slice(&number.to_be_bytes());
-        packet.extend_from_slice(&[0; 7]);
-        packet.extend_from_slice(&[0; 8]);
-        liar.send_frame(Frame { message: Message::Datagram(Box::new(line)), body: Some(packet.into()) }).await;
+    for number in (0..200_u64).chain([u64::MAX]) {
+        liar.send_frame(beginning(victim.id, target.id, number)).await;
     }
     // What was sent before is read before this is answered.
     liar.send(Message::Ping(serde_json::from_str(r#"{"nonce":7,"text":"read"}"#).unwrap())).await;
     while !matches!(timeout(PATIENCE, liar.read()).await.expect("an answer").unwrap(), Message::Pong(_)) {}
     round_trip(opens(&victim, &target).await, &pattern(100_000)).await;
+    // Nor does the other side mistake one of those for the way to that member.
+    echo(victim.handle.tunnels().clone());
+    round_trip(opens(&target, &victim).await, &pattern(100_000)).await;
     let begun = target.handle.tunnels().reports().len();
     assert!((2..=33).contains(&begun), "{begun} tunnels");
+}
+
+/// The first packet of a tunnel that `src` seems to open, and that says nothing.
+fn beginning(src: meshline_protocol::NodeId, dst: meshline_protocol::NodeId, number: u64) -> Frame {
+    let line = meshline_mesh::datagram_line(src, dst, 1, "tunnel".parse().unwrap());
+    let mut packet = vec![0];
+    packet.extend_from_slice(&number.to_be_bytes());
+    packet.extend_from_slice(&[0; 15]);
+    Frame { message: Message::Datagram(Box::new(line)), body: Some(packet.into()) }
 }

@@ -178,3 +178,40 @@ fn garbage_never_panics() {
         }
     }
 }
+
+#[test]
+fn without_a_path_nothing_is_due_at_once() {
+    let mut network = Network::new(27, &[PathModel::new(100, 2)]);
+    network.connect();
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    network.ends[A].write(id, &[5; 400_000], network.now).unwrap();
+    network.run(Duration::from_millis(9));
+    network.tell_paths(&[]);
+    for end in &mut network.ends {
+        end.handle_timeout(network.now);
+        while end.poll_transmit(network.now).is_some() {}
+        let next = end.poll_timeout().unwrap();
+        assert!(next > network.now.after(Duration::from_secs(1)), "due {next:?}, now {:?}", network.now);
+    }
+    network.tell_paths(&[1]);
+    assert!(network.run_until(Duration::from_secs(2), |network| network.received[B][&id].len() == 400_000));
+}
+
+#[test]
+fn a_flood_of_udp_leaves_streams_their_part() {
+    let mut network = Network::new(28, &[PathModel::new(20, 2)]);
+    network.connect();
+    let id = network.ends[A].open_stream(network.now).unwrap();
+    let chunk = vec![7; 256 * 1024];
+    for _ in 0..200 {
+        let _ = network.ends[A].write(id, &chunk, network.now);
+        for _ in 0..60 {
+            network.ends[A].send_flow(4, vec![1; 1_200].into(), network.now);
+        }
+        network.run(Duration::from_millis(10));
+    }
+    let got = network.received[B].get(&id).map_or(0, Vec::len);
+    println!("{got} bytes of a stream in 2 s beside a flood");
+    // All would be five million.
+    assert!(got > 1_500_000, "{got}");
+}
