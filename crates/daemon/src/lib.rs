@@ -1,6 +1,7 @@
 //! What every program of meshline shares: configuration, logs, files, output and exit codes.
 
 pub mod api;
+mod chunks;
 pub mod cli;
 pub mod config;
 pub mod exit;

@@ -38,6 +38,7 @@ pub use driver::{EventSink, MeshHandle, Settings, start};
 pub use forwarder::Forwarding;
 pub use keeper::KeepSink;
 pub use listener::StartError;
+pub use meshline_tunnel::{PathReport, TunnelReport};
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
 pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};

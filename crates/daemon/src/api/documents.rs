@@ -1,6 +1,10 @@
 //! The documents that are not the core's own.
 
+use std::collections::BTreeMap;
+
+use meshline_gateway::{ForwardRow, ForwardState, GatewayReport, ProxyState, Traffic};
 use meshline_mesh::{PeerRow, Readiness, RouteRow, Status};
+use meshline_net::TunnelReport;
 use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::chat::{Bounds, Listing, Message, Report};
 use schemars::JsonSchema;
@@ -14,6 +18,102 @@ pub(crate) struct StatusDocument {
     pub(crate) mesh: Status,
     /// Of the chat.
     pub(crate) chat: ChatReport,
+    /// Of forwards, the local proxy and what others use here.
+    pub(crate) gateway: GatewayStatus,
+    /// Of all tunnels together.
+    pub(crate) tunnels: TunnelsStatus,
+}
+
+/// What the gateway does, in short.
+#[derive(Debug, Serialize, JsonSchema)]
+pub(crate) struct GatewayStatus {
+    /// Forwards, configured and added.
+    forwards: usize,
+    /// Of them those that could not begin.
+    failed: usize,
+    /// Services exposed.
+    exposed: usize,
+    /// Whether the local proxy listens; null if there is none.
+    socks5: Option<bool>,
+    /// What went through forwards and the proxy.
+    local: UseRow,
+    /// What other members used here.
+    served: UseRow,
+}
+
+/// What went through.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct UseRow {
+    /// Connections, or UDP addresses, that were served.
+    connections: u64,
+    /// Of them those that are open.
+    open: u64,
+    /// Bytes sent into tunnels.
+    sent_bytes: u64,
+    /// Bytes that came out of them.
+    received_bytes: u64,
+    /// What was refused, by reason.
+    refused: BTreeMap<String, u64>,
+}
+
+impl UseRow {
+    fn of<'a>(all: impl Iterator<Item = &'a Traffic>) -> Self {
+        all.fold(Self::default(), |mut sum, one| {
+            sum.connections += one.connections;
+            sum.open += one.open;
+            sum.sent_bytes += one.sent_bytes;
+            sum.received_bytes += one.received_bytes;
+            for (code, count) in &one.refused {
+                *sum.refused.entry(code.clone()).or_default() += count;
+            }
+            sum
+        })
+    }
+}
+
+impl From<&GatewayReport> for GatewayStatus {
+    fn from(report: &GatewayReport) -> Self {
+        let is_failed = |row: &&ForwardRow| matches!(row.state, ForwardState::Refused(_));
+        let forwards = report.forwards.iter().map(|row| &row.traffic);
+        Self {
+            forwards: report.forwards.len(),
+            failed: report.forwards.iter().filter(is_failed).count(),
+            exposed: report.expose.len(),
+            socks5: report.proxy.as_ref().map(|proxy| matches!(proxy.state, ProxyState::Listening(_))),
+            local: UseRow::of(forwards.chain(report.proxy.iter().map(|proxy| &proxy.traffic))),
+            served: UseRow::of(std::iter::once(&report.served)),
+        }
+    }
+}
+
+/// All tunnels together.
+#[derive(Debug, Default, Serialize, JsonSchema)]
+pub(crate) struct TunnelsStatus {
+    /// Tunnels that are up.
+    up: usize,
+    /// Streams that are open.
+    streams: usize,
+    /// Bytes in packets sent.
+    sent_bytes: u64,
+    /// Bytes in packets received.
+    received_bytes: u64,
+    /// Packets that were lost.
+    lost: u64,
+    /// How often traffic moved because a path died.
+    failovers: u64,
+}
+
+impl TunnelsStatus {
+    pub(crate) fn of(reports: &[(NodeId, TunnelReport)]) -> Self {
+        reports.iter().fold(Self::default(), |sum, (_, one)| Self {
+            up: sum.up + usize::from(one.is_up),
+            streams: sum.streams + one.streams,
+            sent_bytes: sum.sent_bytes + one.sent_bytes,
+            received_bytes: sum.received_bytes + one.received_bytes,
+            lost: sum.lost + one.lost,
+            failovers: sum.failovers + one.failovers,
+        })
+    }
 }
 
 /// The document of `readyz`.

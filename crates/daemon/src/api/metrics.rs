@@ -1,5 +1,7 @@
 //! Counters in the text form of Prometheus.
 
+mod gateway;
+
 use std::fmt::Write;
 
 use axum::extract::State;
@@ -17,6 +19,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
     let (status, chat, rows) = (status?, chat?, rows?);
     let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
+    let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -3,9 +3,11 @@
 
 mod auth;
 mod chat;
+mod connect;
 mod documents;
 mod events;
 mod extract;
+mod forwards;
 mod log;
 mod metrics;
 mod openapi;
@@ -20,6 +22,7 @@ mod slots;
 mod status;
 mod tap;
 mod trace;
+mod tunnels;
 mod web;
 
 use std::sync::Arc;
@@ -30,6 +33,7 @@ use meshline_protocol::Code;
 use meshline_services::{Command, Reply};
 
 pub use auth::{Token, TokenError};
+pub(crate) use connect::PROTOCOL as CONNECT;
 pub use documents::{MessageRow, Messages, Peers, Routes};
 pub use serve::{Bound, ServeError, Served, Server};
 
@@ -51,7 +55,6 @@ pub(crate) struct Api {
 /// What all listeners share.
 pub(crate) struct Shared {
     mesh: MeshHandle,
-    #[expect(dead_code, reason = "its operations come next")]
     gateway: Arc<LocalGateway>,
     token: Arc<Token>,
     events: Arc<Feed>,
@@ -59,6 +62,8 @@ pub(crate) struct Shared {
     waiting: status::Waiting,
     /// Room for traces.
     traces: tokio::sync::Semaphore,
+    /// Room for connections that carry bytes.
+    connects: Arc<tokio::sync::Semaphore>,
 }
 
 impl Api {

@@ -97,9 +97,11 @@ fn responses(operation: &Operation, schemas: &mut SchemaGenerator) -> Value {
             (json!({ "description": "as asked for", "content": { *kind: { "schema": { "type": "string" } } } }), &[])
         }
         Answer::Events(shapes) => (events(shapes(schemas)), &[]),
+        Answer::Bytes(protocol) => (json!({ "description": format!("bytes both ways, as {protocol}") }), &[]),
     };
     let mut responses = Map::new();
-    responses.insert("200".to_owned(), answer.clone());
+    let status = if matches!(operation.answer, Answer::Bytes(_)) { "101" } else { "200" };
+    responses.insert(status.to_owned(), answer.clone());
     for refusal in refusals(operation) {
         responses.insert(refusal.as_str().to_owned(), problem(refusal, schemas));
     }

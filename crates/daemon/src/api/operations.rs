@@ -8,7 +8,9 @@ use axum::routing::{MethodFilter, MethodRouter, on};
 use schemars::{Schema, SchemaGenerator};
 
 use super::documents::{Applied, Ready, StatusDocument};
-use super::{Api, auth, chat, documents, events, log, metrics, openapi, reads, status, tap, trace};
+use super::{
+    Api, auth, chat, connect, documents, events, forwards, log, metrics, openapi, reads, status, tap, trace, tunnels,
+};
 
 /// What can be asked in one way at one path.
 pub(super) struct Operation {
@@ -38,6 +40,7 @@ pub(super) enum Verb {
     /// `GET`, and `HEAD` with it.
     Get,
     Post,
+    Delete,
 }
 
 impl Verb {
@@ -46,6 +49,7 @@ impl Verb {
         match self {
             Self::Get => "get",
             Self::Post => "post",
+            Self::Delete => "delete",
         }
     }
 
@@ -53,6 +57,7 @@ impl Verb {
         match self {
             Self::Get => MethodFilter::GET,
             Self::Post => MethodFilter::POST,
+            Self::Delete => MethodFilter::DELETE,
         }
     }
 }
@@ -72,6 +77,8 @@ pub(super) enum Answer {
     Json(Shape, &'static [StatusCode]),
     /// Plain text of this type.
     Text(&'static str),
+    /// No HTTP any more: a connection that carries bytes, of this protocol.
+    Bytes(&'static str),
     /// Server-sent events, with the form of the data of each.
     Events(fn(&mut SchemaGenerator) -> Vec<(&'static str, Schema)>),
 }
@@ -102,6 +109,13 @@ const PEER: Parameter = Parameter {
     place: "path",
     description: "Name, id, or the first 8 or more characters of the id.",
     shape: |schemas| schemas.subschema_for::<String>(),
+};
+
+const FORWARD: Parameter = Parameter {
+    name: "id",
+    place: "path",
+    description: "Its number in the list.",
+    shape: |schemas| schemas.subschema_for::<u32>(),
 };
 
 const LAST_EVENT_ID: [Parameter; 2] = [
@@ -237,6 +251,79 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ],
         token: true,
         handler: |method| on(method, chat::send),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/forwards",
+        id: "forwards",
+        summary: "Forwards and the local proxy, what went through each, and what is exposed to others.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<forwards::Forwards>(), &[]),
+        refusals: &[],
+        token: true,
+        handler: |method| on(method, forwards::list),
+    },
+    Operation {
+        method: Verb::Post,
+        path: "/api/v1/forwards",
+        id: "addForward",
+        summary: "Add a forward. Answered once it listens and is kept on disk.",
+        parameters: &[],
+        body: Some(|schemas| schemas.subschema_for::<meshline_gateway::ForwardConfig>()),
+        answer: Answer::Json(|schemas| schemas.subschema_for::<forwards::Added>(), &[]),
+        refusals: &[
+            StatusCode::NOT_FOUND,
+            StatusCode::CONFLICT,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::BAD_GATEWAY,
+            StatusCode::INSUFFICIENT_STORAGE,
+        ],
+        token: true,
+        handler: |method| on(method, forwards::add),
+    },
+    Operation {
+        method: Verb::Delete,
+        path: "/api/v1/forwards/{id}",
+        id: "removeForward",
+        summary: "Remove a forward that was added; one from the configuration is removed there.",
+        parameters: &[FORWARD],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<forwards::Removed>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::INSUFFICIENT_STORAGE],
+        token: true,
+        handler: |method| on(method, forwards::remove),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/tunnels",
+        id: "tunnels",
+        summary: "Tunnels with other members and the paths of each.",
+        parameters: &[],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<tunnels::TunnelList>(), &[]),
+        refusals: &[],
+        token: false,
+        handler: |method| on(method, tunnels::list),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/connect",
+        id: "connect",
+        summary: "Bytes to and from something at another member, on this connection.",
+        parameters: &connect::PARAMETERS,
+        body: None,
+        answer: Answer::Bytes(connect::PROTOCOL),
+        refusals: &[
+            StatusCode::BAD_REQUEST,
+            StatusCode::NOT_FOUND,
+            StatusCode::CONFLICT,
+            StatusCode::UPGRADE_REQUIRED,
+            StatusCode::TOO_MANY_REQUESTS,
+            StatusCode::BAD_GATEWAY,
+        ],
+        token: true,
+        handler: |method| on(method, connect::connect),
     },
     Operation {
         method: Verb::Get,

@@ -96,7 +96,11 @@ impl Problem {
             StatusCode::BAD_REQUEST
         } else if code == Code::BodyTooLong {
             StatusCode::PAYLOAD_TOO_LARGE
-        } else if code == Code::RateLimited {
+        } else if code == Code::NoSuchPeer {
+            StatusCode::NOT_FOUND
+        } else if is_beyond(code) {
+            StatusCode::BAD_GATEWAY
+        } else if matches!(code, Code::RateLimited | Code::TooManyStreams) {
             StatusCode::TOO_MANY_REQUESTS
         } else if code == Code::StorageFailed {
             StatusCode::INSUFFICIENT_STORAGE
@@ -108,6 +112,21 @@ impl Problem {
         Self::new(status, code.name(), detail)
     }
 
+    /// There is no forward of that number.
+    pub(crate) fn no_such_forward(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_such_forward", detail)
+    }
+
+    /// The place to listen on is taken, or none of this host.
+    pub(crate) fn cannot_listen(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "cannot_listen", detail)
+    }
+
+    pub(crate) fn upgrade_required(protocol: &str) -> Self {
+        let detail = format!("this path carries bytes: ask with Connection: Upgrade and Upgrade: {protocol}");
+        Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)
+    }
+
     pub(crate) fn unexpected() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -115,6 +134,11 @@ impl Problem {
             "the mesh gave another answer than expected",
         )
     }
+}
+
+/// What another member or what is behind it is the reason of.
+fn is_beyond(code: Code) -> bool {
+    matches!(code, Code::NoRoute | Code::TunnelLost | Code::TlsFailed | Code::TargetRefused | Code::TargetUnreachable)
 }
 
 impl IntoResponse for Problem {

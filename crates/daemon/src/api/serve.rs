@@ -27,7 +27,7 @@ use super::auth::{Token, has_token};
 use super::patient::Patient;
 use super::problem::Problem;
 use super::slots::{Slot, Slots};
-use super::{Api, Shared, events, origin, router, status, trace};
+use super::{Api, Shared, connect, events, origin, router, status, trace};
 use crate::files::FileError;
 use crate::gateway::LocalGateway;
 use crate::log::Tail;
@@ -151,7 +151,8 @@ impl Bound {
         let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
         let Served { mesh, gateway, token, tail } = served;
         let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
-        let shared = Arc::new(Shared { mesh, gateway, token, events, tail, waiting, traces });
+        let connects = Arc::new(Semaphore::new(connect::MAX_CONNECTS));
+        let shared = Arc::new(Shared { mesh, gateway, token, events, tail, waiting, traces, connects });
         let mut tasks = vec![filling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
         if let Some(tcp) = self.tcp {
             let api = Api { shared: Arc::clone(&shared), trusted: false };
@@ -197,7 +198,7 @@ async fn accept<L: Listener>(mut listener: L, api: Api, slots: usize) {
         let (slot, stopped) = slots.take(api.trusted).await;
         let connection = Arc::new(Connection { slot, routes: routes.clone(), api: api.clone() });
         let service = service_fn(move |request| Arc::clone(&connection).answer(request));
-        let serving = protocol().serve_connection(TokioIo::new(Patient::new(stream)), service);
+        let serving = protocol().serve_connection(TokioIo::new(Patient::new(stream)), service).with_upgrades();
         tokio::spawn(async move {
             // Whatever ends a connection is the client's own affair.
             tokio::select! {

@@ -13,7 +13,7 @@ use axum::response::Response;
 use tokio::sync::{Notify, oneshot};
 
 use super::chat::report;
-use super::documents::StatusDocument;
+use super::documents::{GatewayStatus, StatusDocument, TunnelsStatus};
 use super::problem::Problem;
 use super::reads::read_status;
 use super::{Api, Shared};
@@ -65,6 +65,8 @@ pub(super) async fn answer_all(shared: Arc<Shared>) {
 
 async fn document(shared: &Shared) -> Answer {
     let (mesh, chat) = tokio::join!(read_status(shared), report(shared));
-    let document = StatusDocument { mesh: mesh?, chat: chat?.into() };
+    let gateway = GatewayStatus::from(&shared.gateway.report());
+    let tunnels = TunnelsStatus::of(&shared.mesh.tunnels().reports());
+    let document = StatusDocument { mesh: mesh?, chat: chat?.into(), gateway, tunnels };
     serde_json::to_vec(&document).map(Bytes::from).map_err(|_| Problem::unexpected())
 }

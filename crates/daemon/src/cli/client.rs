@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meshline_net::http::{self, EventStream, HttpError, Limits, Request, Response, StatusCode, Target};
+use meshline_net::http::{self, EventStream, HttpError, Limits, Raw, Request, Response, StatusCode, Target};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -17,6 +17,9 @@ const MAX_ANSWER: usize = 64 * 1024 * 1024;
 
 /// An answer from the same machine that takes longer will not come.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Where other members are asked: a search for one that reaches the target takes 25 s at most.
+const FAR_PATIENCE: Duration = Duration::from_secs(40);
 
 const EVENTS: &str = "/api/v1/events";
 
@@ -63,6 +66,24 @@ impl Client {
         self.document(Request::new(http::Method::POST, path).json(body.to_string())).await
     }
 
+    /// The same where other members may be asked.
+    pub(super) async fn post_far<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        let request = Request::new(http::Method::POST, path).json(body.to_string());
+        self.document_within(request, FAR_PATIENCE).await
+    }
+
+    /// The document about something that is removed.
+    pub(super) async fn delete<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        self.document(Request::new(http::Method::DELETE, path)).await
+    }
+
+    /// A connection that carries bytes.
+    pub(super) async fn upgrade(&self, path: &str, protocol: &'static str) -> anyhow::Result<Raw> {
+        let limits = Limits { max_body: MAX_ANSWER, timeout: FAR_PATIENCE };
+        let answer = http::upgrade(&self.target, Request::get(path), protocol, limits).await;
+        Ok(answer.map_err(|error| self.unreachable(&error))?.map_err(|response| refusal(&response))?)
+    }
+
     /// Whatever a path streams, from now on.
     pub(super) async fn stream(&self, path: &str) -> anyhow::Result<EventStream> {
         let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
@@ -87,7 +108,11 @@ impl Client {
     }
 
     async fn document<T: DeserializeOwned>(&self, request: Request) -> anyhow::Result<T> {
-        let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
+        self.document_within(request, PATIENCE).await
+    }
+
+    async fn document_within<T: DeserializeOwned>(&self, request: Request, timeout: Duration) -> anyhow::Result<T> {
+        let limits = Limits { max_body: MAX_ANSWER, timeout };
         let response = http::request(&self.target, request, limits).await.map_err(|error| self.unreachable(&error))?;
         if !response.status.is_success() {
             return Err(refusal(&response).into());
@@ -119,13 +144,18 @@ fn refusal(response: &Response) -> Stop {
         detail: String::new(),
         ids: Vec::new(),
     });
-    let exit = exit_of(response.status);
+    let exit = exit_of(response.status, &refusal.code);
     let ids: String = refusal.ids.iter().map(|id| format!("\n  {id}")).collect();
     Stop::new(exit, format!("{} ({}){ids}", refusal.detail, refusal.code))
 }
 
-fn exit_of(status: StatusCode) -> Exit {
+/// By the status, where that says enough.
+fn exit_of(status: StatusCode, code: &str) -> Exit {
     match status {
+        StatusCode::NOT_FOUND if code == "no_such_forward" => Exit::Failed,
+        StatusCode::CONFLICT if code == "cannot_listen" => Exit::Failed,
+        StatusCode::BAD_GATEWAY if ["no_route", "tunnel_lost"].contains(&code) => Exit::NoPeer,
+        StatusCode::BAD_GATEWAY if ["target_refused", "target_unreachable"].contains(&code) => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NoPeer,
         StatusCode::FORBIDDEN | StatusCode::UNAUTHORIZED => Exit::Refused,
         StatusCode::BAD_REQUEST | StatusCode::CONFLICT | StatusCode::PAYLOAD_TOO_LARGE => Exit::Usage,
@@ -139,6 +169,17 @@ mod tests {
 
     #[test]
     fn what_the_user_got_wrong_is_told_apart_from_what_the_member_cannot() {
+        for (status, code, exit) in [
+            (StatusCode::NOT_FOUND, "no_such_forward", Exit::Failed),
+            (StatusCode::CONFLICT, "ambiguous_peer", Exit::Usage),
+            (StatusCode::CONFLICT, "cannot_listen", Exit::Failed),
+            (StatusCode::BAD_GATEWAY, "no_route", Exit::NoPeer),
+            (StatusCode::BAD_GATEWAY, "tunnel_lost", Exit::NoPeer),
+            (StatusCode::BAD_GATEWAY, "target_refused", Exit::Refused),
+            (StatusCode::BAD_GATEWAY, "tls_failed", Exit::Failed),
+        ] {
+            assert_eq!(exit_of(status, code), exit, "{status} {code}");
+        }
         for (status, exit) in [
             (StatusCode::BAD_REQUEST, Exit::Usage),
             (StatusCode::PAYLOAD_TOO_LARGE, Exit::Usage),
@@ -148,7 +189,7 @@ mod tests {
             (StatusCode::INSUFFICIENT_STORAGE, Exit::Failed),
             (StatusCode::SERVICE_UNAVAILABLE, Exit::Failed),
         ] {
-            assert_eq!(exit_of(status), exit, "{status}");
+            assert_eq!(exit_of(status, "any"), exit, "{status}");
         }
     }
 }

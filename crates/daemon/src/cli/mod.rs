@@ -3,7 +3,9 @@
 mod apply;
 mod chat;
 mod client;
+mod connect;
 mod explain;
+mod forward;
 mod join;
 mod links;
 mod page;
@@ -15,6 +17,7 @@ mod status;
 mod table;
 mod tap;
 mod trace;
+mod tunnels;
 mod wait;
 
 use std::process::ExitCode;
@@ -49,6 +52,13 @@ pub enum Verb {
         /// Name, id, or the first 8 or more characters of the id
         peer: String,
     },
+    /// Listen on one side and connect on the other: add, list or remove forwards
+    #[command(subcommand)]
+    Forward(forward::ForwardVerb),
+    /// Connect standard input and output with something at another member
+    Connect(connect::ConnectArgs),
+    /// List the tunnels with other members and the paths of each
+    Tunnels,
     /// Wait until something is so; exit 1 if it is not in time
     Wait(wait::WaitArgs),
     /// Write to all members, or read what they wrote
@@ -77,6 +87,9 @@ pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Resu
         Verb::Trace { peer } => trace::run(&place.client::<T>()?, &peer, place.json).await,
         Verb::Tap(args) => tap::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Explain { peer } => explain::run(&place.client::<T>()?, &peer, place.json).await,
+        Verb::Forward(verb) => forward::run(&place.client::<T>()?, verb, place.json).await,
+        Verb::Connect(args) => connect::run(&place.client::<T>()?, &args).await,
+        Verb::Tunnels => tunnels::run(&place.client::<T>()?, place.json).await,
         Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Join(args) => join::run::<T>(&args, place),

@@ -23,6 +23,33 @@ struct Status {
     ring: Option<Ring>,
     time: Time,
     routing: Routing,
+    gateway: Gateway,
+    tunnels: Tunnels,
+}
+
+#[derive(Deserialize)]
+struct Gateway {
+    forwards: usize,
+    failed: usize,
+    exposed: usize,
+    socks5: Option<bool>,
+}
+
+#[derive(Deserialize)]
+struct Tunnels {
+    up: usize,
+    streams: usize,
+}
+
+/// What tunnels are used for; `None` if for nothing.
+fn tunnels(gateway: &Gateway, tunnels: &Tunnels) -> Option<String> {
+    let count = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}"));
+    let failed = (gateway.failed > 0).then(|| format!("{} of them failed", gateway.failed));
+    let proxy = gateway.socks5.map(|listens| if listens { "socks5" } else { "socks5 failed" }.to_owned());
+    let parts = [count(gateway.forwards, "forwards"), failed, proxy, count(gateway.exposed, "services exposed")];
+    let parts = parts.into_iter().chain([count(tunnels.up, "tunnels"), count(tunnels.streams, "streams open")]);
+    let words: Vec<String> = parts.flatten().collect();
+    (!words.is_empty()).then(|| words.join(", "))
 }
 
 #[derive(Deserialize)]
@@ -105,6 +132,7 @@ fn text(status: &Status) -> String {
         ),
     ];
     lines.push(format!("routing   {}", status.routing.words()));
+    lines.extend(tunnels(&status.gateway, &status.tunnels).map(|words| format!("tunnels   {words}")));
     if let Some(ring) = &status.ring {
         let short =
             |id: &Option<String>| id.as_ref().map_or_else(|| "nobody".to_owned(), |id| id.chars().take(8).collect());

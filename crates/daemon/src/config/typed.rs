@@ -56,7 +56,9 @@ fn remove_false_objects<T: Settings>(layer: &mut Value) -> Vec<Remark> {
     outer.dedup();
     let mut remarks = Vec::new();
     for pointer in outer {
-        if let Some(found) = layer.pointer(pointer).filter(|found| !found.is_object()) {
+        // Whether null is right there is known to serde.
+        let wrong = layer.pointer(pointer).filter(|found| !found.is_object() && !found.is_null());
+        if let Some(found) = wrong {
             remarks.push(remark(pointer, false, format!("found {}, expected an object", shown(found))));
             remove(layer, pointer);
         }

@@ -43,7 +43,7 @@ impl Roster {
     /// Asks the core; `false` once the mesh is shut down.
     pub(super) async fn refresh(&self, mesh: &MeshHandle) -> bool {
         let Answer::Mesh(Reply::Peers(rows)) = mesh.command(Ask::Mesh(Command::Peers)).await else { return false };
-        let members = rows.into_iter().map(|row| member(row, self.are_names_proved)).collect();
+        let members = rows.iter().map(|row| member(row, self.are_names_proved)).collect();
         *self.lock() = members;
         true
     }
@@ -72,7 +72,7 @@ impl Directory for Roster {
     }
 }
 
-fn member(row: PeerRow, is_name_proved: bool) -> Member {
+fn member(row: &PeerRow, is_name_proved: bool) -> Member {
     let role = |word: &&str| serde_json::from_value::<Role>((*word).into()).ok();
     Member {
         id: row.id,

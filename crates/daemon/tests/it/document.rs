@@ -34,8 +34,13 @@ async fn every_operation_of_the_document_is_answered_and_every_json_answer_is_as
             ("POST", _) => "{}",
             _ => "",
         };
-        let asked = path.replace("{peer}", "nobody");
-        let answer = if method == "POST" { member.post(&asked, body).await } else { member.get(&asked).await };
+        let asked = path.replace("{peer}", "nobody").replace("{id}", "7");
+        let asked = if path == "/api/v1/connect" { format!("{asked}?peer=nobody") } else { asked };
+        let answer = match method.as_str() {
+            "POST" => member.post(&asked, body).await,
+            "DELETE" => member.ask("DELETE", &asked, &member.bearer(), "").await,
+            _ => member.get(&asked).await,
+        };
         let described = &operation["responses"][answer.status.to_string()]["content"];
         let kind = answer.header("content-type").unwrap();
         let schema = described.get(kind.split(';').next().unwrap());

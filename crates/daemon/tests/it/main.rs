@@ -5,6 +5,7 @@
 mod bounds;
 mod document;
 mod events;
+mod forwards;
 mod log;
 mod requests;
 mod routes;

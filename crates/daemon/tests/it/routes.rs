@@ -1,13 +1,11 @@
 //! Routes, traces, explanations and frames of three members in a row, over real links and real sockets.
 
-use std::time::{Duration, Instant};
-
 use meshline_identity::KeyPair;
 use meshline_mesh::Config;
 use serde_json::{Value, json};
 
 use crate::schema::assert_valid;
-use crate::support::{Client, Member, PATIENCE, request};
+use crate::support::{Client, Member, request, until};
 
 /// Three members, the first and the last linked with the middle one only.
 struct Row {
@@ -50,14 +48,6 @@ impl Row {
 async fn has_way(member: &Member, to: &str) -> bool {
     let routes = member.get("/api/v1/routes").await.json();
     routes["routes"].as_array().unwrap().iter().any(|way| way["peer"] == to)
-}
-
-async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begin = Instant::now();
-    while !is_so().await {
-        assert!(begin.elapsed() < PATIENCE, "never: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await; // paced: asks again
-    }
 }
 
 /// The answer to an open question, as it is described.

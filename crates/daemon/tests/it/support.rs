@@ -2,7 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use meshline_daemon::api::{Served, Server, Token};
 use meshline_daemon::config::LogLevel;
@@ -28,6 +28,7 @@ pub(crate) struct Member {
     pub(crate) token: Arc<Token>,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) server: Server,
+    pub(crate) gateway: Arc<LocalGateway>,
     kept: Option<TailLayer>,
 }
 
@@ -55,10 +56,10 @@ impl Member {
         let token = Arc::new(Token::read_or_make(folder.path()).unwrap());
         let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).unwrap());
         let bound = Server::bind(folder.path(), Some("127.0.0.1:0")).await.unwrap();
-        let gateway = LocalGateway::start(&gateway, &mesh, own_ports(&mesh, bound.address())).await;
-        let served = Served { mesh: mesh.clone(), gateway: Arc::new(gateway), token: Arc::clone(&token), tail };
+        let gateway = Arc::new(LocalGateway::start(&gateway, &mesh, own_ports(&mesh, bound.address())).await);
+        let served = Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), token: Arc::clone(&token), tail };
         let server = bound.serve(served).unwrap();
-        Self { mesh, token, folder, server, kept: Some(kept) }
+        Self { mesh, token, folder, server, gateway, kept: Some(kept) }
     }
 
     pub(crate) fn host(&self) -> String {
@@ -246,6 +247,15 @@ pub(crate) struct Event {
     pub(crate) id: String,
     pub(crate) name: String,
     pub(crate) data: Value,
+}
+
+/// Waits until something is so.
+pub(crate) async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
+    let begin = Instant::now();
+    while !is_so().await {
+        assert!(begin.elapsed() < PATIENCE, "never: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await; // paced: asks again
+    }
 }
 
 /// The rights of a file.

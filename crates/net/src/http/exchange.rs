@@ -6,7 +6,9 @@ use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
 use hyper::client::conn::http1;
-use hyper::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, HeaderName, HeaderValue, UPGRADE,
+};
 use hyper::{Method, StatusCode};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -128,11 +130,44 @@ where
     timeout(limits.timeout, exchange).await.map_err(|_| HttpError::Timeout)?
 }
 
+/// Connects and asks for a connection of bytes in place of HTTP; else the answer, whatever it is. `limits.timeout` holds
+/// until that is decided.
+///
+/// # Errors
+/// If there is no complete answer within the limits.
+pub async fn upgrade(
+    target: &Target,
+    request: Request,
+    protocol: &'static str,
+    limits: Limits,
+) -> Result<Result<Raw, Response>, HttpError> {
+    let request = request.header(CONNECTION, HeaderValue::from_static("Upgrade"));
+    let request = request.header(UPGRADE, HeaderValue::from_static(protocol));
+    let asking = async {
+        let opened = open(target.connect().await?, target, request).await?;
+        if opened.response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return answer(opened, limits.max_body).await.map(Err);
+        }
+        // The connection is handed over by its task, which has to live until then.
+        let Opened { response, _connection } = opened;
+        Ok(Ok(TokioIo::new(hyper::upgrade::on(response).await?)))
+    };
+    timeout(limits.timeout, asking).await.map_err(|_| HttpError::Timeout)?
+}
+
+/// The bytes of a connection that was HTTP.
+pub type Raw = TokioIo<hyper::upgrade::Upgraded>;
+
 async fn exchange<S>(stream: S, target: &Target, request: Request, max_body: usize) -> Result<Response, HttpError>
 where
     S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
 {
-    let Opened { response, _connection } = open(stream, target, request).await?;
+    answer(open(stream, target, request).await?, max_body).await
+}
+
+/// Reads the whole answer.
+async fn answer(opened: Opened, max_body: usize) -> Result<Response, HttpError> {
+    let Opened { response, _connection } = opened;
     let (head, mut body) = response.into_parts();
     let claimed = head.headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
     if claimed.is_some_and(|length| length > max_body as u64) && !body.is_end_stream() {
@@ -163,7 +198,7 @@ where
     let (mut sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD).max_headers(MAX_HEADERS).handshake(TokioIo::new(stream)).await?;
     let mut carrier = JoinSet::new();
-    carrier.spawn(connection);
+    carrier.spawn(connection.with_upgrades());
     let response = sender.send_request(request).await?;
     Ok(Opened { response, _connection: carrier })
 }

@@ -1,5 +1,6 @@
 mod disk;
 mod faults;
+mod gateway;
 mod layers;
 mod routing;
 mod shape;

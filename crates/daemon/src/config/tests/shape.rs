@@ -27,7 +27,7 @@ fn the_keys_of_a_node_are_those_of_the_contract() {
         "/forwards",
         "/expose",
         "/exit/rules",
-        "/socks5",
+        "/socks5/listen",
         "/log/level",
         "/log/format",
         "/log/file",
