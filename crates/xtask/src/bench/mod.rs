@@ -75,11 +75,10 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
 fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     example("meshline-net", "bench")?;
-    if what == "routing" {
-        example("meshline-sim", "cold_start")?;
-    } else {
-        let programs = ["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"];
-        cargo(root, &programs)?;
+    match what {
+        "routing" => example("meshline-sim", "cold_start")?,
+        "tunnel" => cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?,
+        _ => cargo(root, &["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"])?,
     }
     if !["routing", "tunnel"].contains(&what) {
         example("meshline-daemon", "http")?;

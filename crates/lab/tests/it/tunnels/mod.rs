@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use meshline_lab::{Cable, Direction, Process, soak, tool, until};
+use serde_json::Value;
 
 use servers::{ADDRESS, PAGE, client};
 use square::{BOBBY, EDDY, MIDDLES, PROXY, SECRET, SERVICES, Square};
@@ -36,6 +37,7 @@ fn port(service: &str) -> u16 {
 fn programs_reach_servers_beyond_a_member_in_the_middle() {
     let Some(square) = Square::new(NEAR) else { return };
     shell(&square);
+    connect(&square);
     web(&square);
     names(&square);
     database(&square);
@@ -57,6 +59,23 @@ fn shell(square: &Square) {
     let mut said = ssh.since(0);
     said.sort();
     assert_eq!(said, ["ONE", "two"]);
+}
+
+/// The same without a forward: ssh starts `node connect`, which says why if it may not.
+fn connect(square: &Square) {
+    let bobby = &square.nodes[BOBBY];
+    let refused = bobby.ask(&["connect", "eddy", "127.0.0.1:9"]);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("only if it is exposed (forbidden)"), "{refused:?}");
+    let Some(_sshd) = servers::sshd(&square.sites[EDDY], square.ring.path()) else { return };
+    let node = meshline_lab::program("node");
+    let proxy =
+        format!("ProxyCommand={} connect --config {} eddy 127.0.0.1:22", node.display(), bobby.config().display());
+    let user = servers::user();
+    let mut words = servers::ssh_words(square.ring.path(), 22);
+    words.extend(["-o".to_owned(), proxy, user, "echo there".to_owned()]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(client(&square.sites[BOBBY], &words).done(), "there\n");
 }
 
 /// Web pages by name over SOCKS5, HTTP's CONNECT and a plain forward, and five hundred connections at once.
@@ -105,19 +124,22 @@ fn database(square: &Square) {
     assert!(got.trim() == value, "{} of {} characters came back", got.trim().len(), value.len());
 }
 
-/// Eight streams at once, counted at both ends, and datagrams.
+/// Eight streams at once and one the other way, of which every one arrives, and datagrams.
 fn throughput(square: &Square) {
     let Some(_server) = servers::iperf3(&square.sites[EDDY]) else { return };
     let (bobby, port) = (&square.sites[BOBBY], port("iperf").to_string());
-    for words in [&["-P", "8", "-n", "16M"][..], &["-R", "-n", "8M"], &["-u", "-b", "4M", "-t", "1", "-l", "1200"]] {
-        let common = ["iperf3", "-c", "127.0.0.1", "-p", &port, "-J"];
+    for words in [&["-P", "8"][..], &["-R"], &["-u", "-b", "4M", "-l", "1200"]] {
+        let common = ["iperf3", "-c", "127.0.0.1", "-p", &port, "-t", "2", "-J", "--get-server-output"];
         let answer = client(bobby, &[&common, words].concat());
-        let told: serde_json::Value = serde_json::from_str(&answer.stdout).expect("JSON");
+        let told: Value = serde_json::from_str(&answer.stdout).expect("JSON");
         assert_eq!(answer.code, Some(0), "{words:?}: {}", told["error"]);
-        let end = &told["end"];
-        match words.contains(&"-u") {
-            true => assert!(end["sum"]["packets"].as_u64() > Some(100), "{end}"),
-            false => assert!(end["sum_received"]["bytes"].as_u64() >= Some(8 << 20), "{end}"),
+        let streams = told["end"]["streams"].as_array().expect("streams");
+        for stream in streams {
+            let came = match words.contains(&"-u") {
+                true => stream["udp"]["packets"].as_u64() > stream["udp"]["lost_packets"].as_u64(),
+                false => stream["receiver"]["bytes"].as_u64() > Some(0),
+            };
+            assert!(came, "{words:?}: {stream} {}", told["server_output_text"]);
         }
     }
 }
