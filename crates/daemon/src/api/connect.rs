@@ -11,7 +11,7 @@ use axum::response::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use meshline_gateway::{Connected, Refusal, Stream};
-use meshline_protocol::Target;
+use meshline_protocol::{Code, Target};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, split};
 use tokio::net::{TcpStream, UnixStream};
@@ -70,9 +70,13 @@ pub(super) async fn connect(
     if wanted.target.as_ref().is_some_and(Target::is_udp) {
         return Err(Problem::bad_request("payloads of UDP need a forward, not a connection"));
     }
+    let has_target = wanted.target.is_some();
     let connected = api.gateway.connect(&wanted.peer, wanted.target).await;
-    let Connected { stream, flow, .. } =
-        connected.map_err(|Refusal { code, detail }| Problem::refused(code, detail))?;
+    let Connected { stream, flow, .. } = connected.map_err(|Refusal { code, detail }| {
+        // Who names a target means a member.
+        let is_nobody = code == Code::NoSuchService && has_target && api.gateway.meant(&wanted.peer).is_empty();
+        if is_nobody { Problem::no_such_peer(&wanted.peer) } else { Problem::refused(code, detail) }
+    })?;
     if flow.is_some() {
         return Err(Problem::bad_request("the service is one of UDP: it needs a forward, not a connection"));
     }

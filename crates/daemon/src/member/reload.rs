@@ -90,4 +90,14 @@ mod tests {
         let fixed = json!({"name": "a", "listen": ["z"], "peers": [], "log": {"level": "info", "format": "json"}});
         assert_eq!(needing_restart(&started, &fixed), ["listen", "log.format"]);
     }
+
+    #[test]
+    fn rules_of_an_exit_change_live_but_not_its_role() {
+        let exit = |rules: usize| json!({"exit": {"rules": vec![json!({}); rules], "listen": []}, "expose": []});
+        assert!(needing_restart(&exit(1), &exit(2)).is_empty());
+        for (started, now) in [(0, 1), (1, 0)] {
+            let needing = needing_restart(&exit(started), &exit(now));
+            assert!(matches!(needing.as_slice(), [one] if one.starts_with("exit (the role")), "{needing:?}");
+        }
+    }
 }

@@ -179,6 +179,11 @@ async fn a_connection_carries_bytes_and_the_end_of_each_direction() {
 async fn exchange<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(client: &mut Client<S>) {
     let head = client.head().await;
     assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+    exchange_on(client).await;
+}
+
+/// Says something, hears it again, and both ends.
+async fn exchange_on<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(client: &mut Client<S>) {
     client.say("\0\0\0\u{5}hello").await;
     client.until("\0\0\0\u{5}hello").await;
     client.say("\0\0\0\0").await;
@@ -220,6 +225,7 @@ async fn refusals_of_a_connection_have_the_code_of_whoever_refuses() {
         (format!("peer={two}&target=nonsense"), 400, "invalid_message"),
         ("peer=no!body&target=tcp://127.0.0.1:1".to_owned(), 404, "no_such_peer"),
         ("peer=nothing".to_owned(), 403, "no_such_service"),
+        ("peer=nothing&target=tcp://127.0.0.1:1".to_owned(), 404, "no_such_peer"),
     ] {
         assert_eq!(connect(&query).await.refusal(status), code, "{query}");
     }
@@ -264,9 +270,45 @@ async fn commands_end_with_the_code_of_their_reason() {
         (vec!["tunnels"], Exit::Done),
         (vec!["connect", &two, "127.0.0.1:1"], Exit::Refused),
         (vec!["connect", "nothing"], Exit::Refused),
+        (vec!["connect", "nothing", "127.0.0.1:1"], Exit::NoPeer),
         (vec!["connect", &away, "127.0.0.1:1"], Exit::NoPeer),
         (vec!["connect", &two, "nonsense"], Exit::Usage),
     ] {
         assert_eq!(run(&pair.first, &words).await, exit, "{words:?}");
     }
+}
+
+/// Connections of `connect` at once.
+const MAX_CONNECTS: usize = 256;
+
+#[tokio::test]
+async fn so_many_connections_are_carried_and_one_more_when_one_has_gone() {
+    let pair = Pair::start().await;
+    let mut clients = Vec::new();
+    let ask = request("GET", "/api/v1/connect?peer=echo", &format!("Host: x\r\n{UPGRADE}"), "");
+    for _ in 0..MAX_CONNECTS {
+        let mut client = pair.first.connect_unix().await;
+        client.say(&ask).await;
+        assert!(client.head().await.starts_with("HTTP/1.1 101 "));
+        clients.push(client);
+    }
+    let mut further = pair.first.connect_unix().await;
+    further.say(&ask).await;
+    assert_eq!(further.answer().await.refusal(429), "rate_limited");
+    exchange_on(&mut clients[0]).await;
+    until("there is room again", async || {
+        let mut further = pair.first.connect_unix().await;
+        further.say(&ask).await;
+        further.head().await.starts_with("HTTP/1.1 101 ")
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_forward_that_cannot_be_kept_is_not_there() {
+    let member = Member::start_as(config("first"), 1).await;
+    std::fs::remove_dir_all(member.folder.path()).unwrap();
+    let body = json!({"listen": "tcp://127.0.0.1:0", "peer": id(2), "target": "tcp://127.0.0.1:9"});
+    assert_eq!(member.post("/api/v1/forwards", &body.to_string()).await.refusal(507), "storage_failed");
+    assert_eq!(member.get("/api/v1/forwards").await.json()["forwards"], json!([]));
 }
