@@ -330,8 +330,10 @@ impl Begun<'_> {
         for port in PORTS {
             command.args(["-L", &format!("127.0.0.1:{port}:127.0.0.1:{port}")]);
         }
-        if !middle.is_empty() {
-            command.args(["-J", &middle.join(",")]);
+        if let Some(middle) = middle.first() {
+            // What -J does, but it ends with the one who wants it, however that ends.
+            let jump = format!("setpriv --pdeathsig KILL ssh -F {} -W %h:%p {middle}", config.display());
+            command.arg("-o").arg(format!("ProxyCommand={jump}"));
         }
         others.push(Running::start(command.arg(address(self.plan.far())))?);
         Ok("127.0.0.1".to_owned())
