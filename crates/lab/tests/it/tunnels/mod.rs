@@ -37,6 +37,7 @@ fn port(service: &str) -> u16 {
 fn programs_reach_servers_beyond_a_member_in_the_middle() {
     let Some(square) = Square::new(NEAR) else { return };
     shell(&square);
+    connect(&square);
     web(&square);
     names(&square);
     database(&square);
@@ -58,6 +59,23 @@ fn shell(square: &Square) {
     let mut said = ssh.since(0);
     said.sort();
     assert_eq!(said, ["ONE", "two"]);
+}
+
+/// The same without a forward: ssh starts `node connect`, which says why if it may not.
+fn connect(square: &Square) {
+    let bobby = &square.nodes[BOBBY];
+    let refused = bobby.ask(&["connect", "eddy", "127.0.0.1:9"]);
+    assert_eq!(refused.code, Some(5), "{refused:?}");
+    assert!(refused.stderr.contains("only if it is exposed (forbidden)"), "{refused:?}");
+    let Some(_sshd) = servers::sshd(&square.sites[EDDY], square.ring.path()) else { return };
+    let node = meshline_lab::program("node");
+    let proxy =
+        format!("ProxyCommand={} connect --config {} eddy 127.0.0.1:22", node.display(), bobby.config().display());
+    let user = servers::user();
+    let mut words = servers::ssh_words(square.ring.path(), 22);
+    words.extend(["-o".to_owned(), proxy, user, "echo there".to_owned()]);
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    assert_eq!(client(&square.sites[BOBBY], &words).done(), "there\n");
 }
 
 /// Web pages by name over SOCKS5, HTTP's CONNECT and a plain forward, and five hundred connections at once.

@@ -19,7 +19,7 @@ pub(super) fn sshd(site: &Site, folder: &Path) -> Option<Process> {
         skipped("an sshd in a user namespace can give nobody his groups");
         return None;
     }
-    for key in ["host", "key"] {
+    for key in ["host", "key"].into_iter().filter(|key| !folder.join(key).exists()) {
         let made = Command::new(&keygen).args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(folder.join(key)).status();
         assert!(made.is_ok_and(|status| status.success()), "ssh-keygen");
     }
