@@ -48,8 +48,9 @@ pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 pub const MAX_QUEUED_FRAMES: usize = 4_096;
 
 /// Bytes of datagrams that wait for one link: a fast link has work while a busy machine lets the other end wait for
-/// 10 ms. Tunnels keep the queues of slow ones far shorter.
-pub const MAX_WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// some milliseconds. Tunnels keep the queues of slow ones far shorter; plain datagrams do not, and what waits for a
+/// line of 1 Mbit/s is sixteen seconds old at worst.
+pub const MAX_WAITING_BYTES: usize = 2 * 1024 * 1024;
 
 /// Bytes of datagrams that wait for all links together. Above it a link has no more than [`MAX_WAITING_CROWDED`].
 pub const MAX_WAITING_IN_ALL: usize = 64 * 1024 * 1024;

@@ -33,10 +33,10 @@ pub const MIN_WINDOW: u64 = 2 * MIN_PACKET as u64;
 /// Largest window: what 1 Gbit/s carries in 128 ms.
 pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 
-/// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (four mebibytes for
+/// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (a mebibyte for
 /// one flow) would overflow before the delay shows. On fast paths less would have the ends wait for each other: a
-/// program of a busy machine does not run for milliseconds, in which 4 Gbit/s carry this much.
-pub const MAX_STANDING: u64 = 2 * 1024 * 1024;
+/// program of a busy machine does not run for a millisecond or two, in which 4 Gbit/s carry this much.
+pub const MAX_STANDING: u64 = 640 * 1024;
 
 /// The delay that bulk may cause: enough that a path never runs dry, less than people or protocols notice.
 pub const DELAY_TARGET: Duration = Duration::from_millis(5);

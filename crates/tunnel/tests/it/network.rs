@@ -34,7 +34,7 @@ impl PathModel {
     pub(crate) fn new(mbit: u64, delay_ms: u64) -> Self {
         let rate = mbit * 125_000;
         let delay = Duration::from_millis(delay_ms);
-        Self { delay, rate, queue: 4 * 1024 * 1024, loss: 0, doubled: 0, is_black_hole: false }
+        Self { delay, rate, queue: 1024 * 1024, loss: 0, doubled: 0, is_black_hole: false }
     }
 }
 
