@@ -47,10 +47,15 @@ const FAR: Cable = Cable::new().delay_ms(20);
 /// Echoes from one member to another, one after the other: a link that carries something is missed much sooner than an
 /// idle one.
 fn echoes(web: &Web, from: usize, to: &str) -> Process {
+    again_and_again(web, from, &["trace", to])
+}
+
+/// A command of a node, over and over.
+fn again_and_again(web: &Web, from: usize, words: &[&str]) -> Process {
     let mut command = web.sites[from].bound_command("sh");
-    command.args(["-c", "while :; do \"$0\" trace \"$1\" --config \"$2\" || :; done"]);
-    command.arg(program("node")).arg(to).arg(web.nodes[from].config());
-    Process::start("echoes", command)
+    command.args(["-c", "while :; do \"$0\" \"$@\" || :; done"]);
+    command.arg(program("node")).args(words).arg("--config").arg(web.nodes[from].config());
+    Process::start(words[0], command)
 }
 
 /// Waits for a way while echoes go to its end.
@@ -165,7 +170,10 @@ fn a_link_that_flaps_is_left_out_and_moves_no_ways_any_more() {
         wait_for_way(&web.nodes[from], &path);
     }
     let before: Vec<u64> = web.nodes.iter().map(changes).collect();
+    // No ways lead over the link any more, and with nothing on it a cut is noticed when the penalty may be over.
+    let chatter = again_and_again(&web, 0, &["chat", "send", "is it there?"]);
     flap(&mut web);
+    drop(chatter);
     assert!(is_damped(&web), "one more end holds it out longer");
     assert_eq!(web.nodes.iter().map(changes).collect::<Vec<_>>(), before, "nobody's ways changed");
 }
