@@ -1,5 +1,8 @@
 //! Everything that can happen to a node.
 
+use std::net::SocketAddr;
+
+use bytes::Bytes;
 use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
 
@@ -19,11 +22,22 @@ pub struct DialId(pub u64);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RelayConnection(pub u64);
 
+/// Names a UDP socket of this node. Given out by the core, except [`SocketId::MAIN`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SocketId(pub u32);
+
+impl SocketId {
+    /// The socket on the port this node listens on. It is there from the start and bears QUIC too.
+    pub const MAIN: Self = Self(0);
+}
+
 /// What bears a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Transport {
     /// TLS 1.3 over TCP.
     Tcp,
+    /// QUIC over UDP, through a hole where there had to be one.
+    Quic,
     /// TLS 1.3 over a proxy's pipe.
     Relay,
     /// TCP without TLS, for labs.
@@ -36,6 +50,7 @@ impl Transport {
     pub fn name(self) -> &'static str {
         match self {
             Self::Tcp => "tcp",
+            Self::Quic => "quic",
             Self::Relay => "relay",
             Self::Plain => "plain",
         }
@@ -166,6 +181,27 @@ pub enum Input {
         /// The list, or what went wrong.
         result: Result<Box<NodeList>, String>,
     },
+    /// The addresses of this host at which its UDP socket receives: at the start, and whenever they change.
+    UdpAddresses {
+        /// Each with the port; loopback ones only if the node listens on nothing else.
+        addresses: Vec<SocketAddr>,
+    },
+    /// A datagram arrived at a UDP socket that is not QUIC's.
+    Packet {
+        /// On which socket.
+        socket: SocketId,
+        /// From where.
+        from: SocketAddr,
+        /// All of it.
+        bytes: Bytes,
+    },
+    /// A socket that the core asked for could not be opened, or broke.
+    SocketFailed {
+        /// Which.
+        socket: SocketId,
+        /// Why, for people.
+        detail: String,
+    },
     /// Somebody on this machine wants something.
     Command {
         /// Named again in the reply.
@@ -231,7 +267,7 @@ pub enum Command {
         /// What it belongs to.
         flow: u32,
         /// What it holds, at most 64 KiB.
-        body: bytes::Bytes,
+        body: Bytes,
     },
     /// The ways to all members.
     Routes,

@@ -15,10 +15,12 @@ mod explain;
 mod gossip;
 mod input;
 mod link;
+mod nat;
 mod node;
 mod now;
 mod output;
 mod peers;
+mod punch;
 mod relay;
 mod report;
 mod ring;
@@ -31,7 +33,7 @@ pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
 pub use input::{
-    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, Reconfiguration, RelayConnection, Transport,
+    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, Reconfiguration, RelayConnection, SocketId, Transport,
 };
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;

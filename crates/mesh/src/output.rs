@@ -1,5 +1,6 @@
 //! Everything a node can want done.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -9,7 +10,7 @@ use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, SignedRecord, Ti
 
 use crate::config::Saved;
 use crate::event::Event;
-use crate::input::{DialId, LinkId, RelayConnection};
+use crate::input::{DialId, LinkId, RelayConnection, SocketId};
 use crate::report::{Explanation, PeerRow, RouteRow, Status};
 use crate::routing::Table;
 
@@ -54,6 +55,27 @@ pub enum Output {
     CancelDial {
         /// Which.
         dial: DialId,
+    },
+    /// Send a datagram. Whether it leaves is not told.
+    SendPacket {
+        /// From which socket.
+        socket: SocketId,
+        /// Where to.
+        to: SocketAddr,
+        /// All of it.
+        bytes: Bytes,
+        /// How many hops it may go, if not as many as usual.
+        ttl: Option<u8>,
+    },
+    /// Open another UDP socket, on any port.
+    OpenSocket {
+        /// What it is called from now on.
+        socket: SocketId,
+    },
+    /// Close a socket, unless a QUIC connection uses it: then when that ends.
+    CloseSocket {
+        /// Which.
+        socket: SocketId,
     },
     /// Splice two relay connections.
     RelayJoin {
@@ -116,6 +138,27 @@ pub enum DialTarget {
         expected: Option<NodeId>,
         /// Without TLS (labs).
         plain: bool,
+    },
+    /// By QUIC to where packets have come from. The other side accepts.
+    Quic {
+        /// From which socket.
+        socket: SocketId,
+        /// Where to.
+        remote: SocketAddr,
+        /// Who must answer.
+        peer: NodeId,
+    },
+    /// By TCP from the listening port to one that does the same at the same time (RFC 9293 §3.5), again and again
+    /// until the limit of an attempt.
+    Meet {
+        /// The address to connect from: one this node listens on.
+        local: Address,
+        /// Where to.
+        remote: SocketAddr,
+        /// Who must answer.
+        peer: NodeId,
+        /// Whether this side acts as TLS client.
+        client: bool,
     },
     /// Through a proxy that granted a ticket.
     Relay {

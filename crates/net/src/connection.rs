@@ -36,7 +36,7 @@ impl Connection {
         let ends = || Some((self.local.as_str().parse().ok()?, self.remote.as_str().parse().ok()?));
         match self.transport {
             Transport::Tcp | Transport::Plain => ends(),
-            Transport::Relay => None,
+            Transport::Relay | Transport::Quic => None,
         }
     }
 }

@@ -26,6 +26,9 @@ pub(crate) async fn dial(target: DialTarget, tls: TlsIdentity, clock: Clock) -> 
         match target {
             DialTarget::Direct { address, plain: true, .. } => plain(&address).await,
             DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, &tls).await,
+            DialTarget::Quic { .. } | DialTarget::Meet { .. } => {
+                Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
+            }
             DialTarget::Relay { proxy, ticket, peer, client } => {
                 relayed(&proxy, ticket, client, &tls).await.and_then(|opened| opened.expect(Some(peer)))
             }

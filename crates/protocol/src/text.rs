@@ -32,6 +32,9 @@ pub enum ValueError {
     /// Not a relay ticket.
     #[error("not a ticket: expected 43 base64url characters")]
     NotATicket,
+    /// Not a message authentication code.
+    #[error("not a code: expected 22 base64url characters")]
+    NotAMac,
 }
 
 /// A string type whose every value passed `$check`.
@@ -114,6 +117,12 @@ checked_string!(
     { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" }
 );
 
+checked_string!(
+    /// A message authentication code: 16 bytes in base64url without padding.
+    Mac, is_mac, ValueError::NotAMac,
+    { "type": "string", "pattern": "^[A-Za-z0-9_-]{22}$" }
+);
+
 impl Address {
     /// The host without the brackets of an IPv6 address.
     #[must_use]
@@ -176,4 +185,8 @@ fn split_address(text: &str) -> Option<(&str, u16)> {
 
 fn is_ticket(text: &str) -> bool {
     text.len() == 43 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+}
+
+fn is_mac(text: &str) -> bool {
+    text.len() == 22 && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
 }

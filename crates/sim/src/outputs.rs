@@ -52,6 +52,8 @@ impl World {
             Output::Dial { dial, target } => self.dial(run, dial, target),
             // The core withdraws no attempt; an outcome that nobody wants is ignored by it.
             Output::CancelDial { .. } => {}
+            // Nothing of this is asked for yet.
+            Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
             Output::RelayJoin { first, second } => self.join_relay(run, first, second),
             Output::RelayDrop { connection, code } => self.drop_relay(connection, code),
             Output::Signal { url, request } => {
@@ -178,6 +180,7 @@ impl World {
                 Err(detail) => self.fail_dial(run, dial, detail),
             },
             DialTarget::Relay { .. } => self.on_relay_dial(run, dial, target),
+            DialTarget::Quic { .. } | DialTarget::Meet { .. } => {}
         }
     }
 

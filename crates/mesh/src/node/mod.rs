@@ -4,6 +4,7 @@ mod commands;
 mod explain;
 mod frames;
 mod links;
+mod packets;
 mod reports;
 mod revoked;
 mod routes;
@@ -23,9 +24,11 @@ use crate::event::Event;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
 use crate::link::{Echoes, Links, Probes, RoundTripCounts};
+use crate::nat::Nat;
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers, Purpose};
+use crate::punch::Punch;
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
@@ -52,6 +55,8 @@ pub struct Node {
     echoes: Echoes,
     probes: Probes,
     signal: Signal,
+    nat: Nat,
+    punch: Punch,
     routing: Routing,
     round_trips: RoundTripCounts,
     datagrams: Datagrams,
@@ -86,6 +91,8 @@ impl Node {
             echoes: Echoes::default(),
             probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
+            nat: Nat::default(),
+            punch: Punch::default(),
             routing: Routing::new(now.mono),
             round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
@@ -128,6 +135,9 @@ impl Node {
             Input::RelayEnded { connection } => self.relay_server.handle_end(connection),
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
+            Input::UdpAddresses { addresses } => self.nat.set_addresses(addresses),
+            Input::Packet { socket, from, bytes } => self.on_packet(socket, from, &bytes),
+            Input::SocketFailed { socket, detail } => self.punch.socket_failed(socket, &detail),
             Input::Timeout => {}
             Input::DestinationUsed(to) => self.routing.note_use(to, &self.shared),
         }

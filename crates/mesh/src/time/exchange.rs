@@ -154,5 +154,8 @@ fn frame(context: StepContext<'_>, exchange: u32, step: u8, ping: Ping, stamps: 
         exchange,
         step,
         stamps,
+        seen: None,
+        attempt: None,
+        mac: None,
     }
 }

@@ -236,6 +236,9 @@ fn answer(step: &TimeFrame, key: &KeyPair) -> Option<TimeFrame> {
         exchange: step.exchange,
         step: step.step + 1,
         stamps: Some(TimeStamps { origin: step.time, receive: now }),
+        seen: None,
+        attempt: None,
+        mac: None,
     })
 }
 

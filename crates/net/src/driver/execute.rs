@@ -52,6 +52,8 @@ impl<C: Core> Driver<C> {
                     task.abort();
                 }
             }
+            // Nothing of this is asked for yet.
+            Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
             Output::RelayJoin { first, second } => {
                 let joined = self.relays.join(first, second);
                 return (!joined).then_some(Input::RelayEnded { connection: first });

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SignedRecord;
 use crate::limits::{MAX_DETAIL, MAX_ECHO};
-use crate::{Code, NetworkId, NodeId, Ping, UnixMicros};
+use crate::{Address, Code, Mac, NetworkId, NodeId, Ping, UnixMicros};
 
 /// One of the four steps of a clock measurement between two peers.
 ///
@@ -35,6 +35,16 @@ pub struct TimeFrame {
     /// The stamps of the step before, absent in step 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stamps: Option<TimeStamps>,
+    /// On UDP: where the step before came from, as seen by the sender of this frame.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<Address>,
+    /// On UDP, between two members who agreed to try: the number of their attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// On UDP, with `attempt`: 16 bytes in base64, the HMAC-SHA-256 of the datagram up to this member under the key of
+    /// the attempt. Always the last member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mac: Option<Mac>,
 }
 
 /// When the step before left its sender and when it arrived here.

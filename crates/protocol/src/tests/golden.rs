@@ -117,7 +117,18 @@ fn time(step: u8) -> Message {
         exchange: 9,
         step,
         stamps: (step > 0).then(|| TimeStamps { origin: at(600), receive: at(650) }),
+        seen: None,
+        attempt: None,
+        mac: None,
     }))
+}
+
+fn time_over_udp() -> Message {
+    let Message::Time(mut frame) = time(1) else { unreachable!("a time frame") };
+    frame.seen = Some("198.51.100.7:41234".parse().expect("valid"));
+    frame.attempt = Some(77);
+    frame.mac = Some("M".repeat(22).parse().expect("valid"));
+    Message::Time(frame)
 }
 
 fn samples() -> Vec<(&'static str, Frame)> {
@@ -135,6 +146,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
         ("hello", hello().into()),
         ("time.0", time(0).into()),
         ("time.3", time(3).into()),
+        ("time.udp", time_over_udp().into()),
         (
             "error",
             Message::Error(ErrorMessage { code: Code::WrongNetwork, detail: "this is network lab".to_owned() }).into(),

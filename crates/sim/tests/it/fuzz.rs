@@ -63,6 +63,9 @@ impl Material {
                 exchange: self.small(rng),
                 step: u8::try_from(rng.below(4)).expect("below four"),
                 stamps: rng.chance(50).then(|| TimeStamps { origin: self.time(rng), receive: self.time(rng) }),
+                seen: None,
+                attempt: None,
+                mac: None,
             })),
             2 => {
                 let code = *rng.pick(Code::ALL).expect("not empty");
