@@ -13,7 +13,7 @@ use crate::connection::Slots;
 use crate::dial_back::{self, DialBack, DialQueue, Question};
 use crate::log::LogBudget;
 use crate::metrics::Metrics;
-use crate::registry::{Candidate, Granted, Leaver, Overview, Refusal, Registry, Secret, Seen};
+use crate::registry::{Candidate, Granted, Leaver, Overview, Refusal, Registry, Secret, SecretKey, Seen};
 use crate::settings::Settings;
 
 /// How old the overview on the page may be: making it walks all networks.
@@ -50,10 +50,10 @@ impl App {
         settings: &Settings,
         dial_back: Arc<dyn DialBack>,
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + use<>), NoRandom> {
-        let seed = random_bytes()?;
+        let (seed, key) = (random_bytes()?, SecretKey::new(&random_bytes()?));
         let (dials, questions) = DialQueue::new(dial_back.is_available());
         let app = Arc::new(Self {
-            registry: Mutex::new(Registry::new(settings.rules(), u64::from_le_bytes(seed))),
+            registry: Mutex::new(Registry::new(settings.rules(), key, u64::from_le_bytes(seed))),
             overview: Mutex::new(None),
             ttl_s: settings.ttl_s,
             metrics: Metrics::default(),
@@ -85,11 +85,11 @@ impl App {
     }
 
     /// Lists the author of an announcement; its network and id come with the grant.
-    pub(crate) fn announce(&self, record: &SignedRecord, observed: IpAddr, secret: Secret) -> Result<Listed, Refusal> {
+    pub(crate) fn announce(&self, record: &SignedRecord, observed: IpAddr) -> Result<Listed, Refusal> {
         let now = now();
         let candidate = Candidate::check(record, now)?;
         let (network, id, name) = (candidate.network.clone(), candidate.member.id, candidate.member.name.clone());
-        let granted = self.registry().announce(candidate, observed, secret, now)?;
+        let granted = self.registry().announce(candidate, Seen { observed, now })?;
         let outcome = granted.outcome.name();
         self.log
             .line(|| tracing::info!(peer = %id, %name, %network, address = %observed, reason = outcome, "announced"));
@@ -100,7 +100,7 @@ impl App {
     pub(crate) fn refresh(&self, request: RefreshRequest, observed: IpAddr) -> Result<Listed, Refusal> {
         let RefreshRequest { network, id, secret } = request;
         let seen = Seen { observed, now: now() };
-        let granted = self.registry().refresh(id, network.clone(), &secret, seen)?;
+        let granted = self.registry().refresh(id, &network, &secret, seen)?;
         self.log.line(|| tracing::debug!(peer = %id, %network, address = %observed, "refreshed"));
         Ok(self.listed(network, id, &granted, seen))
     }
@@ -173,11 +173,6 @@ pub(crate) fn now() -> UnixMicros {
     UnixMicros::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A secret for a new entry.
-pub(crate) fn fresh_secret() -> Result<Secret, NoRandom> {
-    random_bytes().map(Secret::from_bytes)
-}
-
 fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandom> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| NoRandom)?;
@@ -189,11 +184,13 @@ async fn sweep(app: Arc<App>) {
     let mut round = 0_u32;
     loop {
         timer.tick().await;
-        let mut registry = app.registry();
-        registry.sweep(now());
+        // A step at a time, so that requests get in between however many end at once.
+        while app.registry().sweep(now()) {
+            tokio::task::yield_now().await;
+        }
         round = round.wrapping_add(1);
         if round.is_multiple_of(REVOCATIONS_EVERY) {
-            registry.sweep_revocations(now());
+            app.registry().sweep_revocations(now());
         }
     }
 }

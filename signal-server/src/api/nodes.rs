@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::body::read_json;
 use super::{Peer, Problem};
-use crate::app::{App, Listed, fresh_secret, now};
+use crate::app::{App, Listed, now};
 use crate::settings::rows;
 
 /// What may stand behind the question mark.
@@ -50,10 +50,7 @@ pub(crate) async fn announce(
 
 async fn enter(app: &App, peer: Peer, headers: &HeaderMap, body: Body) -> Result<Listed, Problem> {
     match read_json(headers, body).await? {
-        AnnounceRequest::Announcement(record) => {
-            let secret = fresh_secret().map_err(|_| Problem::no_random())?;
-            Ok(app.announce(&record, peer.ip(), secret)?)
-        }
+        AnnounceRequest::Announcement(record) => Ok(app.announce(&record, peer.ip())?),
         AnnounceRequest::Refresh { refresh } => Ok(app.refresh(refresh, peer.ip())?),
     }
 }

@@ -56,10 +56,6 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, Code::ShuttingDown.name(), "the server is stopping")
     }
 
-    pub(crate) fn no_random() -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "no_random", "the system's random source failed")
-    }
-
     fn document(self) -> ProblemDocument {
         ProblemDocument {
             code: self.code.into(),

@@ -1,10 +1,8 @@
-//! Who has how many entries: per key, per address and in total.
+//! How many entries there are from each address.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::net::IpAddr;
-
-use meshline_protocol::NodeId;
 
 use super::Refusal;
 use crate::address::account_of;
@@ -20,74 +18,63 @@ pub struct Caps {
     pub total: usize,
 }
 
+/// Entries by address, IPv4 and IPv6 apart: most are of the one, which takes an eighth of the other's room.
 #[derive(Debug, Default)]
 pub(super) struct Counts {
-    keys: HashMap<NodeId, usize>,
-    addresses: HashMap<IpAddr, usize>,
-    total: usize,
+    v4: HashMap<u32, u32>,
+    v6: HashMap<u64, u32>,
+}
+
+/// Under which number an address is counted.
+enum Account {
+    V4(u32),
+    V6(u64),
+}
+
+impl Account {
+    fn of(address: IpAddr) -> Option<Self> {
+        Some(match account_of(address)? {
+            IpAddr::V4(ip) => Self::V4(ip.to_bits()),
+            IpAddr::V6(ip) => Self::V6(u64::try_from(ip.to_bits() >> 64).unwrap_or(0)),
+        })
+    }
 }
 
 impl Counts {
-    pub(super) fn total(&self) -> usize {
-        self.total
-    }
-
-    /// Whether one more entry of `id` from `address` is within the caps.
-    pub(super) fn admit(&self, id: &NodeId, address: IpAddr, caps: &Caps) -> Result<(), Refusal> {
-        if self.total >= caps.total {
-            return Err(Refusal::ServerFull);
-        }
-        if self.keys.get(id).is_some_and(|count| *count >= caps.per_key) {
-            return Err(Refusal::TooManyPerKey);
-        }
-        self.admit_address(address, caps)
-    }
-
     /// Whether one more entry may come from `address`.
-    pub(super) fn admit_address(&self, address: IpAddr, caps: &Caps) -> Result<(), Refusal> {
-        let Some(account) = account_of(address) else { return Ok(()) };
-        match self.addresses.get(&account) {
-            Some(count) if *count >= caps.per_address => Err(Refusal::TooManyPerAddress),
-            _ => Ok(()),
+    pub(super) fn admit(&self, address: IpAddr, caps: &Caps) -> Result<(), Refusal> {
+        let count = match Account::of(address) {
+            None => return Ok(()),
+            Some(Account::V4(account)) => self.v4.get(&account),
+            Some(Account::V6(account)) => self.v6.get(&account),
+        };
+        let count = count.and_then(|count| usize::try_from(*count).ok()).unwrap_or(0);
+        if count >= caps.per_address { Err(Refusal::TooManyPerAddress) } else { Ok(()) }
+    }
+
+    pub(super) fn add(&mut self, address: IpAddr) {
+        match Account::of(address) {
+            None => {}
+            Some(Account::V4(account)) => *self.v4.entry(account).or_default() += 1,
+            Some(Account::V6(account)) => *self.v6.entry(account).or_default() += 1,
         }
     }
 
-    pub(super) fn add(&mut self, id: NodeId, address: IpAddr) {
-        self.total += 1;
-        *self.keys.entry(id).or_default() += 1;
-        self.add_address(address);
-    }
-
-    pub(super) fn remove(&mut self, id: &NodeId, address: IpAddr) {
-        self.total = self.total.saturating_sub(1);
-        take_one(&mut self.keys, id);
-        self.remove_address(address);
-    }
-
-    pub(super) fn move_address(&mut self, from: IpAddr, to: IpAddr) {
-        self.remove_address(from);
-        self.add_address(to);
-    }
-
-    fn add_address(&mut self, address: IpAddr) {
-        if let Some(account) = account_of(address) {
-            *self.addresses.entry(account).or_default() += 1;
-        }
-    }
-
-    fn remove_address(&mut self, address: IpAddr) {
-        if let Some(account) = account_of(address) {
-            take_one(&mut self.addresses, &account);
+    pub(super) fn remove(&mut self, address: IpAddr) {
+        match Account::of(address) {
+            None => {}
+            Some(Account::V4(account)) => take_one(&mut self.v4, account),
+            Some(Account::V6(account)) => take_one(&mut self.v6, account),
         }
     }
 }
 
 /// Counts one down and forgets who has none, so that the table is as large as what it counts.
-fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, usize>, key: &K) {
-    if let Some(count) = counts.get_mut(key) {
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
+    if let Some(count) = counts.get_mut(&key) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            counts.remove(key);
+            counts.remove(&key);
         }
     }
 }

@@ -62,8 +62,12 @@ impl Floors {
         self.take(key);
     }
 
-    pub(super) fn expire(&mut self, now: UnixMicros) {
-        while self.due.first().is_some_and(|(until, _)| *until <= now) {
+    /// Forgets what has ended, so many at most.
+    pub(super) fn expire(&mut self, now: UnixMicros, most: usize) {
+        for _ in 0..most {
+            if self.due.first().is_none_or(|(until, _)| *until > now) {
+                return;
+            }
             self.drop_first();
         }
     }

@@ -6,31 +6,35 @@
 mod candidate;
 mod counts;
 mod entry;
+mod facts;
 mod floors;
 mod network;
 mod overview;
 mod refusal;
 mod sample;
 mod secret;
+mod slots;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use meshline_identity::RecordError;
+use meshline_identity::{Member, RecordError};
 use meshline_protocol::{Address, NetworkId, NodeId, SignedRecord, UnixMicros};
 
 pub use candidate::{Candidate, Leaver, network_of};
 pub use counts::Caps;
 pub use overview::{OpenNetwork, Overview, Row, Totals};
 pub use refusal::Refusal;
-pub use secret::{SECRET_CHARS, Secret};
+pub use secret::{SECRET_CHARS, Secret, SecretKey};
 
 use counts::Counts;
-use entry::Entry;
+use entry::{Entry, NO_SLOT, Slot};
+use facts::{Facts, is_settled};
 use floors::Floors;
-use network::Network;
+use network::Networks;
 use sample::Chance;
+use slots::Slots;
 
 /// An entry: whose, in which network.
 type Key = (NodeId, NetworkId);
@@ -38,6 +42,9 @@ type Key = (NodeId, NetworkId);
 /// Revocations kept for networks that the settings do not name. Anyone can make a network key and revoke with it;
 /// sixty-four networks' worth are ten megabytes.
 pub const MAX_STRANGE_REVOCATIONS: usize = 64 * meshline_protocol::limits::MAX_REVOCATIONS;
+
+/// Ended entries looked at in one step: some tens of microseconds.
+const SWEEP_LOOKS: usize = 64;
 
 /// What the registry is told once.
 #[derive(Clone, Debug)]
@@ -92,90 +99,101 @@ pub struct Granted {
 #[derive(Debug)]
 pub struct Registry {
     rules: Rules,
-    networks: BTreeMap<NetworkId, Network>,
+    key: SecretKey,
+    slots: Slots,
+    networks: Networks,
     counts: Counts,
     floors: Floors,
-    /// Every entry once, under a time that is not behind its end.
-    due: BTreeSet<(UnixMicros, Key)>,
     /// Revocations kept in all networks.
     revocations: usize,
     chance: Chance,
 }
 
 impl Registry {
-    /// An empty registry; `seed` decides who is chosen where not all can be listed.
+    /// An empty registry; `seed` decides who is chosen where not all can be listed, `key` makes the secrets.
     #[must_use]
-    pub fn new(rules: Rules, seed: u64) -> Self {
+    pub fn new(rules: Rules, key: SecretKey, seed: u64) -> Self {
         Self {
             floors: Floors::new(rules.caps.total),
             rules,
-            networks: BTreeMap::new(),
+            key,
+            slots: Slots::default(),
+            networks: Networks::default(),
             counts: Counts::default(),
-            due: BTreeSet::new(),
             revocations: 0,
             chance: Chance::new(seed),
         }
     }
 
-    /// Lists a member that was seen at `observed`. `secret` becomes the entry's if the announcement is a new one.
+    /// Lists a member that was seen at `observed`.
     ///
     /// # Errors
     /// The rule that forbids it; nothing changed then.
-    pub fn announce(
-        &mut self,
-        candidate: Candidate,
-        observed: IpAddr,
-        secret: Secret,
-        now: UnixMicros,
-    ) -> Result<Granted, Refusal> {
-        self.sweep(now);
+    pub fn announce(&mut self, candidate: Candidate, at: Seen) -> Result<Granted, Refusal> {
+        self.sweep(at.now);
         let Candidate { network, member } = candidate;
         self.check_served(&network)?;
         let key = (member.id, network);
-        let held = self.networks.get(&key.1);
-        if member.membership_seq.is_some_and(|seq| held.is_some_and(|held| held.revoked.ends(&key.0, seq))) {
+        if member.membership_seq.is_some_and(|seq| self.is_revoked(&key, seq)) {
             return Err(RecordError::Revoked.into());
         }
-        let older = held.and_then(|held| held.get(&key.0));
+        let slot = self.live(&key, at.now);
+        let older = slot.and_then(|slot| self.slots.get(slot));
         let known = older.map(|entry| entry.seq).max(self.floors.get(&key));
         if known.is_some_and(|known| member.seq < known) {
             return Err(RecordError::Outdated.into());
         }
-        let outcome = match older {
-            Some(entry) if entry.seq == member.seq && entry.observed == observed => {
-                return self.prolong(&key, observed, now);
-            }
+        let facts = older.and_then(Entry::facts);
+        let (outcome, seq, expires) = (self.judge(older, facts.as_ref(), &member, at)?, member.seq, member.expires);
+        if let (Outcome::Refreshed, Some(slot)) = (outcome, slot) {
+            return self.prolong(slot, at);
+        }
+        let mut fresh = Facts::new(member, at.observed);
+        if let (Some(slot), Some(facts)) = (slot, &facts) {
+            fresh.keep_answers_of(facts);
+            self.take(slot);
+        }
+        let slot = self.put(&key, &fresh, (seq, expires))?;
+        let granted = self.prolong(slot, at)?;
+        Ok(Granted { outcome, ..granted })
+    }
+
+    /// What an announcement that holds and is not outdated comes to.
+    fn judge(
+        &self,
+        older: Option<&Entry>,
+        facts: Option<&Facts>,
+        member: &Member,
+        at: Seen,
+    ) -> Result<Outcome, Refusal> {
+        let is_same_place = facts.is_some_and(|facts| facts.observed == at.observed);
+        match older {
+            Some(entry) if entry.seq == member.seq && is_same_place => Ok(Outcome::Refreshed),
             // The same record from somewhere else proves nothing: others have it too. Its owner signs anew, or
             // refreshes with the secret.
-            Some(entry) if entry.seq == member.seq => return Err(RecordError::Outdated.into()),
-            Some(entry) if entry.observed == observed => Outcome::Renewed,
-            Some(_) => {
-                self.counts.admit_address(observed, &self.rules.caps)?;
-                Outcome::Renewed
-            }
-            None => {
-                self.counts.admit(&key.0, observed, &self.rules.caps)?;
-                Outcome::Added
-            }
-        };
-        self.put(&key, Entry::new(member, observed, secret));
-        let granted = self.prolong(&key, observed, now)?;
-        Ok(Granted { outcome, ..granted })
+            Some(entry) if entry.seq == member.seq => Err(RecordError::Outdated.into()),
+            Some(_) if is_same_place => Ok(Outcome::Renewed),
+            Some(_) => self.counts.admit(at.observed, &self.rules.caps).map(|()| Outcome::Renewed),
+            None if self.slots.len() >= self.rules.caps.total => Err(Refusal::ServerFull),
+            None if self.slots.count_of(&member.id) >= self.rules.caps.per_key => Err(Refusal::TooManyPerKey),
+            None => self.counts.admit(at.observed, &self.rules.caps).map(|()| Outcome::Added),
+        }
     }
 
     /// Prolongs an entry for whoever knows its secret.
     ///
     /// # Errors
     /// No such entry, or another secret.
-    pub fn refresh(&mut self, id: NodeId, network: NetworkId, secret: &str, at: Seen) -> Result<Granted, Refusal> {
+    pub fn refresh(&mut self, id: NodeId, network: &NetworkId, secret: &str, at: Seen) -> Result<Granted, Refusal> {
         self.sweep(at.now);
-        let key = (id, network);
-        let entry = self.networks.get(&key.1).and_then(|held| held.get(&key.0)).ok_or(Refusal::NoSuchEntry)?;
+        let number = self.networks.number(network).ok_or(Refusal::NoSuchEntry)?;
+        let slot = self.slots.find(&id, number).ok_or(Refusal::NoSuchEntry)?;
+        let entry = self.slots.get(slot).filter(|entry| entry.ends > at.now).ok_or(Refusal::NoSuchEntry)?;
         let secret = Secret::parse(secret).ok_or(Refusal::WrongSecret)?;
-        if !entry.secret.is_same(&secret) {
+        if !self.secret_of(entry, network).is_same(&secret) {
             return Err(Refusal::WrongSecret);
         }
-        self.prolong(&key, at.observed, at.now)
+        self.prolong(slot, at)
     }
 
     /// Takes a member off the list.
@@ -185,13 +203,14 @@ impl Registry {
     pub fn depart(&mut self, leaver: Leaver, now: UnixMicros) -> Result<(), Refusal> {
         self.sweep(now);
         let key = (leaver.id, leaver.network);
-        let seq = self.networks.get(&key.1).and_then(|held| held.get(&key.0)).map(|entry| entry.seq);
-        if seq.ok_or(Refusal::NoSuchEntry)? >= leaver.seq {
+        let slot = self.live(&key, now).ok_or(Refusal::NoSuchEntry)?;
+        let (seq, expires) =
+            self.slots.get(slot).map(|entry| (entry.seq, entry.expires)).ok_or(Refusal::NoSuchEntry)?;
+        if seq >= leaver.seq {
             return Err(RecordError::Outdated.into());
         }
-        if let Some(entry) = self.take(&key) {
-            self.floors.raise(key, leaver.seq, entry.expires, now);
-        }
+        self.take(slot);
+        self.floors.raise(key, leaver.seq, expires, now);
         Ok(())
     }
 
@@ -206,27 +225,30 @@ impl Registry {
         if !self.rules.networks.contains(&network) && self.revocations >= MAX_STRANGE_REVOCATIONS {
             return Err(Refusal::ServerFull);
         }
-        let mut held = self.networks.remove(&network).unwrap_or_default();
+        let number = self.networks.number_or_new(&network);
+        let held = self.networks.get_mut(number).ok_or(Refusal::ServerFull)?;
         let before = held.revoked.len();
         let revoked = held.revoked.insert(record, &network, now);
         self.revocations += held.revoked.len() - before;
         held.on_revocations_changed();
-        if !held.is_idle() {
-            self.networks.insert(network.clone(), held);
-        }
+        self.networks.tidy(number);
         let Some(revoked) = revoked? else { return Ok(None) };
-        let key = (revoked.node, network);
-        let entry = self.networks.get(&key.1).and_then(|held| held.get(&key.0));
-        if entry.and_then(|entry| entry.membership_seq).is_some_and(|seq| seq < revoked.seq) {
-            self.take(&key);
+        let slot = self.slots.find(&revoked.node, number);
+        let facts = slot.and_then(|slot| self.slots.get(slot)).and_then(Entry::facts);
+        if let (Some(slot), Some(seq)) = (slot, facts.and_then(|facts| facts.membership_seq))
+            && seq < revoked.seq
+        {
+            self.take(slot);
         }
         Ok(Some(revoked.node))
     }
 
-    /// Takes in the outcome of a dial-back.
+    /// Takes in the outcome of a dial-back of the announcement with this sequence.
     pub fn settle(&mut self, id: NodeId, network: &NetworkId, seq: UnixMicros, found: (&Address, bool)) {
-        if let Some(held) = self.networks.get_mut(network) {
-            held.settle(&id, seq, found.0, found.1);
+        let slot = self.networks.number(network).and_then(|number| self.slots.find(&id, number));
+        let Some(slot) = slot else { return };
+        if self.slots.get(slot).is_some_and(|entry| entry.seq == seq) {
+            self.amend(slot, |facts| facts.settle(found.0, found.1));
         }
     }
 
@@ -240,45 +262,46 @@ impl Registry {
         if network.is_open() {
             return Ok(());
         }
-        let held = self.networks.get(network);
-        let holder = secret.and_then(Secret::parse).and_then(|secret| held?.holder(&secret));
-        holder.map(|_| ()).ok_or(Refusal::MembersOnly)
+        let number = self.networks.number(network).ok_or(Refusal::MembersOnly)?;
+        let secret = secret.and_then(Secret::parse).ok_or(Refusal::MembersOnly)?;
+        let mut holders = self.slots.with_selector(secret.selector(), number).filter(|entry| entry.ends > now);
+        let is_member = holders.any(|entry| self.secret_of(entry, network).is_same(&secret));
+        if is_member { Ok(()) } else { Err(Refusal::MembersOnly) }
     }
 
     /// The list of a network with up to `limit` members, as a JSON object without its closing brace.
     pub fn list(&mut self, network: &NetworkId, limit: usize, now: UnixMicros) -> Bytes {
         self.sweep(now);
-        match self.networks.get_mut(network) {
-            Some(held) => held.list(limit, &mut self.chance, now),
+        let number = self.networks.number(network);
+        match number.and_then(|number| self.networks.get_mut(number)) {
+            Some(held) => held.list(limit, &self.slots, &mut self.chance, now),
             None => network::empty_list(),
         }
     }
 
-    /// Drops what has ended.
-    pub fn sweep(&mut self, now: UnixMicros) {
-        while self.due.first().is_some_and(|(due, _)| *due <= now) {
-            let Some((_, key)) = self.due.pop_first() else { return };
-            let end = self.networks.get(&key.1).and_then(|held| held.get(&key.0)).map(|entry| entry.ends);
-            match end {
-                Some(ends) if ends > now => self.queue(key, ends),
-                Some(_) => self.end(key, now),
-                None => {}
-            }
+    /// Drops some of what has ended; whether there may be more. Nothing that has ended is listed or prolonged, dropped
+    /// or not: this only makes room, a little at a time, so that nobody waits for a million entries that end at once.
+    pub fn sweep(&mut self, now: UnixMicros) -> bool {
+        let mut looks = SWEEP_LOOKS;
+        while let Some(slot) = self.slots.next_ended(now, &mut looks) {
+            self.end(slot, now);
         }
-        self.floors.expire(now);
+        self.floors.expire(now, SWEEP_LOOKS);
+        looks == 0
     }
 
     /// Drops revocations that have ended by themselves. Walks all networks: for a slow timer.
     pub fn sweep_revocations(&mut self, now: UnixMicros) {
         let mut kept = 0;
-        self.networks.retain(|_, held| {
+        for number in self.networks.numbers() {
+            let Some(held) = self.networks.get_mut(number) else { continue };
             if !held.revoked.is_empty() {
                 held.revoked.expire(now);
                 held.on_revocations_changed();
                 kept += held.revoked.len();
             }
-            !held.is_idle()
-        });
+            self.networks.tidy(number);
+        }
         self.revocations = kept;
     }
 
@@ -287,68 +310,107 @@ impl Registry {
         if is_served { Ok(()) } else { Err(Refusal::NetworkNotServed) }
     }
 
-    /// Puts an entry in and counts it, in the place of an older one of the same member.
-    fn put(&mut self, key: &Key, mut entry: Entry) {
-        match self.networks.get(&key.1).and_then(|held| held.get(&key.0)) {
-            Some(older) => {
-                entry.keep_answers_of(older);
-                self.due.remove(&(older.due, key.clone()));
-                self.counts.move_address(older.observed, entry.observed);
-            }
-            None => self.counts.add(key.0, entry.observed),
+    fn is_revoked(&self, (id, network): &Key, seq: UnixMicros) -> bool {
+        let held = self.networks.number(network).and_then(|number| self.networks.get(number));
+        held.is_some_and(|held| held.revoked.ends(id, seq))
+    }
+
+    /// The entry of a member, unless it has ended: then it is dropped.
+    fn live(&mut self, (id, network): &Key, now: UnixMicros) -> Option<Slot> {
+        let slot = self.slots.find(id, self.networks.number(network)?)?;
+        if self.slots.get(slot).is_some_and(|entry| entry.ends <= now) {
+            self.end(slot, now);
+            return None;
         }
+        Some(slot)
+    }
+
+    fn secret_of(&self, entry: &Entry, network: &NetworkId) -> Secret {
+        self.key.secret(network, &entry.id, (entry.seq.get(), entry.nonce))
+    }
+
+    /// Puts an entry in and counts it. It ends with its announcement until it is given its term.
+    fn put(&mut self, key: &Key, facts: &Facts, (seq, expires): (UnixMicros, UnixMicros)) -> Result<Slot, Refusal> {
+        let network = self.networks.number_or_new(&key.1);
+        let entry = Entry {
+            id: key.0,
+            seq,
+            expires,
+            ends: expires,
+            packed: facts.pack(),
+            nonce: self.chance.number(),
+            network,
+            place: NO_SLOT,
+            proxy_place: NO_SLOT,
+            due: 0,
+            before: NO_SLOT,
+            after: NO_SLOT,
+        };
+        let Some(slot) = self.slots.insert(entry) else {
+            self.networks.tidy(network);
+            return Err(Refusal::ServerFull);
+        };
+        if let Some(held) = self.networks.get_mut(network) {
+            held.join(slot, facts.is_proxy(), &mut self.slots);
+        }
+        self.counts.add(facts.observed);
         self.floors.clear(key);
-        self.due.insert((entry.due, key.clone()));
-        self.networks.entry(key.1.clone()).or_default().insert(entry);
+        Ok(slot)
     }
 
     /// Gives the entry a full term from `now` on.
-    fn prolong(&mut self, key: &Key, observed: IpAddr, now: UnixMicros) -> Result<Granted, Refusal> {
-        let held = self.networks.get_mut(&key.1).ok_or(Refusal::NoSuchEntry)?;
-        held.see(&key.0, observed);
-        let entry = held.get(&key.0).ok_or(Refusal::NoSuchEntry)?;
-        let ends = entry.expires.min(now.offset(self.rules.ttl_micros));
-        let due = entry.due;
+    fn prolong(&mut self, slot: Slot, at: Seen) -> Result<Granted, Refusal> {
+        if self.slots.get(slot).is_some_and(|entry| !is_settled(&entry.packed)) {
+            self.amend(slot, |facts| facts.see(at.observed));
+        }
+        let entry = self.slots.get(slot).ok_or(Refusal::NoSuchEntry)?;
+        let network = &self.networks.get(entry.network).ok_or(Refusal::NoSuchEntry)?.id;
+        let ends = entry.expires.min(at.now.offset(self.rules.ttl_micros));
+        let unproved = if is_settled(&entry.packed) { Vec::new() } else { entry.facts().map(|facts| facts.unproved()).unwrap_or_default() };
         let granted = Granted {
             outcome: Outcome::Refreshed,
             ends,
-            secret: entry.secret,
+            secret: self.secret_of(entry, network),
             seq: entry.seq,
-            unproved: entry.unproved(),
+            unproved,
         };
-        held.set_end(&key.0, ends, due);
-        if ends < due {
-            self.due.remove(&(due, key.clone()));
-            self.queue(key.clone(), ends);
-        }
+        self.slots.set_end(slot, ends);
         Ok(granted)
     }
 
-    /// Has the entry looked at again at `due`.
-    fn queue(&mut self, key: Key, due: UnixMicros) {
-        if let Some(held) = self.networks.get_mut(&key.1) {
-            let ends = held.get(&key.0).map_or(due, |entry| entry.ends);
-            held.set_end(&key.0, ends, due);
+    /// Changes what an entry holds, if `change` says that it did.
+    fn amend(&mut self, slot: Slot, change: impl FnOnce(&mut Facts) -> bool) {
+        let Some(entry) = self.slots.get_mut(slot) else { return };
+        let Some(mut facts) = entry.facts() else { return };
+        if change(&mut facts) {
+            entry.packed = facts.pack();
+            let network = entry.network;
+            if let Some(held) = self.networks.get_mut(network) {
+                held.on_changed(slot);
+            }
         }
-        self.due.insert((due, key));
     }
 
     /// An entry has come to its end: its member must not fall behind what it announced.
-    fn end(&mut self, key: Key, now: UnixMicros) {
-        if let Some(entry) = self.take(&key) {
-            self.floors.raise(key, entry.seq, entry.expires, now);
+    fn end(&mut self, slot: Slot, now: UnixMicros) {
+        let number = self.slots.get(slot).map(|entry| entry.network);
+        let network = number.and_then(|number| self.networks.get(number)).map(|held| held.id.clone());
+        if let (Some(entry), Some(network)) = (self.take(slot), network) {
+            self.floors.raise((entry.id, network), entry.seq, entry.expires, now);
         }
     }
 
     /// Takes an entry out of everything that knows of it.
-    fn take(&mut self, key: &Key) -> Option<Entry> {
-        let held = self.networks.get_mut(&key.1)?;
-        let entry = held.remove(&key.0)?;
-        if held.is_idle() {
-            self.networks.remove(&key.1);
+    fn take(&mut self, slot: Slot) -> Option<Entry> {
+        let number = self.slots.get(slot)?.network;
+        if let Some(held) = self.networks.get_mut(number) {
+            held.leave(slot, &mut self.slots);
         }
-        self.due.remove(&(entry.due, key.clone()));
-        self.counts.remove(&key.0, entry.observed);
+        self.networks.tidy(number);
+        let entry = self.slots.remove(slot)?;
+        if let Some(facts) = entry.facts() {
+            self.counts.remove(facts.observed);
+        }
         Some(entry)
     }
 }

@@ -1,101 +1,72 @@
-//! The entries of one network.
+//! The members of one network, and the list of them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 use meshline_identity::RevocationList;
 use meshline_protocol::signal::LIST_SCHEMA;
-use meshline_protocol::{Address, NodeId, UnixMicros};
+use meshline_protocol::{NetworkId, UnixMicros};
 
-use super::entry::Entry;
+use super::entry::{Entry, NO_SLOT, Slot};
 use super::sample::{Chance, Sample};
-use super::secret::{Secret, Selector};
+use super::slots::Slots;
 
-#[derive(Debug, Default)]
+/// One network.
+#[derive(Debug)]
 pub(super) struct Network {
+    pub(super) id: NetworkId,
     /// Without gaps, so that a random choice is an index.
-    entries: Vec<Entry>,
-    index: HashMap<NodeId, usize>,
-    proxies: BTreeSet<NodeId>,
-    by_selector: HashMap<Selector, NodeId>,
+    pub(super) members: Vec<Slot>,
+    pub(super) proxies: Vec<Slot>,
     pub(super) revoked: RevocationList,
     sample: Option<Sample>,
 }
 
 impl Network {
+    fn new(id: NetworkId) -> Self {
+        Self { id, members: Vec::new(), proxies: Vec::new(), revoked: RevocationList::default(), sample: None }
+    }
+
     pub(super) fn len(&self) -> usize {
-        self.entries.len()
+        self.members.len()
     }
 
     /// Whether nothing is left to be kept.
     pub(super) fn is_idle(&self) -> bool {
-        self.entries.is_empty() && self.revoked.is_empty()
+        self.members.is_empty() && self.revoked.is_empty()
     }
 
-    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
-        self.entries.iter()
-    }
-
-    pub(super) fn get(&self, id: &NodeId) -> Option<&Entry> {
-        self.entries.get(*self.index.get(id)?)
-    }
-
-    fn get_mut(&mut self, id: &NodeId) -> Option<&mut Entry> {
-        self.entries.get_mut(*self.index.get(id)?)
-    }
-
-    /// Puts an entry in, in the place of an older one of the same member.
-    pub(super) fn insert(&mut self, entry: Entry) {
-        self.remove(&entry.id);
-        if entry.is_proxy() {
-            self.proxies.insert(entry.id);
+    /// Takes in an entry that has its number.
+    pub(super) fn join(&mut self, slot: Slot, is_proxy: bool, slots: &mut Slots) {
+        let Some(entry) = slots.get_mut(slot) else { return };
+        entry.place = place_behind(&self.members);
+        entry.proxy_place = if is_proxy { place_behind(&self.proxies) } else { NO_SLOT };
+        self.members.push(slot);
+        if is_proxy {
+            self.proxies.push(slot);
         }
-        self.by_selector.insert(entry.secret.selector(), entry.id);
-        self.index.insert(entry.id, self.entries.len());
-        self.entries.push(entry);
         if self.sample.as_ref().is_some_and(|sample| sample.whole) {
             self.sample = None;
         }
     }
 
-    pub(super) fn remove(&mut self, id: &NodeId) -> Option<Entry> {
-        let at = self.index.remove(id)?;
-        let entry = self.entries.swap_remove(at);
-        if let Some(moved) = self.entries.get(at) {
-            self.index.insert(moved.id, at);
+    /// Lets an entry go, before its number is given to another.
+    pub(super) fn leave(&mut self, slot: Slot, slots: &mut Slots) {
+        let Some((place, proxy_place)) = slots.get(slot).map(|entry| (entry.place, entry.proxy_place)) else { return };
+        if let Some(moved) = take_place(&mut self.members, place).and_then(|moved| slots.get_mut(moved)) {
+            moved.place = place;
         }
-        self.proxies.remove(id);
-        self.by_selector.remove(&entry.secret.selector());
-        self.on_changed(id);
-        Some(entry)
+        if let Some(moved) = take_place(&mut self.proxies, proxy_place).and_then(|moved| slots.get_mut(moved)) {
+            moved.proxy_place = proxy_place;
+        }
+        self.on_changed(slot);
     }
 
-    /// Changes when an entry ends.
-    pub(super) fn set_end(&mut self, id: &NodeId, ends: UnixMicros, due: UnixMicros) {
-        if let Some(entry) = self.get_mut(id) {
-            (entry.ends, entry.due) = (ends, due);
+    /// An entry is to be shown otherwise.
+    pub(super) fn on_changed(&mut self, slot: Slot) {
+        if self.sample.as_ref().is_some_and(|sample| sample.holds(slot)) {
+            self.sample = None;
         }
-    }
-
-    /// The member was seen at an address again.
-    pub(super) fn see(&mut self, id: &NodeId, observed: std::net::IpAddr) {
-        if self.get_mut(id).is_some_and(|entry| entry.see(observed)) {
-            self.on_changed(id);
-        }
-    }
-
-    /// The outcome of a dial-back of the announcement with this sequence.
-    pub(super) fn settle(&mut self, id: &NodeId, seq: UnixMicros, address: &Address, answered: bool) {
-        let entry = self.get_mut(id).filter(|entry| entry.seq == seq);
-        if entry.is_some_and(|entry| entry.settle(address, answered)) {
-            self.on_changed(id);
-        }
-    }
-
-    /// Whose entry has this secret.
-    pub(super) fn holder(&self, secret: &Secret) -> Option<NodeId> {
-        let entry = self.get(self.by_selector.get(&secret.selector())?)?;
-        entry.secret.is_same(secret).then_some(entry.id)
     }
 
     /// Forgets the ready list, because what stands in it beside the members changed.
@@ -104,51 +75,51 @@ impl Network {
     }
 
     /// The list with up to `limit` members and as many proxies, as a JSON object without its closing brace.
-    pub(super) fn list(&mut self, limit: usize, chance: &mut Chance, now: UnixMicros) -> Bytes {
+    pub(super) fn list(&mut self, limit: usize, slots: &Slots, chance: &mut Chance, now: UnixMicros) -> Bytes {
         if let Some(sample) = self.sample.as_ref().filter(|sample| sample.serves(limit, now)) {
             return sample.head.clone();
         }
-        let sample = self.choose(limit, chance, now);
+        let sample = self.choose(limit, slots, chance, now);
         let head = sample.head.clone();
         self.sample = Some(sample);
         head
     }
 
-    fn choose(&self, limit: usize, chance: &mut Chance, now: UnixMicros) -> Sample {
-        let picked = chance.pick(self.entries.len(), limit);
-        let nodes: Vec<&Entry> = picked.into_iter().filter_map(|at| self.entries.get(at)).collect();
-        let proxies = self.choose_proxies(limit, chance);
+    fn choose(&self, limit: usize, slots: &Slots, chance: &mut Chance, now: UnixMicros) -> Sample {
+        let mut pick = |from: &[Slot]| -> Vec<Slot> {
+            let picked = chance.pick(from.len(), limit).into_iter().filter_map(|at| from.get(at).copied());
+            picked.filter(|slot| slots.get(*slot).is_some_and(|entry| entry.ends > now)).collect()
+        };
+        let (nodes, proxies) = (pick(&self.members), pick(&self.proxies));
+        let entries = |of: &[Slot]| of.iter().filter_map(|slot| slots.get(*slot)).collect::<Vec<&Entry>>();
         let revocations: Vec<String> =
             self.revoked.records().filter_map(|record| serde_json::to_string(record).ok()).collect();
         let mut head = BytesMut::with_capacity(64 + 256 * (nodes.len() + proxies.len()) + 1_024 * revocations.len());
         head.put_slice(format!("{{\"schema\":\"{LIST_SCHEMA}\"").as_bytes());
-        put_list(&mut head, "nodes", nodes.iter().map(|entry| &*entry.json));
-        put_list(&mut head, "proxies", proxies.iter().map(|entry| &*entry.json));
+        put_list(&mut head, "nodes", entries(&nodes).iter().filter_map(|entry| entry.json()));
+        put_list(&mut head, "proxies", entries(&proxies).iter().filter_map(|entry| entry.json()));
         if !revocations.is_empty() {
-            put_list(&mut head, "revocations", revocations.iter().map(String::as_str));
+            put_list(&mut head, "revocations", revocations.into_iter());
         }
-        let mut members: Vec<NodeId> = nodes.iter().chain(&proxies).map(|entry| entry.id).collect();
+        let mut members: Vec<Slot> = nodes.into_iter().chain(proxies).collect();
         members.sort_unstable();
-        Sample { limit, made: now, whole: self.entries.len() <= limit, members, head: head.freeze() }
-    }
-
-    /// A run of the proxies in the order of their ids, from a random place on: they are few and equal.
-    fn choose_proxies(&self, limit: usize, chance: &mut Chance) -> Vec<&Entry> {
-        let mut from = [0; 32];
-        from.iter_mut().take(4).for_each(|byte| *byte = u8::try_from(chance.below(256)).unwrap_or(0));
-        let from = NodeId::from_bytes(from);
-        let ids = self.proxies.range(from..).chain(self.proxies.range(..from));
-        ids.take(limit).filter_map(|id| self.get(id)).collect()
-    }
-
-    fn on_changed(&mut self, id: &NodeId) {
-        if self.sample.as_ref().is_some_and(|sample| sample.holds(id)) {
-            self.sample = None;
-        }
+        let until = entries(&members).iter().map(|entry| entry.ends).min();
+        Sample { limit, made: now, until, whole: self.members.len() <= limit, members, head: head.freeze() }
     }
 }
 
-fn put_list<'a>(to: &mut BytesMut, name: &str, rows: impl Iterator<Item = &'a str>) {
+fn place_behind(places: &[Slot]) -> u32 {
+    u32::try_from(places.len()).unwrap_or(NO_SLOT)
+}
+
+/// Empties a place and says who was put into it instead.
+fn take_place(places: &mut Vec<Slot>, place: u32) -> Option<Slot> {
+    let at = usize::try_from(place).ok().filter(|at| *at < places.len())?;
+    places.swap_remove(at);
+    places.get(at).copied()
+}
+
+fn put_list(to: &mut BytesMut, name: &str, rows: impl Iterator<Item = String>) {
     to.put_slice(format!(",\"{name}\":[").as_bytes());
     for (at, row) in rows.enumerate() {
         if at > 0 {
@@ -162,4 +133,68 @@ fn put_list<'a>(to: &mut BytesMut, name: &str, rows: impl Iterator<Item = &'a st
 /// The list of a network that is not there.
 pub(super) fn empty_list() -> Bytes {
     Bytes::from(format!("{{\"schema\":\"{LIST_SCHEMA}\",\"nodes\":[],\"proxies\":[]"))
+}
+
+/// All networks, by name and by number: entries name theirs by number.
+#[derive(Debug, Default)]
+pub(super) struct Networks {
+    numbers: BTreeMap<NetworkId, u32>,
+    held: Vec<Option<Network>>,
+    free: Vec<u32>,
+}
+
+impl Networks {
+    pub(super) fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    pub(super) fn number(&self, id: &NetworkId) -> Option<u32> {
+        self.numbers.get(id).copied()
+    }
+
+    pub(super) fn get(&self, number: u32) -> Option<&Network> {
+        self.held.get(usize::try_from(number).ok()?)?.as_ref()
+    }
+
+    pub(super) fn get_mut(&mut self, number: u32) -> Option<&mut Network> {
+        self.held.get_mut(usize::try_from(number).ok()?)?.as_mut()
+    }
+
+    /// All, by name.
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Network> {
+        self.numbers.values().filter_map(|number| self.get(*number))
+    }
+
+    /// The number of a network, which is made if it is not there.
+    pub(super) fn number_or_new(&mut self, id: &NetworkId) -> u32 {
+        if let Some(number) = self.number(id) {
+            return number;
+        }
+        let number = self.free.pop().unwrap_or_else(|| u32::try_from(self.held.len()).unwrap_or(u32::MAX));
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if at == self.held.len() {
+            self.held.push(None);
+        }
+        if let Some(place) = self.held.get_mut(at) {
+            *place = Some(Network::new(id.clone()));
+        }
+        self.numbers.insert(id.clone(), number);
+        number
+    }
+
+    /// Forgets a network in which nothing is left.
+    pub(super) fn tidy(&mut self, number: u32) {
+        let Some(idle) = self.get(number).filter(|held| held.is_idle()) else { return };
+        let id = idle.id.clone();
+        self.numbers.remove(&id);
+        if let Some(place) = usize::try_from(number).ok().and_then(|at| self.held.get_mut(at)) {
+            *place = None;
+            self.free.push(number);
+        }
+    }
+
+    /// The numbers of all.
+    pub(super) fn numbers(&self) -> Vec<u32> {
+        self.numbers.values().copied().collect()
+    }
 }

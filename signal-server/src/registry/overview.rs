@@ -60,7 +60,7 @@ impl Registry {
     #[must_use]
     pub fn totals(&self) -> Totals {
         Totals {
-            entries: self.counts.total(),
+            entries: self.slots.len(),
             networks: self.networks.len(),
             revocations: self.revocations,
             floors: self.floors.len(),
@@ -71,8 +71,9 @@ impl Registry {
     #[must_use]
     pub fn overview(&self, networks: usize, rows: usize) -> Overview {
         let mut overview = Overview::default();
-        for (id, held) in self.networks.iter().filter(|(_, held)| held.len() > 0) {
-            match id {
+        for held in self.networks.iter().filter(|held| held.len() > 0) {
+            let entries = held.members.iter().filter_map(|slot| self.slots.get(*slot));
+            match &held.id {
                 NetworkId::Closed(_) => {
                     overview.closed_networks += 1;
                     overview.closed_members += held.len();
@@ -81,7 +82,7 @@ impl Registry {
                 NetworkId::Open(name) => overview.open.push(OpenNetwork {
                     name: name.to_string(),
                     members: held.len(),
-                    rows: held.entries().take(rows).map(Row::of).collect(),
+                    rows: entries.take(rows).filter_map(Row::of).collect(),
                 }),
             }
         }
@@ -90,12 +91,9 @@ impl Registry {
 }
 
 impl Row {
-    fn of(entry: &super::Entry) -> Self {
-        Self {
-            id: entry.id,
-            name: entry.name.clone(),
-            roles: entry.roles.clone(),
-            addresses: entry.addresses().cloned().collect(),
-        }
+    fn of(entry: &super::Entry) -> Option<Self> {
+        let facts = entry.facts()?;
+        let addresses = facts.addresses().collect();
+        Some(Self { id: entry.id, name: facts.name, roles: facts.roles, addresses })
     }
 }

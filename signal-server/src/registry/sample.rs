@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use meshline_protocol::{NodeId, UnixMicros};
+use meshline_protocol::UnixMicros;
+
+use super::entry::Slot;
 
 /// How long one choice serves all callers. Long enough that a busy server chooses fifty times a second instead
 /// of ten thousand times, short enough that nobody waits for another choice.
@@ -14,20 +16,23 @@ pub(super) const SHARE_MICROS: i64 = 20_000;
 pub(super) struct Sample {
     pub(super) limit: usize,
     pub(super) made: UnixMicros,
+    /// When the first of those in it ends, unless it is refreshed.
+    pub(super) until: Option<UnixMicros>,
     /// Whether it holds every member, so that a new one changes it.
     pub(super) whole: bool,
     /// Who is in it, sorted.
-    pub(super) members: Vec<NodeId>,
+    pub(super) members: Vec<Slot>,
     pub(super) head: Bytes,
 }
 
 impl Sample {
     pub(super) fn serves(&self, limit: usize, now: UnixMicros) -> bool {
-        self.limit == limit && (self.whole || (0..SHARE_MICROS).contains(&now.since(self.made)))
+        let all_live = self.until.is_none_or(|until| until > now);
+        self.limit == limit && all_live && (self.whole || (0..SHARE_MICROS).contains(&now.since(self.made)))
     }
 
-    pub(super) fn holds(&self, id: &NodeId) -> bool {
-        self.members.binary_search(id).is_ok()
+    pub(super) fn holds(&self, slot: Slot) -> bool {
+        self.members.binary_search(&slot).is_ok()
     }
 }
 
@@ -48,6 +53,11 @@ impl Chance {
         let drawn = self.0.wrapping_mul(0x2545_f491_4f6c_dd1d) >> 32;
         let bound = u64::try_from(bound).unwrap_or(u64::MAX);
         usize::try_from(drawn.checked_rem(bound).unwrap_or(0)).unwrap_or(0)
+    }
+
+    /// Any number.
+    pub(super) fn number(&mut self) -> u32 {
+        u32::try_from(self.below(1 << 32)).unwrap_or(0)
     }
 
     /// `count` different numbers below `total`, all subsets equally likely (Floyd's method); all if there are no more.

@@ -38,7 +38,7 @@ fn ipv6_addresses_of_one_subscriber_count_as_one_and_a_mapped_one_as_ipv4() {
     assert_eq!(enter(&mut registry, 3, "a", "2001:db8::3"), Err(Refusal::TooManyPerAddress));
     enter(&mut registry, 3, "a", "192.0.2.1").expect("another");
     enter(&mut registry, 4, "a", "::ffff:192.0.2.1").expect("at the limit");
-    assert_eq!(registry.counts.admit_address(ip("192.0.2.1"), &TIGHT), Err(Refusal::TooManyPerAddress));
+    assert_eq!(registry.counts.admit(ip("192.0.2.1"), &TIGHT), Err(Refusal::TooManyPerAddress));
 }
 
 #[test]
@@ -74,14 +74,14 @@ fn who_moves_takes_the_count_along_and_needs_room_where_it_goes() {
     announce_from(&mut registry, 1, &moved(2), ("192.0.2.3", NOW)).expect("room here");
     enter(&mut registry, 4, "a", "192.0.2.3").expect("at the limit");
     assert_eq!(enter(&mut registry, 5, "b", "192.0.2.3"), Err(Refusal::ServerFull));
-    assert_eq!(registry.counts.admit_address(ip("192.0.2.1"), &TIGHT), Ok(()));
+    assert_eq!(registry.counts.admit(ip("192.0.2.1"), &TIGHT), Ok(()));
     assert_consistent(&registry);
 }
 
 #[test]
 fn a_server_for_certain_networks_serves_no_others() {
     let rules = Rules { ttl_micros: TTL, caps: ROOMY, networks: [open()].into() };
-    let mut registry = Registry::new(rules, 1);
+    let mut registry = Registry::new(rules, secret_key(), 1);
     announce(&mut registry, 1, &text(1)).expect("named");
     assert_eq!(enter(&mut registry, 1, "other", "127.0.0.1"), Err(Refusal::NetworkNotServed));
     let other = "other".parse().expect("a name");

@@ -55,30 +55,30 @@ fn the_refresh_secret_prolongs_up_to_the_signed_end() {
 fn another_secret_prolongs_nothing() {
     let mut registry = registry(ROOMY);
     announce(&mut registry, 1, &text(1)).expect("welcome");
-    let outcome = refresh(&mut registry, 1, secret(2), NOW);
+    let outcome = refresh(&mut registry, 1, wrong_secret(), NOW);
     assert_eq!(outcome.expect_err("wrong"), Refusal::WrongSecret);
     for text in ["", "x", &"A".repeat(42), &"A".repeat(44), &"!".repeat(43)] {
         let seen = Seen { observed: ip("127.0.0.1"), now: NOW };
-        let outcome = registry.refresh(id(1), open(), text, seen);
+        let outcome = registry.refresh(id(1), &open(), text, seen);
         assert_eq!(outcome.expect_err("no secret at all"), Refusal::WrongSecret, "{text}");
     }
-    let outcome = refresh(&mut registry, 2, secret(1), NOW);
+    let outcome = refresh(&mut registry, 2, wrong_secret(), NOW);
     assert_eq!(outcome.expect_err("nobody"), Refusal::NoSuchEntry);
 }
 
 #[test]
 fn a_newer_announcement_takes_the_place_of_the_older_and_brings_its_own_secret() {
     let mut registry = registry(ROOMY);
-    announce(&mut registry, 1, &text(1)).expect("welcome");
+    let older = announce(&mut registry, 1, &text(1)).expect("welcome").secret;
     let renamed = Announcement { seq: NOW.offset(1), name: "other".parse().expect("a name"), ..text(1) };
     let candidate = Candidate::check(&signed(&renamed, 1), NOW).expect("it holds");
-    let granted = registry.announce(candidate, ip("127.0.0.1"), secret(2), NOW).expect("newer");
+    let granted = registry.announce(candidate, Seen { observed: ip("127.0.0.1"), now: NOW }).expect("newer");
     assert_eq!(granted.outcome, Outcome::Renewed);
     let nodes = list(&mut registry, NOW).nodes;
     assert_eq!(nodes.len(), 1);
     assert_eq!(nodes[0].name.as_ref().expect("given").as_str(), "other");
-    assert_eq!(refresh(&mut registry, 1, secret(1), NOW).expect_err("of the older"), Refusal::WrongSecret);
-    refresh(&mut registry, 1, secret(2), NOW).expect("of the newer");
+    assert_eq!(refresh(&mut registry, 1, older, NOW).expect_err("of the older"), Refusal::WrongSecret);
+    refresh(&mut registry, 1, granted.secret, NOW).expect("of the newer");
     assert_consistent(&registry);
 }
 
@@ -88,7 +88,7 @@ fn the_same_announcement_again_is_a_refresh() {
     let first = announce(&mut registry, 1, &text(1)).expect("welcome");
     let candidate = Candidate::check(&signed(&text(1), 1), NOW).expect("it holds");
     let later = NOW.offset(60 * SECOND);
-    let again = registry.announce(candidate, ip("127.0.0.1"), secret(9), later).expect("a refresh");
+    let again = registry.announce(candidate, Seen { observed: ip("127.0.0.1"), now: later }).expect("a refresh");
     assert_eq!((again.outcome, again.ends), (Outcome::Refreshed, later.offset(TTL)));
     assert_eq!(again.secret.text(), first.secret.text());
     assert_consistent(&registry);
@@ -171,13 +171,13 @@ fn thousands_of_refreshes_and_renewals_hold_no_memory() {
         now = NOW.offset(round * SECOND);
         let renewed = Announcement { seq: now, ..text(1) };
         let candidate = Candidate { network: open(), member: member(&renewed) };
-        let granted = registry.announce(candidate, ip("127.0.0.1"), secret(1), now).expect("newer");
+        let granted = registry.announce(candidate, Seen { observed: ip("127.0.0.1"), now }).expect("newer");
         refresh(&mut registry, 1, granted.secret, now).expect("the secret fits");
         assert_consistent(&registry);
     }
     registry.sweep(now.offset(TTL));
     assert_consistent(&registry);
-    assert_eq!((registry.totals().entries, registry.totals().networks, registry.due.len()), (0, 0, 0));
+    assert_eq!((registry.totals().entries, registry.totals().networks, registry.slots.queued()), (0, 0, 0));
     registry.sweep(NOW.offset(2 * HOUR));
     assert_eq!(registry.totals().floors, 0);
 }
@@ -208,8 +208,8 @@ fn only_so_many_members_that_are_gone_are_remembered_and_for_a_week_at_most() {
     assert_eq!((floors.len(), floors.get(&key_of(1))), (2, None), "the one that ends soonest gives way");
     floors.raise(key_of(2), NOW.offset(-1), NOW, NOW);
     assert_eq!(floors.get(&key_of(2)), Some(NOW), "a lower one changes nothing");
-    floors.expire(NOW.offset(2 * HOUR));
+    floors.expire(NOW.offset(2 * HOUR), 9);
     assert_eq!(floors.get(&key_of(2)), None);
-    floors.expire(NOW.offset(7 * 24 * HOUR));
+    floors.expire(NOW.offset(7 * 24 * HOUR), 9);
     assert_eq!(floors.len(), 0);
 }

@@ -13,7 +13,7 @@ use meshline_protocol::message::{Announcement, Departure, Membership, RecordText
 use meshline_protocol::signal::{ListedNode, NodeList};
 use meshline_protocol::{Address, Bounded, NetworkId, NodeId, SignedRecord, UnixMicros};
 
-use super::{Candidate, Caps, Granted, Leaver, Refusal, Registry, Rules, Secret, Seen};
+use super::{Candidate, Caps, Granted, Leaver, Refusal, Registry, Rules, SECRET_CHARS, Secret, SecretKey, Seen};
 
 const NOW: UnixMicros = UnixMicros::new(1_800_000_000_000_000);
 const SECOND: i64 = 1_000_000;
@@ -47,12 +47,17 @@ fn ip(text: &str) -> IpAddr {
     text.parse().expect("an address")
 }
 
-fn secret(n: u8) -> Secret {
-    Secret::from_bytes([n; 32])
+/// A secret that nobody was given.
+fn wrong_secret() -> Secret {
+    Secret::parse(&"A".repeat(SECRET_CHARS)).expect("a secret")
+}
+
+fn secret_key() -> SecretKey {
+    SecretKey::new(&[1; 32])
 }
 
 fn registry(caps: Caps) -> Registry {
-    Registry::new(Rules { ttl_micros: TTL, caps, networks: [].into() }, 1)
+    Registry::new(Rules { ttl_micros: TTL, caps, networks: [].into() }, secret_key(), 1)
 }
 
 /// An announcement of member `n` of the open network that holds for an hour.
@@ -86,7 +91,7 @@ fn announce_from(
     text: &Announcement,
     (from, now): (&str, UnixMicros),
 ) -> Result<Granted, Refusal> {
-    registry.announce(Candidate::check(&signed(text, n), now)?, ip(from), secret(1), now)
+    registry.announce(Candidate::check(&signed(text, n), now)?, Seen { observed: ip(from), now })
 }
 
 fn announce(registry: &mut Registry, n: u16, text: &Announcement) -> Result<Granted, Refusal> {
@@ -102,7 +107,7 @@ fn depart(registry: &mut Registry, n: u16, seq: UnixMicros, now: UnixMicros) -> 
 }
 
 fn refresh(registry: &mut Registry, n: u16, secret: Secret, now: UnixMicros) -> Result<Granted, Refusal> {
-    registry.refresh(id(n), open(), &secret.text(), Seen { observed: ip("127.0.0.1"), now })
+    registry.refresh(id(n), &open(), &secret.text(), Seen { observed: ip("127.0.0.1"), now })
 }
 
 fn membership(n: u16, seq: UnixMicros) -> SignedRecord {
@@ -151,6 +156,6 @@ fn sorted(members: &[u16]) -> Vec<NodeId> {
 
 /// Everything the registry keeps for its entries counts the same.
 fn assert_consistent(registry: &Registry) {
-    let held: usize = registry.networks.values().map(super::Network::len).sum();
-    assert_eq!((held, held), (registry.due.len(), registry.counts.total()));
+    let held: usize = registry.networks.iter().map(super::network::Network::len).sum();
+    assert_eq!((held, held), (registry.slots.len(), registry.slots.queued()));
 }
