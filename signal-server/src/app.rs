@@ -173,7 +173,7 @@ pub(crate) fn now() -> UnixMicros {
     UnixMicros::new(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
 }
 
-fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandom> {
+pub(crate) fn random_bytes<const N: usize>() -> Result<[u8; N], NoRandom> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes).map_err(|_| NoRandom)?;
     Ok(bytes)

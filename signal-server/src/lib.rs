@@ -15,9 +15,11 @@ mod metrics;
 pub mod registry;
 mod server;
 pub mod settings;
+mod store;
 
 pub use api::ProblemDocument;
 pub use app::NoRandom;
 pub use dial_back::{DialBack, NoDialBack};
 pub use server::{Server, StartError};
 pub use settings::Settings;
+pub use store::{FileError, RedisError, StoreError, StoreSetting};

@@ -1,7 +1,7 @@
 //! `signal-server`: reads its configuration, listens, and answers until it is told to stop.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use meshline_daemon::files::new_key;
 use meshline_daemon::{log, output};
 use meshline_net::tls::{TlsIdentity, connect_and_prove};
 use meshline_protocol::NodeId;
-use signal_server::{DialBack, NoDialBack, Server, Settings};
+use signal_server::{DialBack, NoDialBack, Server, Settings, StoreSetting};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Tells the members of a mesh where the others are.
@@ -31,6 +31,9 @@ struct Arguments {
     /// Serve this network only (MESHLINE_NETWORKS); may be given several times.
     #[arg(long, value_name = "ID|NAME")]
     network: Vec<String>,
+    /// Where the list is kept: a file, redis://HOST:PORT/DB, or none (MESHLINE_STORE).
+    #[arg(long, value_name = "FILE|URL|none")]
+    store: Option<String>,
     /// How much to log: off, error, warn, info, debug or trace (MESHLINE_LOG_LEVEL).
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -51,20 +54,22 @@ fn start(arguments: Arguments) -> anyhow::Result<()> {
     let flags = Flags::new()
         .set("/listen", Some(arguments.listen))
         .set("/networks", Some(arguments.network))
+        .set("/store", arguments.store.clone())
         .set("/log/level", arguments.log_level);
     let effective = load::<SignalServerConfig>(arguments.config.as_deref(), flags)?;
     let _log = log::start(&effective.config.log)?;
     for warning in &effective.warnings {
         tracing::warn!("{warning}");
     }
+    let store = store(&effective.config, arguments.config.as_deref(), arguments.store.is_some());
     let runtime = tokio::runtime::Runtime::new().context("cannot start")?;
-    runtime.block_on(serve(&effective.config))
+    runtime.block_on(serve(&effective.config, store))
 }
 
-async fn serve(config: &SignalServerConfig) -> anyhow::Result<()> {
+async fn serve(config: &SignalServerConfig, store: StoreSetting) -> anyhow::Result<()> {
     let (terminate, interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let hangup = signal(SignalKind::hangup())?;
-    let server = Server::bind(&settings(config), dial_back(config)?).await?;
+    let server = Server::bind(&settings(config, store), dial_back(config)?).await?;
     for address in server.addresses() {
         tracing::info!(%address, "listening");
     }
@@ -75,7 +80,17 @@ async fn serve(config: &SignalServerConfig) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn settings(config: &SignalServerConfig) -> Settings {
+/// A server without a configuration keeps nothing unless it is told where: it would leave a file wherever it was tried.
+fn store(config: &SignalServerConfig, file: Option<&Path>, is_told: bool) -> StoreSetting {
+    let is_told = is_told || std::env::var_os("MESHLINE_STORE").is_some();
+    match file.filter(|_| !is_told) {
+        Some(file) => StoreSetting::parse(&config.store, file.parent().unwrap_or(Path::new(""))),
+        None if is_told => StoreSetting::parse(&config.store, Path::new("")),
+        None => StoreSetting::Memory,
+    }
+}
+
+fn settings(config: &SignalServerConfig, store: StoreSetting) -> Settings {
     let count = |value: u32| usize::try_from(value).unwrap_or(usize::MAX);
     Settings {
         listen: config.listen.iter().map(ToString::to_string).collect(),
@@ -84,6 +99,7 @@ fn settings(config: &SignalServerConfig) -> Settings {
         max_per_address: count(config.max_per_address),
         max_total: count(config.max_total),
         networks: config.networks.clone(),
+        store,
     }
 }
 

@@ -18,6 +18,7 @@ struct Counts {
     departures: BTreeMap<&'static str, u64>,
     revocations: BTreeMap<&'static str, u64>,
     dial_backs: BTreeMap<&'static str, u64>,
+    kept: BTreeMap<&'static str, u64>,
     requests: BTreeMap<(&'static str, u16), u64>,
     connections: BTreeMap<&'static str, u64>,
 }
@@ -41,6 +42,11 @@ impl Metrics {
     /// A dial-back.
     pub(crate) fn dial_back(&self, outcome: &'static str) {
         *self.lock().dial_backs.entry(outcome).or_default() += 1;
+    }
+
+    /// Changes kept, or that could not be.
+    pub(crate) fn kept(&self, outcome: &'static str, changes: usize) {
+        *self.lock().kept.entry(outcome).or_default() += u64::try_from(changes).unwrap_or(0);
     }
 
     /// An answered request.
@@ -72,6 +78,7 @@ impl Metrics {
         counters(&mut text, "departures", "Departures by outcome.", "outcome", &counts.departures);
         counters(&mut text, "revocation_posts", "Revocations received by outcome.", "outcome", &counts.revocations);
         counters(&mut text, "dial_backs", "Dial-backs by outcome.", "outcome", &counts.dial_backs);
+        counters(&mut text, "changes", "Changes written to the store, by outcome.", "outcome", &counts.kept);
         let faults = "Connections refused or ended for a fault.";
         counters(&mut text, "connection_faults", faults, "reason", &counts.connections);
         head(&mut text, "requests_total", "Requests answered.", "counter");

@@ -23,6 +23,7 @@ use crate::api::{Peer, finish, route_of, router};
 use crate::app::{App, NoRandom};
 use crate::connection::{ClientStream, NoSlot, Slot};
 use crate::dial_back::DialBack;
+use crate::store::{Store, StoreError};
 use crate::settings::{HEADER_TIMEOUT, MAX_HEAD, MAX_HEADERS, SHUTDOWN_TIMEOUT, Settings};
 
 /// How long to wait when the system has no room for another connection: some will have ended by then.
@@ -42,6 +43,9 @@ pub enum StartError {
     /// There is no source of secrets.
     #[error(transparent)]
     NoRandom(#[from] NoRandom),
+    /// The registry cannot be kept where it was told.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// Nothing to listen on.
     #[error("no address to listen on")]
     NoAddress,
@@ -52,6 +56,7 @@ pub enum StartError {
 pub struct Server {
     listeners: Vec<TcpListener>,
     app: Arc<App>,
+    store: Store,
     work: std::pin::Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
@@ -70,7 +75,8 @@ impl Server {
             return Err(StartError::NoAddress);
         }
         let (app, work) = App::new(settings, dial_back)?;
-        Ok(Self { listeners, app, work: Box::pin(work) })
+        let store = Store::open(&settings.store, &app)?;
+        Ok(Self { listeners, app, store, work: Box::pin(work) })
     }
 
     /// Where it listens.
@@ -81,7 +87,7 @@ impl Server {
 
     /// Answers until `stop` comes to pass; then lets running requests end, for 3 s at most.
     pub async fn run(self, stop: impl Future<Output = ()>) {
-        let Self { listeners, app, work } = self;
+        let Self { listeners, app, store, work } = self;
         let (stopper, stopping) = watch::channel(false);
         let shared = Shared { router: router(Arc::clone(&app)), app: Arc::clone(&app), stopping };
         let mut tasks = JoinSet::new();
@@ -89,13 +95,18 @@ impl Server {
             tasks.spawn(accept(listener, shared.clone()));
         }
         let work = tokio::spawn(work);
-        stop.await;
+        tokio::select! {
+            () = stop => {}
+            // It ends only with the server.
+            () = store.run(&app) => {}
+        }
         app.stop();
         stopper.send_replace(true);
         if timeout(SHUTDOWN_TIMEOUT, async { while tasks.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!(count = app.slots.total(), "connections cut off");
         }
         work.abort();
+        store.flush(&app).await;
     }
 }
 

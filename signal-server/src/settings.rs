@@ -6,6 +6,7 @@ use meshline_protocol::NetworkId;
 use meshline_protocol::signal::MAX_ROWS;
 
 use crate::registry::{Caps, Rules};
+use crate::store::StoreSetting;
 
 /// Connections held at once. Nodes ask and leave, so this serves some ten thousand of them, and stays below the
 /// thousand open files that a process gets by default.
@@ -51,6 +52,8 @@ pub struct Settings {
     pub max_total: usize,
     /// The networks served; none named means all.
     pub networks: Vec<NetworkId>,
+    /// Where the registry is kept.
+    pub store: StoreSetting,
 }
 
 impl Default for Settings {
@@ -62,6 +65,7 @@ impl Default for Settings {
             max_per_address: 32,
             max_total: 10_000,
             networks: Vec::new(),
+            store: StoreSetting::Memory,
         }
     }
 }

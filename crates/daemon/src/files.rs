@@ -146,7 +146,7 @@ pub(crate) const MAX_ASIDE: u32 = 9;
 ///
 /// # Errors
 /// If the system refuses; the file is then where it was.
-pub(crate) fn put_aside(path: &Path) -> io::Result<PathBuf> {
+pub fn put_aside(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let numbered = |number: u32| path.with_file_name(format!("{name}.damaged-{number}"));
     let free = (1..MAX_ASIDE).map(numbered).find(|aside| !aside.exists());

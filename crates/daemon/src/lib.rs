@@ -4,6 +4,7 @@ pub mod api;
 mod chunks;
 pub mod cli;
 pub mod config;
+pub mod database;
 pub mod exit;
 mod feed;
 pub mod files;

@@ -40,6 +40,11 @@ impl Floors {
         self.by_key.get(key).map(|floor| floor.seq)
     }
 
+    /// The floor of `key` with its end.
+    pub(super) fn whole(&self, key: &Key) -> Option<super::Floor> {
+        self.by_key.get(key).map(|floor| super::Floor { seq: floor.seq, until: floor.until })
+    }
+
     /// Remembers `seq` for `key` until `until`; a lower one than known changes nothing.
     pub(super) fn raise(&mut self, key: Key, seq: UnixMicros, until: UnixMicros, now: UnixMicros) {
         let known = self.take(&key);

@@ -8,6 +8,7 @@ mod counts;
 mod entry;
 mod facts;
 mod floors;
+mod journal;
 mod network;
 mod overview;
 mod refusal;
@@ -24,6 +25,7 @@ use meshline_protocol::{Address, NetworkId, NodeId, SignedRecord, UnixMicros};
 
 pub use candidate::{Candidate, Leaver, network_of};
 pub use counts::Caps;
+pub use journal::{Change, Floor, Recording, Stored};
 pub use overview::{OpenNetwork, Overview, Row, Totals};
 pub use refusal::Refusal;
 pub use secret::{SECRET_CHARS, Secret, SecretKey};
@@ -32,12 +34,13 @@ use counts::Counts;
 use entry::{Entry, NO_SLOT, Slot};
 use facts::{Facts, is_settled};
 use floors::Floors;
+use journal::Journal;
 use network::Networks;
 use sample::Chance;
 use slots::Slots;
 
 /// An entry: whose, in which network.
-type Key = (NodeId, NetworkId);
+pub type Key = (NodeId, NetworkId);
 
 /// Revocations kept for networks that the settings do not name. Anyone can make a network key and revoke with it;
 /// sixty-four networks' worth are ten megabytes.
@@ -100,6 +103,8 @@ pub struct Granted {
 pub struct Registry {
     rules: Rules,
     key: SecretKey,
+    /// What secrets were made with before the servers that share this registry were found.
+    older_key: Option<SecretKey>,
     slots: Slots,
     networks: Networks,
     counts: Counts,
@@ -107,6 +112,7 @@ pub struct Registry {
     /// Revocations kept in all networks.
     revocations: usize,
     chance: Chance,
+    journal: Journal,
 }
 
 impl Registry {
@@ -117,11 +123,13 @@ impl Registry {
             floors: Floors::new(rules.caps.total),
             rules,
             key,
+            older_key: None,
             slots: Slots::default(),
             networks: Networks::default(),
             counts: Counts::default(),
             revocations: 0,
             chance: Chance::new(seed),
+            journal: Journal::default(),
         }
     }
 
@@ -155,6 +163,7 @@ impl Registry {
         }
         let slot = self.put(&key, &fresh, (seq, expires))?;
         let granted = self.prolong(slot, at)?;
+        self.touch_changed(key.0, &key.1);
         Ok(Granted { outcome, ..granted })
     }
 
@@ -190,7 +199,7 @@ impl Registry {
         let slot = self.slots.find(&id, number).ok_or(Refusal::NoSuchEntry)?;
         let entry = self.slots.get(slot).filter(|entry| entry.ends > at.now).ok_or(Refusal::NoSuchEntry)?;
         let secret = Secret::parse(secret).ok_or(Refusal::WrongSecret)?;
-        if !self.secret_of(entry, network).is_same(&secret) {
+        if !self.is_secret_of(entry, network, &secret) {
             return Err(Refusal::WrongSecret);
         }
         self.prolong(slot, at)
@@ -210,6 +219,7 @@ impl Registry {
             return Err(RecordError::Outdated.into());
         }
         self.take(slot);
+        self.touch_changed(key.0, &key.1);
         self.floors.raise(key, leaver.seq, expires, now);
         Ok(())
     }
@@ -233,12 +243,14 @@ impl Registry {
         held.on_revocations_changed();
         self.networks.tidy(number);
         let Some(revoked) = revoked? else { return Ok(None) };
+        self.touch_revoked(record);
         let slot = self.slots.find(&revoked.node, number);
         let facts = slot.and_then(|slot| self.slots.get(slot)).and_then(Entry::facts);
         if let (Some(slot), Some(seq)) = (slot, facts.and_then(|facts| facts.membership_seq))
             && seq < revoked.seq
         {
             self.take(slot);
+            self.touch_changed(revoked.node, &network);
         }
         Ok(Some(revoked.node))
     }
@@ -265,7 +277,7 @@ impl Registry {
         let number = self.networks.number(network).ok_or(Refusal::MembersOnly)?;
         let secret = secret.and_then(Secret::parse).ok_or(Refusal::MembersOnly)?;
         let mut holders = self.slots.with_selector(secret.selector(), number).filter(|entry| entry.ends > now);
-        let is_member = holders.any(|entry| self.secret_of(entry, network).is_same(&secret));
+        let is_member = holders.any(|entry| self.is_secret_of(entry, network, &secret));
         if is_member { Ok(()) } else { Err(Refusal::MembersOnly) }
     }
 
@@ -325,6 +337,17 @@ impl Registry {
         Some(slot)
     }
 
+    /// Makes secrets with another key from now on. Those made with the one before hold on.
+    pub fn adopt_key(&mut self, key: SecretKey) {
+        self.older_key = Some(std::mem::replace(&mut self.key, key));
+    }
+
+    fn is_secret_of(&self, entry: &Entry, network: &NetworkId, secret: &Secret) -> bool {
+        let keys = std::iter::once(&self.key).chain(&self.older_key);
+        let mut secrets = keys.map(|key| key.secret(network, &entry.id, (entry.seq.get(), entry.nonce)));
+        secrets.any(|own| own.is_same(secret))
+    }
+
     fn secret_of(&self, entry: &Entry, network: &NetworkId) -> Secret {
         self.key.secret(network, &entry.id, (entry.seq.get(), entry.nonce))
     }
@@ -375,6 +398,7 @@ impl Registry {
             unproved,
         };
         self.slots.set_end(slot, ends);
+        self.touch_refreshed(slot);
         Ok(granted)
     }
 
@@ -384,10 +408,11 @@ impl Registry {
         let Some(mut facts) = entry.facts() else { return };
         if change(&mut facts) {
             entry.packed = facts.pack();
-            let network = entry.network;
-            if let Some(held) = self.networks.get_mut(network) {
-                held.on_changed(slot);
-            }
+            let (id, network) = (entry.id, entry.network);
+            let Some(held) = self.networks.get_mut(network) else { return };
+            held.on_changed(slot);
+            let network = held.id.clone();
+            self.touch_changed(id, &network);
         }
     }
 
@@ -396,6 +421,7 @@ impl Registry {
         let number = self.slots.get(slot).map(|entry| entry.network);
         let network = number.and_then(|number| self.networks.get(number)).map(|held| held.id.clone());
         if let (Some(entry), Some(network)) = (self.take(slot), network) {
+            self.touch_changed(entry.id, &network);
             self.floors.raise((entry.id, network), entry.seq, entry.expires, now);
         }
     }

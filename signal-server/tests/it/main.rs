@@ -9,3 +9,4 @@ mod pages;
 mod process;
 mod records;
 mod slow;
+mod store;

@@ -12,16 +12,21 @@ use super::client::{read_answer, send};
 use super::records::{announcement, signed};
 
 /// A running server, killed if a test fails.
-struct Program {
+pub(crate) struct Program {
     child: Child,
-    address: SocketAddr,
+    pub(crate) address: SocketAddr,
     log: BufReader<ChildStderr>,
 }
 
 impl Program {
     fn start() -> Self {
+        Self::start_with(&[])
+    }
+
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signal-server"))
             .args(["--listen", "127.0.0.1:0"])
+            .args(arguments)
             .env_remove("MESHLINE_CONFIG")
             .stderr(Stdio::piped())
             .spawn()
@@ -36,13 +41,13 @@ impl Program {
         Self { child, address, log }
     }
 
-    fn signal(&self, name: &str) {
+    pub(crate) fn signal(&self, name: &str) {
         let sent = Command::new("kill").args([name, &self.child.id().to_string()]).status();
         assert!(sent.expect("kill is there").success());
     }
 
     /// The exit code, and what was logged since the start.
-    fn end(mut self) -> (Option<i32>, String) {
+    pub(crate) fn end(mut self) -> (Option<i32>, String) {
         let status = self.child.wait().expect("it is ours");
         let mut log = String::new();
         std::io::Read::read_to_string(&mut self.log, &mut log).expect("text");

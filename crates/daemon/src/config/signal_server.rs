@@ -37,6 +37,10 @@ pub struct SignalServerConfig {
     /// The networks served, as ids or names of open ones; empty for all.
     #[serde(default)]
     pub networks: Vec<NetworkId>,
+    /// Where the list is kept over restarts: a file (relative to this one), `redis://host:port/db` to share it with other
+    /// servers of the same networks, or `none`. Default: signal-server.redb beside the configuration.
+    #[serde(default = "store")]
+    pub store: String,
     /// The log.
     #[serde(default)]
     pub log: LogConfig,
@@ -67,6 +71,11 @@ fn max_total() -> u32 {
     10_000
 }
 
+/// Beside the configuration; without one, nowhere.
+fn store() -> String {
+    "signal-server.redb".to_owned()
+}
+
 fn dial_back() -> bool {
     true
 }
@@ -74,11 +83,14 @@ fn dial_back() -> bool {
 impl Settings for SignalServerConfig {
     const PROGRAM: Program = Program::SignalServer;
     const REQUIRED: &'static [(&'static str, &'static str)] = &[];
-    const LATER: &'static [&'static str] = &["tls", "redis"];
+    const LATER: &'static [&'static str] = &["tls"];
 
     fn check(&self, review: &mut Review) {
         if self.listen.is_empty() {
             review.fault("/listen", "found no address, expected at least one");
+        }
+        if self.store.contains("://") && !self.store.starts_with("redis://") {
+            review.fault("/store", "found another scheme, expected a file, redis://host:port/db or none");
         }
         review.range("/ttl_s", self.ttl_s, 5..=3_600);
         review.range("/max_per_key", self.max_per_key, 1..=1_000);

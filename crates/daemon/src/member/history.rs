@@ -17,6 +17,7 @@ use meshline_services::chat::{Delivery, Floors, Key, State, Stored, StoredMessag
 use redb::{Database, Durability, ReadableDatabase, ReadableTable, StorageError, Table, TableDefinition};
 use serde::{Deserialize, Serialize};
 
+use crate::database::is_damage;
 use crate::files::put_aside;
 
 /// By cursor: what stands in [`Row`] as JSON, and the bytes that the author signed.
@@ -94,23 +95,6 @@ pub(super) fn load(data_dir: &Path) -> Result<Stored, LoadError> {
     let aside = put_aside(&path).map_err(|source| LoadError { path, source: source.into() })?;
     tracing::warn!(target: "meshline", %error, file = %aside.display(), "the messages on disk are damaged; put aside, starting without them");
     Ok(Stored::default())
-}
-
-/// Whether it is the content of the file that is wrong.
-#[expect(clippy::wildcard_enum_match_arm, reason = "what is not known to be damage is not, in later versions either")]
-fn is_damage(error: &redb::Error) -> bool {
-    match error {
-        redb::Error::Corrupted(_)
-        | redb::Error::UpgradeRequired(_)
-        | redb::Error::RepairAborted
-        | redb::Error::TableTypeMismatch { .. }
-        | redb::Error::TableIsMultimap(_)
-        | redb::Error::TypeDefinitionChanged { .. }
-        | redb::Error::TableDoesNotExist(_) => true,
-        // So it says that a file is none of its own, and that one is cut short.
-        redb::Error::Io(error) => matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof),
-        _ => false,
-    }
 }
 
 fn read(path: &Path) -> Result<Stored, redb::Error> {
