@@ -22,4 +22,4 @@ pub use app::NoRandom;
 pub use dial_back::{DialBack, NoDialBack};
 pub use server::{Server, StartError};
 pub use settings::Settings;
-pub use store::{FileError, RedisError, StoreError, StoreSetting};
+pub use store::{FileError, RedisError, StoreError, StoreSetting, write_store};

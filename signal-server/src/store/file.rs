@@ -109,6 +109,21 @@ fn database(path: &Path) -> Result<Database, redb::Error> {
     Ok(redb::Builder::new().set_cache_size(CACHE).create_file(file)?)
 }
 
+/// Makes a file, or adds to one: for a registry that comes from elsewhere, and for measuring.
+///
+/// # Errors
+/// [`FileError`] if the file cannot be written.
+pub fn write_store(path: &Path, key: &[u8; 32], changes: &[Change]) -> Result<(), FileError> {
+    let put_key = |database: &Database| {
+        let writing = database.begin_write()?;
+        writing.open_table(SECRETS)?.insert("key", &key[..])?;
+        writing.commit()?;
+        write(database, changes)
+    };
+    let written = database(path).and_then(|database| put_key(&database));
+    written.map_err(|source| FileError { path: path.to_owned(), source })
+}
+
 /// Reads all there is. Entries get a full term: when they were refreshed last is not written.
 fn load(database: &Database, app: &App) -> Result<(), redb::Error> {
     let writing = database.begin_write()?;

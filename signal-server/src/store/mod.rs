@@ -10,7 +10,7 @@ mod redis;
 use std::path::{Path, PathBuf};
 
 use crate::app::App;
-pub use file::FileError;
+pub use file::{FileError, write_store};
 pub use redis::RedisError;
 
 use file::FileStore;

@@ -27,7 +27,7 @@ pub struct SignalServerConfig {
     #[serde(default = "max_per_address")]
     #[schemars(range(min = 1, max = 100_000))]
     pub max_per_address: u32,
-    /// Most entries in all; each takes about four kilobytes of memory.
+    /// Most entries in all; each takes some two hundred bytes of memory.
     #[serde(default = "max_total")]
     #[schemars(range(min = 1, max = 1_000_000))]
     pub max_total: u32,
@@ -66,7 +66,7 @@ fn max_per_address() -> u32 {
     32
 }
 
-/// Bounds the memory at about 40 MB.
+/// A network of this size needs two megabytes; more is for whoever serves many.
 fn max_total() -> u32 {
     10_000
 }
