@@ -37,7 +37,7 @@ fn show<T: Settings>(document: Document) -> Result<Report> {
     let rows: Vec<Row> = keys::<T>()
         .into_iter()
         .map(|key| Row {
-            value: values.pointer(&key.pointer).cloned().unwrap_or_default(),
+            value: values.pointer(&key.pointer).map(without_secrets).unwrap_or_default(),
             origin: effective.origins.get(&key.pointer).cloned().unwrap_or(Origin::Default),
             pointer: key.pointer,
         })
@@ -50,6 +50,21 @@ fn show<T: Settings>(document: Document) -> Result<Report> {
         .with("values", json)
         .text(table(&rows))
         .warnings(effective.warnings.iter().map(ToString::to_string)))
+}
+
+/// Passwords are nobody's to read over a shoulder, or in a report somebody sends along.
+fn without_secrets(value: &Value) -> Value {
+    match value {
+        Value::Object(members) => {
+            let shown = |(key, value): (&String, &Value)| {
+                let value = if key == "password" { json!("***") } else { without_secrets(value) };
+                (key.clone(), value)
+            };
+            Value::Object(members.iter().map(shown).collect())
+        }
+        Value::Array(items) => Value::Array(items.iter().map(without_secrets).collect()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => value.clone(),
+    }
 }
 
 fn table(rows: &[Row]) -> String {
@@ -68,5 +83,20 @@ fn origin(origin: &Origin) -> String {
         Origin::File { line, column } => format!("file {line}:{column}"),
         Origin::Environment(name) => name.clone(),
         Origin::Flag => "flag".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::without_secrets;
+
+    #[test]
+    fn passwords_are_not_shown_wherever_they_stand() {
+        let users = json!([{"user": "ann", "password": "secret"}, {"user": "bob", "password": 5}]);
+        let shown = without_secrets(&json!({"socks5": {"users": users}})).to_string();
+        assert_eq!(shown.matches("\"password\":\"***\"").count(), 2, "{shown}");
+        assert!(!shown.contains("secret") && shown.contains("ann"), "{shown}");
     }
 }

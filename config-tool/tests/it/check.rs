@@ -35,8 +35,8 @@ fn every_kind_of_fault_has_its_line_column_and_pointer() {
             "node.json:1:33: /name: found this key a second time, expected it once",
         ),
         (
-            "{\"name\": \"a\", \"network\": \"lab\", \"via\": \"b\"}",
-            "node.json:1:33: /via: not supported by this version yet",
+            "{\"name\": \"a\", \"network\": \"lab\", \"ledger\": \"b\"}",
+            "node.json:1:33: /ledger: not supported by this version yet",
         ),
     ] {
         assert_eq!(faults(text, "node.json"), expected);

@@ -42,6 +42,8 @@ impl fmt::Display for Via {
 
 /// A stream that is connected.
 pub struct Connected {
+    /// The member that reached it.
+    pub by: NodeId,
     /// Its bytes.
     pub stream: Box<dyn Stream>,
     /// Its payloads, if UDP was asked for.
@@ -138,7 +140,7 @@ impl Connector {
         if flow.is_none() && opened.target.as_ref().is_some_and(Target::is_udp) {
             flow = Some(stream.flow());
         }
-        Ok(Connected { stream, flow, opened })
+        Ok(Connected { by: to, stream, flow, opened })
     }
 
     async fn search(&self, wish: &OpenStream) -> Result<Connected, Refusal> {

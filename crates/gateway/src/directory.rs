@@ -2,7 +2,10 @@
 
 use meshline_protocol::message::Role;
 use meshline_protocol::{Code, NodeId};
+use tokio::time::timeout;
 
+use crate::carrier::Task;
+use crate::limits::KNOWN_LIMIT;
 use crate::refusal::{Refusal, refuse};
 
 /// Fewer characters of an id are not taken for a prefix.
@@ -27,6 +30,11 @@ pub struct Member {
 pub trait Directory: Send + Sync + 'static {
     /// All members known, without oneself, in any order.
     fn members(&self) -> Vec<Member>;
+
+    /// Ends when there is something new, if ever.
+    fn changed(&self) -> Task<'_, ()> {
+        Box::pin(std::future::pending())
+    }
 
     /// One of them.
     fn member(&self, id: NodeId) -> Option<Member> {
@@ -61,6 +69,20 @@ pub(crate) fn find(members: &[Member], text: &str) -> Result<Option<NodeId>, Ref
 fn matching(members: &[Member], is_name: impl Fn(&str) -> bool, text: &str) -> Vec<NodeId> {
     let is_prefix = |id: NodeId| text.len() >= MIN_PREFIX && id.to_string().starts_with(text);
     members.iter().filter(|member| is_name(&member.name) || is_prefix(member.id)).map(|member| member.id).collect()
+}
+
+/// A member that may have been learned of this very moment: the answer may be older than that by a little.
+pub(crate) async fn soon(directory: &dyn Directory, id: NodeId) -> Option<Member> {
+    let known = async {
+        loop {
+            let changed = directory.changed();
+            if let Some(member) = directory.member(id) {
+                return member;
+            }
+            changed.await;
+        }
+    };
+    timeout(KNOWN_LIMIT, known).await.ok()
 }
 
 /// What people call a member: its name if it has one, else the beginning of its id.

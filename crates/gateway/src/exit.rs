@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::carrier::{Carrier, Stream};
 use crate::copy::carry;
 use crate::counters::{Counters, Place};
-use crate::directory::Member;
+use crate::directory::{Member, soon};
 use crate::gateway::Shared;
 use crate::limits::{MAX_SERVED, MAX_SERVED_PER_MEMBER, REQUEST_LIMIT};
 use crate::lines;
@@ -80,7 +80,8 @@ pub(crate) async fn serve(carrier: Arc<dyn Carrier>, shared: Arc<Shared>) {
 async fn one(mut stream: Box<dyn Stream>, seat: Seat, shared: &Arc<Shared>) {
     let request = timeout(REQUEST_LIMIT, lines::read::<_, StreamRequest>(&mut stream)).await;
     let request = request.unwrap_or_else(|_| Err(refuse(Code::FrameTimeout, "the request did not come in time")));
-    let outcome = match (request, shared.connector.directory().member(stream.peer())) {
+    let member = soon(shared.connector.directory().as_ref(), stream.peer()).await;
+    let outcome = match (request, member) {
         (Err(refusal), _) => Err((refusal, stream)),
         (Ok(_), None) => Err((refuse(Code::NotMember, "you are not known here yet"), stream)),
         (Ok(StreamRequest::Open(open)), Some(member)) => connect(stream, &open, &member, (&seat.place, shared)).await,

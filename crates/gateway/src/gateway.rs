@@ -19,7 +19,7 @@ use crate::forward::{self, Forward, ForwardConfig, ForwardRow, Forwards, Origin,
 use crate::limits::{MAX_CONNECTIONS, MAX_UDP_PEERS, STREAM_IDLE, UDP_IDLE};
 use crate::proxy::{ProxyConfig, ProxyReport, ProxySlot};
 use crate::refusal::{Refusal, refuse};
-use crate::rules::{Expose, OwnPorts, Rules};
+use crate::rules::{ExitRules, Expose, OwnPorts, Rules};
 
 /// What a gateway does at its start. All but the own ports can be changed later.
 #[derive(Clone, Debug, Default)]
@@ -100,6 +100,8 @@ pub struct GatewayReport {
     pub forwards: Vec<ForwardRow>,
     /// What is exposed, and to whom.
     pub expose: Vec<Expose>,
+    /// Ways out and listeners for others.
+    pub exit: ExitRules,
     /// What others used here.
     pub served: Traffic,
     /// The local proxy.
@@ -194,7 +196,13 @@ impl Gateway {
     /// All forwards.
     #[must_use]
     pub fn forwards(&self) -> Vec<ForwardRow> {
-        self.shared.forwards.rows()
+        let mut rows = self.shared.forwards.rows();
+        let directory = self.shared.connector.directory();
+        for row in &mut rows {
+            let member = row.forward.peer.parse().ok().and_then(|id| directory.member(id));
+            row.peer_name = member.map(|member| member.name).filter(|name| !name.is_empty());
+        }
+        rows
     }
 
     /// The forwards to be kept over restarts.
@@ -235,9 +243,11 @@ impl Gateway {
     /// Everything there is to tell.
     #[must_use]
     pub fn report(&self) -> GatewayReport {
+        let rules = self.shared.rules();
         GatewayReport {
             forwards: self.forwards(),
-            expose: self.shared.rules().expose.clone(),
+            expose: rules.expose.clone(),
+            exit: rules.exit.clone(),
             served: self.shared.served.counters.traffic(),
             proxy: self.shared.proxy.report(),
         }

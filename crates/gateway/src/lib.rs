@@ -28,4 +28,4 @@ pub use forward::{ForwardConfig, ForwardRow, ForwardState, Origin, StoredForward
 pub use gateway::{Gateway, GatewayReport, GatewaySettings, Patience};
 pub use proxy::{Credentials, ProxyConfig, ProxyReport, ProxyState};
 pub use refusal::Refusal;
-pub use rules::{Allow, ExitRule, ExitRules, Expose, ListenRule, Network, OwnPorts, Ports, Rules};
+pub use rules::{Allow, ExitRule, ExitRules, Expose, ListenRule, Network, OwnPorts, Ports, Rules, SocketPath};

@@ -5,6 +5,9 @@ use std::time::Duration;
 /// How long the first line of a stream may take: it was written before the stream was opened.
 pub const REQUEST_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a stream of a member that is not known waits for the news of it: the mesh verified it before it could open one.
+pub const KNOWN_LIMIT: Duration = Duration::from_secs(1);
+
 /// How long an exit tries to reach a target: a lost SYN is repeated after one and three seconds.
 pub const DIAL_LIMIT: Duration = Duration::from_secs(8);
 

@@ -72,6 +72,8 @@ pub struct LinkOpened {
     pub remote: Address,
     /// The key the other side proved; `None` on a plain link.
     pub proved: Option<NodeId>,
+    /// The member through whose exit it goes, where the configuration says `via`.
+    pub through: Option<NodeId>,
     /// Time already spent on the transport's own handshake, in microseconds: it counts towards the limit.
     pub spent_us: u64,
 }

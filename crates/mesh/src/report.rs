@@ -69,6 +69,10 @@ pub struct LinkRow {
     pub direction: &'static str,
     /// The address at the other end.
     pub address: Address,
+    /// The member through whose exit it goes, where the configuration says `via`.
+    pub via: Option<NodeId>,
+    /// Its name.
+    pub via_name: Option<String>,
     /// Smoothed round trip in microseconds, once measured.
     pub rtt_us: Option<u64>,
     /// Its mean deviation.

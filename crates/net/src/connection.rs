@@ -13,7 +13,7 @@ use crate::gate::Permit;
 use crate::limits::MAX_UNSENT;
 
 /// Anything that carries bytes both ways.
-pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 /// A ready transport.
@@ -25,18 +25,21 @@ pub(crate) struct Connection {
     pub(crate) local: Address,
     pub(crate) remote: Address,
     pub(crate) proved: Option<NodeId>,
+    /// The member through whose exit it goes.
+    pub(crate) through: Option<NodeId>,
     pub(crate) spent_us: u64,
     /// Held until the hello is accepted; connections that this side opened need none.
     pub(crate) permit: Option<Permit>,
 }
 
 impl Connection {
-    /// Both addresses of the TCP connection that bears it alone. What a proxy relays is another connection behind it.
+    /// Both addresses of the TCP connection that bears it alone. What a proxy relays, or a member carries, is another
+    /// connection behind it.
     pub(crate) fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
         let ends = || Some((self.local.as_str().parse().ok()?, self.remote.as_str().parse().ok()?));
         match self.transport {
-            Transport::Tcp | Transport::Plain => ends(),
-            Transport::Relay | Transport::Quic => None,
+            Transport::Tcp | Transport::Plain if self.through.is_none() => ends(),
+            Transport::Tcp | Transport::Plain | Transport::Relay | Transport::Quic => None,
         }
     }
 }

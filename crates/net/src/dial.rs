@@ -1,4 +1,4 @@
-//! Opening connections: straight, plain, or through a proxy that granted a ticket.
+//! Opening connections: straight, plain, or through a proxy that granted a ticket; each perhaps through another member.
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,29 +13,37 @@ use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
 use crate::clock::Clock;
-use crate::connection::{Connection, keep_little_unsent, shown};
+use crate::connection::{Connection, Stream, keep_little_unsent, shown};
+use crate::detour::{Carried, Detours, Errand, Opened as Borne};
 use crate::gulp::Gulp;
 use crate::limits::DIAL_LIMIT;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
 /// Opens a connection within [`DIAL_LIMIT`].
-pub(crate) async fn dial(target: DialTarget, tls: TlsIdentity, clock: Clock) -> Result<Connection, ProveError> {
+pub(crate) async fn dial(target: DialTarget, hands: Hands, clock: Clock) -> Result<Connection, ProveError> {
     let began = clock.mono();
     let deadline = clock.instant(began.after(DIAL_LIMIT));
     let attempt = async {
         match target {
             DialTarget::Direct { address, plain: true, .. } => plain(&address).await,
-            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, &tls).await,
+            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, &hands).await,
             DialTarget::Quic { .. } | DialTarget::Meet { .. } => {
                 Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
-                relayed(&proxy, ticket, client, &tls).await.and_then(|opened| opened.expect(Some(peer)))
+                relayed(&proxy, ticket, client, &hands).await.and_then(|opened| opened.expect(Some(peer)))
             }
         }
     };
     let opened = timeout_at(deadline, attempt).await.unwrap_or_else(|_| Err(too_slow()))?;
     Ok(opened.into_connection(clock.mono().micros_since(began)))
+}
+
+/// What dialling takes.
+#[derive(Clone)]
+pub(crate) struct Hands {
+    pub(crate) tls: TlsIdentity,
+    pub(crate) detours: Detours,
 }
 
 /// Connects, lets the other side prove its key, and closes.
@@ -56,11 +64,12 @@ pub(crate) async fn prove(
 
 /// What an attempt came to.
 struct Opened {
-    stream: Box<dyn crate::connection::Stream>,
+    stream: Box<dyn Stream>,
     transport: Transport,
-    local: SocketAddr,
-    remote: SocketAddr,
+    local: Address,
+    remote: Address,
     proved: Option<NodeId>,
+    through: Option<NodeId>,
 }
 
 impl Opened {
@@ -76,9 +85,10 @@ impl Opened {
             stream: self.stream,
             early: BytesMut::new(),
             transport: self.transport,
-            local: shown(self.local),
-            remote: shown(self.remote),
+            local: self.local,
+            remote: self.remote,
             proved: self.proved,
+            through: self.through,
             spent_us,
             permit: None,
         }
@@ -88,33 +98,89 @@ impl Opened {
 async fn plain(address: &Address) -> Result<Opened, ProveError> {
     let socket = connect(address).await?;
     let (local, remote) = ends(&socket)?;
-    Ok(Opened { stream: Box::new(socket), transport: Transport::Plain, local, remote, proved: None })
+    let (local, remote) = (shown(local), shown(remote));
+    Ok(Opened { stream: Box::new(socket), transport: Transport::Plain, local, remote, proved: None, through: None })
 }
 
-async fn direct(address: &Address, expected: Option<NodeId>, tls: &TlsIdentity) -> Result<Opened, ProveError> {
-    let socket = connect(address).await?;
-    over_tls(socket, Transport::Tcp, true, tls).await?.expect(expected)
+async fn direct(address: &Address, expected: Option<NodeId>, hands: &Hands) -> Result<Opened, ProveError> {
+    let bearer = bear(address, expected, &hands.detours).await?;
+    let opened = over_tls(bearer, Transport::Tcp, true, &hands.tls).await?;
+    if let Some(id) = opened.proved {
+        hands.detours.answered(address, id);
+    }
+    opened.expect(expected)
 }
 
 /// Shows the ticket and goes on as TLS client or server, as the errand says.
-async fn relayed(proxy: &Address, ticket: Ticket, client: bool, tls: &TlsIdentity) -> Result<Opened, ProveError> {
-    let mut socket = connect(proxy).await?;
+async fn relayed(proxy: &Address, ticket: Ticket, client: bool, hands: &Hands) -> Result<Opened, ProveError> {
+    let mut bearer = bear(proxy, None, &hands.detours).await?;
     let line = Frame::from(Message::Relay(Relay::Ticket(ticket)));
     let line = frame::encode(&line, Encoding::Json).map_err(|error| ProveError::new(Code::BadTicket, &error))?;
-    socket.write_all(&line).await.map_err(|error| ProveError::new(Code::ConnectionLost, &error))?;
-    over_tls(socket, Transport::Relay, client, tls).await
+    bearer.write(&line).await.map_err(|error| ProveError::new(Code::ConnectionLost, &error))?;
+    over_tls(bearer, Transport::Relay, client, &hands.tls).await
 }
 
-async fn over_tls(
-    socket: TcpStream,
-    transport: Transport,
-    client: bool,
-    tls: &TlsIdentity,
-) -> Result<Opened, ProveError> {
-    let (local, remote) = ends(&socket)?;
-    let socket = Gulp::new(socket);
-    let (stream, proved) = if client { tls.connect(socket).await? } else { tls.accept(socket).await? };
-    Ok(Opened { stream: Box::new(stream), transport, local, remote, proved: Some(proved) })
+/// What bears a link, before TLS.
+enum Bearer {
+    Socket(TcpStream),
+    /// Another member carries it to this address.
+    Carried {
+        by: NodeId,
+        stream: Box<dyn Carried>,
+        address: Address,
+    },
+}
+
+impl Bearer {
+    async fn write(&mut self, line: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Socket(socket) => socket.write_all(line).await,
+            Self::Carried { stream, .. } => {
+                stream.write_all(line).await?;
+                stream.flush().await
+            }
+        }
+    }
+}
+
+/// Connects straight, or through the member that the configuration names.
+async fn bear(address: &Address, expected: Option<NodeId>, detours: &Detours) -> Result<Bearer, ProveError> {
+    let opened = detours.open(Errand::Link(expected), address, || connect(address)).await?;
+    Ok(match opened {
+        Borne::Straight(socket) => Bearer::Socket(socket),
+        Borne::Through { by, stream } => Bearer::Carried { by, stream, address: address.clone() },
+    })
+}
+
+async fn over_tls(bearer: Bearer, transport: Transport, client: bool, tls: &TlsIdentity) -> Result<Opened, ProveError> {
+    match bearer {
+        Bearer::Socket(socket) => {
+            let (local, remote) = ends(&socket)?;
+            let (stream, proved) = secured(Gulp::new(socket), client, tls).await?;
+            Ok(Opened {
+                stream,
+                transport,
+                local: shown(local),
+                remote: shown(remote),
+                proved: Some(proved),
+                through: None,
+            })
+        }
+        Bearer::Carried { by, stream, address } => {
+            let (stream, proved) = secured(stream, client, tls).await?;
+            // This end has no address that the other end could see.
+            let local = shown(SocketAddr::from(([0; 4], 0)));
+            Ok(Opened { stream, transport, local, remote: address, proved: Some(proved), through: Some(by) })
+        }
+    }
+}
+
+async fn secured<S>(bearer: S, client: bool, tls: &TlsIdentity) -> Result<(Box<dyn Stream>, NodeId), ProveError>
+where
+    S: Stream + 'static,
+{
+    let (stream, proved) = if client { tls.connect(bearer).await? } else { tls.accept(bearer).await? };
+    Ok((Box::new(stream), proved))
 }
 
 /// Connects to the first address of a host that answers.

@@ -182,6 +182,7 @@ impl Arrival {
             local: shown(local),
             remote: shown(self.remote),
             proved,
+            through: None,
             spent_us: door.clock.mono().micros_since(self.began),
             permit: Some(self.permit),
         })

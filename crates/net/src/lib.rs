@@ -9,6 +9,7 @@
 mod clock;
 mod connection;
 mod core;
+mod detour;
 mod dial;
 mod driver;
 mod forwarder;
@@ -33,6 +34,7 @@ mod tunnel;
 
 pub use clock::Clock;
 pub use core::Core;
+pub use detour::{Carried, Detour, Errand, Way};
 pub use driver::Incoming;
 pub use driver::{EventSink, MeshHandle, Settings, start};
 pub use forwarder::Forwarding;

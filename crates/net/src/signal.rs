@@ -6,12 +6,16 @@ use std::io::Read;
 use std::path::PathBuf;
 
 use meshline_mesh::SignalRequest;
-use meshline_protocol::SignedRecord;
 use meshline_protocol::signal::{AnnounceRequest, MAX_LIST, NodeList};
+use meshline_protocol::{Address, Code, SignedRecord};
 use serde::Deserialize;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::timeout;
 
-use crate::http::{self, Limits, Method, Request, Response, StatusCode, Target};
+use crate::detour::{Detours, Errand, Opened};
+use crate::http::{self, HttpError, Limits, Method, Request, Response, StatusCode, Target};
 use crate::limits::SIGNAL_LIMIT;
+use crate::tls::ProveError;
 
 /// What every version of the document calls itself.
 const SCHEMA: &str = "meshline/nodes/";
@@ -19,15 +23,15 @@ const SCHEMA: &str = "meshline/nodes/";
 const LIMITS: Limits = Limits { max_body: MAX_LIST, timeout: SIGNAL_LIMIT };
 
 /// What a configured URL stands for.
-enum Source {
-    Server(Target),
-    List(Target, String),
+enum Source<'a> {
+    Server(Server<'a>),
+    List(Server<'a>, String),
     File(PathBuf),
 }
 
 /// Says `request` to whatever `url` names; `None` where nobody waits for an answer.
-pub(crate) async fn ask(url: &str, request: SignalRequest) -> Option<Result<Box<NodeList>, String>> {
-    let source = match source(url) {
+pub(crate) async fn ask(url: &str, request: SignalRequest, detours: &Detours) -> Option<Result<Box<NodeList>, String>> {
+    let source = match source(url, detours) {
         Ok(source) => source,
         Err(error) => return Some(Err(error)),
     };
@@ -49,17 +53,53 @@ pub(crate) async fn ask(url: &str, request: SignalRequest) -> Option<Result<Box<
                 other => Some(other.and_then(|response| list_of(&response))),
             }
         }
-        (Source::List(target, path), _) => Some(fetch(&target, path).await),
+        (Source::List(server, path), _) => Some(fetch(&server, path).await),
         (Source::File(path), _) => Some(read(path).await),
     }
 }
 
-fn source(url: &str) -> Result<Source, String> {
+fn source<'a>(url: &str, detours: &'a Detours) -> Result<Source<'a>, String> {
     if let Some(path) = url.strip_prefix("file://") {
         return Ok(Source::File(path.into()));
     }
     let (target, path) = Target::parse(url).map_err(|error| error.to_string())?;
-    Ok(if matches!(path.as_str(), "" | "/") { Source::Server(target) } else { Source::List(target, path) })
+    let server = Server { target, detours };
+    Ok(if matches!(path.as_str(), "" | "/") { Source::Server(server) } else { Source::List(server, path) })
+}
+
+/// A server, and how it may have to be reached.
+struct Server<'a> {
+    target: Target,
+    detours: &'a Detours,
+}
+
+impl Server<'_> {
+    /// Asks it, straight or through the member that the configuration names, within [`SIGNAL_LIMIT`] in all.
+    async fn request(&self, request: Request) -> Result<Response, String> {
+        let asking = async {
+            let place = self.address();
+            let opened = match &place {
+                Some(place) => self.detours.open(Errand::Signal, place, || self.connect()).await,
+                None => self.connect().await.map(Opened::Straight),
+            };
+            let answer = match opened.map_err(|error| error.detail)? {
+                Opened::Straight(stream) => http::request_over(stream, &self.target, request, LIMITS).await,
+                Opened::Through { stream, .. } => http::request_through(stream, &self.target, request, LIMITS).await,
+            };
+            answer.map_err(|error| error.to_string())
+        };
+        timeout(SIGNAL_LIMIT, asking).await.unwrap_or_else(|_| Err(HttpError::Timeout.to_string()))
+    }
+
+    async fn connect(&self) -> Result<impl AsyncRead + AsyncWrite + Send + Unpin + use<>, ProveError> {
+        self.target.connect().await.map_err(|error| ProveError::new(Code::Unreachable, &error))
+    }
+
+    fn address(&self) -> Option<Address> {
+        let (host, port) = self.target.host_and_port()?;
+        let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
+        format!("{host}:{port}").parse().ok()
+    }
 }
 
 /// The server does not know the entry any more, or another server answers under its name.
@@ -67,28 +107,28 @@ fn is_forgotten(status: StatusCode) -> bool {
     matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::CONFLICT)
 }
 
-async fn announce(server: &Target, record: SignedRecord) -> Result<Box<NodeList>, String> {
+async fn announce(server: &Server<'_>, record: SignedRecord) -> Result<Box<NodeList>, String> {
     list_of(&post(server, &AnnounceRequest::Announcement(record)).await?)
 }
 
-async fn post(server: &Target, body: &AnnounceRequest) -> Result<Response, String> {
+async fn post(server: &Server<'_>, body: &AnnounceRequest) -> Result<Response, String> {
     let body = serde_json::to_vec(body).map_err(|error| error.to_string())?;
     let request = Request::new(Method::POST, "/v1/nodes").json(body);
-    http::request(server, request, LIMITS).await.map_err(|error| error.to_string())
+    server.request(request).await
 }
 
-async fn leave(server: &Target, record: SignedRecord) {
+async fn leave(server: &Server<'_>, record: SignedRecord) {
     let path = format!("/v1/nodes/{}", record.by);
     let Ok(body) = serde_json::to_vec(&record) else { return };
-    let gone = http::request(server, Request::new(Method::DELETE, path).json(body), LIMITS).await;
+    let gone = server.request(Request::new(Method::DELETE, path).json(body)).await;
     if let Err(error) = gone {
         tracing::debug!("the signal server was not told goodbye: {error}");
     }
 }
 
-async fn revoke(server: &Target, record: &SignedRecord) {
+async fn revoke(server: &Server<'_>, record: &SignedRecord) {
     let Ok(body) = serde_json::to_vec(record) else { return };
-    let told = http::request(server, Request::new(Method::POST, "/v1/revocations").json(body), LIMITS).await;
+    let told = server.request(Request::new(Method::POST, "/v1/revocations").json(body)).await;
     match told {
         Ok(response) if response.status.is_success() => {}
         Ok(response) => tracing::warn!("the signal server did not take the revocation: {}", refusal(&response)),
@@ -96,9 +136,8 @@ async fn revoke(server: &Target, record: &SignedRecord) {
     }
 }
 
-async fn fetch(target: &Target, path: String) -> Result<Box<NodeList>, String> {
-    let response = http::request(target, Request::get(path), LIMITS).await.map_err(|error| error.to_string())?;
-    list_of(&response)
+async fn fetch(server: &Server<'_>, path: String) -> Result<Box<NodeList>, String> {
+    list_of(&server.request(Request::get(path)).await?)
 }
 
 async fn read(path: PathBuf) -> Result<Box<NodeList>, String> {

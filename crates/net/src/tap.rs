@@ -70,6 +70,12 @@ impl Tap {
         Some(TapReader { copies: self.copies.subscribe(), tap: Arc::clone(self) })
     }
 
+    /// Shows a copy to everybody.
+    pub(crate) fn put(&self, copy: Tapped) {
+        // The last watcher may have just gone.
+        let _ = self.copies.send(Arc::new(copy));
+    }
+
     /// Whether anybody watches.
     pub(crate) fn is_watched(&self) -> bool {
         self.watchers.load(Ordering::Relaxed) > 0
@@ -142,9 +148,7 @@ impl Hook {
 
     fn copy(&self, link: LinkId, sent: bool, content: Content) {
         let peer = self.peers.get(&link).copied();
-        let copy = Tapped { time: self.clock.now().wall, sent, link, peer, content };
-        // The last watcher may have just gone.
-        let _ = self.tap.copies.send(Arc::new(copy));
+        self.tap.put(Tapped { time: self.clock.now().wall, sent, link, peer, content });
     }
 }
 

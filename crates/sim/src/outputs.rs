@@ -202,7 +202,7 @@ impl World {
         let ends = [(Some(dial), from.clone(), address.clone(), listener), (None, address.clone(), from, dialler)];
         for (link, (dial, local, remote, proved)) in links.into_iter().zip(ends) {
             let spent_us = ready - self.now;
-            let opened = LinkOpened { link, dial, transport, local, remote, proved, spent_us };
+            let opened = LinkOpened { link, dial, transport, local, remote, proved, through: None, spent_us };
             let at = if dial.is_some() { ready } else { ready + self.network.delay(&mut self.rng) };
             self.network.post(link, at, Content::Opened(Box::new(opened)), &mut self.schedule);
         }

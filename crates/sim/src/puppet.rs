@@ -41,6 +41,7 @@ impl World {
             local: crate::address(node),
             remote,
             proved: Some(key.id()),
+            through: None,
             spent_us: 0,
         };
         self.network.post(link, self.now, Content::Opened(Box::new(opened)), &mut self.schedule);

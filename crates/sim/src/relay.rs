@@ -69,6 +69,7 @@ impl World {
                 local: crate::address(leg.run.node),
                 remote: leg.address,
                 proved: Some(proved),
+                through: None,
                 spent_us: ready - self.now,
             };
             self.network.post(link, ready, Content::Opened(Box::new(opened)), &mut self.schedule);

@@ -1,6 +1,6 @@
 //! How much memory a tunnel may use, whatever the other side does.
 
-use crate::limits::FIRST_STREAM_WINDOW;
+use crate::limits::{CAREFUL_PIECE, FIRST_STREAM_WINDOW, MAX_STREAMS};
 
 /// Bounds of one tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +27,11 @@ impl Config {
     /// said.
     pub(crate) fn first_stream_credit(self) -> u64 {
         FIRST_STREAM_WINDOW
+    }
+
+    /// What one stream may have of the last quarter of `all`, which the streams share.
+    pub(crate) fn careful_piece(all: u64) -> u64 {
+        CAREFUL_PIECE.min(all / 8 / u64::from(MAX_STREAMS)).max(1)
     }
 
     /// What either side may send of all streams before it hears anything.

@@ -90,6 +90,11 @@ pub const MAX_OWN_STREAMS: usize = 4_096;
 /// Window of a stream at first.
 pub const FIRST_STREAM_WINDOW: u64 = 512 * 1024;
 
+/// Once three quarters of what all streams share are taken, a stream may take so much of the rest at a time, until it is
+/// known to be read. As many streams as may be open then fit into half of that rest: those that nobody reads leave a way
+/// for those that somebody does, a packet each round trip.
+pub const CAREFUL_PIECE: u64 = 2 * 1024;
+
 /// Bytes one stream may send freely as small traffic; what sends more than this and [`SPARSE_RATE`] is bulk.
 pub const SPARSE_BURST: u64 = 32 * 1024;
 

@@ -72,6 +72,9 @@ fn the_chat_and_the_mesh_are_there_for_everybody() {
     page.turn_to("mesh");
     page.wait_for_count("#circle g.member", 3);
     page.wait_for_count("#peers tr[data-peer]", 2);
+    let words = ["forward", "add", "tcp://127.0.0.1:0", "donald", "tcp://127.0.0.1:9"];
+    assert!(nodes[0].asking(&words).output().is_ok_and(|output| output.status.success()), "{words:?}");
+    page.wait_for_count("#forwards tbody tr", 1);
     report.look(&page, "mesh");
     page.click("#peers tr[data-peer] button, #peers tr[data-peer] summary, #peers tr[data-peer]");
     page.wait_for_count(".explanation", 1);

@@ -8,6 +8,7 @@
 mod access;
 mod comfort;
 mod faults;
+mod gateway;
 mod guard;
 mod hostile;
 mod long;

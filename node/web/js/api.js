@@ -6,6 +6,8 @@ import { trust } from "./trust.js";
 /** A node that is alive answers a read at once; a message waits for the disk. */
 const READ_TIMEOUT_MS = 5_000;
 const SEND_TIMEOUT_MS = 15_000;
+/** What others are asked for takes as long as they do. */
+const FAR_TIMEOUT_MS = 30_000;
 
 /** Why a request gave nothing. `status` 0: no answer, so nobody knows what became of it. */
 export class Refusal extends Error {
@@ -77,6 +79,17 @@ export const explain = (id) => openly(`/api/v1/explain/${encodeURIComponent(id)}
 /** Echoes of far hops that do not come are waited for, each some seconds. */
 export const trace = (id) => json(`/api/v1/trace/${encodeURIComponent(id)}`, SEND_TIMEOUT_MS);
 export const log = (level, limit) => json(`/api/v1/log?level=${level}&limit=${limit}`);
+
+export const tunnels = async () => (await openly("/api/v1/tunnels")).tunnels ?? [];
+export const forwards = () => json("/api/v1/forwards");
+
+/** Answered once it listens and is on disk; a service is looked for first. */
+export function addForward(forward) {
+  const headers = { "Content-Type": "application/json" };
+  return json("/api/v1/forwards", FAR_TIMEOUT_MS, { method: "POST", body: JSON.stringify(forward), headers });
+}
+
+export const removeForward = (id) => json(`/api/v1/forwards/${id}`, SEND_TIMEOUT_MS, { method: "DELETE" });
 
 /** One page of the history: `{after}`, `{before}` or the newest. */
 export async function messages({ after, before, limit }) {

@@ -67,7 +67,9 @@ export class Circle {
     this.#places = new Map(order.map((id, place) => [id, pointAt(place, order.length, RADIUS)]));
     this.#members = new Map(order.map((id, place) => [id, this.#member(id, place, me, names)]));
     this.#edgeSignature = "";
+    const held = document.activeElement?.closest?.("#circle g.member")?.dataset.peer;
     this.#memberLayer.replaceChildren(...this.#members.values());
+    if (held) this.#focus(this.#members.has(held) ? held : me);
     thinOut([...this.#members.values()].map((member) => member.querySelector(".label")));
     setAttribute(this.#svg, "data-crowd", order.length > 40 ? "many" : order.length > 16 ? "some" : "few");
   }
@@ -155,10 +157,13 @@ export class Circle {
     if (!step || !id) return;
     event.preventDefault();
     const place = (this.#order.indexOf(id) + step + this.#order.length) % this.#order.length;
-    const next = this.#members.get(this.#order[place]);
-    setAttribute(event.target, "tabindex", -1);
-    setAttribute(next, "tabindex", 0);
-    next.focus();
+    this.#focus(this.#order[place]);
+  }
+
+  /** The focus goes to a member, and the tab key comes back to it. */
+  #focus(id) {
+    for (const [other, member] of this.#members) setAttribute(member, "tabindex", other === id ? 0 : -1);
+    this.#members.get(id)?.focus();
   }
 }
 

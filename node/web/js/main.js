@@ -3,6 +3,7 @@
 import { byId, setText } from "./dom.js";
 import { Circle } from "./circle.js";
 import { Composer } from "./composer.js";
+import { Gateway } from "./gateway.js";
 import { Header } from "./header.js";
 import { Health } from "./health.js";
 import { History } from "./history.js";
@@ -31,6 +32,7 @@ const ways = new Ways(circle, history);
 const paths = new Paths(circle);
 const header = new Header();
 const health = new Health();
+const gateway = new Gateway();
 const members = new Members(history);
 const peersTable = new PeersTable();
 const log = new LogTail();
@@ -78,6 +80,7 @@ live.on("routes", () => peersTable.hurry());
 function showMesh(known) {
   health.show(known);
   peersTable.show(known);
+  gateway.show(known);
   log.setWanted(known.hasToken && !known.isTokenRefused && views.current === "mesh");
 }
 

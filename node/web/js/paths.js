@@ -4,6 +4,8 @@ import { byId, setText } from "./dom.js";
 import { milliseconds } from "./format.js";
 import { plain } from "./text.js";
 
+const memberAt = (element) => element?.closest?.("#circle g.member, #peers tr[data-peer]")?.dataset.peer;
+
 export class Paths {
   names = new Map();
   me = null;
@@ -14,9 +16,12 @@ export class Paths {
   constructor(circle) {
     this.#circle = circle;
     for (const place of [byId("circle"), byId("peers")]) {
-      const point = (event) => this.#point(event.target.closest?.("g.member, tr[data-peer]")?.dataset.peer);
+      const point = (event) => this.#point(memberAt(event.target) ?? memberAt(document.activeElement));
       for (const kind of ["pointerover", "focusin"]) place.addEventListener(kind, point);
-      for (const kind of ["pointerleave", "focusout"]) place.addEventListener(kind, () => this.#point(null));
+      // A pointer that rests beside the members takes nothing from whoever goes by keyboard.
+      for (const kind of ["pointerleave", "focusout"]) {
+        place.addEventListener(kind, () => this.#point(memberAt(document.activeElement)));
+      }
     }
   }
 

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use meshline_gateway::{Expose, ForwardConfig, ForwardRow, ProxyReport, Refusal, Traffic};
+use meshline_gateway::{ExitRules, Expose, ForwardConfig, ForwardRow, ProxyReport, Refusal, Traffic};
 use meshline_protocol::Code;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -22,6 +22,8 @@ pub(super) struct Forwards {
     socks5: Option<ProxyReport>,
     /// What is exposed here, and to whom.
     exposed: Vec<Expose>,
+    /// What else other members may reach through this one, and where they may have it listen.
+    exit: ExitRules,
     /// What other members used here.
     served: Traffic,
 }
@@ -49,8 +51,9 @@ pub(super) struct Removed {
 
 pub(super) async fn list(State(api): State<Api>) -> Json<Forwards> {
     let report = api.gateway.report();
-    let (forwards, socks5, exposed, served) = (report.forwards, report.proxy, report.expose, report.served);
-    std::future::ready(Json(Forwards { schema: "meshline/forwards/1", forwards, socks5, exposed, served })).await
+    let (forwards, socks5, exposed) = (report.forwards, report.proxy, report.expose);
+    let (exit, served) = (report.exit, report.served);
+    std::future::ready(Json(Forwards { schema: "meshline/forwards/1", forwards, socks5, exposed, exit, served })).await
 }
 
 pub(super) async fn add(

@@ -53,6 +53,7 @@ struct Forward {
     id: u32,
     listen: String,
     peer: String,
+    peer_name: Option<String>,
     target: Option<String>,
     #[serde(default)]
     reverse: bool,
@@ -148,7 +149,7 @@ fn forwards(forwards: &[Forward]) -> String {
             forward.id.to_string(),
             forward.origin.clone(),
             state(&forward.state).replace(&forward.listen, &listen),
-            if forward.peer.len() == FULL_ID { forward.peer.chars().take(8).collect() } else { forward.peer.clone() },
+            peer(forward),
             forward.target.clone().unwrap_or_else(|| "what it offers".to_owned()),
             forward.open.to_string(),
             forward.connections.to_string(),
@@ -158,6 +159,13 @@ fn forwards(forwards: &[Forward]) -> String {
         ]);
     }
     table(&rows)
+}
+
+/// A name with the beginning of the id, where there are both.
+fn peer(forward: &Forward) -> String {
+    let is_id = forward.peer.len() == FULL_ID;
+    let word: String = if is_id { forward.peer.chars().take(8).collect() } else { forward.peer.clone() };
+    forward.peer_name.as_ref().map_or_else(|| word.clone(), |name| format!("{name} ({word})"))
 }
 
 /// Characters of a whole id.
@@ -188,9 +196,13 @@ mod tests {
                 "origin": "added", "state": state, "open": 1, "connections": 2, "sent_bytes": 3, "received_bytes": 4,
                 "refused": {}, "last_error": null})
         };
+        let mut named = forward(3, json!("asking"));
+        named["peer"] = json!("aebagbafaydqqcikbmga2dqpcaireeyuculbogazdinryhi6d4qa");
+        named["peer_name"] = json!("eddy");
         let document = json!({
             "forwards": [
                 forward(1, json!({"listening": "tcp://127.0.0.1:8080"})),
+                named,
                 forward(2, json!({"refused": {"code": "target_refused", "detail": "in use"}})),
             ],
             "socks5": {"state": {"listening": "127.0.0.1:1080"}, "exit": "auto"},
@@ -199,6 +211,7 @@ mod tests {
         let shown = text(&serde_json::from_value(document).expect("fits"));
         for part in [
             "1   added  listens on tcp://127.0.0.1:8080",
+            "asks the peer to listen                   eddy (aebagbaf)",
             "does not listen: in use (target_refused)",
             "socks5 and http: listens on 127.0.0.1:1080, out through auto",
             "web      tcp://127.0.0.1:80  nobody",

@@ -16,6 +16,7 @@ use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
 use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
+use super::via::ViaConfig;
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
 const MAX_LINKS: u32 = 64;
@@ -89,6 +90,10 @@ macro_rules! member_config {
             /// The local proxy, SOCKS5 and HTTP on one port; null for none.
             #[serde(default)]
             pub socks5: Option<Socks5Config>,
+            /// Through whom this member's own connections go: a member or "auto" for all, or an object with "peers",
+            /// "signal" and "proxies". While no way leads there they go straight.
+            #[serde(default)]
+            pub via: Option<ViaConfig>,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -192,7 +197,7 @@ member_config!(
 );
 
 /// The keys of §12 that come with later versions: known words, so not "unknown keys".
-const LATER: &[&str] = &["via", "ledger"];
+const LATER: &[&str] = &["ledger"];
 
 /// What must be given, with a stand-in for it while the rest is judged.
 const REQUIRED: &[(&str, &str)] = &[("name", "unnamed"), ("network", "unnamed")];
@@ -259,6 +264,7 @@ macro_rules! node_of {
             chat: $from.chat,
             forwards: $from.forwards,
             socks5: $from.socks5,
+            via: $from.via,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -310,6 +316,9 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/retries", config.retries, 0..=1_000_000);
     config.routing.check(config.network.is_open(), review);
     gateway::check(config, review);
+    if let Some(via) = &config.via {
+        via.check((config.name.as_str(), config.network.is_open()), review);
+    }
     check_open(config, review);
     if config.plain {
         check_plain(config, review);

@@ -21,6 +21,7 @@ mod signal_server;
 mod source;
 mod typed;
 mod values;
+mod via;
 
 pub use files_check::{EXPIRY_WARNING, Identity, read_identity};
 pub use finding::{ConfigError, Finding, Place, Severity};
@@ -35,6 +36,7 @@ pub use source::Document;
 pub use values::{
     ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
 };
+pub use via::{ViaConfig, ViaMember};
 
 #[cfg(test)]
 mod tests;

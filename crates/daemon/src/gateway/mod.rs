@@ -1,13 +1,14 @@
 //! The gateway of a running member: started from its configuration, told who the members are, and with the forwards that
 //! were added kept in `data_dir`.
 
+mod detour;
 mod roster;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use meshline_gateway::{
     Connected, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings, OwnPorts, ProxyState,
@@ -19,13 +20,15 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::config::NodeConfig;
+use detour::LocalDetour;
 use roster::Roster;
 use stored::Stored;
 
 /// The gateway of one member. Ends when dropped, or before.
 #[derive(Debug)]
 pub struct LocalGateway {
-    gateway: Gateway,
+    gateway: Arc<Gateway>,
+    detour: Arc<LocalDetour>,
     roster: Arc<Roster>,
     stored: Stored,
     /// Held while forwards are added or removed, so that what is on disk is the last state.
@@ -50,11 +53,16 @@ impl LocalGateway {
         };
         let gateway = Gateway::start(settings, mesh.tunnels().clone(), Arc::<Roster>::clone(&roster)).await;
         tell_faults(&gateway.report());
-        Self { gateway, roster, stored, changing: Mutex::new(()), following }
+        let gateway = Arc::new(gateway);
+        let detour = Arc::new(LocalDetour::new(config, &gateway, &roster));
+        let weak: Weak<LocalDetour> = Arc::downgrade(&detour);
+        mesh.set_detour(weak);
+        Self { gateway, detour, roster, stored, changing: Mutex::new(()), following }
     }
 
     /// Makes everything as it is configured now. Added forwards stay.
     pub async fn reconfigure(&self, config: &NodeConfig) {
+        self.detour.set(config);
         self.gateway.set_rules(rules(config));
         self.gateway.set_forwards(config.forwards.clone()).await;
         // What is wrong with it is told with everything else.

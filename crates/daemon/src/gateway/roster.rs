@@ -3,12 +3,13 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use meshline_gateway::{Directory, Member};
+use meshline_gateway::{Directory, Member, Task};
 use meshline_mesh::{Command, Event as MeshEvent, PeerRow, Reply};
 use meshline_net::MeshHandle;
 use meshline_protocol::NodeId;
 use meshline_protocol::message::Role;
 use meshline_services::{Command as Ask, Event, Reply as Answer};
+use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::time::{sleep, timeout};
@@ -28,12 +29,13 @@ const MIN_PREFIX: usize = 8;
 pub(super) struct Roster {
     are_names_proved: bool,
     members: Mutex<Vec<Member>>,
+    news: Notify,
 }
 
 impl Roster {
     /// Nobody yet. On a closed network names are given by its key.
     pub(super) fn new(are_names_proved: bool) -> Self {
-        Self { are_names_proved, members: Mutex::default() }
+        Self { are_names_proved, members: Mutex::default(), news: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
@@ -45,6 +47,7 @@ impl Roster {
         let Answer::Mesh(Reply::Peers(rows)) = mesh.command(Ask::Mesh(Command::Peers)).await else { return false };
         let members = rows.iter().map(|row| member(row, self.are_names_proved)).collect();
         *self.lock() = members;
+        self.news.notify_waiters();
         true
     }
 
@@ -65,6 +68,11 @@ impl Roster {
 impl Directory for Roster {
     fn members(&self) -> Vec<Member> {
         self.lock().clone()
+    }
+
+    fn changed(&self) -> Task<'_, ()> {
+        // Made now, it hears of all that is new from now on.
+        Box::pin(self.news.notified())
     }
 
     fn member(&self, id: NodeId) -> Option<Member> {

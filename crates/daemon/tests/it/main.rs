@@ -12,3 +12,4 @@ mod routes;
 mod safety;
 mod schema;
 mod support;
+mod via;

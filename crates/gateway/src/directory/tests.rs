@@ -31,3 +31,32 @@ fn a_word_that_may_mean_several_names_them() {
     let refusal = find(&members, "bobby").expect_err("several");
     assert!(members.iter().all(|member| refusal.detail.contains(&member.id.to_string())), "{refusal:?}");
 }
+
+/// Knows a member from the second time on that it is told there is something new.
+struct Late(std::sync::atomic::AtomicUsize);
+
+impl Directory for Late {
+    fn members(&self) -> Vec<Member> {
+        let is_there = self.0.load(std::sync::atomic::Ordering::Relaxed) >= 2;
+        if is_there { vec![member(1, "bobby")] } else { vec![] }
+    }
+
+    fn changed(&self) -> Task<'_, ()> {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+        Box::pin(tokio::task::yield_now())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_becomes_known_in_time_is_waited_for_and_no_other() {
+    assert!(soon(&Late(0.into()), member(1, "bobby").id).await.is_some());
+    let began = tokio::time::Instant::now();
+    struct Nobody;
+    impl Directory for Nobody {
+        fn members(&self) -> Vec<Member> {
+            vec![]
+        }
+    }
+    assert!(soon(&Nobody, member(1, "bobby").id).await.is_none());
+    assert_eq!(began.elapsed().as_secs(), KNOWN_LIMIT.as_secs());
+}

@@ -111,7 +111,7 @@ async fn hand_back(peer: NodeId, listener: u32, udp: bool, shared: &Shared) -> R
     let flow = udp.then(|| stream.flow());
     let request = StreamRequest::Incoming(IncomingStream { listener });
     let opened = ask(&mut stream, &request, ANSWER_LIMIT).await?;
-    Ok(Connected { stream, flow, opened })
+    Ok(Connected { by: peer, stream, flow, opened })
 }
 
 async fn hand_over(local: Box<dyn Local>, peer: NodeId, listener: u32, shared: &Shared) {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,18 +48,28 @@ impl Listening {
     }
 }
 
-/// A socket file that nobody answers at is a leftover and makes room.
+/// A socket file that nobody answers at is a leftover and makes room; any other file stays. The socket is its owner's
+/// alone.
 async fn bind_unix(path: &Path) -> io::Result<UnixListener> {
-    match UnixListener::bind(path) {
+    let listener = match UnixListener::bind(path) {
         Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-            match UnixStream::connect(path).await {
-                Err(refused) if refused.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
-                _ => return Err(error),
+            if !is_leftover(path).await {
+                return Err(error);
             }
-            UnixListener::bind(path)
+            std::fs::remove_file(path)?;
+            UnixListener::bind(path)?
         }
-        other => other,
-    }
+        other => other?,
+    };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// The system says "refused" of a file that is no socket too.
+async fn is_leftover(path: &Path) -> bool {
+    let is_socket = std::fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket());
+    let answer = || UnixStream::connect(path);
+    is_socket && answer().await.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused)
 }
 
 impl Door {

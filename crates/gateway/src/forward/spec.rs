@@ -70,9 +70,8 @@ impl ForwardConfig {
             (_, Some(target)) if target.is_udp() != is_udp => wrong("either both sides are udp or none is"),
             (Target::Tcp(_), _) | (Target::Udp(_) | Target::Unix(_), _) if !self.reverse => Ok(()),
             (_, None) => wrong("a reverse forward needs a target here"),
-            (Target::Unix(_), Some(_)) => wrong("a reverse forward listens on tcp or udp"),
-            (Target::Tcp(_) | Target::Udp(_), Some(_)) if self.peer != "auto" => Ok(()),
-            (Target::Tcp(_) | Target::Udp(_), Some(_)) => wrong("a reverse forward needs one member to listen at"),
+            (_, Some(_)) if self.peer != "auto" => Ok(()),
+            (_, Some(_)) => wrong("a reverse forward needs one member to listen at"),
         }
     }
 

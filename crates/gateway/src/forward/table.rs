@@ -32,6 +32,8 @@ pub struct ForwardRow {
     /// What was asked for.
     #[serde(flatten)]
     pub forward: ForwardConfig,
+    /// What the member is called, where `peer` is its id and it is known.
+    pub peer_name: Option<String>,
     /// Where it comes from.
     pub origin: Origin,
     /// How it stands.
@@ -144,6 +146,7 @@ impl Forwards {
         let row = |(id, entry): (&u32, &Entry)| ForwardRow {
             id: *id,
             forward: entry.forward.config.clone(),
+            peer_name: None,
             origin: entry.forward.origin,
             state: match &entry.running {
                 Ok(running) => running.state.borrow().clone(),

@@ -1,7 +1,7 @@
 //! HTTP proxying: CONNECT for anything, and absolute URIs for `http:`.
 //!
-//! A request with an absolute URI goes on with its path alone, and asks the server to close behind its answer, so that
-//! one connection has one server.
+//! A request with an absolute URI goes on with its path alone, and asks the server to close behind its answer. It is the
+//! only one of its connection: what follows its body, another request with the proxy's password perhaps, goes nowhere.
 
 use std::sync::Arc;
 
@@ -11,9 +11,11 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
+use super::body::{Body, OneRequest};
 use super::credentials::are_known;
 use super::{Proxy, reply};
-use crate::copy::carry;
+use crate::carrier::Stream;
+use crate::copy::{Local, carry};
 use crate::counters::Place;
 use crate::limits::{DRAIN_LIMIT, DRAIN_READS, GREETING_LIMIT, MAX_HEAD, MAX_HEADERS};
 use crate::refusal::{Refusal, refuse};
@@ -30,6 +32,8 @@ pub(super) struct Wanted {
     pub(super) place: Address,
     /// What goes to the server first; of CONNECT nothing.
     pub(super) head: Option<Vec<u8>>,
+    /// What follows the head; CONNECT's never ends.
+    pub(super) body: Option<Body>,
     /// User and password, if they were given.
     pub(super) credentials: Option<(Vec<u8>, Vec<u8>)>,
 }
@@ -38,8 +42,12 @@ pub(super) struct Wanted {
 pub(super) async fn serve(mut client: TcpStream, first: u8, place: &Place, proxy: &Arc<Proxy>) -> Result<(), Refusal> {
     let outcome = serve_inner(&mut client, first, proxy).await;
     match outcome {
-        Ok(connected) => {
-            carry(Box::new(client), connected, place, proxy.shared.patience.stream_idle).await;
+        Ok((connected, body)) => {
+            let local: Box<dyn Local> = match body {
+                Some(body) => Box::new(OneRequest::new(client, body)),
+                None => Box::new(client),
+            };
+            carry(local, connected, place, proxy.shared.patience.stream_idle).await;
             Ok(())
         }
         Err((status, refusal)) => {
@@ -69,7 +77,7 @@ async fn serve_inner(
     client: &mut TcpStream,
     first: u8,
     proxy: &Proxy,
-) -> Result<Box<dyn crate::carrier::Stream>, Failed> {
+) -> Result<(Box<dyn Stream>, Option<Body>), Failed> {
     let bad = |refusal: Refusal| ("400 Bad Request", refusal);
     let head = timeout(GREETING_LIMIT, read_head(client, first)).await;
     let head = head.unwrap_or_else(|_| Err(refuse(Code::FrameTimeout, "the request did not come in time")));
@@ -88,7 +96,7 @@ async fn serve_inner(
         Some(head) => connected.stream.write_all(head).await.map_err(lost)?,
         None => client.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.map_err(lost)?,
     }
-    Ok(connected.stream)
+    Ok((connected.stream, wanted.body))
 }
 
 fn refused(status: &str, refusal: &Refusal) -> String {
@@ -138,15 +146,17 @@ pub(super) fn read(head: &[u8]) -> Result<Wanted, Refusal> {
     let credentials = request.headers.iter().find_map(credentials);
     if method == "CONNECT" {
         let place = uri.parse().map_err(|_| invalid("CONNECT needs host:port"))?;
-        return Ok(Wanted { place, head: None, credentials });
+        return Ok(Wanted { place, head: None, body: None, credentials });
     }
     let rest = uri.get(..7).filter(|scheme| scheme.eq_ignore_ascii_case("http://")).and_then(|_| uri.get(7..));
     let rest = rest.ok_or_else(|| invalid("this is a proxy: it wants an http:// URI or CONNECT"))?;
     let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
     let (authority, path) = rest.split_at_checked(end).unwrap_or((rest, ""));
     let place = authority_place(authority).ok_or_else(|| invalid("not a host in the URI"))?;
+    let body =
+        Body::of(request.headers).map_err(|_| invalid("a body of two lengths, or coded otherwise than in chunks"))?;
     let head = rewritten(method, path, authority, request.headers);
-    Ok(Wanted { place, head: Some(head), credentials })
+    Ok(Wanted { place, head: Some(head), body: Some(body), credentials })
 }
 
 fn authority_place(authority: &str) -> Option<Address> {

@@ -1,5 +1,6 @@
 //! The local proxy: SOCKS5 and HTTP on one port, told apart by the first byte.
 
+mod body;
 mod credentials;
 mod http;
 mod place;

@@ -4,11 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::net::IpAddr;
 
-use meshline_protocol::Target;
+use meshline_protocol::{Address, Target};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
-use super::{Allow, allow};
+use super::{Allow, allow, guard};
 use crate::directory::Member;
 
 /// Who may reach what from here.
@@ -18,7 +18,8 @@ pub struct ExitRule {
     /// Who: "*", full ids, names of a closed network, "role:…". Missing: nobody.
     #[serde(default)]
     pub allow: Vec<Allow>,
-    /// Networks as address/bits, or single addresses. Missing: all, but never loopback, link-local or multicast.
+    /// Networks as address/bits, or single addresses. An address that holds an IPv4 one (NAT64, 6to4) is judged by that
+    /// one. Missing: all, but never loopback, link-local or multicast.
     #[serde(default = "everything")]
     pub networks: Vec<Network>,
     /// Ports and ranges of ports, such as "443" and "8000-8999". Missing: all.
@@ -28,8 +29,9 @@ pub struct ExitRule {
 
 impl ExitRule {
     pub(super) fn permits(&self, ip: IpAddr, port: u16, member: &Member) -> bool {
+        let is_within = |ip: IpAddr| self.networks.iter().any(|network| network.contains(ip));
         allow::permits(&self.allow, member)
-            && self.networks.iter().any(|network| network.contains(ip))
+            && guard::meant(ip).into_iter().all(is_within)
             && self.ports.iter().any(|ports| ports.contains(port))
     }
 }
@@ -47,14 +49,24 @@ pub struct ListenRule {
     /// Ports and ranges of ports. Missing: all from 1024.
     #[serde(default = "high_ports")]
     pub ports: Vec<Ports>,
+    /// Unix sockets it may make: full paths, or folders with a slash at their end. Missing: none.
+    #[serde(default)]
+    pub paths: Vec<SocketPath>,
 }
 
 impl ListenRule {
     pub(super) fn permits(&self, listen: &Target, member: &Member) -> bool {
-        let (Target::Tcp(address) | Target::Udp(address)) = listen else { return false };
-        let Ok(ip) = address.host().parse() else { return false };
         allow::permits(&self.allow, member)
-            && self.networks.iter().any(|network| network.contains(ip))
+            && match listen {
+                Target::Tcp(address) | Target::Udp(address) => self.permits_address(address),
+                Target::Unix(path) => self.paths.iter().any(|one| one.contains(path)),
+                Target::Serial(..) => false,
+            }
+    }
+
+    fn permits_address(&self, address: &Address) -> bool {
+        let Ok(ip) = address.host().parse() else { return false };
+        self.networks.iter().any(|network| network.contains(ip))
             && self.ports.iter().any(|ports| ports.contains(address.port()))
     }
 }
@@ -76,6 +88,58 @@ fn all_ports() -> Vec<Ports> {
 
 fn high_ports() -> Vec<Ports> {
     vec![Ports { first: 1024, last: u16::MAX }]
+}
+
+/// Where Unix sockets may be made: `/run/app.sock` alone, or with `/run/mesh/` whatever is named in that folder.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct SocketPath(Box<str>);
+
+impl SocketPath {
+    /// Whether `path` is meant. A folder means what stands right in it: no way leads out of it or further down.
+    #[must_use]
+    pub fn contains(&self, path: &str) -> bool {
+        match path.strip_prefix(&*self.0) {
+            Some("") => !self.is_folder(),
+            Some(name) => self.is_folder() && !name.contains('/') && !matches!(name, "." | ".."),
+            None => false,
+        }
+    }
+
+    fn is_folder(&self) -> bool {
+        self.0.ends_with('/')
+    }
+}
+
+impl TryFrom<String> for SocketPath {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let is_plain = text.split('/').all(|part| !matches!(part, "." | ".."));
+        if text.starts_with('/') && is_plain && !text.contains("//") {
+            Ok(Self(text.into()))
+        } else {
+            Err(
+                "not a path for sockets: expected a full path without \".\" and \"..\", a folder with a slash at its end",
+            )
+        }
+    }
+}
+
+impl From<SocketPath> for String {
+    fn from(path: SocketPath) -> Self {
+        path.0.into()
+    }
+}
+
+impl JsonSchema for SocketPath {
+    fn schema_name() -> Cow<'static, str> {
+        "SocketPath".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        schemars::json_schema!({ "type": "string", "pattern": "^/" })
+    }
 }
 
 /// Addresses that begin with the same bits: `10.0.0.0/8`, `fd00::/8`, `192.0.2.1`.

@@ -15,10 +15,33 @@ impl OwnPorts {
 
 /// Says what `ip` is if it is never reached by rule.
 pub(super) fn judge(ip: IpAddr) -> Result<(), &'static str> {
-    match ip.to_canonical() {
+    let meant = meant(ip);
+    if meant.is_empty() {
+        return Err("a translation of nothing");
+    }
+    meant.into_iter().try_for_each(|ip| match ip {
         IpAddr::V4(ip) => judge_v4(ip),
         IpAddr::V6(ip) => judge_v6(ip),
+    })
+}
+
+/// The addresses at which a connection to `ip` may end: one that holds an IPv4 address ends at that one. Where in it a
+/// network's own translator (RFC 8215) looks is not known here, so there it is any that makes sense.
+pub(super) fn meant(ip: IpAddr) -> Vec<IpAddr> {
+    let IpAddr::V6(ip) = ip.to_canonical() else { return vec![ip.to_canonical()] };
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => vec![embedded(high, low).into()],
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => vec![embedded(high, low).into()],
+        [0x64, 0xff9b, 1, ..] => translated(ip),
+        _ => vec![ip.into()],
     }
+}
+
+/// What the prefix lengths of RFC 6052, 2.2 make of it. What begins with 0 is none.
+fn translated(ip: Ipv6Addr) -> Vec<IpAddr> {
+    let [_, _, _, _, _, _, a, b, _, c, d, e, f, g, h, i] = ip.octets();
+    let forms = [[a, b, c, d], [b, c, d, e], [c, d, e, f], [f, g, h, i]];
+    forms.into_iter().filter(|form| form.first() != Some(&0)).map(|form| Ipv4Addr::from(form).into()).collect()
 }
 
 fn judge_v4(ip: Ipv4Addr) -> Result<(), &'static str> {
@@ -33,11 +56,8 @@ fn judge_v4(ip: Ipv4Addr) -> Result<(), &'static str> {
     }
 }
 
-/// Addresses that hold an IPv4 address end where that one does, so they are judged by it.
 fn judge_v6(ip: Ipv6Addr) -> Result<(), &'static str> {
-    match ip.segments() {
-        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => judge_v4(embedded(high, low)),
-        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => judge_v4(embedded(high, low)),
+    match ip {
         _ if ip.is_loopback() => Err("loopback"),
         _ if ip.is_unspecified() => Err("unspecified"),
         _ if ip.is_unicast_link_local() => Err("link-local"),

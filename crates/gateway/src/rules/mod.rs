@@ -8,7 +8,7 @@ mod guard;
 mod tests;
 
 pub use allow::Allow;
-pub use exit::{ExitRule, ListenRule, Network, Ports};
+pub use exit::{ExitRule, ListenRule, Network, Ports, SocketPath};
 pub use expose::Expose;
 pub use guard::OwnPorts;
 

@@ -95,6 +95,11 @@ fn addresses_that_hold_a_guarded_one_are_guarded() {
         "::127.0.0.1",
         "64:ff9b::7f00:1",
         "2002:7f00:1::",
+        "64:ff9b:1:7f00:0:100::",
+        "64:ff9b:1:7f:0:1::",
+        "64:ff9b:1::7f:0:100:0",
+        "64:ff9b:1::7f00:1",
+        "64:ff9b:1::",
         "0.1.2.3",
         "::",
         "169.254.169.254",
@@ -107,6 +112,48 @@ fn addresses_that_hold_a_guarded_one_are_guarded() {
     }
     for ip in ["192.0.2.1", "10.0.0.1", "2001:db8::1", "fd00::1", "64:ff9b::c000:201"] {
         assert!(open(ip), "{ip}");
+    }
+}
+
+#[test]
+fn a_translated_address_is_judged_by_the_one_it_ends_at() {
+    let ten = rules(r#"{"exit":{"rules":[{"allow":["*"],"networks":["10.0.0.0/8"]}]}}"#);
+    let six = rules(r#"{"exit":{"rules":[{"allow":["*"],"networks":["::/0"]}]}}"#);
+    let open = |rules: &Rules, ip: &str| rules.judge_address(ip.parse().expect("valid"), 80, &member("a", &[])).is_ok();
+    for ip in ["64:ff9b::a00:1", "64:ff9b:1::a00:1", "64:ff9b:1:a00:0:100::", "2002:a00:1::", "::ffff:10.0.0.1"] {
+        assert!(open(&ten, ip) && !open(&six, ip), "{ip}");
+    }
+    for ip in ["64:ff9b::c000:201", "64:ff9b:1::c000:201"] {
+        assert!(!open(&ten, ip) && !open(&six, ip), "{ip}");
+    }
+    assert!(open(&six, "2001:db8::1") && open(&six, "64:ff9b:2::1"), "what holds no other is itself");
+}
+
+#[test]
+fn sockets_are_made_where_a_rule_says_and_nowhere_around() {
+    let rules =
+        rules(r#"{"exit":{"listen":[{"allow":["alice"],"paths":["/run/mesh/","/tmp/one.sock"]},{"allow":["*"]}]}}"#);
+    let may = |path: &str, name: &str| {
+        rules.judge_listen(&format!("unix:{path}").parse().expect("a target"), &member(name, &[])).is_ok()
+    };
+    for path in ["/run/mesh/a", "/run/mesh/..a", "/tmp/one.sock"] {
+        assert!(may(path, "alice") && !may(path, "eddy"), "{path}");
+    }
+    for path in [
+        "/run/mesh/",
+        "/run/mesh/..",
+        "/run/mesh/.",
+        "/run/mesh/../x",
+        "/run/mesh/a/b",
+        "/run/mesh",
+        "/tmp/one.sock/x",
+        "/tmp/one.sockx",
+        "/tmp/two.sock",
+    ] {
+        assert!(!may(path, "alice"), "{path}");
+    }
+    for wrong in ["", "run/", "/run/../etc/", "/a//b", "./a"] {
+        assert!(SocketPath::try_from(wrong.to_owned()).is_err(), "{wrong}");
     }
 }
 

@@ -6,6 +6,49 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::support::*;
 
+/// A server that answers once it has seen `last`, with all it got by then and for a moment longer.
+async fn mirror_until(last: &'static [u8]) -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut seen = vec![];
+            while !seen.ends_with(last) {
+                seen.push(stream.read_u8().await.unwrap());
+            }
+            let mut more = [0; 1024];
+            // Nothing may follow: what did would be there by now.
+            let wait = std::time::Duration::from_millis(200);
+            if let Ok(Ok(bytes)) = tokio::time::timeout(wait, stream.read(&mut more)).await {
+                seen.extend(&more[..bytes]);
+                seen.extend(b"<and an end or more>");
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n").await.unwrap();
+            stream.write_all(&seen).await.unwrap();
+        }
+    });
+    address
+}
+
+#[tokio::test]
+async fn a_second_request_never_reaches_the_server_of_the_first() {
+    for (header, body, last) in [
+        ("", "", &b"\r\n\r\n"[..]),
+        ("Content-Length: 4\r\n", "body", b"body"),
+        ("Transfer-Encoding: chunked\r\n", "4\r\nbody\r\n0\r\n\r\n", b"0\r\n\r\n"),
+    ] {
+        let (members, address) = (Members::default(), mirror_until(last).await);
+        let _bobby = members.exposing(1, "bobby", "web", &tcp(address)).await;
+        let alice = members.start(2, "alice", &[], with_proxy("auto")).await;
+        let port = address.port();
+        let first = format!("POST http://bobby.mesh:{port}/ HTTP/1.1\r\n{header}\r\n{body}");
+        let second = "GET http://other.mesh/ HTTP/1.1\r\nProxy-Authorization: Basic YW5uOnNlY3JldA==\r\n\r\n";
+        let answer = ask(&alice, &format!("{first}{second}")).await;
+        assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with(&format!("\r\n\r\n{body}")), "{answer}");
+        assert!(!answer.contains("YW5u") && !answer.contains("an end"), "{answer}");
+    }
+}
+
 /// A server that answers one request with the head it got.
 async fn mirror() -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use meshline_gateway::{ExitRules, ForwardConfig, ForwardState, Gateway, GatewaySettings, ListenRule, Rules};
 use meshline_protocol::Code;
-use tokio::io::AsyncReadExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::support::*;
@@ -47,7 +47,6 @@ async fn connections_at_the_peer_come_here_until_the_forward_is_removed() {
 #[tokio::test]
 async fn a_listener_of_one_member_takes_nothing_from_another() {
     use meshline_gateway::Carrier;
-    use tokio::io::AsyncWriteExt;
     let (members, target) = (Members::default(), echo_server().await);
     let _bobby = members.start(1, "bobby", &[], listening_for(r#"{"allow":["alice"]}"#)).await;
     let alice = members.plain(2, "alice").await;
@@ -103,7 +102,6 @@ async fn payloads_at_the_peer_come_here() {
 async fn others_have_no_more_listeners_here_than_the_bound_says() {
     use meshline_gateway::Carrier;
     use meshline_gateway::limits::MAX_GUEST_LISTENERS;
-    use tokio::io::AsyncWriteExt;
     let members = Members::default();
     let rule = r#"{"allow":["*"],"ports":["1-65535"]}"#;
     let _bobby = members.start(1, "bobby", &[], listening_for(rule)).await;
@@ -127,7 +125,6 @@ async fn others_have_no_more_listeners_here_than_the_bound_says() {
 #[tokio::test]
 async fn a_connection_nobody_asked_for_is_refused() {
     use meshline_gateway::Carrier;
-    use tokio::io::AsyncWriteExt;
     let members = Members::default();
     let _bobby = members.plain(1, "bobby").await;
     let alice = members.pipes.join(id(2));
@@ -148,7 +145,6 @@ async fn a_connection_nobody_asked_for_is_refused() {
 #[tokio::test]
 async fn what_is_no_request_is_refused_by_name() {
     use meshline_gateway::Carrier;
-    use tokio::io::AsyncWriteExt;
     let members = Members::default();
     let _bobby = members.plain(1, "bobby").await;
     let _alice = members.plain(2, "alice").await;
@@ -167,4 +163,42 @@ async fn what_is_no_request_is_refused_by_name() {
         within(stream.read_to_string(&mut answer)).await.unwrap();
         assert!(answer.contains(code), "{answer}");
     }
+}
+
+#[tokio::test]
+async fn a_unix_socket_at_the_peer_leads_here_and_replaces_only_a_leftover() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| format!("{}/{name}", folder.path().display());
+    let (members, target) = (Members::default(), echo_server().await);
+    let allow = format!(r#"{{"allow":["alice"],"paths":["{}/"]}}"#, folder.path().display());
+    let _bobby = members.start(1, "bobby", &[], listening_for(&allow)).await;
+    let alice = members.plain(2, "alice").await;
+    // Left over by a program that was killed.
+    drop(std::os::unix::net::UnixListener::bind(path("left")).unwrap());
+    std::fs::write(path("file"), "precious").unwrap();
+    let reverse = |name: &str| ForwardConfig {
+        reverse: true,
+        ..forward(&format!("unix:{}", path(name)), "bobby", Some(tcp(target)))
+    };
+    let row = alice.add_forward(reverse("left")).await.unwrap();
+    until(&alice, |state| matches!(state, ForwardState::Listening(_))).await;
+    assert_eq!(std::fs::metadata(path("left")).unwrap().permissions().mode() & 0o777, 0o600, "its owner's alone");
+    let mut stream = tokio::net::UnixStream::connect(path("left")).await.unwrap();
+    stream.write_all(b"hello").await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut back = vec![];
+    within(stream.read_to_end(&mut back)).await.unwrap();
+    assert_eq!(back, b"hello");
+    alice.remove_forward(row.id).unwrap();
+    within(async {
+        while std::fs::metadata(path("left")).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    })
+    .await;
+    let row = alice.add_forward(reverse("file")).await.unwrap();
+    until(&alice, |state| matches!(state, ForwardState::Refused(refusal) if refusal.code == Code::TargetRefused)).await;
+    assert_eq!(std::fs::read_to_string(path("file")).unwrap(), "precious");
+    alice.remove_forward(row.id).unwrap();
 }

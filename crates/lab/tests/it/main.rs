@@ -19,6 +19,7 @@ mod seed;
 mod topologies;
 mod tunnels;
 mod twice;
+mod via;
 mod view;
 
 use meshline_lab::Member;

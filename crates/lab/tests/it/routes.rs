@@ -4,7 +4,7 @@ use meshline_lab::{Lab, Member, Ring, Site, until};
 use serde_json::Value;
 
 /// Hosts of which two reach each other only if `reach` says so.
-fn sites(count: usize, reach: impl Fn(usize, usize) -> bool) -> Option<Vec<Site>> {
+pub(crate) fn sites(count: usize, reach: impl Fn(usize, usize) -> bool) -> Option<Vec<Site>> {
     let lab = Lab::new()?;
     let sites: Vec<Site> = (0..count).map(|_| lab.site()).collect();
     for (from, site) in sites.iter().enumerate() {

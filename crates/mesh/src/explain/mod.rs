@@ -23,6 +23,8 @@ const NEUTRAL: u16 = 100;
 pub(crate) struct Facts<'a> {
     /// Its row.
     pub(crate) peer: &'a PeerRow,
+    /// The member through whose exit our link with it goes.
+    pub(crate) through: Option<NodeId>,
     /// Whether a proxy carries our link with it.
     pub(crate) relayed: bool,
     /// Whether this node can be dialled.
@@ -50,6 +52,11 @@ pub(crate) struct Facts<'a> {
 }
 
 impl Facts<'_> {
+    /// The name of whoever our link goes through.
+    pub(crate) fn through_name(&self) -> Option<String> {
+        self.through.as_ref().map(self.name_of)
+    }
+
     /// The best way.
     fn best(&self) -> Option<&RouteRow> {
         self.ways.first()

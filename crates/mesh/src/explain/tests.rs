@@ -58,6 +58,7 @@ fn peer() -> PeerRow {
 fn facts<'a>(peer: &'a PeerRow, ways: &'a [RouteRow], links: &'a [LinkEnds]) -> Facts<'a> {
     Facts {
         peer,
+        through: None,
         relayed: false,
         listens: true,
         views: (false, false),

@@ -32,6 +32,11 @@ pub(crate) fn why(facts: &Facts<'_>) -> Vec<String> {
 
 fn best_way(facts: &Facts<'_>, best: &RouteRow) -> String {
     let cost = ms(best.cost);
+    if let (1, Some(name)) = (best.path.len(), facts.through_name()) {
+        return format!(
+            "the link through {name}'s exit is used, as the configuration says (via): a message is expected to take {cost}"
+        );
+    }
     match best.path.len() {
         1 if facts.relayed => format!("the link through a proxy is used: a message is expected to take {cost}"),
         1 => format!("the direct link is used: a message is expected to take {cost}"),

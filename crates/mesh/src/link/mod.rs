@@ -71,6 +71,8 @@ pub(crate) struct Link {
     pub(crate) local: Address,
     pub(crate) remote: Address,
     pub(crate) proved: Option<NodeId>,
+    /// The member through whose exit it goes.
+    pub(crate) through: Option<NodeId>,
     pub(crate) stage: Stage,
     /// Until then the hello must be accepted.
     pub(crate) deadline: Mono,

@@ -33,6 +33,7 @@ impl Links {
             local: opened.local,
             remote: opened.remote,
             proved: opened.proved,
+            through: opened.through,
             stage: Stage::Opened,
             deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
             since: now,

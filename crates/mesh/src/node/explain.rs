@@ -22,6 +22,7 @@ impl Node {
         let up = self.shared.up.get(id);
         let facts = Facts {
             peer: &row,
+            through: up.and_then(|up| self.links.get(up.link)).and_then(|link| link.through),
             relayed: up.is_some_and(|up| up.transport == Transport::Relay),
             listens: !self.shared.config.listen.is_empty(),
             views: (!self.shared.config.carries(), known.member.has_role(Role::View)),
@@ -38,7 +39,7 @@ impl Node {
         let (why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
         Some(Explanation {
             schema: "meshline/explain/1",
-            summary: summary(&row, (up.is_some(), ways.first()), attempts.last()),
+            summary: summary(&row, (up.is_some(), ways.first()), attempts.last(), facts.through_name().as_deref()),
             next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
             steered_through: facts.steered,
             row,
@@ -82,10 +83,18 @@ impl Node {
 }
 
 /// The state of a member in a sentence.
-fn summary(row: &PeerRow, (linked, best): (bool, Option<&RouteRow>), last: Option<&AttemptRow>) -> String {
+fn summary(
+    row: &PeerRow,
+    (linked, best): (bool, Option<&RouteRow>),
+    last: Option<&AttemptRow>,
+    through: Option<&str>,
+) -> String {
     let name = &row.name;
     let is_detour = best.is_some_and(|best| best.hops > 1);
     let failure = last.filter(|last| last.outcome != "up");
+    if let (true, Some(through)) = (linked, through) {
+        return format!("{name} is linked through {through}'s exit");
+    }
     match (row.direct, linked, row.reachable) {
         (true, _, _) if is_detour => format!("{name} is linked directly, but reached faster over others"),
         (true, _, _) => format!("{name} is linked directly"),

@@ -94,6 +94,8 @@ impl Node {
             transport: link.transport.name(),
             direction: link.direction().name(),
             address: link.remote.clone(),
+            via: link.through,
+            via_name: link.through.map(|id| self.peer_name(&id).name),
             rtt_us: link.clock.rtt_us(),
             jitter_us: link.clock.jitter_us(),
             min_rtt_us: link.min_rtt_us(),

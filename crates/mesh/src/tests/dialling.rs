@@ -81,6 +81,7 @@ impl Bench {
             local: address(0),
             remote: address(n),
             proved: Some(id(n)),
+            through: None,
             spent_us: 0,
         };
         self.links.open(opened, self.shared.now.mono).expect("room");

@@ -145,9 +145,10 @@ impl<C: Core> Driver<C> {
     }
 
     fn dial(&mut self, dial: DialId, target: DialTarget) {
-        let (tls, clock, notices) = (self.tls.clone(), self.context.clock, self.context.notices.clone());
+        let hands = dial::Hands { tls: self.tls.clone(), detours: self.detours.clone() };
+        let (clock, notices) = (self.context.clock, self.context.notices.clone());
         let attempt = tokio::spawn(async move {
-            let notice = match dial::dial(target, tls, clock).await {
+            let notice = match dial::dial(target, hands, clock).await {
                 Ok(connection) => Notice::Opened { connection: Box::new(connection), dial: Some(dial) },
                 Err(error) => Notice::DialFailed { dial, code: error.code, detail: error.detail },
             };
@@ -158,8 +159,9 @@ impl<C: Core> Driver<C> {
 
     fn signal(&mut self, url: String, request: SignalRequest) {
         let (notices, alive) = (self.context.notices.clone(), self.context.alive.clone());
+        let detours = self.detours.clone();
         drop(tokio::spawn(async move {
-            if let Some(result) = signal::ask(&url, request).await {
+            if let Some(result) = signal::ask(&url, request, &detours).await {
                 let _ = notices.send(Notice::SignalAnswer { url, result }).await;
             }
             drop(alive);

@@ -1,7 +1,7 @@
 //! The rest of the process talks to the mesh through this.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use meshline_mesh as mesh;
@@ -10,6 +10,7 @@ use meshline_services::{Command, Event, Reply};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::detour::{Detour, Detours};
 use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::refusals::Refusals;
@@ -40,6 +41,7 @@ pub(super) struct Plane {
     pub(super) forwarder: Arc<Forwarder>,
     pub(super) clock: Clock,
     pub(super) tunnels: Tunnels,
+    pub(super) detours: Detours,
 }
 
 impl std::fmt::Debug for MeshHandle {
@@ -108,6 +110,11 @@ impl MeshHandle {
     #[must_use]
     pub fn tunnels(&self) -> &Tunnels {
         &self.plane.tunnels
+    }
+
+    /// Connections of this node's own are shown to `detour` from now on, for as long as it lives.
+    pub fn set_detour(&self, detour: Weak<dyn Detour>) {
+        self.plane.detours.set(detour);
     }
 
     /// What was forwarded and dropped, and what waits for links.

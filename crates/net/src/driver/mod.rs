@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::detour::Detours;
 use crate::forwarder::Forwarder;
 use crate::gate::Gate;
 use crate::inbound::Door;
@@ -117,11 +118,13 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         notices: notices.clone(),
         clock: settings.clock,
     });
+    let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
     let driver = Driver {
         core,
         tls,
+        detours: detours.clone(),
         context: LinkContext {
             notices: notices.clone(),
             clock: settings.clock,
@@ -150,7 +153,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let plane = Plane { forwarder, clock: settings.clock, tunnels };
+    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }
 

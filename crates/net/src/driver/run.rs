@@ -18,6 +18,7 @@ use super::handle::Order;
 use super::{EventSink, Notice};
 use crate::connection::Connection;
 use crate::core::Core;
+use crate::detour::Detours;
 use crate::driver::Incoming;
 use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
@@ -36,6 +37,7 @@ const BATCH: usize = 64;
 pub(super) struct Driver<C> {
     pub(super) core: C,
     pub(super) tls: TlsIdentity,
+    pub(super) detours: Detours,
     pub(super) context: LinkContext,
     pub(super) channels: Channels,
     pub(super) accepting: Vec<AbortHandle>,
@@ -209,6 +211,7 @@ impl<C: Core> Driver<C> {
             local: connection.local.clone(),
             remote: connection.remote.clone(),
             proved: connection.proved,
+            through: connection.through,
             spent_us: connection.spent_us,
         };
         let address = opened.remote.as_str();

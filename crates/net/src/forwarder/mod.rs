@@ -15,12 +15,13 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
-use meshline_protocol::message::Datagram;
+use meshline_protocol::message::{Datagram, Message};
 use meshline_protocol::{Bounded, NodeId, ServiceName};
 use meshline_tunnel::{Arrival, PathInfo};
 
+use crate::clock::Clock;
 use crate::link::{Outlet, Pushed, Waiting};
-use crate::tap::Tap;
+use crate::tap::{Content, Tap, Tapped};
 use crate::tunnel::{self, Registry};
 use counters::Counters;
 
@@ -47,6 +48,16 @@ struct Ways {
     outlets: BTreeMap<NodeId, Outlet>,
 }
 
+impl Ways {
+    /// Whether packets of the tunnel with `peer` may take the link to `first`. A tunnel that carries links must rest on
+    /// none that is carried, or it might rest on itself.
+    fn bears_tunnel(&self, peer: &NodeId, first: &NodeId) -> bool {
+        let is_carried = |outlet: &Outlet| outlet.through().is_some();
+        let carries = || self.outlets.values().any(|outlet| outlet.through().as_ref() == Some(peer));
+        self.outlets.get(first).is_some_and(|outlet| !is_carried(outlet) || !carries())
+    }
+}
+
 /// The ways as the core published them last, and what was done by them.
 #[derive(Default)]
 pub(crate) struct Forwarder {
@@ -57,9 +68,16 @@ pub(crate) struct Forwarder {
     /// While somebody watches frames, datagrams go through the core, where they are copied.
     tap: Arc<Tap>,
     /// What takes the packets of tunnels.
-    tunnels: OnceLock<(NodeId, Weak<Registry>)>,
+    tunnels: OnceLock<Served>,
     /// Bytes that wait for all links.
     waiting: Arc<AtomicUsize>,
+}
+
+/// Whose tunnels they are.
+struct Served {
+    own: NodeId,
+    clock: Clock,
+    tunnels: Weak<Registry>,
 }
 
 /// What became of a datagram from here.
@@ -87,18 +105,18 @@ impl Forwarder {
     }
 
     /// Packets of tunnels go there from now on.
-    pub(crate) fn serve(&self, own: NodeId, tunnels: Weak<Registry>) {
+    pub(crate) fn serve(&self, own: NodeId, clock: Clock, tunnels: Weak<Registry>) {
         // There is one for life.
-        let _ = self.tunnels.set((own, tunnels));
+        let _ = self.tunnels.set(Served { own, clock, tunnels });
     }
 
     /// This node, which tunnels know before there is a table.
     fn own(&self) -> Option<NodeId> {
-        self.tunnels.get().map(|(own, _)| *own)
+        self.tunnels.get().map(|served| served.own)
     }
 
     fn tunnels(&self) -> Option<Arc<Registry>> {
-        self.tunnels.get()?.1.upgrade()
+        self.tunnels.get()?.tunnels.upgrade()
     }
 
     fn tell_tunnels(&self) {
@@ -140,6 +158,10 @@ impl Forwarder {
             && self.own() == Some(datagram.dst)
             && let Some(tunnels) = self.tunnels()
         {
+            if self.drops_circle(from, &datagram) {
+                return None;
+            }
+            self.show((from, false), &datagram, body.len());
             let arrival = Arrival { from: *from, is_private: is_encrypted && *from == datagram.src };
             tunnels.deliver(datagram.src, body, arrival);
             return None;
@@ -158,6 +180,30 @@ impl Forwarder {
             }
             Forward::Deliver | Forward::Drop(_) => Some((datagram, body)),
         }
+    }
+
+    /// Shows watchers a packet of a tunnel that begins or ends here, which the core does not see: how long it is, and
+    /// nothing of what is in it.
+    fn show(&self, (peer, sent): (&NodeId, bool), packet: &Datagram, len: usize) {
+        if !self.tap.is_watched() {
+            return;
+        }
+        let ways = self.ways.load();
+        if let (Some(outlet), Some(served)) = (ways.outlets.get(peer), self.tunnels.get()) {
+            let content =
+                Content::Message(Box::new(Message::Datagram(Box::new(packet.clone()))), Some((len, Bytes::new())));
+            let (time, link, peer) = (served.clock.now().wall, outlet.link(), Some(*peer));
+            self.tap.put(Tapped { time, sent, link, peer, content });
+        }
+    }
+
+    /// Drops a packet that came inside the very tunnel it belongs to. Unanswered, the other end finds that way dead.
+    fn drops_circle(&self, from: &NodeId, packet: &Datagram) -> bool {
+        let is_circle = self.ways.load().outlets.get(from).and_then(Outlet::through) == Some(packet.src);
+        if is_circle {
+            self.counters.drop("circle", 1);
+        }
+        is_circle
     }
 
     /// Sends a datagram from here, if the core was told lately that its destination is in use.
@@ -186,10 +232,10 @@ impl Forwarder {
         let known = ways.table.routes.get(to).map(|route| route.paths.as_slice()).unwrap_or_default();
         let mut paths: Vec<PathInfo> = known
             .iter()
-            .filter(|path| path.hops.first().is_some_and(|first| ways.outlets.contains_key(first)))
+            .filter(|path| path.hops.first().is_some_and(|first| ways.bears_tunnel(to, first)))
             .map(|path| PathInfo { hops: path.hops.clone().into(), cost_us: path.cost_us, is_private: false })
             .collect();
-        if let Some(outlet) = ways.outlets.get(to) {
+        if let Some(outlet) = ways.outlets.get(to).filter(|_| ways.bears_tunnel(to, to)) {
             let is_direct = |path: &PathInfo| path.hops.len() == 1;
             if !paths.iter().any(is_direct) {
                 paths.push(PathInfo { hops: [*to].into(), cost_us: UNKNOWN_COST_US, is_private: false });
@@ -220,6 +266,7 @@ impl Forwarder {
         let datagram = datagram_line(own, to, flow, service);
         let path = Bounded::from_first(hops.iter().copied().take(between).skip(1));
         let line = Box::new(Datagram { ttl: datagram.ttl.saturating_sub(1), path, ..datagram.clone() });
+        self.show((next, true), &line, body.len());
         let came = Came { datagram: Box::new(datagram), from: None, body };
         // What finds no room is lost, and the tunnel notices.
         let _ = put(outlet, line, came, &self.counters);

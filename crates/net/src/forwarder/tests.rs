@@ -33,10 +33,15 @@ fn table(carries: bool) -> Arc<Table> {
 }
 
 fn plane() -> Plane {
+    plane_with([None, None])
+}
+
+/// The same, with the members through whose exits the links to 2 and 3 go.
+fn plane_with(through: [Option<NodeId>; 2]) -> Plane {
     let forwarder = Forwarder::default();
     let (notices, received) = mpsc::channel(MAX_INCOMING);
     let mut links = Vec::new();
-    for (number, peer) in [(0, 2), (1, 3)] {
+    for ((number, peer), through) in [(0, 2), (1, 3)].into_iter().zip(through) {
         let (near, far) = duplex(1024 * 1024);
         let address = || "127.0.0.1:1".parse().unwrap();
         let connection = Connection {
@@ -46,6 +51,7 @@ fn plane() -> Plane {
             local: address(),
             remote: address(),
             proved: None,
+            through,
             spent_us: 0,
             permit: None,
         };
@@ -194,4 +200,49 @@ async fn too_many_destinations_are_the_cores_affair() {
     assert!(!plane.forwarder.was_told(unknown, Mono(0)) && !plane.forwarder.was_told(unknown, Mono(0)));
     assert!(!plane.forwarder.was_told(unknown, Mono(60_000_000)), "room again");
     assert!(plane.forwarder.was_told(unknown, Mono(60_000_001)));
+}
+
+#[tokio::test]
+async fn a_tunnel_that_carries_a_link_never_rests_on_a_carried_link() {
+    let firsts = |plane: &Plane, to: u8| -> Vec<NodeId> {
+        plane.forwarder.paths(&id(to)).iter().filter_map(|path| path.hops.first().copied()).collect()
+    };
+    // The link to 3 goes through 9: the tunnel with 9 takes the other way only, and any other tunnel may take both.
+    let plane = plane_with([None, Some(id(FAR))]);
+    assert_eq!(firsts(&plane, FAR), [id(2)]);
+    assert_eq!(firsts(&plane, 3), [id(3)]);
+    // Where each link goes through the other's member, none of the two tunnels may rest on either.
+    let plane = plane_with([Some(id(3)), Some(id(2))]);
+    assert_eq!((firsts(&plane, 2), firsts(&plane, 3)), (vec![], vec![]));
+    assert_eq!(firsts(&plane, FAR), [id(2), id(3)]);
+}
+
+#[tokio::test]
+async fn packets_of_a_tunnel_that_come_inside_it_are_dropped() {
+    let plane = plane_with([None, Some(id(FAR))]);
+    plane.forwarder.serve(id(OWN), Clock::start(), Weak::new());
+    let packet = || Datagram { dst: id(OWN), src: id(FAR), service: "tunnel".parse().unwrap(), ..from_another(&[]) };
+    let dropped = || plane.forwarder.report().dropped.get("circle").copied();
+    assert!(plane.forwarder.drops_circle(&id(2), &packet()).eq(&false) && dropped().is_none());
+    assert!(plane.forwarder.drops_circle(&id(3), &packet()));
+    assert_eq!(dropped(), Some(1));
+    let other = Datagram { src: id(5), ..packet() };
+    assert!(!plane.forwarder.drops_circle(&id(3), &other), "another member's packets may come that way");
+}
+
+#[tokio::test]
+async fn watchers_see_packets_of_tunnels_that_begin_here_with_their_length_alone() {
+    let plane = plane();
+    plane.forwarder.serve(id(OWN), Clock::start(), Weak::new());
+    let send = || {
+        let packet = Bytes::from_static(&[7; 300]);
+        plane.forwarder.send_along((id(FAR), &[id(2), id(FAR)]), (service(), 5), packet, || Waker::noop().clone())
+    };
+    send();
+    let mut reader = plane.forwarder.tap.watch().unwrap();
+    send();
+    let copy = reader.next().await.unwrap().unwrap();
+    assert_eq!((copy.sent, copy.link, copy.peer), (true, LinkId(0), Some(id(2))));
+    let Content::Message(message, Some((300, shown))) = &copy.content else { panic!("{copy:?}") };
+    assert!(matches!(&**message, Message::Datagram(line) if line.dst == id(FAR)) && shown.is_empty());
 }

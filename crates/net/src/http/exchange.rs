@@ -130,6 +130,23 @@ where
     timeout(limits.timeout, exchange).await.map_err(|_| HttpError::Timeout)?
 }
 
+/// As [`request_over`], with TLS in the connection where the URL of `target` says so.
+///
+/// # Errors
+/// As [`request`].
+pub async fn request_through<S>(
+    stream: S,
+    target: &Target,
+    request: Request,
+    limits: Limits,
+) -> Result<Response, HttpError>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let exchange = async { exchange(target.over(Box::new(stream)).await?, target, request, limits.max_body).await };
+    timeout(limits.timeout, exchange).await.map_err(|_| HttpError::Timeout)?
+}
+
 /// Connects and asks for a connection of bytes in place of HTTP; else the answer, whatever it is. `limits.timeout` holds
 /// until that is decided.
 ///

@@ -9,7 +9,7 @@ mod exchange;
 mod target;
 
 pub use events::{Event, EventStream, events};
-pub use exchange::{Limits, Raw, Request, Response, request, request_over, upgrade};
+pub use exchange::{Limits, Raw, Request, Response, request, request_over, request_through, upgrade};
 pub use hyper::header;
 pub use hyper::{Method, StatusCode};
 pub use target::Target;

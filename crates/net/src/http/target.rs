@@ -36,7 +36,7 @@ enum Place {
 }
 
 /// Any connection.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
 impl Target {
@@ -96,7 +96,25 @@ impl Target {
         }
     }
 
-    pub(super) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
+    /// The host and port, unless it is a socket here.
+    #[must_use]
+    pub fn host_and_port(&self) -> Option<(&str, u16)> {
+        match &self.place {
+            Place::Tcp { host, port } | Place::Tls { host, port } => Some((host, *port)),
+            Place::Unix(_) => None,
+        }
+    }
+
+    /// A connection to it over one that leads there already: with TLS where the URL says so.
+    pub(super) async fn over(&self, stream: Box<dyn Stream>) -> Result<Box<dyn Stream>, HttpError> {
+        let secured = match &self.place {
+            Place::Tls { host, .. } => self.secure(host, stream).await,
+            Place::Tcp { .. } | Place::Unix(_) => Ok(stream),
+        };
+        secured.map_err(|error| HttpError::Connect { place: self.to_string(), error })
+    }
+
+    pub(crate) async fn connect(&self) -> Result<Box<dyn Stream>, HttpError> {
         self.try_connect().await.map_err(|error| HttpError::Connect { place: self.to_string(), error })
     }
 
@@ -111,7 +129,7 @@ impl Target {
         }
     }
 
-    async fn secure(&self, host: &str, stream: TcpStream) -> io::Result<Box<dyn Stream>> {
+    async fn secure<S: Stream + 'static>(&self, host: &str, stream: S) -> io::Result<Box<dyn Stream>> {
         let config = self.tls.clone().or_else(|| WEB.clone()).ok_or_else(|| io::Error::other("no TLS"))?;
         let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
         Ok(Box::new(TlsConnector::from(config).connect(name, stream).await?))

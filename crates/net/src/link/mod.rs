@@ -89,6 +89,8 @@ struct Shared {
     peer: OnceLock<NodeId>,
     /// Nobody but the other end can read what goes over it.
     is_encrypted: bool,
+    /// The member through whose exit it goes.
+    through: Option<NodeId>,
 }
 
 const NOT_ACCEPTED: u8 = 0;
@@ -100,7 +102,8 @@ impl Link {
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let is_encrypted = connection.transport != Transport::Plain;
         let queue = Queue::sharing(context.forwarder.waiting());
-        let shared = Arc::new(Shared::new(id, queue, connection.early.len(), is_encrypted));
+        let nature = (is_encrypted, connection.through);
+        let shared = Arc::new(Shared::new(id, queue, connection.early.len(), nature));
         let ends = connection.ends();
         let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
@@ -191,7 +194,7 @@ impl Link {
 }
 
 impl Shared {
-    fn new(id: LinkId, queue: Queue, early: usize, is_encrypted: bool) -> Self {
+    fn new(id: LinkId, queue: Queue, early: usize, (is_encrypted, through): (bool, Option<NodeId>)) -> Self {
         let received = AtomicU64::new(0);
         count(&received, early);
         Self {
@@ -206,6 +209,7 @@ impl Shared {
             carried: AtomicU64::new(0),
             peer: OnceLock::new(),
             is_encrypted,
+            through,
         }
     }
 

@@ -41,6 +41,11 @@ impl Outlet {
         self.shared.is_encrypted
     }
 
+    /// The member through whose exit it goes.
+    pub(crate) fn through(&self) -> Option<NodeId> {
+        self.shared.through
+    }
+
     /// The link is up: what its reader reads comes from this member.
     pub(crate) fn introduce(&self, peer: NodeId) {
         // A link has one peer for life.

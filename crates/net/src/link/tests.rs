@@ -42,6 +42,7 @@ fn bench(early: &[u8]) -> Bench {
         local: "127.0.0.1:1".parse().unwrap(),
         remote: "127.0.0.1:2".parse().unwrap(),
         proved: None,
+        through: None,
         spent_us: 0,
         permit: None,
     };
@@ -319,7 +320,7 @@ async fn the_tasks_of_a_link_stay_small() {
     let stream: Box<dyn crate::connection::Stream> = Box::new(near);
     let (read_half, write_half) = tokio::io::split(stream);
     let (notices, _receiver) = mpsc::channel(1);
-    let shared = Arc::new(Shared::new(LINK, Queue::default(), 0, true));
+    let shared = Arc::new(Shared::new(LINK, Queue::default(), 0, (true, None)));
     let around = Around { notices: notices.clone(), clock: Clock::start(), forwarder: Arc::default() };
     let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), around);
     let mut writer = Writer::new(write_half, shared, notices);

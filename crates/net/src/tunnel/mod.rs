@@ -107,7 +107,7 @@ impl Tunnels {
             taken: tokio::sync::Mutex::new(taken),
             unknown: Mutex::new(Bucket::new(UNKNOWN, clock.mono())),
         });
-        forwarder.serve(tls.id(), Arc::downgrade(&registry));
+        forwarder.serve(tls.id(), clock, Arc::downgrade(&registry));
         Self { registry }
     }
 
@@ -145,7 +145,7 @@ impl Tunnels {
 }
 
 fn too_many_streams() -> OpenError {
-    OpenError { code: Code::RateLimited, detail: "the other end allows no more streams".to_owned() }
+    OpenError { code: Code::TooManyStreams, detail: "the other end allows no more streams".to_owned() }
 }
 
 fn failed(error: &rustls::Error) -> OpenError {
@@ -175,7 +175,7 @@ impl Registry {
         let now = self.clock.mono();
         let connection = Connection::new((id, Role::Opener), self.config, PATIENCE, Box::new(session), now);
         self.add((to, None), id, connection, &paths)
-            .ok_or_else(|| OpenError { code: Code::RateLimited, detail: "too many tunnels".to_owned() })
+            .ok_or_else(|| OpenError { code: Code::TooManyStreams, detail: "too many tunnels".to_owned() })
     }
 
     /// A tunnel to a member that is up, or that this side is opening: of those that others begin nobody knows yet who

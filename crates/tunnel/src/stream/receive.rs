@@ -243,6 +243,11 @@ impl ReceiveHalf {
         self.credit_due = true;
     }
 
+    /// Whether everything that came was read, and more may come.
+    pub(crate) fn is_drained(&self) -> bool {
+        self.end.is_none() && self.stopped.is_none() && self.consumed() == self.highest
+    }
+
     /// The credit to tell.
     pub(crate) fn credit(&self) -> u64 {
         self.told

@@ -33,6 +33,8 @@ pub(crate) struct SendHalf {
     sent: u64,
     /// The other side takes no more than this.
     pub(crate) credit: u64,
+    /// What had been sent when the other side gave credit last: it is known to read that far, or about so.
+    confirmed: u64,
     lost: Ranges,
     arrived: Ranges,
     pub(crate) state: State,
@@ -54,6 +56,7 @@ impl SendHalf {
             end: 0,
             sent: 0,
             credit,
+            confirmed: 0,
             lost: Ranges::default(),
             arrived: Ranges::default(),
             state: State::Open,
@@ -72,6 +75,17 @@ impl SendHalf {
     /// What was sent once.
     pub(crate) fn sent(&self) -> u64 {
         self.sent
+    }
+
+    /// The other side takes so much, and reads.
+    pub(crate) fn give(&mut self, credit: u64) {
+        self.credit = self.credit.max(credit);
+        self.confirmed = self.sent;
+    }
+
+    /// Bytes of which nobody knows yet whether they are read.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.sent - self.confirmed
     }
 
     /// Bytes that were never sent.

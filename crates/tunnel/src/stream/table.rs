@@ -64,11 +64,16 @@ pub(crate) struct Streams {
     held: u64,
     /// Sent for the first time, and what the other side allows.
     sent: (u64, u64),
+    /// The most that was ever allowed at once: what the other side has for all streams.
+    allowance: u64,
     /// Received, consumed and allowed.
     received: u64,
     consumed: u64,
     allowed: u64,
     credit_due: bool,
+    /// Half of what may wait to be read does: the other side becomes careful, and has to hear of every stream that is
+    /// read.
+    is_full: bool,
     changes: VecDeque<Change>,
     /// Pieces of all streams that wait for what lies before them.
     segments: usize,
@@ -90,10 +95,12 @@ impl Streams {
             backlog: 0,
             held: 0,
             sent: (0, config.first_tunnel_credit()),
+            allowance: config.first_tunnel_credit(),
             received: 0,
             consumed: 0,
             allowed: config.tunnel_window,
             credit_due: config.tunnel_window > config.first_tunnel_credit(),
+            is_full: false,
             changes: VecDeque::new(),
             segments: 0,
         }
@@ -177,7 +184,7 @@ impl Streams {
             }
             Frame::Credit { id, to } => {
                 let Some(entry) = self.meant(id, now)? else { return Ok(()) };
-                entry.stream.send.credit = entry.stream.send.credit.max(to);
+                entry.stream.send.give(to);
                 self.enqueue(id, now);
             }
             Frame::Stop { id, code } => {
@@ -186,7 +193,10 @@ impl Streams {
                 self.changes.push_back(Change::Writable(id));
                 self.reset(id, code);
             }
-            Frame::TunnelCredit { to } => self.sent.1 = self.sent.1.max(to),
+            Frame::TunnelCredit { to } => {
+                self.sent.1 = self.sent.1.max(to);
+                self.allowance = self.allowance.max(self.sent.1 - self.sent.0);
+            }
             Frame::StreamLimit { to } => self.limits.0 = self.limits.0.max(to),
             Frame::Ack(_) | Frame::Flow { .. } | Frame::Ping | Frame::Close { .. } => {}
         }
@@ -201,6 +211,14 @@ impl Streams {
         if self.received > self.allowed {
             return Err(Violation::new("streams beyond the credit of the tunnel"));
         }
+        if !self.is_full && self.received - self.consumed >= self.config.tunnel_window / 2 {
+            self.is_full = true;
+            let drained = self.entries.iter_mut().filter(|(_, entry)| entry.stream.receive.is_drained());
+            for (id, entry) in drained {
+                entry.stream.receive.credit_due = true;
+                self.control.insert(*id);
+            }
+        }
         Ok(())
     }
 
@@ -214,7 +232,8 @@ impl Streams {
         self.segments = self.segments - entry.segments + segments;
         entry.segments = segments;
         let unused = self.allowed - self.consumed;
-        if unused < self.config.tunnel_window / 2 {
+        // Seldom enough to cost nothing, and so that what is told is never far below what could be.
+        if unused < self.config.tunnel_window / 16 * 15 {
             self.allowed = self.consumed + self.config.tunnel_window;
             self.credit_due = true;
         }
@@ -244,7 +263,7 @@ impl Streams {
     /// Writes as much as there is room for; returns how much.
     pub(crate) fn write(&mut self, id: StreamId, data: &[u8], now: Mono) -> Result<usize, u16> {
         let room = self.room(id)?;
-        if room == 0 && self.held >= self.config.send_buffers {
+        if room == 0 && self.held >= self.config.send_buffers / 4 * 3 {
             self.crowded.insert(id);
         }
         let len = data.len().min(room);
@@ -269,14 +288,16 @@ impl Streams {
             (None, State::Finished) => return Err(0),
             (None, State::Open) => {}
         }
-        let own = self.share(self.config.send_buffer, self.config.send_buffers).saturating_sub(send.held());
-        let all = self.config.send_buffers.saturating_sub(self.held);
-        Ok(usize::try_from(own.min(all)).unwrap_or(usize::MAX))
+        let buffers = self.config.send_buffers;
+        let (all, rest) = (buffers.saturating_sub(self.held), buffers / 4);
+        let own = self.share(self.config.send_buffer, buffers).saturating_sub(send.held());
+        let careful = Config::careful_piece(buffers).saturating_sub(send.held()).min(all);
+        Ok(usize::try_from(own.min(all.saturating_sub(rest)).max(careful.min(own))).unwrap_or(usize::MAX))
     }
 
     /// Tells everybody who waits for what all share that there is some again.
     fn tell_crowded(&mut self) {
-        if self.held < self.config.send_buffers {
+        if self.held < self.config.send_buffers / 4 * 3 {
             self.changes.extend(std::mem::take(&mut self.crowded).into_iter().map(Change::Writable));
         }
     }
@@ -340,7 +361,11 @@ impl Streams {
         let receive = &mut entry.stream.receive;
         if let Some(data) = receive.read(limit) {
             receive.review(share, rtt_us, now);
+            receive.credit_due |= self.is_full && receive.is_drained();
             self.settle(id);
+            if self.received - self.consumed < self.config.tunnel_window / 8 * 3 {
+                self.is_full = false;
+            }
             return Ok(Some(data));
         }
         let end = receive.end.filter(|_| receive.is_at_end());
@@ -357,6 +382,14 @@ impl Streams {
     fn share(&self, own: u64, all: u64) -> u64 {
         let count = u64::try_from(self.entries.len()).unwrap_or(u64::MAX).max(1);
         own.min(FIRST_STREAM_WINDOW.max(all / 2 / count))
+    }
+
+    /// Bytes that a stream may send for the first time by the credit of the tunnel. The last quarter is for streams that
+    /// are read.
+    fn fresh(&self, send: &SendHalf) -> u64 {
+        let all = self.sent.1 - self.sent.0;
+        let careful = Config::careful_piece(self.allowance).saturating_sub(send.unconfirmed());
+        all.saturating_sub(self.allowance / 4).max(careful.min(all))
     }
 
     /// Puts a stream into the queue of its lane, if it has anything to send.
@@ -385,8 +418,8 @@ impl Streams {
             Lane::Sparse => sparse,
             Lane::Bulk => bulk,
         };
-        let has_credit = self.sent.0 < self.sent.1;
-        queue.iter().any(|id| self.entries.get(id).is_some_and(|entry| has_credit || !entry.stream.send.takes_new()))
+        let could = |send: &SendHalf| !send.takes_new() || self.fresh(send) > 0;
+        queue.iter().any(|id| self.entries.get(id).is_some_and(|entry| could(&entry.stream.send)))
     }
 
     /// Writes pieces of the streams of a lane into a packet, as many as fit, each stream in its turn.
@@ -401,6 +434,7 @@ impl Streams {
         let mut skipped = 0;
         while out.len() + frame::STREAM_HEAD < limit && skipped < self.queue(lane).len() {
             let Some(id) = self.queue(lane).pop_front() else { break };
+            let fresh = self.entries.get(&id).map_or(0, |entry| self.fresh(&entry.stream.send));
             let Some(entry) = self.entries.get_mut(&id) else { continue };
             entry.queued = None;
             if !entry.stream.send.is_ready() {
@@ -413,7 +447,6 @@ impl Streams {
             }
             let room = u64::try_from(limit - out.len() - frame::STREAM_HEAD).unwrap_or(0).min(MAX_PIECE);
             let before = entry.stream.send.sent();
-            let fresh = self.sent.1 - self.sent.0;
             let Some((piece, is_last)) = entry.stream.send.next_piece(room, fresh) else {
                 // Nothing but the tunnel's credit is missing.
                 entry.queued = Some(lane);

@@ -49,9 +49,12 @@ fn a_stream_that_waits_for_what_others_hold_is_told_when_there_is_room() {
     network.connect();
     let ids: Vec<_> = (0..5).map(|_| network.ends[A].open_stream(network.now).unwrap()).collect();
     let chunk = vec![3; 1024 * 1024];
-    for id in &ids[..4] {
+    for id in &ids[..3] {
         assert_eq!(network.ends[A].write(*id, &chunk, network.now), Ok(512 * 1024));
     }
+    // The last quarter is shared out in small pieces.
+    assert_eq!(network.ends[A].write(ids[3], b"small", network.now), Ok(5));
+    assert_eq!(network.ends[A].write(ids[4], &chunk, network.now), Ok(256));
     assert_eq!(network.ends[A].write(ids[4], b"small", network.now), Ok(0));
     let is_told = |network: &mut Network| {
         network.events[A].iter().any(|event| matches!(event, Event::Writable(id) if *id == ids[4]))
@@ -214,4 +217,43 @@ fn a_flood_of_udp_leaves_streams_their_part() {
     println!("{got} bytes of a stream in 2 s beside a flood");
     // All would be five million.
     assert!(got > 1_500_000, "{got}");
+}
+
+#[test]
+fn hundreds_of_streams_that_nobody_reads_leave_a_way_for_the_others() {
+    for seed in 40..44 {
+        println!("seed {seed}");
+        let mut network = Network::new(seed, &[PathModel::new(1_000, 2)]);
+        network.connect();
+        let old = network.ends[A].open_stream(network.now).unwrap();
+        assert!(network.ends[A].write(old, &vec![5; 300_000], network.now).is_ok());
+        network.run(Duration::from_millis(100));
+        assert_eq!(network.received[B].get(&old).map(Vec::len), Some(300_000));
+        // Some were read for a while, so that their windows have grown.
+        let ids: Vec<_> = (0..300).map(|_| network.ends[A].open_stream(network.now).unwrap()).collect();
+        let chunk = vec![3; 1024 * 1024];
+        let mut written = vec![0; ids.len()];
+        for round in 0..60 {
+            if round == 20 {
+                network.unread.clone_from(&ids);
+            }
+            let some = if round < 20 { 0..6 } else { 0..ids.len() };
+            for (at, id) in ids.iter().enumerate().take(some.end) {
+                written[at] += network.ends[A].write(*id, &chunk, network.now).unwrap();
+            }
+            network.run(Duration::from_millis(20));
+        }
+        network.transfer(A, 100_000, Duration::from_secs(5)).expect("a new stream gets through");
+        assert!(network.ends[A].write(old, &vec![5; 2_000], network.now) == Ok(2_000));
+        let is_there = |network: &mut Network| network.received[B][&old].len() == 302_000;
+        assert!(network.run_until(Duration::from_secs(5), is_there), "one that was read before goes on");
+        // Once they are read, nothing is missing.
+        network.unread.clear();
+        let is_all = |network: &mut Network| {
+            let got = |id| network.received[B].get(id).map_or(0, Vec::len);
+            ids.iter().zip(&written).all(|(id, written)| got(id) == *written)
+        };
+        assert!(network.run_until(Duration::from_secs(20), is_all), "what was written comes when it is read");
+        network.transfer(A, 1024 * 1024, Duration::from_secs(5)).expect("and all is as before");
+    }
 }

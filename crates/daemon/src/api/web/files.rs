@@ -22,6 +22,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     file!("js/dom.js"),
     file!("js/emitter.js"),
     file!("js/format.js"),
+    file!("js/gateway.js"),
     file!("js/header.js"),
     file!("js/health.js"),
     file!("js/history.js"),

@@ -61,10 +61,8 @@ fn an_unknown_key_like_no_other_is_answered_with_the_list() {
 
 #[test]
 fn a_key_of_a_later_version_is_not_called_unknown() {
-    for key in ["via", "ledger"] {
-        let text = format!(r#"{{"name": "bobby", "network": "lab", "{key}": []}}"#);
-        assert_eq!(faults::<NodeConfig>(&text), [format!("1:37: /{key}: not supported by this version yet")]);
-    }
+    let text = r#"{"name": "bobby", "network": "lab", "ledger": []}"#;
+    assert_eq!(faults::<NodeConfig>(text), ["1:37: /ledger: not supported by this version yet"]);
 }
 
 #[test]

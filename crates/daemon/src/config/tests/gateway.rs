@@ -119,3 +119,21 @@ fn lists_of_objects_stand_in_the_environment_as_json() {
     set(&mut input, "FORWARDS", "[nonsense");
     assert!(evaluate::<NodeConfig>(&input, super::NOW).is_err());
 }
+
+#[test]
+fn rules_and_services_are_so_many_at_most() {
+    let many = |one: &str, count: usize| vec![one; count].join(",");
+    for (key, one, most) in [
+        ("expose", r#"{"name": "web", "target": "tcp://127.0.0.1:80"}"#, 256),
+        ("exit/rules", r#"{"allow": ["*"]}"#, 256),
+        ("exit/listen", r#"{"allow": ["*"]}"#, 256),
+    ] {
+        let text = |count| match key.split_once('/') {
+            Some((outer, inner)) => format!(r#""{outer}": {{"{inner}": [{}]}}"#, many(one, count)),
+            None => format!(r#""{key}": [{}]"#, many(one, count)),
+        };
+        assert!(!one_or_none(&text(most)).contains("entries"), "{key}");
+        let found = one_or_none(&text(most + 1));
+        assert!(found.contains(&format!("/{key}: found {} entries, expected {most} at most", most + 1)), "{found}");
+    }
+}

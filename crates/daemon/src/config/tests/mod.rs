@@ -4,6 +4,7 @@ mod gateway;
 mod layers;
 mod routing;
 mod shape;
+mod via;
 
 use std::path::Path;
 
