@@ -29,7 +29,9 @@ impl Lab {
             skipped(&format!("no NATs here: {why}"));
             return None;
         }
-        Upstream::core(&lab).prepare();
+        let core = Upstream::core(&lab);
+        core.prepare();
+        core.swallow_the_rest();
         Some(lab)
     }
 

@@ -12,10 +12,12 @@
 //! ```
 //!
 
+mod cell;
 mod home;
 mod router;
 mod rules;
 
+pub use cell::{Cell, Meeting};
 pub use home::{Carrier, Edge, Home};
 pub(crate) use router::Router;
 

@@ -57,6 +57,11 @@ impl Upstream {
             .shell(&format!("echo 1 > /proc/sys/net/ipv4/ip_forward\nip addr replace {pool}.{GATEWAY}/32 dev lo"));
     }
 
+    /// Packets to nobody vanish without a word, as those to private addresses do at a provider.
+    pub(super) fn swallow_the_rest(&self) {
+        self.namespace.ip("route add blackhole default");
+    }
+
     fn next_address(&self) -> String {
         format!("{}.{}", self.pool, self.legs.fetch_add(1, Ordering::Relaxed) + 1)
     }
