@@ -216,6 +216,17 @@ impl Edge<'_> {
         self.0.refused()
     }
 
+    /// Counts the UDP packets that leave for an address, from now on.
+    pub fn watch_udp_to(&self, address: &str) {
+        self.0.watch(address);
+    }
+
+    /// How many of those there were.
+    #[must_use]
+    pub fn watched(&self) -> u64 {
+        self.0.watched()
+    }
+
     /// The flows of UDP and TCP that the router remembers, a line each, as `conntrack` lists them.
     #[must_use]
     pub fn flows(&self) -> Vec<String> {

@@ -248,7 +248,22 @@ impl Router {
 
     /// How many packets that came unasked it has refused.
     pub(super) fn refused(&self) -> u64 {
-        let text = self.namespace.feed("nft", "list counter ip router refused", "").expect("it is in each table");
+        self.count("router refused")
+    }
+
+    /// Counts the UDP packets to an address from now on.
+    pub(super) fn watch(&self, address: &str) {
+        self.nft(&rules::watch(address));
+    }
+
+    /// How many of those there were.
+    pub(super) fn watched(&self) -> u64 {
+        self.count("watch seen")
+    }
+
+    #[track_caller]
+    fn count(&self, counter: &str) -> u64 {
+        let text = self.namespace.feed("nft", &format!("list counter ip {counter}"), "").expect("there is one");
         let count = text.split_once("packets ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
         count.unwrap_or_else(|| panic!("no count: {text}"))
     }

@@ -215,3 +215,18 @@ table ip no_udp {
 
 /// Takes [`NO_UDP`] away.
 pub(super) const UDP_AGAIN: &str = "table ip no_udp {}\ndelete table ip no_udp\n";
+
+/// A table of its own that counts the UDP packets to an address.
+pub(super) fn watch(address: &str) -> String {
+    format!(
+        "table ip watch {{}}
+         delete table ip watch
+         table ip watch {{
+             counter seen {{}}
+             chain leaving {{
+                 type filter hook postrouting priority filter;
+                 oifname \"wan\" ip daddr {address} meta l4proto udp counter name seen
+             }}
+         }}\n"
+    )
+}

@@ -323,6 +323,25 @@ fn a_punched_link_outlives_udp_blocked_and_freed() {
 }
 
 #[test]
+fn punching_stops_when_the_other_is_gone() {
+    if !punches() || !soak() {
+        return;
+    }
+    let Some(lab) = Lab::with_nats() else { return };
+    let mut cell = cell(&lab, Nat::Port, Nat::Port);
+    cell.wait_until_direct();
+    cell.members[1].process_mut().kill();
+    let public = cell.homes[1].public_address();
+    let edge = cell.homes[0].edge();
+    until("at most one packet in ten seconds goes there", || {
+        edge.watch_udp_to(&public);
+        // paced: the pace of the packets is what is tested
+        std::thread::sleep(std::time::Duration::from_secs(10));
+        if edge.watched() <= 1 { Ok(()) } else { Err(format!("{} packets", edge.watched())) }
+    });
+}
+
+#[test]
 fn a_punched_link_that_is_idle_keeps_its_mapping() {
     // An idle link asks every 15 s: twice as long as the shortest of these.
     for nat in [Nat::T10, Nat::T20] {

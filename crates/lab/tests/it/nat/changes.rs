@@ -118,6 +118,23 @@ fn a_router_with_a_new_address_is_seen_there_and_no_more_at_the_old_one() {
 }
 
 #[test]
+fn packets_to_an_address_are_counted() {
+    let Some(lab) = Lab::with_nats() else { return };
+    let mut public = Public::new(&lab);
+    for nat in [Nat::None, Nat::Port] {
+        let mut inside = Inside::new(&mut public, lab.behind(nat));
+        inside.writes();
+        inside.home.edge().watch_udp_to(&inside.public.address(0).ip().to_string());
+        inside.writes();
+        inside.writes();
+        let there = inside.public.address(2);
+        let word = inside.probe.send(inside.asked, there);
+        inside.public.host(2).hears(&word);
+        assert_eq!(inside.home.edge().watched(), 2, "{nat}: not those before, nor those to others");
+    }
+}
+
+#[test]
 fn udp_is_blocked_and_freed_midway() {
     let Some(lab) = Lab::with_nats() else { return };
     let mut public = Public::new(&lab);
