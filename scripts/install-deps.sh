@@ -13,6 +13,8 @@ test|curl|curl|tests that call the HTTP interfaces with curl are skipped
 test|jq|jq|tests that read --json with jq are skipped
 test|ip|iproute2|lab tests (hosts made of network namespaces) are skipped
 test|unshare|util-linux|lab tests (hosts made of network namespaces) are skipped
+test|nft|nftables|lab tests behind NATs are skipped
+test|conntrack|conntrack|lab tests behind NATs are skipped
 test|faketime|faketime|tests with wrong clocks are skipped
 test|tmux|tmux|tests of the console on a terminal are skipped
 test|chromium|chromium|browser tests are skipped

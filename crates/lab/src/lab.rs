@@ -4,7 +4,7 @@
 //! mounts too. As root they are made directly, otherwise inside a user namespace where the system allows one. None has
 //! a name: each is held by a process that ends when this one does, so there is nothing to clean up.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -19,7 +19,7 @@ const TOOLS: &[&str] = &["ip", "unshare", "nsenter"];
 
 /// A namespace, held by a process that waits for the end of its input.
 #[derive(Debug)]
-struct Namespace {
+pub(crate) struct Namespace {
     holder: Child,
     /// Closed with this process, however that ends.
     _input: ChildStdin,
@@ -51,14 +51,14 @@ impl Namespace {
         Self::hold(direct, false).or_else(|_| Self::hold(as_user, true))
     }
 
-    fn within(outer: &Self) -> Result<Self, String> {
+    pub(crate) fn within(outer: &Self) -> Result<Self, String> {
         let mut command = outer.enter("unshare");
         command.args(["--net", "--mount"]);
         Self::hold(command, outer.user)
     }
 
     /// A command inside.
-    fn enter(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn enter(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = clean("nsenter");
         command.args(["--target", &self.holder.id().to_string(), "--net", "--mount"]);
         if self.user {
@@ -73,8 +73,34 @@ impl Namespace {
         bound(program, |program| self.enter(program))
     }
 
+    /// The process that holds it: what moves a device here wants to know.
+    pub(crate) fn pid(&self) -> u32 {
+        self.holder.id()
+    }
+
+    /// Runs a program inside that reads `input`; what it printed.
+    pub(crate) fn feed(&self, program: &str, words: &str, input: &str) -> Result<String, String> {
+        let mut command = self.enter(program);
+        command.args(words.split_whitespace());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().map_err(|error| format!("{program}: {error}"))?;
+        // If it ends without having read all, its own complaint says more.
+        let _ = child.stdin.take().expect("piped").write_all(input.as_bytes());
+        let output = child.wait_with_output().map_err(|error| format!("{program}: {error}"))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        Err(format!("{program} {words}: {}", String::from_utf8_lossy(&output.stderr).trim()))
+    }
+
+    /// Runs lines of the shell inside, up to the first that fails.
     #[track_caller]
-    fn ip(&self, words: &str) {
+    pub(crate) fn shell(&self, lines: &str) {
+        self.feed("sh", "-e", lines).unwrap_or_else(|error| panic!("{error}\nin\n{lines}"));
+    }
+
+    #[track_caller]
+    pub(crate) fn ip(&self, words: &str) {
         let mut command = self.enter("ip");
         command.args(words.split_whitespace());
         let output = command.output().expect("nsenter is there");
@@ -104,9 +130,11 @@ fn bound<P: AsRef<std::ffi::OsStr>>(program: P, enter: impl Fn(&std::ffi::OsStr)
 /// A switch.
 #[derive(Clone, Debug)]
 pub struct Lab {
-    switch: Arc<Namespace>,
+    pub(crate) switch: Arc<Namespace>,
     sites: Arc<AtomicU8>,
     cables: Arc<AtomicU8>,
+    /// Legs of the core, counted.
+    pub(crate) legs: Arc<AtomicU8>,
 }
 
 impl Lab {
@@ -129,7 +157,7 @@ impl Lab {
         let switch = Namespace::first().map_err(|error| format!("no network namespaces here: {error}"))?;
         switch.ip("link add switch type bridge");
         switch.ip("link set switch up");
-        Ok(Self { switch: Arc::new(switch), sites: Arc::default(), cables: Arc::default() })
+        Ok(Self { switch: Arc::new(switch), sites: Arc::default(), cables: Arc::default(), legs: Arc::default() })
     }
 
     /// A lab in which [`Self::cable`] works; `None`, said in a line, where the system allows none.
@@ -160,7 +188,7 @@ impl Lab {
         self.switch.ip(&format!("link set {cable} master switch up"));
         host.ip(&format!("addr add {address}/24 dev eth0"));
         host.ip("link set eth0 up");
-        Site(Some(Arc::new(Host { namespace: host, lab: self.clone(), cable, address })))
+        Site::of(Host { namespace: Arc::new(host), lab: self.clone(), cable, address, _router: None })
     }
 
     /// A host that reaches nobody but those it gets a [`Self::cable`] to. Its address follows those of other hosts.
@@ -172,7 +200,7 @@ impl Lab {
     pub fn site_apart(&self) -> Site {
         let (_, host, address) = self.host();
         host.ip(&format!("addr add {address}/32 dev lo"));
-        Site(Some(Arc::new(Host { namespace: host, lab: self.clone(), cable: String::new(), address })))
+        Site::of(Host { namespace: Arc::new(host), lab: self.clone(), cable: String::new(), address, _router: None })
     }
 
     #[track_caller]
@@ -190,12 +218,7 @@ impl Lab {
     #[track_caller]
     #[must_use]
     pub fn cable(&self, first: &Site, second: &Site, cable: Cable) -> LaidCable {
-        let number = self.cables.fetch_add(1, Ordering::Relaxed) + 1;
-        let names = ["a", "b"].map(|end| format!("tap{number}{end}"));
-        let mut command = self.switch.enter_bound(program("lab-cable"));
-        command.args(&names);
-        let joint = Process::start("lab-cable", command);
-        joint.wait_for("ready");
+        let (names, joint) = self.joint();
         for (name, here, there) in [(&names[0], first, second), (&names[1], second, first)] {
             let host = &here.0.as_ref().expect("only hosts of a lab have cables").namespace;
             self.switch.ip(&format!("link set {name} netns {}", host.holder.id()));
@@ -204,14 +227,29 @@ impl Lab {
         }
         LaidCable::new(joint, cable)
     }
+
+    /// Two devices in the namespace of the switch, and what joins them.
+    #[track_caller]
+    pub(crate) fn joint(&self) -> ([String; 2], Process) {
+        let number = self.cables.fetch_add(1, Ordering::Relaxed) + 1;
+        let names = ["a", "b"].map(|end| format!("tap{number}{end}"));
+        let mut command = self.switch.enter_bound(program("lab-cable"));
+        command.args(&names);
+        let joint = Process::start("lab-cable", command);
+        joint.wait_for("ready");
+        (names, joint)
+    }
 }
 
 #[derive(Debug)]
-struct Host {
-    namespace: Namespace,
-    lab: Lab,
-    cable: String,
-    address: String,
+pub(crate) struct Host {
+    pub(crate) namespace: Arc<Namespace>,
+    pub(crate) lab: Lab,
+    /// Empty if there is none to the switch.
+    pub(crate) cable: String,
+    pub(crate) address: String,
+    /// What it reaches others by, and what goes with it; none on a switch.
+    pub(crate) _router: Option<Arc<crate::nat::Router>>,
 }
 
 /// Where processes run: on a host of a lab, or on this machine itself.
@@ -223,6 +261,10 @@ impl Site {
     #[must_use]
     pub fn here() -> Self {
         Self(None)
+    }
+
+    pub(crate) fn of(host: Host) -> Self {
+        Self(Some(Arc::new(host)))
     }
 
     /// Its address.

@@ -22,6 +22,15 @@
 //! cable.change(Direction::Back, |is| is.loss_percent(30.0));
 //! ```
 //!
+//! Homes behind real NATs take two lines too; [`Nat`] says which there are, and a [`Probe`] is plain sockets at one:
+//!
+//! ```no_run
+//! use meshline_lab::{Lab, Nat};
+//! let Some(lab) = Lab::with_nats() else { return };
+//! let (home, public) = (lab.behind(Nat::Port).delay_ms(20).loss(2.0), lab.behind(Nat::None));
+//! home.edge().flush(); // its router starts anew
+//! ```
+//!
 //! The programs are taken from the folder of this build's profile, or from `MESHLINE_BIN_DIR`. Nothing outlives a test:
 //! processes end with the thread that started them, namespaces have no names and end with the last process in them,
 //! files are in temporary folders. `MESHLINE_SOAK=1` runs the same tests at larger sizes.
@@ -34,7 +43,9 @@ mod lab;
 mod load;
 mod log;
 mod member;
+mod nat;
 mod ports;
+mod probe;
 mod process;
 mod programs;
 mod ring;
@@ -46,6 +57,8 @@ pub use insider::Insider;
 pub use lab::{Lab, Site};
 pub use load::run_load;
 pub use member::{Answer, Member};
+pub use nat::{Carrier, Cell, Edge, Home, Meeting, Nat};
+pub use probe::{Dialled, Probe, Socket, run_probe};
 pub use process::Process;
 pub use programs::{bin_dir, has_tool, program, tool};
 pub use ring::Ring;

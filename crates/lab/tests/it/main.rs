@@ -13,6 +13,7 @@ mod hosts;
 mod measured;
 mod membership;
 mod mesh;
+mod nat;
 mod relay;
 mod routes;
 mod seed;

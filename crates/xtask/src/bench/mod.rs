@@ -1,4 +1,4 @@
-//! `cargo xtask bench mesh`, `bench chat`, `bench routing` and `bench tunnel`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `bench chat`, `bench routing`, `bench tunnel` and `bench nat`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
 //! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`] and [`tunnel::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
@@ -10,6 +10,7 @@ mod links;
 mod machine;
 mod memory;
 mod mesh;
+mod nat;
 mod process;
 mod ring;
 mod routing;
@@ -50,6 +51,9 @@ const FIGURES: &[Figure] = &[start::run, memory::run, links::idle, links::echo, 
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let ["nat", rest @ ..] = words.as_slice() {
+        return nat::run(root, rest);
+    }
     let (figures, small, rounds) = match words.as_slice() {
         ["mesh"] => (FIGURES, false, None),
         ["mesh", "--small"] => (FIGURES, true, None),
@@ -61,7 +65,9 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["tunnel"] => (tunnel::FIGURES, false, None),
         ["tunnel", "--small"] => (tunnel::FIGURES, true, None),
         _ => {
-            return Err("usage: cargo xtask bench mesh|chat|routing|tunnel [--small], or routing --rounds N".to_owned());
+            return Err(
+                "usage: cargo xtask bench mesh|chat|routing|tunnel [--small], routing --rounds N, or nat".to_owned()
+            );
         }
     };
     let bench = Bench { bin: build(root, words.first().copied().unwrap_or_default())?, small, rounds };
@@ -83,6 +89,10 @@ fn rounds(count: &str) -> Result<usize, String> {
 
 /// Builds the programs and the examples, and says where they are.
 fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
+    if what == "nat" {
+        cargo(root, &["build", "--release", "--bins"].into_iter().chain(NAT_PACKAGES).collect::<Vec<_>>())?;
+        return target(root);
+    }
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     example("meshline-net", "bench")?;
     match what {
@@ -94,6 +104,15 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
         example("meshline-daemon", "http")?;
         example("node", "page")?;
     }
+    target(root)
+}
+
+/// What runs in a cell.
+const NAT_PACKAGES: [&str; 10] =
+    ["-p", "meshline-lab", "-p", "node", "-p", "proxy", "-p", "signal-server", "-p", "config-tool"];
+
+/// The folder that release builds go to.
+fn target(root: &Path) -> Result<PathBuf, String> {
     let metadata = output(Command::new(cargo_program()).current_dir(root).args([
         "metadata",
         "--no-deps",

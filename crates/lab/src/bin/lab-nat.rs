@@ -1,0 +1,55 @@
+//! One cell of the figures behind NATs, again and again: `lab-nat ONE OTHER RUNS DELAY_MS LOSS_PERCENT PATIENCE_S`. A line
+//! of JSON for each run: how the two came together, or `null` if they did not.
+
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use meshline_lab::{Cell, Lab, Nat};
+
+struct Wanted {
+    nats: [Nat; 2],
+    runs: u64,
+    delay_ms: u64,
+    loss_percent: f64,
+    patience: Duration,
+}
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let Some(wanted) = wanted(&words) else {
+        eprintln!("usage: lab-nat ONE OTHER RUNS DELAY_MS LOSS_PERCENT PATIENCE_S");
+        return ExitCode::from(2);
+    };
+    match (1..=wanted.runs).try_for_each(|seed| run(&wanted, seed)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("lab-nat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn wanted(words: &[String]) -> Option<Wanted> {
+    let [one, other, runs, delay_ms, loss_percent, patience_s] = words else { return None };
+    Some(Wanted {
+        nats: [one.parse().ok()?, other.parse().ok()?],
+        runs: runs.parse().ok()?,
+        delay_ms: delay_ms.parse().ok()?,
+        loss_percent: loss_percent.parse().ok()?,
+        patience: Duration::from_secs(patience_s.parse().ok()?),
+    })
+}
+
+/// Everything anew for each run: what routers and members remember would make the second another cell.
+fn run(wanted: &Wanted, seed: u64) -> Result<(), String> {
+    let lab = Lab::with_nats().ok_or("the lab has no NATs here")?;
+    let Wanted { nats, delay_ms, loss_percent, patience, .. } = wanted;
+    let homes = nats.map(|nat| lab.behind(nat).delay_ms(*delay_ms).seed(seed).loss(*loss_percent));
+    let meeting = Cell::between(&lab, homes).meet(*patience);
+    if let Err(why) = &meeting {
+        eprintln!("lab-nat: run {seed}: {why}");
+    }
+    let line = serde_json::to_string(&meeting.ok()).map_err(|error| error.to_string())?;
+    writeln!(std::io::stdout(), "{line}").map_err(|error| error.to_string())
+}

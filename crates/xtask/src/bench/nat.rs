@@ -1,0 +1,125 @@
+//! `cargo xtask bench nat`: two members behind NATs, cell by cell: whether they are linked directly, and how soon.
+//!
+//! Each run is a network of its own in the lab, on network namespaces; the program `lab-nat` takes the times.
+
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::{build, machine, output};
+use crate::Outcome;
+
+const USAGE: &str = "usage: cargo xtask bench nat [--cell A,B]... [--runs N] [--delay MS] [--loss PERCENT]";
+
+/// The cells unless others are named: each row of the acceptance table that can be run without being in the way.
+const CELLS: &[(&str, &str)] = &[
+    ("none", "port"),
+    ("full", "port"),
+    ("addr", "port"),
+    ("port", "port"),
+    ("fw", "port"),
+    ("cg", "port"),
+    ("cg", "cg"),
+    ("rst", "rst"),
+    ("lax", "port"),
+    ("lax", "lax"),
+    ("full", "sym"),
+    ("addr", "sym"),
+    ("port", "sym"),
+    ("port", "symadm"),
+    ("cg", "sym"),
+    ("port", "symseq"),
+    ("symseq", "symseq"),
+    ("sym", "sym"),
+    ("noudp", "port"),
+    ("noudp", "noudp"),
+    ("noudp", "sym"),
+];
+
+/// What a table for the documents rests on.
+const RUNS: u64 = 20;
+
+/// How long after they know of each other they may take to be linked directly: longer than any cell is given.
+const PATIENCE_S: u64 = 15;
+
+struct Wanted {
+    cells: Vec<(String, String)>,
+    runs: u64,
+    delay_ms: u64,
+    loss_percent: f64,
+}
+
+pub(super) fn run(root: &Path, words: &[&str]) -> Outcome {
+    let wanted = wanted(words)?;
+    let bin = build(root, "nat")?;
+    let mut rows = Vec::new();
+    for (one, other) in &wanted.cells {
+        let row = cell(&bin, &wanted, one, other)?;
+        println!("{row}");
+        rows.push(row);
+    }
+    println!("\n{}\n", machine::describe());
+    println!("Delay {} ms and loss {} % on each leg, both ways:\n", wanted.delay_ms, wanted.loss_percent);
+    println!("| Cell | Runs | Direct by UDP | Direct by TCP | Relayed | First byte p50 / p95 | Direct p50 / p95 |");
+    println!("|---|---|---|---|---|---|---|\n{}", rows.join("\n"));
+    Ok(())
+}
+
+fn wanted(words: &[&str]) -> Result<Wanted, String> {
+    let mut wanted = Wanted { cells: Vec::new(), runs: RUNS, delay_ms: 20, loss_percent: 0.0 };
+    for pair in words.chunks(2) {
+        match pair {
+            ["--cell", cell] => {
+                let (one, other) = cell.split_once(',').ok_or_else(|| format!("no cell A,B: {cell}"))?;
+                wanted.cells.push((one.to_owned(), other.to_owned()));
+            }
+            ["--runs", runs] => wanted.runs = number(runs)?,
+            ["--delay", delay_ms] => wanted.delay_ms = number(delay_ms)?,
+            ["--loss", percent] => wanted.loss_percent = number(percent)?,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    if wanted.cells.is_empty() {
+        wanted.cells = CELLS.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
+    }
+    Ok(wanted)
+}
+
+fn number<T: std::str::FromStr>(word: &str) -> Result<T, String> {
+    word.parse().map_err(|_| format!("no number: {word}\n{USAGE}"))
+}
+
+/// Runs a cell; its row of the table.
+fn cell(bin: &Path, wanted: &Wanted, one: &str, other: &str) -> Result<String, String> {
+    let numbers = [wanted.runs.to_string(), wanted.delay_ms.to_string(), wanted.loss_percent.to_string()];
+    let mut command = Command::new(bin.join("lab-nat"));
+    command.args([one, other]).args(numbers).arg(PATIENCE_S.to_string()).env("MESHLINE_BIN_DIR", bin);
+    let lines = output(&mut command)?;
+    let runs: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let count = |wanted: fn(&str) -> bool| runs.iter().filter(|run| wanted(by(run))).count();
+    let times = |key: &str| spread(runs.iter().filter_map(|run| run.get(key)?.as_f64()).collect());
+    Ok(format!(
+        "| {one} × {other} | {} | {} | {} | {} | {} | {} |",
+        runs.len(),
+        count(|by| matches!(by, "quic" | "udp")),
+        count(|by| matches!(by, "tcp" | "plain")),
+        count(|by| by == "relay"),
+        times("first_byte_us"),
+        times("direct_us"),
+    ))
+}
+
+fn by(run: &Value) -> &str {
+    run.get("by").and_then(Value::as_str).unwrap_or("none")
+}
+
+/// The middle and the slow end of some times in microseconds.
+fn spread(mut times: Vec<f64>) -> String {
+    times.sort_by(f64::total_cmp);
+    let at = |percent: usize| times.get((times.len() * percent).div_ceil(100).saturating_sub(1));
+    match (at(50), at(95)) {
+        (Some(middle), Some(slow)) => format!("{:.0} / {:.0} ms", middle / 1e3, slow / 1e3),
+        _ => "–".to_owned(),
+    }
+}
