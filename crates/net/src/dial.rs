@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
+use crate::approach::Approach;
 use crate::clock::Clock;
 use crate::connection::{Connection, keep_little_unsent, shown};
 use crate::gulp::Gulp;
@@ -19,7 +20,12 @@ use crate::limits::DIAL_LIMIT;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
 /// Opens a connection within [`DIAL_LIMIT`].
-pub(crate) async fn dial(target: DialTarget, tls: TlsIdentity, clock: Clock) -> Result<Connection, ProveError> {
+pub(crate) async fn dial(
+    target: DialTarget,
+    approach: Option<Approach>,
+    tls: TlsIdentity,
+    clock: Clock,
+) -> Result<Connection, ProveError> {
     let began = clock.mono();
     let deadline = clock.instant(began.after(DIAL_LIMIT));
     let attempt = async {
@@ -30,7 +36,11 @@ pub(crate) async fn dial(target: DialTarget, tls: TlsIdentity, clock: Clock) -> 
                 Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
-                relayed(&proxy, ticket, client, &tls).await.and_then(|opened| opened.expect(Some(peer)))
+                let waiting = match approach {
+                    Some(approach) => approach.take().await,
+                    None => None,
+                };
+                relayed((&proxy, waiting), ticket, client, &tls).await.and_then(|opened| opened.expect(Some(peer)))
             }
         }
     };
@@ -97,8 +107,16 @@ async fn direct(address: &Address, expected: Option<NodeId>, tls: &TlsIdentity) 
 }
 
 /// Shows the ticket and goes on as TLS client or server, as the errand says.
-async fn relayed(proxy: &Address, ticket: Ticket, client: bool, tls: &TlsIdentity) -> Result<Opened, ProveError> {
-    let mut socket = connect(proxy).await?;
+async fn relayed(
+    (proxy, waiting): (&Address, Option<TcpStream>),
+    ticket: Ticket,
+    client: bool,
+    tls: &TlsIdentity,
+) -> Result<Opened, ProveError> {
+    let mut socket = match waiting {
+        Some(socket) => socket,
+        None => connect(proxy).await?,
+    };
     let line = Frame::from(Message::Relay(Relay::Ticket(ticket)));
     let line = frame::encode(&line, Encoding::Json).map_err(|error| ProveError::new(Code::BadTicket, &error))?;
     socket.write_all(&line).await.map_err(|error| ProveError::new(Code::ConnectionLost, &error))?;
@@ -118,7 +136,7 @@ async fn over_tls(
 }
 
 /// Connects to the first address of a host that answers.
-async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
+pub(crate) async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
     let unreachable = |error| ProveError::new(Code::Unreachable, &error);
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host(address.as_str()).await.map_err(unreachable)?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");
