@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         let limits = ProxyLimits {
             max_relays: limit(effective.config.max_relays),
             max_relays_per_member: limit(effective.config.max_relays_per_member),
+            max_relay_bps_per_member: effective.config.max_relay_kbps_per_member.map(|kbps| u64::from(kbps) * 1_000),
         };
         let load = Box::new(move || common.load::<ProxyConfig>(&place, flags.clone()));
         run(Launch { load, proxy: Some(limits) }).await

@@ -53,6 +53,8 @@ pub struct Config {
     pub max_relays: usize,
     /// Proxy: relayed links at once, one member.
     pub max_relays_per_member: usize,
+    /// Proxy: bits a second relayed for one member, both ways together; `None` for as many as go.
+    pub relay_bps_per_member: Option<u64>,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
     /// What checks the signatures of members and of their links.
@@ -110,6 +112,7 @@ impl Config {
             plain: false,
             max_relays: 256,
             max_relays_per_member: 16,
+            relay_bps_per_member: None,
             routing: RoutingPolicy::default(),
             verifier: Verifier::default(),
             saved: Saved::default(),

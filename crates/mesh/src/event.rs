@@ -217,6 +217,15 @@ pub enum Event {
         /// Members it listed.
         members: usize,
     },
+    /// A second relayed link to a peer is up, through another proxy, for when the one in use breaks.
+    StandsBy {
+        /// Which.
+        link: LinkId,
+        /// Who.
+        peer: PeerName,
+        /// Through which proxy.
+        proxy: PeerName,
+    },
     /// A proxy joined two members.
     Relayed {
         /// The one.

@@ -157,6 +157,13 @@ pub enum Input {
         /// Bytes of frames received.
         received_bytes: u64,
     },
+    /// What a proxy has relayed for a member so far; comes before `Status`, which shows it.
+    RelayCounters {
+        /// Who.
+        member: NodeId,
+        /// Bytes, both ways together.
+        bytes: u64,
+    },
     /// What is known of a link without the core: comes every 100 ms while datagrams pass, seldom otherwise.
     LinkMeasured {
         /// Which.

@@ -77,12 +77,20 @@ pub enum Output {
         /// Which.
         socket: SocketId,
     },
+    /// Connect to a proxy: a ticket that is to be shown there is asked for. Nothing comes of it but that the dial with
+    /// the ticket is a round trip shorter.
+    ApproachProxy {
+        /// Its `host:port`.
+        proxy: Address,
+    },
     /// Splice two relay connections.
     RelayJoin {
         /// The one end.
         first: RelayConnection,
         /// The other.
         second: RelayConnection,
+        /// Whose they are: what flows counts for both.
+        members: [NodeId; 2],
     },
     /// Refuse or end a relay connection (and the one it is joined with).
     RelayDrop {

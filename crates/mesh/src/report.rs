@@ -43,7 +43,52 @@ pub struct Status {
     pub limits: LimitsReport,
     /// The ways.
     pub routing: RoutingReport,
+    /// The proxies that are known, the best first.
+    pub proxies: Vec<ProxyRow>,
+    /// What a proxy relays; `None` for other members.
+    pub relay: Option<RelayReport>,
     /// Refusals by name, since start.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// A proxy as this member sees it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ProxyRow {
+    /// Who.
+    pub peer: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Whether there is a link to it.
+    pub linked: bool,
+    /// The least round trip measured lately.
+    pub rtt_us: Option<u64>,
+    /// Whether it is one of the two that are kept for relayed links.
+    pub warm: bool,
+}
+
+/// What a proxy relays.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RelayReport {
+    /// Links relayed now.
+    pub pairs: usize,
+    /// Links asked for and not there yet.
+    pub waiting: usize,
+    /// Those it relayed for, or refused.
+    pub members: Vec<RelayMemberRow>,
+}
+
+/// What a proxy did for one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct RelayMemberRow {
+    /// Who.
+    pub member: NodeId,
+    /// Its name.
+    pub name: String,
+    /// Its links that are relayed now.
+    pub pairs: usize,
+    /// Bytes relayed for it, both ways together.
+    pub bytes: u64,
+    /// Its requests that were refused, by name.
     pub refused: BTreeMap<&'static str, u64>,
 }
 

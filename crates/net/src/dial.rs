@@ -12,6 +12,7 @@ use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
 
+use crate::approach::Approach;
 use crate::clock::Clock;
 use crate::connection::{Connection, Stream, keep_little_unsent, shown};
 use crate::detour::{Carried, Detours, Errand, Opened as Borne};
@@ -20,7 +21,12 @@ use crate::limits::DIAL_LIMIT;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
 /// Opens a connection within [`DIAL_LIMIT`].
-pub(crate) async fn dial(target: DialTarget, hands: Hands, clock: Clock) -> Result<Connection, ProveError> {
+pub(crate) async fn dial(
+    target: DialTarget,
+    approach: Option<Approach>,
+    hands: Hands,
+    clock: Clock,
+) -> Result<Connection, ProveError> {
     let began = clock.mono();
     let deadline = clock.instant(began.after(DIAL_LIMIT));
     let attempt = async {
@@ -31,7 +37,11 @@ pub(crate) async fn dial(target: DialTarget, hands: Hands, clock: Clock) -> Resu
                 Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
-                relayed(&proxy, ticket, client, &hands).await.and_then(|opened| opened.expect(Some(peer)))
+                let waiting = match approach {
+                    Some(approach) => approach.take().await,
+                    None => None,
+                };
+                relayed((&proxy, waiting), ticket, client, &hands).await.and_then(|opened| opened.expect(Some(peer)))
             }
         }
     };
@@ -112,8 +122,16 @@ async fn direct(address: &Address, expected: Option<NodeId>, hands: &Hands) -> R
 }
 
 /// Shows the ticket and goes on as TLS client or server, as the errand says.
-async fn relayed(proxy: &Address, ticket: Ticket, client: bool, hands: &Hands) -> Result<Opened, ProveError> {
-    let mut bearer = bear(proxy, None, &hands.detours).await?;
+async fn relayed(
+    (proxy, waiting): (&Address, Option<Bearer>),
+    ticket: Ticket,
+    client: bool,
+    hands: &Hands,
+) -> Result<Opened, ProveError> {
+    let mut bearer = match waiting {
+        Some(bearer) => bearer,
+        None => bear(proxy, None, &hands.detours).await?,
+    };
     let line = Frame::from(Message::Relay(Relay::Ticket(ticket)));
     let line = frame::encode(&line, Encoding::Json).map_err(|error| ProveError::new(Code::BadTicket, &error))?;
     bearer.write(&line).await.map_err(|error| ProveError::new(Code::ConnectionLost, &error))?;
@@ -121,7 +139,7 @@ async fn relayed(proxy: &Address, ticket: Ticket, client: bool, hands: &Hands) -
 }
 
 /// What bears a link, before TLS.
-enum Bearer {
+pub(crate) enum Bearer {
     Socket(TcpStream),
     /// Another member carries it to this address.
     Carried {
@@ -144,7 +162,7 @@ impl Bearer {
 }
 
 /// Connects straight, or through the member that the configuration names.
-async fn bear(address: &Address, expected: Option<NodeId>, detours: &Detours) -> Result<Bearer, ProveError> {
+pub(crate) async fn bear(address: &Address, expected: Option<NodeId>, detours: &Detours) -> Result<Bearer, ProveError> {
     let opened = detours.open(Errand::Link(expected), address, || connect(address)).await?;
     Ok(match opened {
         Borne::Straight(socket) => Bearer::Socket(socket),
@@ -184,7 +202,7 @@ where
 }
 
 /// Connects to the first address of a host that answers.
-async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
+pub(crate) async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
     let unreachable = |error| ProveError::new(Code::Unreachable, &error);
     let resolved: Vec<SocketAddr> = tokio::net::lookup_host(address.as_str()).await.map_err(unreachable)?.collect();
     let mut last = io::Error::new(io::ErrorKind::NotFound, "no such host");

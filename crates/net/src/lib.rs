@@ -6,6 +6,7 @@
 //!
 //! Start with [`start`], which returns the [`MeshHandle`] through which the rest of the process talks to the mesh.
 
+mod approach;
 mod clock;
 mod connection;
 mod core;

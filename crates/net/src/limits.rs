@@ -109,8 +109,38 @@ pub const LINGER_BYTES: usize = 1024 * 1024;
 /// How long a relay connection waits for its other half; tickets live as long.
 pub const RELAY_WAIT: Duration = Duration::from_secs(10);
 
-/// Buffer of each direction of a relay pipe: 1.6 times the rate of 8 KiB, and no more from there on.
-pub const RELAY_BUFFER: usize = 64 * 1024;
+/// The buffer that all relay pipes of a thread share for what is little. One TLS record fits; more is bulk and goes
+/// through a pipe of the system.
+pub const RELAY_BUFFER: usize = 32 * 1024;
+
+/// Bytes that a direction of a relay pipe moves before it is another's turn, and that a pipe of the system holds: at a
+/// gigabyte a second a quarter of a millisecond.
+pub const RELAY_TURN: usize = 256 * 1024;
+
+/// What a direction may move in any case, however many its members have at work.
+pub const RELAY_LEAST_TURN: usize = 16 * 1024;
+
+/// Bytes of one member that may lie in pipes of the system because somebody does not read. Above it turns are
+/// [`RELAY_LEAST_TURN`] each, so the bound is this and as much again for each of its connections.
+pub const RELAY_HELD_PER_MEMBER: usize = 2 * 1024 * 1024;
+
+/// Empty pipes of the system kept for whoever needs one next: few are ever at work on one thread at once.
+pub const RELAY_PIPES_SPARE: usize = 16;
+
+/// How long a direction keeps its empty pipe of the system while nothing comes: bulk comes again within a round trip.
+pub const RELAY_PIPE_KEPT: Duration = Duration::from_millis(500);
+
+/// A member with a limit on its rate may be so far ahead of it.
+pub const RELAY_BURST: Duration = Duration::from_millis(250);
+
+/// Members whose relayed bytes are counted. Above it those without a relayed link are forgotten.
+pub const MAX_SHARES: usize = 4_096;
+
+/// Connections to proxies opened for tickets that are to come.
+pub const MAX_APPROACHES: usize = 64;
+
+/// How long such a connection is kept: a proxy hangs up on strangers that are silent for longer.
+pub const APPROACH_LIMIT: Duration = Duration::from_secs(3);
 
 /// After how long a silent relay pipe is probed by TCP: ends that vanished are found, those that rest are kept.
 pub const RELAY_KEEPALIVE: Duration = Duration::from_secs(60);

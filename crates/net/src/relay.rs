@@ -1,23 +1,28 @@
 //! Relay pipes: two connections that showed tickets of the same errand, and the bytes between them.
 //!
-//! What flows is TLS between the two ends; it is copied, not read. Which halves belong together is the core's to say.
+//! What flows is TLS between the two ends; it is passed on, not read. Which halves belong together is the core's to say.
+
+mod kernel_pipe;
+mod pipe;
+mod share;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meshline_mesh::RelayConnection;
-use meshline_protocol::{Code, Fault};
-use socket2::{SockRef, TcpKeepalive};
-use tokio::io::copy_bidirectional_with_sizes;
+use meshline_protocol::{Code, Fault, NodeId};
 use tokio::net::TcpStream;
 use tokio::sync::mpsc;
 use tokio::task::AbortHandle;
 use tokio::time::sleep;
 
+use crate::clock::Clock;
 use crate::driver::Notice;
 use crate::gate::Permit;
 use crate::inbound::refuse;
-use crate::limits::{RELAY_BUFFER, RELAY_KEEPALIVE, RELAY_WAIT};
+use crate::limits::{MAX_SHARES, RELAY_WAIT};
+use pipe::Pair;
+use share::Share;
 
 /// One connection with a ticket.
 pub(crate) struct Half {
@@ -38,12 +43,32 @@ pub(crate) struct Relays {
     waiting: BTreeMap<RelayConnection, (Half, AbortHandle)>,
     /// Each pipe is here under both its halves.
     joined: BTreeMap<RelayConnection, (RelayConnection, Arc<AbortHandle>)>,
+    /// Each member's part, for as long as there is room.
+    shares: BTreeMap<NodeId, Arc<Share>>,
+    /// Bits a second a member may have.
+    rate_bps: Option<u64>,
+    clock: Clock,
     next: u64,
 }
 
 impl Relays {
-    pub(crate) fn new(notices: mpsc::Sender<Notice>) -> Self {
-        Self { notices, waiting: BTreeMap::new(), joined: BTreeMap::new(), next: 0 }
+    pub(crate) fn new(notices: mpsc::Sender<Notice>, rate_bps: Option<u64>, clock: Clock) -> Self {
+        let (waiting, joined, shares) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
+        Self { notices, waiting, joined, shares, rate_bps, clock, next: 0 }
+    }
+
+    /// Bytes relayed for each member so far.
+    pub(crate) fn bytes(&self) -> Vec<(NodeId, u64)> {
+        self.shares.iter().map(|(member, share)| (*member, share.bytes())).collect()
+    }
+
+    /// The part of a member. Of more than there is room for, those without a pipe are forgotten.
+    fn share(&mut self, member: NodeId) -> Arc<Share> {
+        if self.shares.len() >= MAX_SHARES && !self.shares.contains_key(&member) {
+            self.shares.retain(|_, share| Arc::strong_count(share) > 1);
+        }
+        let rate_bps = self.rate_bps;
+        Arc::clone(self.shares.entry(member).or_insert_with(|| Arc::new(Share::new(rate_bps))))
     }
 
     /// Keeps a half until it is joined or [`RELAY_WAIT`] is over.
@@ -60,12 +85,13 @@ impl Relays {
     }
 
     /// Splices two halves. If one is gone, so is the other.
-    pub(crate) fn join(&mut self, first: RelayConnection, second: RelayConnection) -> bool {
+    pub(crate) fn join(&mut self, first: RelayConnection, second: RelayConnection, members: [NodeId; 2]) -> bool {
         let halves = (self.take(first), self.take(second));
         let (Some(one), Some(other)) = halves else { return false };
-        let notices = self.notices.clone();
+        let (notices, shares) = (self.notices.clone(), members.map(|member| self.share(member)));
+        let pair = Pair { ends: [one.stream, other.stream], shares, clock: self.clock };
         let pipe = tokio::spawn(async move {
-            splice(one.stream, other.stream).await;
+            pair.carry().await;
             let _ = notices.send(Notice::RelayEnded(first)).await;
         });
         let pipe = Arc::new(pipe.abort_handle());
@@ -113,17 +139,6 @@ impl Relays {
         expiry.abort();
         Some(half)
     }
-}
-
-/// Copies both ways until both ends are done or one fails. (Two buffers a pipe; `splice(2)` would spare them and
-/// half of the processor time.)
-async fn splice(mut one: TcpStream, mut other: TcpStream) {
-    for stream in [&one, &other] {
-        // Small records are someone's keystrokes; and an end that vanished must not hold the pipe for ever.
-        let _ = stream.set_nodelay(true);
-        let _ = SockRef::from(stream).set_tcp_keepalive(&TcpKeepalive::new().with_time(RELAY_KEEPALIVE));
-    }
-    let _ = copy_bidirectional_with_sizes(&mut one, &mut other, RELAY_BUFFER, RELAY_BUFFER).await;
 }
 
 #[cfg(test)]

@@ -106,6 +106,8 @@ codes! {
     NoSuchPeer = "no_such_peer",
     /// The ticket is unknown, used or over.
     BadTicket = "bad_ticket",
+    /// A proxy was asked to join two members and no ticket came.
+    NoGrant = "no_grant",
     /// Configuration or role forbids it.
     Forbidden = "forbidden",
     /// What came through a tunnel breaks its rules.

@@ -29,6 +29,7 @@ pub use config::{Reach, address};
 pub use host::{Logged, WallClock};
 pub use pair::Pair;
 pub use puppet::Puppet;
+pub use relay::Misdeed;
 pub use rng::Rng;
 pub use seed::{seed, seeds};
 pub use wire::Wire;

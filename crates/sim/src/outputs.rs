@@ -54,7 +54,9 @@ impl World {
             Output::CancelDial { .. } => {}
             // Nothing of this is asked for yet.
             Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
-            Output::RelayJoin { first, second } => self.join_relay(run, first, second),
+            // Connections take no time of their own here.
+            Output::ApproachProxy { .. } => {}
+            Output::RelayJoin { first, second, .. } => self.join_relay(run, first, second),
             Output::RelayDrop { connection, code } => self.drop_relay(connection, code),
             Output::Signal { url, request } => {
                 let at = self.later();
@@ -97,6 +99,8 @@ impl World {
     }
 
     fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
+        let Some(frame) = self.as_misused(node, frame) else { return };
+        let frame = &frame;
         self.trace(|| format!("node {node} sends on {}: {:.160}", link.0, format!("{:?}", frame.message)));
         *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
         if self.weighed {
@@ -119,7 +123,10 @@ impl World {
 
     /// When something sent now on a link arrives: a proxy's pipe takes twice as long.
     fn arrival(&mut self, link: LinkId) -> u64 {
-        let relayed = if self.network.via(link).is_some() { self.network.delay(&mut self.rng) } else { 0 };
+        let relayed = match self.network.via(link) {
+            Some((proxy, _)) => self.network.delay(&mut self.rng) + self.relay_delay(proxy.node),
+            None => 0,
+        };
         self.later() + relayed + self.network.distance(link)
     }
 

@@ -1,9 +1,11 @@
 //! Connections that show a relay ticket, and their joining by a proxy.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use meshline_mesh::{DialId, DialTarget, Input as Mesh, LinkOpened, RelayConnection, Transport};
-use meshline_protocol::{Address, Code, NodeId};
+use meshline_protocol::message::{Relay, RelayTicket};
+use meshline_protocol::{Address, Code, Frame, Message, NodeId};
 
 use crate::network::Content;
 use crate::schedule::{Due, Run};
@@ -21,14 +23,58 @@ struct Leg {
     client: bool,
 }
 
+/// What a proxy does wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Misdeed {
+    /// It offers, and grants nothing.
+    NeverGrants,
+    /// Its grants name somebody who was not asked for.
+    GrantsForAnother,
+    /// It joins members with others than they asked for.
+    JoinsOthers,
+    /// What it passes on is not what it got: the two ends' TLS breaks.
+    Garbles,
+}
+
 /// All ends that wait at proxies.
 #[derive(Debug, Default)]
 pub(crate) struct Relays {
+    misdeeds: BTreeMap<usize, Misdeed>,
+    /// What a proxy adds to the latency of what it relays.
+    delays: BTreeMap<usize, u64>,
     last: u64,
     waiting: BTreeMap<RelayConnection, (Run, Leg)>,
 }
 
 impl World {
+    /// From now on a proxy does something wrong.
+    pub fn misuse(&mut self, node: usize, misdeed: Misdeed) {
+        self.relays.misdeeds.insert(node, misdeed);
+    }
+
+    /// From now on a proxy holds up what it relays for so many microseconds.
+    pub fn set_relay_delay(&mut self, node: usize, micros: u64) {
+        self.relays.delays.insert(node, micros);
+    }
+
+    /// How long a proxy holds up what it relays.
+    pub(crate) fn relay_delay(&self, node: usize) -> u64 {
+        self.relays.delays.get(&node).copied().unwrap_or(0)
+    }
+
+    /// What a node really sends when it wants to send this.
+    pub(crate) fn as_misused(&self, node: usize, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
+        let Message::Relay(Relay::Grant(grant)) = &frame.message else { return Some(Arc::clone(frame)) };
+        match self.relays.misdeeds.get(&node) {
+            Some(Misdeed::NeverGrants) => None,
+            Some(Misdeed::GrantsForAnother) => {
+                let grant = RelayTicket { peer: self.id(node), ..grant.clone() };
+                Some(Arc::new(Message::Relay(Relay::Grant(grant)).into()))
+            }
+            Some(Misdeed::JoinsOthers | Misdeed::Garbles) | None => Some(Arc::clone(frame)),
+        }
+    }
+
     pub(crate) fn on_relay_dial(&mut self, run: Run, dial: DialId, target: DialTarget) {
         let DialTarget::Relay { proxy, ticket, peer, client } = target else { return };
         let node = match self.listener(run.node, &proxy) {
@@ -46,7 +92,14 @@ impl World {
         let legs = [first, second].map(|leg| self.relays.waiting.remove(&leg));
         let [Some((_, first_leg)), Some((_, second_leg))] = legs else { return };
         let ids = [self.id(first_leg.run.node), self.id(second_leg.run.node)];
-        let fault = if first_leg.client == second_leg.client {
+        let misdeed = match self.relays.misdeeds.get(&proxy.node) {
+            Some(Misdeed::JoinsOthers) => Some(Code::IdentityMismatch),
+            Some(Misdeed::Garbles) => Some(Code::TlsFailed),
+            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother) | None => None,
+        };
+        let fault = if misdeed.is_some() {
+            misdeed
+        } else if first_leg.client == second_leg.client {
             Some(Code::TlsFailed)
         } else {
             (first_leg.peer != ids[1] || second_leg.peer != ids[0]).then_some(Code::IdentityMismatch)

@@ -138,6 +138,7 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
         | MeshEvent::Delivered { .. }
         | MeshEvent::SignalFailed { .. }
         | MeshEvent::SignalAnswered { .. }
+        | MeshEvent::StandsBy { .. }
         | MeshEvent::Relayed { .. } => {}
     }
 }

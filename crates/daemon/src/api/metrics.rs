@@ -7,7 +7,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{PeerRow, RoutingReport, Status};
+use meshline_mesh::{PeerRow, RelayMemberRow, RelayReport, RoutingReport, Status};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -19,6 +19,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
     let (status, chat, rows) = (status?, chat?, rows?);
     let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
+    let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
@@ -41,6 +42,27 @@ fn peers(status: &Status, rows: &[PeerRow]) -> String {
     let count = |word: &str| rows.iter().filter(|row| path(row) == word).count();
     let lines = ["direct", "relay", "multi_hop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
     family("gauge", "peers", "other members by the way they are reached", &lines)
+}
+
+/// What a proxy relays, by member.
+fn relay(report: &RelayReport) -> String {
+    let gauge = |name: &str, help: &str, value: usize| family("gauge", name, help, &[format!(" {value}")]);
+    let by_member = |of: fn(&RelayMemberRow) -> u64| -> Vec<String> {
+        report.members.iter().map(|row| format!("{{member=\"{}\"}} {}", row.member, of(row))).collect()
+    };
+    let pairs = by_member(|row| u64::try_from(row.pairs).unwrap_or(u64::MAX));
+    let refusals =
+        report.members.iter().flat_map(|row| row.refused.iter().map(move |(code, count)| (row, code, count)));
+    let refused: Vec<String> =
+        refusals.map(|(row, code, count)| format!("{{member=\"{}\",code=\"{code}\"}} {count}", row.member)).collect();
+    [
+        gauge("relay_pairs", "links relayed", report.pairs),
+        gauge("relay_waiting", "links asked for that are not there yet", report.waiting),
+        family("gauge", "relay_member_pairs", "links relayed, by member", &pairs),
+        family("counter", "relay_bytes_total", "bytes relayed, both ways, by member", &by_member(|row| row.bytes)),
+        family("counter", "relay_refused_total", "refused requests, by member and name", &refused),
+    ]
+    .concat()
 }
 
 fn routing(report: &RoutingReport) -> String {
@@ -134,9 +156,31 @@ fn chat_text(chat: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use meshline_mesh::{RoundTripBucket, RoundTrips, RoutingReport};
+    use meshline_mesh::{RelayMemberRow, RelayReport, RoundTripBucket, RoundTrips, RoutingReport};
+    use meshline_protocol::NodeId;
 
-    use super::routing;
+    use super::{relay, routing};
+
+    #[test]
+    fn a_proxy_tells_what_it_relays_and_refuses_by_member() {
+        let member = NodeId::from_bytes([1; 32]);
+        let row = RelayMemberRow {
+            member,
+            name: "bobby".to_owned(),
+            pairs: 2,
+            bytes: 7,
+            refused: [("rate_limited", 3)].into(),
+        };
+        let text = relay(&RelayReport { pairs: 1, waiting: 0, members: vec![row] });
+        for line in [
+            "meshline_relay_pairs 1".to_owned(),
+            format!("meshline_relay_member_pairs{{member=\"{member}\"}} 2"),
+            format!("meshline_relay_bytes_total{{member=\"{member}\"}} 7"),
+            format!("meshline_relay_refused_total{{member=\"{member}\",code=\"rate_limited\"}} 3"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn buckets_add_up_and_reasons_have_a_line_each() {

@@ -193,6 +193,10 @@ member_config!(
         #[serde(default = "max_relays_per_member")]
         #[schemars(range(min = 1, max = 65536))]
         max_relays_per_member: u32,
+        /// Thousands of bits a second relayed for one member, both ways together; null for as many as go.
+        #[serde(default)]
+        #[schemars(range(min = 1))]
+        max_relay_kbps_per_member: Option<u32>,
     }
 );
 
@@ -306,6 +310,9 @@ impl ProxyConfig {
         }
         review.range("/max_relays", self.max_relays, 1..=65_536);
         review.range("/max_relays_per_member", self.max_relays_per_member, 1..=65_536);
+        if let Some(rate) = self.max_relay_kbps_per_member {
+            review.range("/max_relay_kbps_per_member", rate, 1..=u32::MAX);
+        }
     }
 }
 

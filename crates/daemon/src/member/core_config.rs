@@ -13,6 +13,8 @@ pub struct ProxyLimits {
     pub max_relays: usize,
     /// Links of one member.
     pub max_relays_per_member: usize,
+    /// Bits a second of one member.
+    pub max_relay_bps_per_member: Option<u64>,
 }
 
 /// The settings that can change while a member runs.
@@ -80,6 +82,7 @@ pub fn core_config(
     if let Some(limits) = proxy {
         core.max_relays = limits.max_relays;
         core.max_relays_per_member = limits.max_relays_per_member;
+        core.relay_bps_per_member = limits.max_relay_bps_per_member;
     }
     core.saved = saved;
     core

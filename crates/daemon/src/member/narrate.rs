@@ -102,6 +102,10 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
+        MeshEvent::StandsBy { peer, proxy, .. } => {
+            let proxy = escape(&proxy.name);
+            info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
+        }
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }

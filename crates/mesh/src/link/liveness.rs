@@ -155,6 +155,11 @@ impl Liveness {
         }
     }
 
+    /// When more than a sign of life went either way last.
+    pub(crate) fn last_traffic(&self) -> Option<Mono> {
+        self.last_traffic
+    }
+
     /// A datagram went over the link. Others wait for it, so the link is asked at once and often.
     pub(crate) fn carry(&mut self, answer: Duration, now: Mono) {
         let since = self.carrying.filter(|_| self.is_carrying(now)).map(|carrying| carrying.since);

@@ -73,6 +73,12 @@ pub(crate) struct Link {
     pub(crate) proved: Option<NodeId>,
     /// The member through whose exit it goes.
     pub(crate) through: Option<NodeId>,
+    /// The proxy that carries it, of a relayed link.
+    pub(crate) via: Option<NodeId>,
+    /// It is up beside the one in use, for when that breaks.
+    pub(crate) standby: bool,
+    /// A direct one took its place, and it ends then.
+    pub(crate) retires_at: Option<Mono>,
     pub(crate) stage: Stage,
     /// Until then the hello must be accepted.
     pub(crate) deadline: Mono,
@@ -164,7 +170,20 @@ impl Link {
         [self.clock.min_rtt_us(), self.measured.min_rtt_us].into_iter().flatten().min()
     }
 
+    /// Both sides accepted it, and it is the one in use.
     pub(crate) fn is_up(&self) -> bool {
+        self.is_complete() && !self.standby
+    }
+
+    /// Both sides accepted it.
+    pub(crate) fn is_complete(&self) -> bool {
         matches!(self.stage, Stage::Up(_))
+    }
+
+    /// Whether two links to one member stay beside each other: those through two proxies, so that the death of one of
+    /// these is no loss.
+    pub(crate) fn stands_beside(&self, other: &Self) -> bool {
+        let relayed = |link: &Self| link.transport == Transport::Relay && link.via.is_some();
+        relayed(self) && relayed(other) && self.via != other.via
     }
 }

@@ -6,7 +6,7 @@ use meshline_protocol::NodeId;
 
 use super::liveness::Due;
 use super::{HANDSHAKE_LIMIT, Link, Liveness, MAX_HANDSHAKES, Probed, Stage};
-use crate::input::{LinkId, LinkMeasured, LinkOpened};
+use crate::input::{LinkId, LinkMeasured, LinkOpened, Transport};
 use crate::now::Mono;
 use crate::time::LinkClock;
 
@@ -34,6 +34,9 @@ impl Links {
             remote: opened.remote,
             proved: opened.proved,
             through: opened.through,
+            via: None,
+            standby: false,
+            retires_at: None,
             stage: Stage::Opened,
             deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
             since: now,
@@ -88,6 +91,21 @@ impl Links {
         self.iter().filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
     }
 
+    /// The relayed connections to a member, finished or not.
+    pub(crate) fn relayed_to(&self, peer: NodeId) -> impl Iterator<Item = &Link> {
+        self.iter().filter(move |link| link.transport == Transport::Relay && link.peer() == Some(peer))
+    }
+
+    /// What stands by for a link to a member.
+    pub(crate) fn standby_to(&self, peer: NodeId) -> Option<&Link> {
+        self.iter().find(|link| link.standby && link.is_complete() && link.peer() == Some(peer))
+    }
+
+    /// Links whose place another has taken for long enough.
+    pub(crate) fn retired(&self, now: Mono) -> Vec<LinkId> {
+        self.iter().filter(|link| link.retires_at.is_some_and(|at| at <= now)).map(|link| link.id).collect()
+    }
+
     /// Whether any connection, finished or not, leads to a member.
     pub(crate) fn any_to(&self, peer: NodeId) -> bool {
         self.iter().any(|link| link.peer() == Some(peer))
@@ -95,7 +113,7 @@ impl Links {
 
     /// Connections whose hello has not come in time.
     pub(crate) fn overdue(&self, now: Mono) -> Vec<LinkId> {
-        let late = |link: &&Link| !link.is_up() && now >= link.deadline;
+        let late = |link: &&Link| !link.is_complete() && now >= link.deadline;
         self.iter().filter(late).map(|link| link.id).collect()
     }
 
@@ -109,7 +127,7 @@ impl Links {
         let timeout = |link: &Link| match link.stage {
             Stage::Opened | Stage::Hello(..) => link.deadline,
             Stage::Accepted(_) => link.deadline.min(link.liveness.next_timeout()),
-            Stage::Up(_) => link.liveness.next_timeout(),
+            Stage::Up(_) => link.retires_at.into_iter().fold(link.liveness.next_timeout(), Mono::min),
         };
         self.iter().map(timeout).min()
     }

@@ -86,7 +86,7 @@ impl Node {
 
     /// The peer refused us, or ended the link with a reason.
     fn on_error(&mut self, id: LinkId, error: &ErrorMessage) {
-        let up = self.links.get(id).is_some_and(crate::link::Link::is_up);
+        let up = self.links.get(id).is_some_and(crate::link::Link::is_complete);
         if up && !ends_link(error.code) {
             if let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) {
                 let peer = self.peer_name(&peer);
@@ -111,7 +111,7 @@ impl Node {
     /// The peer keeps another link: if we accepted one already, it is up.
     fn take_over(&mut self, id: LinkId) {
         let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) else { return };
-        let other = self.links.others_to(peer, id).find(|other| !other.is_up()).map(|other| other.id);
+        let other = self.links.others_to(peer, id).find(|other| !other.is_complete()).map(|other| other.id);
         if let Some(other) = other {
             self.bring_up(other);
         }
@@ -232,14 +232,25 @@ impl Node {
         let known = Known { links: &self.links, members: &self.gossip.members };
         let shared = &mut self.shared;
         match message {
-            Relay::Request(request) => self.relay_server.handle_request(peer, request.peer, shared),
+            Relay::Request(request) => {
+                let asker = self.gossip.members.get(&peer).map(|known| known.member.record.clone());
+                self.relay_server.handle_request((peer, asker), request.peer, shared);
+            }
             Relay::Accept(accept) => self.relay_server.handle_accept(peer, &accept, shared),
-            Relay::Refuse(refusal) => self.relay_server.handle_refuse(peer, &refusal, shared),
+            Relay::Refuse(refusal) => {
+                let now = shared.now.mono;
+                if self.relay_client.handle_refuse(peer, &refusal, now) {
+                    self.peers.relay_refused(now, peer.to_string(), refusal);
+                } else {
+                    self.relay_server.handle_refuse(peer, &refusal, shared);
+                }
+            }
             Relay::Offer(offer) => self.relay_client.handle_offer(peer, offer, shared, known),
             Relay::Grant(grant) => {
                 let member = grant.peer;
-                if let Some((proxy, target)) = self.relay_client.handle_grant(peer, grant, known) {
-                    self.peers.dial_relay(shared, member, &proxy, target);
+                let granted = self.relay_client.handle_grant(peer, grant, shared, &self.links);
+                if let Some((address, target)) = granted {
+                    self.peers.dial_relay(shared, member, (peer, address), target);
                 }
             }
             Relay::Ticket(_) => return Err(Code::UnexpectedMessage),

@@ -7,11 +7,10 @@ use meshline_protocol::{Code, Fault, Message, NodeId};
 
 use super::Node;
 use crate::event::Event;
-use crate::input::{LinkId, LinkMeasured, LinkOpened};
+use crate::input::{LinkId, LinkMeasured, LinkOpened, Transport};
 use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
 use crate::output::Output;
 use crate::peers::Failure;
-use crate::shared::UpPeer;
 use crate::time::StepContext;
 
 impl Node {
@@ -21,11 +20,13 @@ impl Node {
             self.shared.close(id, Code::ShuttingDown, "this node leaves");
             return;
         }
-        if self.links.open(opened, self.shared.now.mono).is_none() {
+        let via = opened.dial.and_then(|dial| self.peers.relayed_by(dial)).map(|(proxy, _)| proxy);
+        let Some(link) = self.links.open(opened, self.shared.now.mono) else {
             self.shared.count(Code::TooManyHandshakes);
             self.shared.close(id, Code::TooManyHandshakes, "too many connections without a hello");
             return;
-        }
+        };
+        link.via = via;
         if ours {
             self.introduce(id);
         }
@@ -70,8 +71,13 @@ impl Node {
     /// What follows from the end of a connection, whoever ended it.
     fn after_end(&mut self, link: &Link, code: Code, detail: &str, by_them: bool) {
         let peer = link.peer();
+        if let Some(dial) = link.dial.filter(|_| !link.is_complete() && code != Code::DuplicateLink) {
+            self.blame_proxy(dial);
+        }
         if link.is_up() || self.is_current(link) {
             self.on_down(link, code, detail);
+        } else if link.standby {
+            self.standby_ended(link, code);
         } else if matches!(link.stage, Stage::Opened) && link.dial.is_none() && code == Code::ConnectionLost {
             // A stranger who hangs up without a word, such as a signal server that only checks the address.
             self.shared.count(code);
@@ -99,13 +105,19 @@ impl Node {
         if !self.is_current(link) {
             return;
         }
+        let is_wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked);
+        if self.fall_back(peer, is_wanted) {
+            return;
+        }
         let ring = self.ring.side_of(&peer);
         let name = self.peer_name(&peer);
         self.shared.up.remove(&peer);
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
-        let is_wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked);
+        if link.transport == Transport::Relay && !is_wanted {
+            self.relay_client.lost(peer, link.via, &self.shared);
+        }
         self.routing.link_down(&peer, !is_wanted, &self.shared);
         self.shared.dirty = true;
         self.reselect_ring();
@@ -146,11 +158,17 @@ impl Node {
     /// Keeps one of two links to a member; says whether it is the new one. The other one hands its place over
     /// when the new one comes up, and not before: it may be up at the far end already.
     fn settle_duplicate(&mut self, id: LinkId, peer: NodeId) -> bool {
-        let stays = self.links.others_to(peer, id).all(|other| self.is_preferred(id, other.id, peer));
+        let stays = self.rivals_of(id, peer).into_iter().all(|other| self.is_preferred(id, other, peer));
         if !stays {
             self.end_link(id, Code::DuplicateLink, "another link to this member stays");
         }
         stays
+    }
+
+    /// The accepted links to a member that cannot stay beside this one.
+    fn rivals_of(&self, id: LinkId, peer: NodeId) -> Vec<LinkId> {
+        let Some(link) = self.links.get(id) else { return Vec::new() };
+        self.links.others_to(peer, id).filter(|other| !link.stands_beside(other)).map(|other| other.id).collect()
     }
 
     /// Whether the first of two links to a member is the one to keep. Ids of links grow with time.
@@ -172,16 +190,20 @@ impl Node {
         let (dial, transport, direction) = (link.dial, link.transport, link.direction());
         let (local, remote) = (link.local.clone(), link.remote.clone());
         let peer = member.id;
-        let is_view = member.has_role(meshline_protocol::message::Role::View);
-        let is_proxy = member.has_role(meshline_protocol::message::Role::Proxy);
+        if self.stands_by(id, peer) {
+            self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
+            return;
+        }
         self.shared.refused_us = None;
-        self.shared.up.insert(peer, UpPeer { link: id, transport, is_view, is_proxy });
+        self.take_into_use(id, &member);
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
-        let others = self.links.others_to(peer, id).map(|other| other.id);
-        for other in others.filter(|other| self.is_preferred(id, *other, peer)).collect::<Vec<_>>() {
-            self.end_link(other, Code::DuplicateLink, "another link to this member stays");
+        for other in self.rivals_of(id, peer) {
+            if !self.is_preferred(id, other, peer) {
+                continue;
+            }
+            self.replace(other);
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });

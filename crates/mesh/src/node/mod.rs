@@ -5,6 +5,7 @@ mod explain;
 mod frames;
 mod links;
 mod packets;
+mod relays;
 mod reports;
 mod revoked;
 mod routes;
@@ -119,6 +120,7 @@ impl Node {
             Input::LinkOpened(opened) => self.on_link_opened(opened),
             Input::LinkClosed { link, code, detail } => self.on_link_closed(link, code, &detail),
             Input::DialFailed { dial, code, detail } => {
+                self.blame_proxy(dial);
                 let failure = Failure { code, detail: &detail, proved: None };
                 self.peers.fail(&mut self.shared, dial, failure);
             }
@@ -128,6 +130,7 @@ impl Node {
             Input::LinkCounters { link, sent_bytes, received_bytes } => {
                 self.on_counters(link, sent_bytes, received_bytes)
             }
+            Input::RelayCounters { member, bytes } => self.relay_server.count_bytes(member, bytes, now.mono),
             Input::LinkMeasured { link, measured } => self.on_measured(link, measured),
             Input::RelayArrived { connection, ticket } => {
                 self.relay_server.handle_arrival(connection, &ticket, &mut self.shared);
@@ -260,7 +263,8 @@ impl Node {
     fn reselect_ring(&mut self) {
         if self.ring.is_enabled() {
             let change = self.ring.reselect(&mut self.shared, &self.gossip.members);
-            self.peers.want(change.wanted, self.shared.now.mono);
+            let wanted = change.wanted.into_iter().chain(self.relay_client.wanted_proxies()).collect();
+            self.peers.want(wanted, self.shared.now.mono);
         }
     }
 
@@ -298,7 +302,8 @@ impl Node {
         }
         // Announcements end without a message.
         self.reorder_ring();
-        let configured: BTreeSet<NodeId> = self.configured_ids();
+        let mut configured: BTreeSet<NodeId> = self.configured_ids();
+        configured.extend(self.relay_client.wanted_proxies());
         let idle = |link: &&crate::link::Link| {
             let peer = link.member().map(|member| member.id);
             link.is_up()

@@ -52,6 +52,8 @@ impl Node {
                 members: self.gossip.members.len() + 1,
             },
             routing: self.routing_report(),
+            proxies: self.proxy_rows(),
+            relay: shared.config.is_proxy().then(|| self.relay_server.report(|id| self.peer_name(id).name)),
             refused: shared.refused.clone(),
         }
     }
@@ -109,7 +111,7 @@ impl Node {
             sent_bytes: link.sent_bytes,
             received_bytes: link.received_bytes,
             up_ms: self.shared.now.mono.micros_since(link.since) / 1_000,
-            bearers: Vec::new(),
+            bearers: self.bearers(peer),
         }
     }
 

@@ -49,7 +49,7 @@ impl Node {
         if let Some(place) = self.ring.place().filter(|_| self.broadcast.is_watching()) {
             self.broadcast.retry(place, &mut self.shared);
         }
-        self.relay_client.handle_timeout(&mut self.shared, &self.peers, &self.links, &self.gossip.members);
+        self.relay();
         self.relay_server.handle_timeout(&mut self.shared);
         self.echoes.handle_timeout(&mut self.shared);
         self.probes.handle_timeout(&mut self.links, &mut self.shared);

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Duration;
 
 use meshline_identity::Member;
+use meshline_protocol::message::RelayRefusal;
 use meshline_protocol::{Address, Code, NodeId};
 
 pub(crate) use target::{Attempt, Key, Purpose, Target};
@@ -14,7 +15,7 @@ use targets::Targets;
 
 use crate::event::Event;
 use crate::input::{DialId, Transport};
-use crate::link::Links;
+use crate::link::{Link, Links};
 use crate::now::Mono;
 use crate::output::{DialTarget, Output};
 use crate::shared::Shared;
@@ -29,6 +30,11 @@ pub(crate) const MAX_DIALS: usize = 64;
 /// connection of the other is there, and no second one is made for nothing.
 const FIRST_DIAL_SMALLER: Duration = Duration::from_millis(150);
 const FIRST_DIAL_LARGER: Duration = Duration::from_millis(1_200);
+
+/// What a direct dial gets before a proxy is asked beside it. On one segment a dial ends within some milliseconds, over
+/// a round trip of 100 ms after two of them: such members burden no proxy, and one behind a wall waits no longer for its
+/// first byte than people notice.
+const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Before the links are counted again when all are taken.
 const FULL_PAUSE: Duration = Duration::from_secs(1);
@@ -51,6 +57,8 @@ struct Dialling {
     key: Key,
     address: Address,
     transport: Transport,
+    /// The proxy, of a relayed one.
+    via: Option<NodeId>,
 }
 
 /// How an attempt ended.
@@ -71,6 +79,8 @@ pub(crate) struct Peers {
     wanted: Option<BTreeSet<NodeId>>,
     /// All links are taken: until this time, unless a connection comes or goes meanwhile.
     full: Option<(Mono, u64)>,
+    /// How often anything changed that says who is reached.
+    changes: u64,
 }
 
 impl Peers {
@@ -98,7 +108,11 @@ impl Peers {
             Heard::Told => FIRST_DIAL_LARGER,
         };
         let first = shared.jittered(wait);
+        self.changes += 1;
+        // Whoever dials first, this is when a direct link would be there.
+        let relay_from = shared.now.mono.after(wait.min(FIRST_DIAL_SMALLER) + HEAD_START);
         let target = self.targets.get_or_insert(key, || Target::new(Purpose::Member, first));
+        target.relay_from.get_or_insert(relay_from);
         target.id = Some(id);
         if target.learn(addresses) && heard == Heard::Listed {
             target.next_at = target.next_at.min(shared.now.mono);
@@ -111,13 +125,15 @@ impl Peers {
         let soon = shared.jittered(if shared.id < member.id { FIRST_DIAL_SMALLER } else { FIRST_DIAL_LARGER });
         if let Some(target) = self.targets.get_mut(&Key::Member(member.id)) {
             target.left = false;
-            target.attempts = 0;
+            (target.attempts, target.dialled) = (0, false);
+            target.relay_from = Some(shared.now.mono.after(FIRST_DIAL_SMALLER + HEAD_START));
             target.next_at = target.next_at.min(soon);
         }
     }
 
     /// A member said goodbye: it is not dialled until it announces itself again, its addresses stay known.
     pub(crate) fn leave(&mut self, id: NodeId) {
+        self.changes += 1;
         if let Some(target) = self.targets.get_mut(&Key::Member(id)) {
             target.left = true;
         }
@@ -125,6 +141,7 @@ impl Peers {
 
     /// A member was expelled.
     pub(crate) fn forget(&mut self, id: NodeId) {
+        self.changes += 1;
         self.targets.remove(&Key::Member(id));
     }
 
@@ -137,6 +154,7 @@ impl Peers {
             Some(before) => self.targets.mark(before.symmetric_difference(&wanted).copied()),
             None => self.targets.mark_all(),
         }
+        self.changes += 1;
         let before = self.wanted.replace(wanted).unwrap_or_default();
         for id in self.wanted.iter().flatten().filter(|id| !before.contains(id)) {
             if let Some(target) = self.targets.get_mut(&Key::Member(*id)) {
@@ -194,20 +212,52 @@ impl Peers {
         let transport = if plain { Transport::Plain } else { Transport::Tcp };
         let dial = shared.next_dial();
         target.dialling = Some(dial);
-        self.dialling.insert(dial, Dialling { key: key.clone(), address: address.clone(), transport });
+        if !target.dialled {
+            (target.dialled, target.relay_from) = (true, Some(shared.now.mono.after(HEAD_START)));
+        }
+        self.changes += 1;
+        let dialling = Dialling { key: key.clone(), address: address.clone(), transport, via: None };
+        self.dialling.insert(dial, dialling);
         shared.push(Output::Dial { dial, target: DialTarget::Direct { address, expected, plain } });
     }
 
     /// Dials a member through a proxy that granted a ticket.
-    pub(crate) fn dial_relay(&mut self, shared: &mut Shared, id: NodeId, proxy: &Address, target: DialTarget) {
-        let key = Key::Member(id);
-        if self.dialling.values().any(|dialling| dialling.key == key && dialling.transport == Transport::Relay) {
+    pub(crate) fn dial_relay(&mut self, shared: &mut Shared, id: NodeId, via: (NodeId, Address), target: DialTarget) {
+        let (key, (via, address)) = (Key::Member(id), via);
+        if self.dialling.values().any(|dialling| dialling.key == key && dialling.via == Some(via)) {
             return;
         }
         let dial = shared.next_dial();
-        let dialling = Dialling { key, address: proxy.clone(), transport: Transport::Relay };
+        let dialling = Dialling { key, address, transport: Transport::Relay, via: Some(via) };
         self.dialling.insert(dial, dialling);
         shared.push(Output::Dial { dial, target });
+    }
+
+    /// The proxy of an attempt, and the member it is for.
+    pub(crate) fn relayed_by(&self, dial: DialId) -> Option<(NodeId, NodeId)> {
+        let dialling = self.dialling.get(&dial)?;
+        match dialling.key {
+            Key::Member(id) => Some((dialling.via?, id)),
+            Key::Address(_) => None,
+        }
+    }
+
+    /// A proxy would not join us with a member.
+    pub(crate) fn relay_refused(&mut self, at: Mono, proxy: String, refusal: RelayRefusal) {
+        if let Some(target) = self.targets.get_mut(&Key::Member(refusal.peer)) {
+            target.note(Attempt {
+                at,
+                transport: Transport::Relay.name(),
+                address: proxy,
+                outcome: Some(refusal.code),
+                detail: refusal.detail,
+            });
+        }
+    }
+
+    /// How often anything changed that says who is reached.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The link of an attempt is up.
@@ -221,6 +271,7 @@ impl Peers {
             Attempt { at: now, transport: name, address: remote.to_string(), outcome: None, detail: String::new() };
         self.targets.links_changed();
         self.full = None;
+        self.changes += 1;
         let keys: BTreeSet<Key> = self.targets.keys_of(id).into_iter().chain([key.clone()]).collect();
         for key in keys {
             let Some(target) = self.targets.get_mut(&key) else { continue };
@@ -238,6 +289,7 @@ impl Peers {
         let Failure { code, detail, proved } = failure;
         let Some(dialled) = self.dialling.remove(&dial) else { return };
         self.full = None;
+        self.changes += 1;
         let Some(target) = self.targets.get_mut(&dialled.key) else { return };
         if target.dialling == Some(dial) {
             target.dialling = None;
@@ -279,22 +331,22 @@ impl Peers {
     pub(crate) fn lost(&mut self, shared: &mut Shared, id: NodeId) {
         let soon = shared.jittered(if shared.id < id { FIRST_DIAL_SMALLER } else { FIRST_DIAL_LARGER });
         let now = shared.now.mono;
+        self.changes += 1;
         for key in self.targets.keys_of(id) {
             let Some(target) = self.targets.get_mut(&key) else { continue };
+            (target.dialled, target.relay_from) = (true, Some(now));
             target.next_at = if matches!(key, Key::Address(_)) { now.after(FIRST_DIAL_SMALLER) } else { soon };
         }
     }
 
-    /// Members that cannot be reached directly now: tried in vain, or without an address.
-    pub(crate) fn unreached(&self, links: &Links) -> Vec<NodeId> {
-        let relayed = self.dialling.values().filter(|dialling| dialling.transport == Transport::Relay);
-        let relayed: BTreeSet<&Key> = relayed.map(|dialling| &dialling.key).collect();
+    /// Members that are wanted and not linked, with the time from which on a proxy may be asked for them.
+    pub(crate) fn unreached(&self, links: &Links, now: Mono) -> Vec<(NodeId, Mono)> {
+        let linked: BTreeSet<NodeId> = links.iter().filter_map(Link::peer).collect();
         let unreached = |(key, target): (&Key, &Target)| match key {
             Key::Member(id) => {
-                let tried = target.addresses.is_empty()
-                    || usize::try_from(target.attempts).is_ok_and(|attempts| attempts >= target.addresses.len());
                 let wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-                (tried && wanted && !target.left && !relayed.contains(key) && !links.any_to(*id)).then_some(*id)
+                let from = target.relay_from(HEAD_START, now)?;
+                (wanted && !target.left && !linked.contains(id)).then_some((*id, from))
             }
             Key::Address(_) => None,
         };

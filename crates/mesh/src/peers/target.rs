@@ -69,6 +69,10 @@ pub(crate) struct Target {
     pub(crate) attempts: u32,
     pub(crate) next_at: Mono,
     pub(crate) dialling: Option<DialId>,
+    /// From then on a proxy may be asked for it.
+    pub(crate) relay_from: Option<Mono>,
+    /// It was dialled since it came to be known.
+    pub(crate) dialled: bool,
     turn: usize,
     log: VecDeque<Attempt>,
 }
@@ -84,6 +88,8 @@ impl Target {
             attempts: 0,
             next_at,
             dialling: None,
+            relay_from: None,
+            dialled: false,
             turn: 0,
             log: VecDeque::new(),
         }
@@ -118,9 +124,23 @@ impl Target {
         self.turn = 0;
         if direct {
             self.attempts = 0;
+            self.relay_from = None;
             if let Some(at) = self.addresses.iter().position(|address| Some(address) == worked) {
                 self.addresses.swap(0, at);
             }
+        }
+    }
+
+    /// From when on a proxy may be asked for it: at once where dialling has no prospect, else when a direct dial has
+    /// had a start; not while its turn to be dialled has not come.
+    pub(crate) fn relay_from(&self, head_start: Duration, now: Mono) -> Option<Mono> {
+        let has_tried = usize::try_from(self.attempts).is_ok_and(|attempts| attempts >= self.addresses.len());
+        if has_tried {
+            Some(Mono(0))
+        } else if !self.dialled && self.next_at <= now {
+            None
+        } else {
+            Some(self.relay_from.unwrap_or_else(|| self.next_at.after(head_start)))
         }
     }
 

@@ -2,6 +2,9 @@
 
 mod client;
 mod server;
+mod warm;
 
-pub(crate) use client::{Known, RelayClient};
+pub(crate) use client::{Known, RelayClient, Surplus};
+#[cfg(test)]
+pub(crate) use server::MAX_COUNTED;
 pub(crate) use server::RelayServer;

@@ -1,14 +1,17 @@
 //! Being the proxy: tickets for two members that want to be joined, and the joining of their connections.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use meshline_protocol::message::{Relay as Message, RelayRefusal, RelayTicket};
-use meshline_protocol::{Code, Message as Wire, NodeId, Ticket};
+use meshline_protocol::message::{Gossip, Records, Relay as Message, RelayRefusal, RelayTicket};
+use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord, Ticket};
 
+use crate::bucket::{Bucket, Rate};
 use crate::event::Event;
 use crate::input::RelayConnection;
 use crate::now::Mono;
 use crate::output::Output;
+use crate::report::{RelayMemberRow, RelayReport};
 use crate::shared::Shared;
 
 /// How long a ticket may be shown.
@@ -16,6 +19,20 @@ const TICKET_VALIDITY: Duration = Duration::from_secs(10);
 
 /// Errands between request and joining.
 pub(crate) const MAX_ERRANDS: usize = 1_024;
+
+/// Requests of one member: a start asks for many at once, and what goes on asking gets nothing by it.
+const REQUESTS: Rate = Rate { per_second: 8, burst: 64 };
+
+/// Members whose relayed bytes and refusals are counted. Above it those without a relayed link are forgotten.
+pub(crate) const MAX_COUNTED: usize = 4_096;
+
+/// What is known of one member.
+#[derive(Debug)]
+struct Counted {
+    bytes: u64,
+    refused: BTreeMap<&'static str, u64>,
+    requests: Bucket,
+}
 
 /// One end of an errand.
 #[derive(Debug)]
@@ -47,13 +64,26 @@ struct Pipe {
 pub(crate) struct RelayServer {
     errands: Vec<Errand>,
     pipes: Vec<Pipe>,
+    counted: BTreeMap<NodeId, Counted>,
 }
 
 impl RelayServer {
-    /// A member asks to be joined with another.
-    pub(crate) fn handle_request(&mut self, from: NodeId, peer: NodeId, shared: &mut Shared) {
-        if let Err((code, detail)) = self.check(from, peer, shared) {
+    /// A member asks to be joined with another. Its record goes before the offer: nobody agrees to be joined with
+    /// somebody unknown, and what gossip knows may take a while to get there.
+    pub(crate) fn handle_request(
+        &mut self,
+        (from, record): (NodeId, Option<SignedRecord>),
+        peer: NodeId,
+        shared: &mut Shared,
+    ) {
+        let now = shared.now.mono;
+        let is_let = self.counted(from, now).requests.take(now);
+        let too_often = || Err((Code::RateLimited, "the member asks too often"));
+        let judged = if is_let { self.check(from, peer, shared) } else { too_often() };
+        if let Err((code, detail)) = judged {
             shared.count(code);
+            let count = self.counted(from, now).refused.entry(code.name()).or_default();
+            *count = count.saturating_add(1);
             let refusal = RelayRefusal { peer, code, detail: detail.to_owned() };
             shared.send(&from, Wire::Relay(Message::Refuse(refusal)));
             return;
@@ -62,9 +92,47 @@ impl RelayServer {
         let asker = End { member: from, ticket: new_ticket(shared), connection: None };
         let other = End { member: peer, ticket: new_ticket(shared), connection: None };
         let offer = RelayTicket { ticket: other.ticket.clone(), peer: from };
+        if let Some(record) = record {
+            shared.send(&peer, Wire::Gossip(Gossip::Records(Records { records: Bounded::from_first([record]) })));
+        }
         shared.send(&peer, Wire::Relay(Message::Offer(offer)));
         let expires = shared.now.mono.after(TICKET_VALIDITY);
         self.errands.push(Errand { asker, other, granted: false, expires });
+    }
+
+    fn counted(&mut self, member: NodeId, now: Mono) -> &mut Counted {
+        if self.counted.len() >= MAX_COUNTED && !self.counted.contains_key(&member) {
+            let pipes = &self.pipes;
+            self.counted.retain(|id, _| pipes.iter().any(|pipe| pipe.members.contains(id)));
+            // As many members with relayed links as that have come through more than one connection each.
+            if self.counted.len() >= MAX_COUNTED {
+                self.counted.clear();
+            }
+        }
+        let fresh = || Counted { bytes: 0, refused: BTreeMap::new(), requests: Bucket::new(REQUESTS, now) };
+        self.counted.entry(member).or_insert_with(fresh)
+    }
+
+    /// So many bytes were relayed for a member so far.
+    pub(crate) fn count_bytes(&mut self, member: NodeId, bytes: u64, now: Mono) {
+        self.counted(member, now).bytes = bytes;
+    }
+
+    /// What this proxy does, for its operator.
+    pub(crate) fn report(&self, name_of: impl Fn(&NodeId) -> String) -> RelayReport {
+        let mut pairs: BTreeMap<NodeId, usize> = BTreeMap::new();
+        for member in self.pipes.iter().flat_map(|pipe| pipe.members) {
+            *pairs.entry(member).or_default() += 1;
+        }
+        let row = |(id, counted): (&NodeId, &Counted)| RelayMemberRow {
+            member: *id,
+            name: name_of(id),
+            pairs: pairs.get(id).copied().unwrap_or(0),
+            bytes: counted.bytes,
+            refused: counted.refused.clone(),
+        };
+        let members = self.counted.iter().map(row).collect();
+        RelayReport { pairs: self.pipes.len(), waiting: self.errands.len(), members }
     }
 
     /// Asked again, the former errand of the same two is over.
@@ -136,7 +204,11 @@ impl RelayServer {
             let members = [errand.asker.member, errand.other.member];
             self.pipes.push(Pipe { members, connections });
             let [first, second] = connections;
-            shared.push(Output::RelayJoin { first, second });
+            // Counted from the start, whether or not they asked.
+            for member in members {
+                self.counted(member, shared.now.mono);
+            }
+            shared.push(Output::RelayJoin { first, second, members });
             shared.event(Event::Relayed { first: errand.asker.member, second: errand.other.member });
         }
     }

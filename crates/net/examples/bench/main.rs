@@ -6,6 +6,7 @@
 //! | `oneway` | messages a round | 128-byte messages into a node, beside the same raw loop |
 //! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
 //! | `tunnel` | MiB a transfer | one stream through a node and direct, beside TLS through a copy and alone |
+//! | `relay` | MiB a transfer | a proxy's pipe, beside a copy relay and a splice relay, and memory of a pair |
 //! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
@@ -37,6 +38,7 @@ mod member;
 mod oneway;
 mod placement;
 mod raw;
+mod relay;
 mod stack;
 mod stream;
 mod tunnel;
@@ -63,6 +65,10 @@ fn main() {
     let plan = |rounds, size| Plan { rounds: number("--rounds", rounds), size: number("--size", size) };
     match mode {
         "serve-stack" => block_on(stack::serve(number("--max-links", 64), number("--plain", 0) > 0)),
+        "serve-proxy" => with_many_files(|| block_on(relay::serve_proxy(number("--relays", 16)))),
+        "serve-relay-copy" => with_many_files(|| block_on(relay::serve_copy(text("--to").expect("--to")))),
+        "serve-relay-splice" => with_many_files(|| relay::serve_splice(text("--to").expect("--to"))),
+        "relay" => with_many_files(|| block_on(relay::run(plan(5, 1_024)))),
         "serve-copy" => block_on(forward::serve_copy()),
         "serve-tunnel" => block_on(tunnel::serve(text("--middle"))),
         "serve-tcp-copy" => block_on(tunnel::serve_copy(text("--to").expect("--to"))),
@@ -84,7 +90,7 @@ fn main() {
         "handshakes" => block_on(handshakes::run(plan(5, 490))),
         "goodput" => block_on(goodput::run(plan(5, 0))),
         "forward" => block_on(forward::run(plan(5, 40_000))),
-        _ => println!("usage: bench tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+        _ => println!("usage: bench relay|tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
     }
 }
 

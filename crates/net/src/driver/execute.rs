@@ -54,8 +54,9 @@ impl<C: Core> Driver<C> {
             }
             // Nothing of this is asked for yet.
             Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
-            Output::RelayJoin { first, second } => {
-                let joined = self.relays.join(first, second);
+            Output::ApproachProxy { proxy } => self.approaches.begin(proxy, self.detours.clone()),
+            Output::RelayJoin { first, second, members } => {
+                let joined = self.relays.join(first, second, members);
                 return (!joined).then_some(Input::RelayEnded { connection: first });
             }
             Output::RelayDrop { connection, code } => self.relays.drop_connection(connection, code),
@@ -130,6 +131,12 @@ impl<C: Core> Driver<C> {
         {
             self.forwarder.link_up(peer.id, entry.outlet());
         }
+        // Nothing is sent on it yet, but the other side may do so any moment.
+        if let Event::StandsBy { link, peer, .. } = event
+            && let Some(entry) = self.links.get(link)
+        {
+            entry.outlet().introduce(peer.id);
+        }
     }
 
     /// A link is gone: what waits for it goes another way at the end of this step, when the core has said which.
@@ -147,8 +154,12 @@ impl<C: Core> Driver<C> {
     fn dial(&mut self, dial: DialId, target: DialTarget) {
         let hands = dial::Hands { tls: self.tls.clone(), detours: self.detours.clone() };
         let (clock, notices) = (self.context.clock, self.context.notices.clone());
+        let approach = match &target {
+            DialTarget::Relay { proxy, .. } => self.approaches.find(proxy),
+            DialTarget::Direct { .. } | DialTarget::Quic { .. } | DialTarget::Meet { .. } => None,
+        };
         let attempt = tokio::spawn(async move {
-            let notice = match dial::dial(target, hands, clock).await {
+            let notice = match dial::dial(target, approach, hands, clock).await {
                 Ok(connection) => Notice::Opened { connection: Box::new(connection), dial: Some(dial) },
                 Err(error) => Notice::DialFailed { dial, code: error.code, detail: error.detail },
             };

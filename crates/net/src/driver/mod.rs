@@ -18,6 +18,7 @@ use meshline_services::Event;
 use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
 
+use crate::approach::Approaches;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::core::Core;
@@ -56,6 +57,8 @@ pub struct Settings {
     pub plain: bool,
     /// Relay tickets are taken.
     pub proxy: bool,
+    /// Bits a second that are relayed for one member, both ways together; `None` for as many as go.
+    pub relay_bps_per_member: Option<u64>,
     /// Is shown every event.
     pub on_event: Option<EventSink>,
     /// Keeps the core's memory on disk.
@@ -81,6 +84,7 @@ impl Settings {
             listen: config.listen.clone(),
             plain: config.plain,
             proxy: config.is_proxy(),
+            relay_bps_per_member: config.relay_bps_per_member,
             on_event: None,
             store: None,
             keep: None,
@@ -136,7 +140,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         waiting: BTreeMap::new(),
-        relays: Relays::new(notices),
+        relays: Relays::new(notices, settings.relay_bps_per_member, settings.clock),
+        approaches: Approaches::default(),
         encoder: Encoder::default(),
         events: events.clone(),
         on_event: settings.on_event,

@@ -16,6 +16,7 @@ use tokio::time::{Sleep, sleep_until, timeout};
 
 use super::handle::Order;
 use super::{EventSink, Notice};
+use crate::approach::Approaches;
 use crate::connection::Connection;
 use crate::core::Core;
 use crate::detour::Detours;
@@ -46,6 +47,7 @@ pub(super) struct Driver<C> {
     pub(super) dials: BTreeMap<DialId, AbortHandle>,
     pub(super) waiting: BTreeMap<RequestId, oneshot::Sender<services::Reply>>,
     pub(super) relays: Relays,
+    pub(super) approaches: Approaches,
     pub(super) encoder: Encoder,
     pub(super) events: broadcast::Sender<Arc<services::Event>>,
     pub(super) on_event: Option<EventSink>,
@@ -164,6 +166,9 @@ impl<C: Core> Driver<C> {
         let counters: Vec<_> = self.links.iter().map(|(link, entry)| (*link, entry.counters())).collect();
         for (link, (sent_bytes, received_bytes)) in counters {
             self.step(Input::LinkCounters { link, sent_bytes, received_bytes });
+        }
+        for (member, bytes) in self.relays.bytes() {
+            self.step(Input::RelayCounters { member, bytes });
         }
     }
 

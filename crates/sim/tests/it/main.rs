@@ -15,6 +15,8 @@ mod mesh;
 mod probes;
 mod refusals;
 mod relay;
+mod relay_first;
+mod relay_standby;
 mod ring;
 mod ring_chaos;
 mod routing;

@@ -7,13 +7,13 @@ use meshline_sim::{MS, Reach, SECOND, SIGNAL, World, address, seed, seeds};
 
 use crate::support::{add_by_signal, lost_links, on_ring, settle};
 
-fn as_view(config: &mut Config) {
+pub(crate) fn as_view(config: &mut Config) {
     config.roles = vec![Role::View];
     config.listen.clear();
     config.signal = vec![SIGNAL.to_owned()];
 }
 
-fn as_proxy(config: &mut Config) {
+pub(crate) fn as_proxy(config: &mut Config) {
     config.roles = vec![Role::Proxy];
     config.signal = vec![SIGNAL.to_owned()];
 }
@@ -81,7 +81,7 @@ fn a_view_of_a_ring_gets_and_sends_chat_and_has_no_place_on_it() {
 }
 
 /// Two members behind walls and a proxy.
-fn walled(mut world: World) -> World {
+pub(crate) fn walled(mut world: World) -> World {
     for _ in 0..2 {
         world.add(|config| config.signal = vec![SIGNAL.to_owned()]);
     }
@@ -92,7 +92,7 @@ fn walled(mut world: World) -> World {
     world
 }
 
-fn relayed(world: &mut World) -> Result<(), String> {
+pub(crate) fn relayed(world: &mut World) -> Result<(), String> {
     for node in 0..2 {
         let links = world.status(node).links;
         let other = world.id(1 - node);

@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh`, `bench chat`, `bench routing`, `bench tunnel` and `bench nat`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat` and `proxy`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`] and [`tunnel::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::FIGURES`] and [`proxy::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
 //! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -12,6 +12,7 @@ mod memory;
 mod mesh;
 mod nat;
 mod process;
+mod proxy;
 mod ring;
 mod routing;
 mod scratch;
@@ -64,9 +65,11 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["routing", "--rounds", count] => (routing::FIGURES, false, Some(rounds(count)?)),
         ["tunnel"] => (tunnel::FIGURES, false, None),
         ["tunnel", "--small"] => (tunnel::FIGURES, true, None),
+        ["proxy"] => (proxy::FIGURES, false, None),
+        ["proxy", "--small"] => (proxy::FIGURES, true, None),
         _ => {
             return Err(
-                "usage: cargo xtask bench mesh|chat|routing|tunnel [--small], routing --rounds N, or nat".to_owned()
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat` and `proxy`: figures on this machine, each beside its rival in the same run, as one
             );
         }
     };
@@ -97,10 +100,11 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     example("meshline-net", "bench")?;
     match what {
         "routing" => example("meshline-sim", "cold_start")?,
+        "proxy" => {}
         "tunnel" => cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?,
         _ => cargo(root, &["build", "--release", "-p", "node", "-p", "signal-server", "-p", "config-tool"])?,
     }
-    if !["routing", "tunnel"].contains(&what) {
+    if !["routing", "tunnel", "proxy"].contains(&what) {
         example("meshline-daemon", "http")?;
         example("node", "page")?;
     }

@@ -1,0 +1,136 @@
+//! Relayed links: which is in use, which stands by, and what follows when one breaks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use meshline_identity::Member;
+use meshline_protocol::message::Role;
+use meshline_protocol::{Code, NodeId};
+
+use super::Node;
+use crate::event::Event;
+use crate::input::{DialId, LinkId, Transport};
+use crate::link::{Link, Stage};
+use crate::relay::{Known, Surplus};
+use crate::report::{Bearer, ProxyRow};
+use crate::shared::UpPeer;
+
+/// How long a relayed link stays when a direct one has taken its place: what waits on a slow line for a second, and a
+/// round trip, so that nothing is lost; and a direct link that breaks at once is no loss either.
+const RETIREMENT: Duration = Duration::from_secs(3);
+
+impl Node {
+    /// Asks for relayed links, and sees to those that stand by.
+    pub(super) fn relay(&mut self) {
+        for link in self.links.retired(self.shared.now.mono) {
+            self.end_link(link, Code::DuplicateLink, "another link to this member stays");
+        }
+        for surplus in self.relay_client.surplus(&self.shared, &self.links) {
+            match surplus {
+                Surplus::Idle(link) => self.end_link(link, Code::NotNeeded, "nothing was sent to the member for long"),
+                Surplus::Quicker(link) => self.change_to(link),
+            }
+        }
+        let known = Known { links: &self.links, members: &self.gossip.members };
+        if self.relay_client.handle_timeout(&mut self.shared, &self.peers, known) {
+            self.reselect_ring();
+        }
+    }
+
+    /// What is sent to a member goes over this link from now on.
+    pub(super) fn take_into_use(&mut self, id: LinkId, member: &Member) {
+        let Some(link) = self.links.get_mut(id) else { return };
+        (link.standby, link.retires_at) = (false, None);
+        let (is_view, is_proxy) = (member.has_role(Role::View), member.has_role(Role::Proxy));
+        let up = UpPeer { link: id, transport: link.transport, is_view, is_proxy };
+        self.shared.up.insert(member.id, up);
+    }
+
+    /// Whether a link that has just come up only stands by for the one in use.
+    pub(super) fn stands_by(&mut self, id: LinkId, peer: NodeId) -> bool {
+        let used = self.shared.up.get(&peer).and_then(|up| self.links.get(up.link));
+        let Some((link, used)) = self.links.get(id).zip(used) else { return false };
+        if !used.is_complete() || !link.stands_beside(used) {
+            return false;
+        }
+        let proxy = link.via.map(|proxy| self.peer_name(&proxy));
+        if let Some(link) = self.links.get_mut(id) {
+            link.standby = true;
+        }
+        if let Some(proxy) = proxy {
+            let peer = self.peer_name(&peer);
+            self.shared.event(Event::StandsBy { link: id, peer, proxy });
+        }
+        true
+    }
+
+    /// Another link took the place of this one. What is under way on a relayed link still arrives, because it stays for a
+    /// while; the other side sends nothing on it either as soon as the new one is up there.
+    pub(super) fn replace(&mut self, id: LinkId) {
+        let retires_at = self.shared.now.mono.after(RETIREMENT);
+        match self.links.get_mut(id) {
+            Some(link) if link.transport == Transport::Relay && link.is_complete() => {
+                (link.standby, link.retires_at) = (true, Some(retires_at));
+            }
+            _ => self.end_link(id, Code::DuplicateLink, "another link to this member stays"),
+        }
+    }
+
+    /// The link in use is gone: what stands by takes its place at once, or goes with it if the end was wanted.
+    pub(super) fn fall_back(&mut self, peer: NodeId, is_wanted: bool) -> bool {
+        let Some(standby) = self.links.standby_to(peer).map(|link| link.id) else { return false };
+        if is_wanted {
+            self.end_link(standby, Code::NotNeeded, "the link in use was ended");
+            return false;
+        }
+        self.change_to(standby);
+        true
+    }
+
+    /// Uses a link that stood by. The one used before, if it is still there, stands by in turn.
+    fn change_to(&mut self, id: LinkId) {
+        let Some(link) = self.links.get(id) else { return };
+        let Stage::Up(member) = &link.stage else { return };
+        let (member, transport, direction) = (Arc::clone(member), link.transport, link.direction());
+        let (local, remote) = (link.local.clone(), link.remote.clone());
+        let before = self.shared.up.get(&member.id).map(|up| up.link);
+        if let Some(before) = before.and_then(|before| self.links.get_mut(before)) {
+            before.standby = true;
+        }
+        self.take_into_use(id, &member);
+        let peer = self.peer_name(&member.id);
+        self.shared.event(Event::LinkUp { link: id, peer, transport, direction, local, remote });
+        self.ring.relink(&member.id, &mut self.shared);
+        self.routing.link_up(member.id, &mut self.shared);
+        self.broadcast.catch_up(member.id, &mut self.shared);
+    }
+
+    /// What stood by is gone; while the one in use carries something another is asked for, elsewhere first.
+    pub(super) fn standby_ended(&mut self, link: &Link, code: Code) {
+        let wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked | Code::DuplicateLink);
+        if let Some((peer, proxy)) = link.peer().zip(link.via).filter(|_| !wanted) {
+            self.relay_client.failed(peer, proxy, self.shared.now.mono);
+        }
+    }
+
+    /// A relayed connection came to nothing: another proxy is asked.
+    pub(super) fn blame_proxy(&mut self, dial: DialId) {
+        if let Some((proxy, peer)) = self.peers.relayed_by(dial) {
+            self.relay_client.blame(peer, proxy, self.shared.now.mono);
+        }
+    }
+
+    pub(super) fn proxy_rows(&self) -> Vec<ProxyRow> {
+        self.relay_client.report(|id, rtt_us, warm| {
+            let (name, linked) = (self.peer_name(id).name, self.shared.up.contains_key(id));
+            ProxyRow { peer: *id, name, linked, rtt_us, warm }
+        })
+    }
+
+    /// Further connections to a linked peer.
+    pub(super) fn bearers(&self, peer: NodeId) -> Vec<Bearer> {
+        let standing = self.links.iter().filter(|link| link.standby && link.peer() == Some(peer));
+        let row = |link: &Link| Bearer { transport: link.transport.name(), address: link.remote.clone() };
+        standing.map(row).collect()
+    }
+}

@@ -1,0 +1,148 @@
+//! When a proxy is asked, and what a proxy lets one member do.
+
+use std::time::Duration;
+
+use meshline_identity::KeyPair;
+use meshline_protocol::message::{Relay, Role};
+use meshline_protocol::{Address, Code, Message, NodeId, UnixMicros};
+
+use crate::config::Config;
+use crate::input::{LinkId, Transport};
+use crate::link::Links;
+use crate::now::{Mono, Now};
+use crate::output::Output;
+use crate::peers::{Failure, Heard, Peers};
+use crate::relay::{MAX_COUNTED, RelayServer};
+use crate::shared::{Shared, UpPeer};
+
+fn id(n: u16) -> NodeId {
+    let mut bytes = [0; 32];
+    bytes[..2].copy_from_slice(&n.to_be_bytes());
+    NodeId::from_bytes(bytes)
+}
+
+fn at(micros: u64) -> Now {
+    Now { mono: Mono(micros), wall: UnixMicros::new(1_800_000_000_000_000 + micros) }
+}
+
+fn shared(roles: &[Role]) -> Shared {
+    let mut config = Config::new("lab".parse().expect("a name"), "n".parse().expect("a name"));
+    config.roles = roles.to_vec();
+    Shared::new(config, KeyPair::from_secret([9; 32]), [7; 32], at(0))
+}
+
+fn linked(shared: &mut Shared, n: u16) {
+    let link = LinkId(u64::from(n));
+    shared.up.insert(id(n), UpPeer { link, transport: Transport::Tcp, is_view: false, is_proxy: false });
+}
+
+/// The refusals that were sent.
+fn refusals(shared: &mut Shared) -> Vec<(Code, String)> {
+    let mut refusals = Vec::new();
+    while let Some(output) = shared.pop() {
+        if let Output::Send { frame, .. } = output
+            && let Message::Relay(Relay::Refuse(refusal)) = &frame.message
+        {
+            refusals.push((refusal.code, refusal.detail.clone()));
+        }
+    }
+    refusals
+}
+
+#[test]
+fn a_member_may_ask_for_sixty_four_at_once_and_eight_a_second() {
+    let (mut shared, mut server) = (shared(&[Role::Proxy]), RelayServer::default());
+    linked(&mut shared, 1);
+    let mut ask = |shared: &mut Shared, times: u16, micros: u64| {
+        shared.now = at(micros);
+        for _ in 0..times {
+            server.handle_request((id(1), None), id(2), shared);
+        }
+        refusals(shared)
+    };
+    let first = ask(&mut shared, 64, 0);
+    assert!(first.len() == 64 && first.iter().all(|(code, _)| *code == Code::NoSuchPeer), "{first:?}");
+    let often = (Code::RateLimited, "the member asks too often".to_owned());
+    assert_eq!(ask(&mut shared, 1, 0), [often.clone()]);
+    let later = ask(&mut shared, 9, 1_000_000);
+    assert_eq!(later.iter().filter(|refusal| **refusal == often).count(), 1, "{later:?}");
+    let report = server.report(|_| "bobby".to_owned());
+    let [row] = report.members.as_slice() else { panic!("one member asked") };
+    assert_eq!((row.refused["no_such_peer"], row.refused["rate_limited"]), (72, 2));
+}
+
+#[test]
+fn so_many_members_are_counted() {
+    let (mut shared, mut server) = (shared(&[Role::Proxy]), RelayServer::default());
+    let most = u16::try_from(MAX_COUNTED).expect("small");
+    for n in 0..=most {
+        assert_eq!(server.report(|_| String::new()).members.len(), usize::from(n));
+        server.handle_request((id(n), None), id(9), &mut shared);
+    }
+    assert_eq!(server.report(|_| String::new()).members.len(), 1, "those without a pair are forgotten");
+}
+
+struct Bench {
+    shared: Shared,
+    peers: Peers,
+    links: Links,
+}
+
+impl Bench {
+    fn new(addresses: &[&str], heard: Heard) -> Self {
+        let (mut shared, mut peers) = (shared(&[Role::Node]), Peers::default());
+        let addresses: Vec<Address> = addresses.iter().map(|text| text.parse().expect("an address")).collect();
+        peers.add_member(&mut shared, id(1), &addresses, heard);
+        Self { shared, peers, links: Links::default() }
+    }
+
+    /// From when on a proxy may be asked, as it is seen at a time.
+    fn from(&mut self, micros: u64) -> Option<Mono> {
+        self.shared.now = at(micros);
+        self.peers.unreached(&self.links, self.shared.now.mono).first().map(|(_, from)| *from)
+    }
+
+    fn dial(&mut self, micros: u64) {
+        self.shared.now = at(micros);
+        self.peers.handle_timeout(&mut self.shared, &self.links);
+    }
+}
+
+#[test]
+fn a_direct_dial_has_a_quarter_of_a_second_before_a_proxy_is_asked() {
+    let mut bench = Bench::new(&["h1:6000", "h2:6000"], Heard::Listed);
+    assert_eq!(bench.from(0), None, "it waits for its turn to be dialled");
+    bench.dial(10_000);
+    let head_start = Mono(10_000).after(Duration::from_millis(250));
+    assert_eq!(bench.from(10_000), Some(head_start));
+    bench.dial(3_000_000);
+    assert_eq!(bench.from(3_000_000), Some(head_start), "what comes of the other addresses is not waited for");
+}
+
+#[test]
+fn nobody_waits_for_a_dial_that_cannot_be_or_was_in_vain_or_for_what_broke() {
+    let mut bench = Bench::new(&[], Heard::Told);
+    assert_eq!(bench.from(0), Some(Mono(0)), "without an address");
+    let mut bench = Bench::new(&["h1:6000"], Heard::Listed);
+    bench.dial(0);
+    let mut dial = None;
+    while let Some(output) = bench.shared.pop() {
+        if let Output::Dial { dial: made, .. } = output {
+            dial = Some(made);
+        }
+    }
+    let failure = Failure { code: Code::Unreachable, detail: "refused", proved: None };
+    bench.peers.fail(&mut bench.shared, dial.expect("dialled"), failure);
+    assert_eq!(bench.from(1), Some(Mono(0)), "tried in vain");
+    let mut bench = Bench::new(&["h1:6000"], Heard::Told);
+    bench.shared.now = at(5_000_000);
+    bench.peers.lost(&mut bench.shared, id(1));
+    assert_eq!(bench.from(5_000_000), Some(Mono(5_000_000)), "it was linked");
+}
+
+#[test]
+fn whoever_is_to_be_dialled_by_the_other_side_is_asked_for_as_soon() {
+    let mut bench = Bench::new(&["h1:6000"], Heard::Told);
+    let from = bench.from(0).expect("not linked");
+    assert_eq!(from, Mono(0).after(Duration::from_millis(400)));
+}
