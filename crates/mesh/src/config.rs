@@ -53,6 +53,8 @@ pub struct Config {
     pub max_relays: usize,
     /// Proxy: relayed links at once, one member.
     pub max_relays_per_member: usize,
+    /// Whether direct ways through address translation are tried, and granted to those who ask.
+    pub punch: bool,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
     /// What checks the signatures of members and of their links.
@@ -110,6 +112,7 @@ impl Config {
             plain: false,
             max_relays: 256,
             max_relays_per_member: 16,
+            punch: true,
             routing: RoutingPolicy::default(),
             verifier: Verifier::default(),
             saved: Saved::default(),

@@ -40,8 +40,9 @@ pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
-    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, Readiness,
-    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, PunchReport,
+    PunchRow, PunchState, Readiness, RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status,
+    TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};

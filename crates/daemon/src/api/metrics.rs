@@ -7,7 +7,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{PeerRow, RoutingReport, Status};
+use meshline_mesh::{PeerRow, PunchReport, RoutingReport, Status};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -19,6 +19,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
     let (status, chat, rows) = (status?, chat?, rows?);
     let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
+    let text = text + &punch(&status.punch);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
@@ -35,12 +36,35 @@ fn peers(status: &Status, rows: &[PeerRow]) -> String {
     let path = |row: &PeerRow| match (row.direct, row.reachable) {
         (true, _) => "direct",
         (false, true) if relayed(row) => "relay",
-        (false, true) => "multi_hop",
+        (false, true) => "multihop",
         (false, false) => "none",
     };
     let count = |word: &str| rows.iter().filter(|row| path(row) == word).count();
-    let lines = ["direct", "relay", "multi_hop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
+    let lines = ["direct", "relay", "multihop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
     family("gauge", "peers", "other members by the way they are reached", &lines)
+}
+
+fn punch(report: &PunchReport) -> String {
+    let by = |label: &str, counts: &std::collections::BTreeMap<&'static str, u64>| -> Vec<String> {
+        counts.iter().map(|(word, count)| format!("{{{label}=\"{word}\"}} {count}")).collect()
+    };
+    let probes = [format!(" {}", report.probes_sent)];
+    [
+        family("counter", "punch_probes_total", "packets sent to open direct ways", &probes),
+        family(
+            "counter",
+            "punch_attempts_total",
+            "attempts at direct ways by how they ended",
+            &by("outcome", &report.attempts),
+        ),
+        family(
+            "counter",
+            "punch_refused_total",
+            "packets and records of attempts refused",
+            &by("reason", &report.refused),
+        ),
+    ]
+    .concat()
 }
 
 fn routing(report: &RoutingReport) -> String {

@@ -102,6 +102,15 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
+        MeshEvent::PunchStarted { peer } => {
+            debug!(target: "meshline", peer = %peer.id, "opening a direct way")
+        }
+        MeshEvent::PunchSucceeded { peer, kind, address, took_ms } => {
+            info!(target: "meshline", peer = %peer.id, address = %address, reason = kind, took_ms, "direct way opened")
+        }
+        MeshEvent::PunchFailed { peer, reason } => {
+            debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}")
+        }
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }

@@ -15,7 +15,7 @@ use meshline_identity::Member;
 use meshline_protocol::message::Hello;
 use meshline_protocol::{Address, NodeId};
 
-pub(crate) use duplicate::{Contender, newer_wins};
+pub(crate) use duplicate::{Contender, is_upgrade, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
@@ -36,6 +36,10 @@ pub const HANDSHAKE_LIMIT: Duration = Duration::from_millis(4_500);
 /// Connections without an accepted hello. More are closed at once; honest members retry.
 pub(crate) const MAX_HANDSHAKES: usize = 256;
 
+/// How long a link is still read after a better one took its place: what the other side sent before it knew takes a round
+/// trip, and waits behind what was queued.
+const RETIRED_FOR: Duration = Duration::from_secs(5);
+
 /// Invalid messages a link may bring within [`FAULTS_WITHIN`] before it is closed: a newer peer may err now and
 /// then, a fuzzer errs all the time.
 pub(crate) const MAX_FAULTS: u32 = 32;
@@ -44,6 +48,9 @@ pub(crate) const FAULTS_WITHIN: Duration = Duration::from_secs(60);
 /// What is lost on TCP twice over is sent again after 200 ms and 400 ms more, and its round trips, and until then nothing
 /// behind it is read.
 const STALLED: Duration = Duration::from_secs(1);
+
+/// Before the first round trip is measured an answer may take as long as on the longest lines there are.
+const UNMEASURED: Duration = Duration::from_secs(2);
 
 /// What told a goodput.
 const TRAFFIC: &str = "traffic";
@@ -60,6 +67,8 @@ pub(crate) enum Stage {
     Accepted(Arc<Member>),
     /// Both accepted.
     Up(Arc<Member>),
+    /// A link of a better kind took its place: nothing is sent on it any more, and what is under way is still read.
+    Retired(Arc<Member>),
 }
 
 /// One connection.
@@ -71,6 +80,8 @@ pub(crate) struct Link {
     pub(crate) local: Address,
     pub(crate) remote: Address,
     pub(crate) proved: Option<NodeId>,
+    /// Both sides opened it at once.
+    pub(crate) met: bool,
     pub(crate) stage: Stage,
     /// Until then the hello must be accepted.
     pub(crate) deadline: Mono,
@@ -91,10 +102,19 @@ impl Link {
         if self.dial.is_some() { Direction::Outbound } else { Direction::Inbound }
     }
 
+    /// Who counts as the one that dialled it, where both sides must see the same: the smaller id, if both did.
+    pub(crate) fn direction_of(&self, own: NodeId, peer: NodeId) -> Direction {
+        match (self.met, own < peer) {
+            (true, true) => Direction::Outbound,
+            (true, false) => Direction::Inbound,
+            (false, _) => self.direction(),
+        }
+    }
+
     /// The member at the other end, once its hello was accepted.
     pub(crate) fn member(&self) -> Option<&Member> {
         match &self.stage {
-            Stage::Accepted(member) | Stage::Up(member) => Some(member),
+            Stage::Accepted(member) | Stage::Up(member) | Stage::Retired(member) => Some(member),
             Stage::Opened | Stage::Hello(..) => None,
         }
     }
@@ -108,7 +128,7 @@ impl Link {
     pub(crate) fn introduced(&self) -> Option<NodeId> {
         let said = match &self.stage {
             Stage::Hello(hello, _) if self.transport == Transport::Plain => Some(hello.id),
-            Stage::Opened | Stage::Hello(..) | Stage::Accepted(_) | Stage::Up(_) => None,
+            Stage::Opened | Stage::Hello(..) | Stage::Accepted(_) | Stage::Up(_) | Stage::Retired(_) => None,
         };
         self.peer().or(said)
     }
@@ -122,8 +142,23 @@ impl Link {
     fn answer_time(&self) -> Duration {
         let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
         let goodput_bps = self.goodput().map(|(bps, _)| bps);
+        if self.clock.rtt_us().is_none() {
+            return UNMEASURED;
+        }
         let answer = answer_time(rtt_us, jitter_us, goodput_bps, self.measured.waiting_bytes);
         if self.measured.stalled { answer.max(STALLED) } else { answer }
+    }
+
+    /// Another link takes its place; this one is read for a while longer.
+    pub(crate) fn retire(&mut self, now: Mono) {
+        if let Stage::Up(member) = &self.stage {
+            self.stage = Stage::Retired(Arc::clone(member));
+            self.deadline = now.after(RETIRED_FOR);
+        }
+    }
+
+    pub(crate) fn is_retired(&self) -> bool {
+        matches!(self.stage, Stage::Retired(_))
     }
 
     /// The bearer told what it knows.

@@ -33,12 +33,13 @@ impl Links {
             local: opened.local,
             remote: opened.remote,
             proved: opened.proved,
+            met: false,
             stage: Stage::Opened,
             deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
             since: now,
             faults: 0,
             faults_since: now,
-            liveness: Liveness::new(now),
+            liveness: Liveness::of(opened.transport, now),
             clock: LinkClock::default(),
             sent_bytes: 0,
             received_bytes: 0,
@@ -82,9 +83,10 @@ impl Links {
         members.len()
     }
 
-    /// The accepted links to a member other than `except`.
+    /// The accepted links to a member other than `except`, without those another one took the place of.
     pub(crate) fn others_to(&self, peer: NodeId, except: LinkId) -> impl Iterator<Item = &Link> {
-        self.iter().filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
+        let is_to = move |link: &&Link| link.member().is_some_and(|member| member.id == peer) && !link.is_retired();
+        self.iter().filter(move |link| link.id != except && is_to(link))
     }
 
     /// Whether any connection, finished or not, leads to a member.
@@ -92,7 +94,7 @@ impl Links {
         self.iter().any(|link| link.peer() == Some(peer))
     }
 
-    /// Connections whose hello has not come in time.
+    /// Connections whose hello has not come in time, and those that were read for long enough after their end.
     pub(crate) fn overdue(&self, now: Mono) -> Vec<LinkId> {
         let late = |link: &&Link| !link.is_up() && now >= link.deadline;
         self.iter().filter(late).map(|link| link.id).collect()
@@ -107,7 +109,7 @@ impl Links {
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         let timeout = |link: &Link| match link.stage {
             Stage::Opened | Stage::Hello(..) => link.deadline,
-            Stage::Accepted(_) => link.deadline.min(link.liveness.next_timeout()),
+            Stage::Accepted(_) | Stage::Retired(_) => link.deadline.min(link.liveness.next_timeout()),
             Stage::Up(_) => link.liveness.next_timeout(),
         };
         self.iter().map(timeout).min()

@@ -41,6 +41,7 @@ impl Node {
             summary: summary(&row, (up.is_some(), ways.first()), attempts.last()),
             next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
             steered_through: facts.steered,
+            punch: self.punch.state_of(id, row.direct, now),
             row,
             attempts,
             ways,

@@ -26,7 +26,7 @@ impl Node {
                 self.bring_up(id);
                 self.on_message(id, frame);
             }
-            Stage::Up(_) => self.on_message(id, frame),
+            Stage::Up(_) | Stage::Retired(_) => self.on_message(id, frame),
         }
     }
 
@@ -169,6 +169,8 @@ impl Node {
                 }
                 done
             }
+            Message::Punch(message) => self.on_punch(peer, &message),
+            Message::Datagram(datagram) if self.takes_punch(&datagram, frame.body.as_ref()) => Ok(()),
             Message::Datagram(datagram) => {
                 let around = (self.routing.table(), &mut self.shared);
                 self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);

@@ -7,8 +7,8 @@ use meshline_protocol::{Code, Fault, Message, NodeId};
 
 use super::Node;
 use crate::event::Event;
-use crate::input::{LinkId, LinkMeasured, LinkOpened};
-use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
+use crate::input::{LinkId, LinkMeasured, LinkOpened, Transport};
+use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, is_upgrade, newer_wins};
 use crate::output::Output;
 use crate::peers::Failure;
 use crate::shared::UpPeer;
@@ -21,11 +21,13 @@ impl Node {
             self.shared.close(id, Code::ShuttingDown, "this node leaves");
             return;
         }
-        if self.links.open(opened, self.shared.now.mono).is_none() {
+        let met = opened.dial.is_some_and(|dial| self.peers.is_meeting(dial));
+        let Some(link) = self.links.open(opened, self.shared.now.mono) else {
             self.shared.count(Code::TooManyHandshakes);
             self.shared.close(id, Code::TooManyHandshakes, "too many connections without a hello");
             return;
-        }
+        };
+        link.met = met;
         if ours {
             self.introduce(id);
         }
@@ -70,6 +72,9 @@ impl Node {
     /// What follows from the end of a connection, whoever ended it.
     fn after_end(&mut self, link: &Link, code: Code, detail: &str, by_them: bool) {
         let peer = link.peer();
+        if link.is_retired() {
+            return;
+        }
         if link.is_up() || self.is_current(link) {
             self.on_down(link, code, detail);
         } else if matches!(link.stage, Stage::Opened) && link.dial.is_none() && code == Code::ConnectionLost {
@@ -105,9 +110,16 @@ impl Node {
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
+        if link.transport == Transport::Quic {
+            self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
+        }
         let is_wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked);
         self.routing.link_down(&peer, !is_wanted, &self.shared);
         self.shared.dirty = true;
+        if self.shared.up.is_empty() {
+            // The addresses known may be old.
+            self.signal.hurry(self.shared.now.mono);
+        }
         self.reselect_ring();
     }
 
@@ -130,7 +142,7 @@ impl Node {
         let Some(link) = self.links.get_mut(id) else { return };
         let asked = match &link.stage {
             Stage::Hello(hello, _) => hello.encoding,
-            Stage::Opened | Stage::Accepted(_) | Stage::Up(_) => return,
+            Stage::Opened | Stage::Accepted(_) | Stage::Up(_) | Stage::Retired(_) => return,
         };
         let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
         link.stage = Stage::Accepted(member);
@@ -157,7 +169,7 @@ impl Node {
     fn is_preferred(&self, one: LinkId, other: LinkId, peer: NodeId) -> bool {
         let contender = |id: LinkId| {
             let link = self.links.get(id)?;
-            Some(Contender { transport: link.transport, direction: link.direction() })
+            Some(Contender { transport: link.transport, direction: link.direction_of(self.shared.id, peer) })
         };
         let (Some(older), Some(newer)) = (contender(one.min(other)), contender(one.max(other))) else { return false };
         newer_wins(self.shared.id, peer, older, newer) == (one > other)
@@ -179,9 +191,10 @@ impl Node {
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
+        self.punch.linked(peer, (transport, &remote), &mut self.shared);
         let others = self.links.others_to(peer, id).map(|other| other.id);
         for other in others.filter(|other| self.is_preferred(id, *other, peer)).collect::<Vec<_>>() {
-            self.end_link(other, Code::DuplicateLink, "another link to this member stays");
+            self.replace(other, transport);
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
@@ -193,11 +206,23 @@ impl Node {
         self.reselect_ring();
     }
 
+    /// Another link took the place of this one.
+    fn replace(&mut self, id: LinkId, by: Transport) {
+        match self.links.get_mut(id) {
+            Some(link) if link.is_up() && is_upgrade(link.transport, by) => link.retire(self.shared.now.mono),
+            Some(_) | None => self.end_link(id, Code::DuplicateLink, "another link to this member stays"),
+        }
+    }
+
     /// Ends what came too late or fell silent, and asks for the time where it is due.
     pub(super) fn expire_links(&mut self) {
         let now = self.shared.now.mono;
         for id in self.links.overdue(now) {
-            self.end_link(id, Code::HandshakeTimeout, "no hello in time");
+            if self.links.get(id).is_some_and(Link::is_retired) {
+                self.end_link(id, Code::DuplicateLink, "another link to this member stays");
+            } else {
+                self.end_link(id, Code::HandshakeTimeout, "no hello in time");
+            }
         }
         for (id, due) in self.links.due(now) {
             match due {

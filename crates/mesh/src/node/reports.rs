@@ -32,7 +32,7 @@ impl Node {
             name: self.own_name().name,
             network: shared.config.network.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            state: if shared.up.is_empty() { "idle" } else { "connected" },
+            state: self.state(),
             topology: match shared.config.topology {
                 Topology::Mesh => "mesh",
                 Topology::Ring => "ring",
@@ -52,6 +52,7 @@ impl Node {
                 members: self.gossip.members.len() + 1,
             },
             routing: self.routing_report(),
+            punch: self.punch.report(shared.config.punch),
             refused: shared.refused.clone(),
         }
     }
