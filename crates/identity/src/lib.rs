@@ -5,20 +5,26 @@
 //! validity is judged is one of them.
 
 mod admission;
+mod attempt;
 mod join;
 mod keys;
 mod record;
 mod revocation;
+mod sealed;
 mod sequence;
 mod verifier;
 
 pub use admission::{Member, admit, admit_by};
+pub use attempt::{AttemptKeys, Ephemeral};
 pub use join::{JoinRequest, JoinRequestText};
 pub use keys::{KeyError, KeyPair, verify_bytes};
 pub use record::{RecordError, sign, verify};
 pub use revocation::{RevocationList, Revoked};
+pub use sealed::{open, seal};
 pub use sequence::Sequence;
 pub use verifier::Verifier;
 
+#[cfg(test)]
+mod sealed_tests;
 #[cfg(test)]
 mod tests;

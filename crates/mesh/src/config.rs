@@ -55,6 +55,8 @@ pub struct Config {
     pub max_relays_per_member: usize,
     /// Proxy: bits a second relayed for one member, both ways together; `None` for as many as go.
     pub relay_bps_per_member: Option<u64>,
+    /// Whether direct ways through address translation are tried, and granted to those who ask.
+    pub punch: bool,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
     /// What checks the signatures of members and of their links.
@@ -113,6 +115,7 @@ impl Config {
             max_relays: 256,
             max_relays_per_member: 16,
             relay_bps_per_member: None,
+            punch: true,
             routing: RoutingPolicy::default(),
             verifier: Verifier::default(),
             saved: Saved::default(),

@@ -226,6 +226,29 @@ pub enum Event {
         /// Through which proxy.
         proxy: PeerName,
     },
+    /// An attempt at a direct way to a member begins: both agreed to it.
+    PunchStarted {
+        /// With whom.
+        peer: PeerName,
+    },
+    /// A direct link came of an attempt.
+    PunchSucceeded {
+        /// With whom.
+        peer: PeerName,
+        /// How: `near`, `told`, `seen`, `predicted`, `birthday`, `tcp`, or `linked` in another way meanwhile.
+        kind: &'static str,
+        /// The other end.
+        address: Address,
+        /// Milliseconds after the agreed instant.
+        took_ms: u64,
+    },
+    /// No direct link came of an attempt.
+    PunchFailed {
+        /// With whom.
+        peer: PeerName,
+        /// Why, as a fixed word.
+        reason: &'static str,
+    },
     /// A proxy joined two members.
     Relayed {
         /// The one.

@@ -239,6 +239,8 @@ pub struct Reconfiguration {
     pub max_links: usize,
     /// Fast attempts.
     pub retries: u32,
+    /// Whether direct ways through address translation are tried.
+    pub punch: bool,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
 }

@@ -41,7 +41,8 @@ pub use now::{Mono, Now};
 pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, ProxyRow,
-    Readiness, RelayMemberRow, RelayReport, RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status,
+    PunchReport, PunchRow, PunchState, Readiness, RelayMemberRow, RelayReport, RingReport, RoundTripBucket, RoundTrips,
+    RouteRow, RoutingReport, Status,
     TimeReport,
 };
 pub use ring::{RingMember, ring_order};

@@ -47,6 +47,8 @@ pub struct Status {
     pub proxies: Vec<ProxyRow>,
     /// What a proxy relays; `None` for other members.
     pub relay: Option<RelayReport>,
+    /// Direct ways through address translation.
+    pub punch: PunchReport,
     /// Refusals by name, since start.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -92,6 +94,53 @@ pub struct RelayMemberRow {
     pub refused: BTreeMap<&'static str, u64>,
 }
 
+/// Attempts at direct ways, in figures since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PunchReport {
+    /// Whether they are made and granted.
+    pub enabled: bool,
+    /// Attempts called for or under way.
+    pub under_way: usize,
+    /// Packets sent of our own accord.
+    pub probes_sent: u64,
+    /// Attempts by how they ended.
+    pub attempts: BTreeMap<&'static str, u64>,
+    /// Packets and records refused, by reason.
+    pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// Attempts at a direct way to one member.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PunchState {
+    /// `idle`, `punching` or `connected`.
+    pub state: &'static str,
+    /// How far the one under way is.
+    pub stage: Option<&'static str>,
+    /// When the next is due, in milliseconds, if none is under way and the member is not linked directly.
+    pub next_attempt_ms: Option<u64>,
+    /// The last ones, oldest first.
+    pub attempts: Vec<PunchRow>,
+    /// What would help, if the last one failed.
+    pub advice: Option<String>,
+}
+
+/// One attempt at a direct way.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct PunchRow {
+    /// Milliseconds ago.
+    pub ago_ms: u64,
+    /// Whether this node called for it.
+    pub called: bool,
+    /// How far it came: `call`, `waiting`, `told addresses`, `search` or `connecting`.
+    pub stage: &'static str,
+    /// `near`, `told`, `seen`, `predicted`, `birthday`, `tcp`, `linked`; or why it failed.
+    pub outcome: &'static str,
+    /// The other end, if one was found.
+    pub address: String,
+    /// Packets this node sent of its own accord.
+    pub probes: u32,
+}
+
 /// Whether the node is ready, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Readiness {
@@ -108,7 +157,7 @@ pub struct LinkRow {
     pub peer: NodeId,
     /// Its name.
     pub name: String,
-    /// `tcp`, `relay` or `plain`.
+    /// `tcp`, `quic`, `relay` or `plain`.
     pub transport: &'static str,
     /// `inbound` or `outbound`.
     pub direction: &'static str,
@@ -271,6 +320,8 @@ pub struct Explanation {
     pub next_attempt_ms: Option<u64>,
     /// The last attempts, oldest first.
     pub attempts: Vec<AttemptRow>,
+    /// Attempts at a direct way through address translation, if there were any.
+    pub punch: Option<PunchState>,
     /// The ways to it by the advertisements, the best first.
     pub ways: Vec<RouteRow>,
     /// Each link of the best way, as both of its ends advertise it.
@@ -371,7 +422,7 @@ pub struct RoundTripBucket {
 pub struct AttemptRow {
     /// Milliseconds ago.
     pub ago_ms: u64,
-    /// How: `tcp`, `relay`, `plain` or `inbound`.
+    /// How: `tcp`, `quic`, `relay`, `plain` or `inbound`.
     pub transport: &'static str,
     /// Where to.
     pub address: String,

@@ -146,7 +146,7 @@ impl Shared {
 
     /// The types of the wire always serialize; an empty record, which everyone refuses, stands for the
     /// impossible.
-    fn sign<T: RecordText>(&self, text: &T) -> SignedRecord {
+    pub(crate) fn sign<T: RecordText>(&self, text: &T) -> SignedRecord {
         sign(text, &self.key).unwrap_or(SignedRecord { signed: String::new(), by: self.id, sig: String::new() })
     }
 

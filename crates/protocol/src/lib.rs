@@ -27,7 +27,7 @@ pub use frame::{Decoded, Decoder, Encoding, Fault, Frame};
 pub use id::{NetworkId, NodeId};
 pub use message::{Message, SignedRecord};
 pub use target::Target;
-pub use text::{Address, Mac, Name, ServiceName, Ticket, ValueError};
+pub use text::{Address, AttemptKey, Mac, Name, ServiceName, Ticket, ValueError};
 pub use time::{Ping, UnixMicros};
 
 #[cfg(test)]

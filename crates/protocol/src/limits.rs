@@ -30,6 +30,16 @@ pub const MAX_ADDRESS: usize = 260;
 /// Addresses one member may announce. Covers IPv4 and IPv6 on a few interfaces.
 pub const MAX_ADDRESSES: usize = 8;
 
+/// Own IPv4 addresses one member may offer for a direct way: those of a few interfaces.
+pub const MAX_HOST_CANDIDATES: usize = 8;
+
+/// Addresses of each other kind it may offer. With the keys, all lists full stay below [`MAX_RECORD_TEXT`].
+pub const MAX_CANDIDATES: usize = 4;
+
+/// Every sealed time frame has so many bytes: the longest one of a closed network fits, and nobody is ever answered with
+/// more bytes than came.
+pub const SEALED_BYTES: usize = 400;
+
 /// Roles one member may hold.
 pub const MAX_ROLES: usize = 8;
 

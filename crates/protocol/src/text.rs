@@ -32,6 +32,9 @@ pub enum ValueError {
     /// Not a relay ticket.
     #[error("not a ticket: expected 43 base64url characters")]
     NotATicket,
+    /// Not the public key of an attempt.
+    #[error("not a key: expected 43 base64url characters")]
+    NotAKey,
     /// Not a message authentication code.
     #[error("not a code: expected 22 base64url characters")]
     NotAMac,
@@ -114,6 +117,12 @@ checked_string!(
 checked_string!(
     /// A one-time relay ticket: 32 random bytes in base64url without padding.
     Ticket, is_ticket, ValueError::NotATicket,
+    { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" }
+);
+
+checked_string!(
+    /// An X25519 public key: 32 bytes in base64url without padding.
+    AttemptKey, is_ticket, ValueError::NotAKey,
     { "type": "string", "pattern": "^[A-Za-z0-9_-]{43}$" }
 );
 

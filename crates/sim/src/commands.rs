@@ -82,7 +82,22 @@ impl World {
     /// # Panics
     /// If it does not run.
     pub fn send_datagram(&mut self, node: usize, to: usize, flow: u32, body: &[u8]) -> Result<(), String> {
-        let service = "test".parse().unwrap_or_else(|_| unreachable!("a constant label"));
+        self.send(node, to, ("test", flow), body)
+    }
+
+    /// The same of any service, with its flow.
+    ///
+    /// # Errors
+    /// Why it has no way.
+    ///
+    /// # Panics
+    /// If it does not run, or the service has no name.
+    pub fn send_service(&mut self, node: usize, to: usize, service: (&str, u32), body: &[u8]) -> Result<(), String> {
+        self.send(node, to, service, body)
+    }
+
+    fn send(&mut self, node: usize, to: usize, (service, flow): (&str, u32), body: &[u8]) -> Result<(), String> {
+        let Ok(service) = service.parse() else { panic!("{service} is no name") };
         let to = self.id(to);
         let command = Mesh::SendDatagram { to, service, flow, body: bytes::Bytes::copy_from_slice(body) };
         match self.command(node, Command::Mesh(command)) {

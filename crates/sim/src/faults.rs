@@ -22,6 +22,7 @@ impl World {
             self.break_end(link);
         }
         self.forget_relays(run);
+        self.udp.close_all(node);
     }
 
     /// Takes the power from a node's host: nobody is told anything.

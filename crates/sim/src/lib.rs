@@ -22,6 +22,7 @@ mod rng;
 mod schedule;
 mod seed;
 mod signal;
+mod udp;
 mod wire;
 mod world;
 
@@ -32,6 +33,7 @@ pub use puppet::Puppet;
 pub use relay::Misdeed;
 pub use rng::Rng;
 pub use seed::{seed, seeds};
+pub use udp::{Filtering, Mapping, PORT, Router, RouterId};
 pub use wire::Wire;
 pub use world::{SIGNAL, World};
 

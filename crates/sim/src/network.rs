@@ -11,6 +11,7 @@ use meshline_protocol::{Address, Code, Encoding, Frame};
 use crate::config::Reach;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
+use crate::udp::UdpEnd;
 use crate::wire::{Cargo, Codec, Wire};
 
 /// The node index of an end that no node holds: a stranger played by a test.
@@ -47,6 +48,8 @@ pub(crate) struct Connection {
     /// The proxy in the middle, and the two relay connections it joined.
     pub(crate) via: Option<(Run, [RelayConnection; 2])>,
     cut: bool,
+    /// The sockets at its ends, if UDP bears it.
+    udp: Option<[UdpEnd; 2]>,
 }
 
 /// All connections, and what keeps hosts from each other.
@@ -134,8 +137,28 @@ impl Network {
         self.last += 1;
         let codec = || (self.wire == Wire::Bytes).then(Codec::new);
         let ends = runs.map(|run| End { run, open: true, inbox: VecDeque::new(), last_arrival: 0, codec: codec() });
-        self.connections.insert(self.last, Connection { ends, via, cut: false });
+        self.connections.insert(self.last, Connection { ends, via, cut: false, udp: None });
         [LinkId(self.last * 2), LinkId(self.last * 2 + 1)]
+    }
+
+    /// UDP bears a connection from now on.
+    pub(crate) fn bear(&mut self, link: LinkId, ends: [UdpEnd; 2]) {
+        if let Some(connection) = self.connections.get_mut(&sides(link).0) {
+            connection.udp = Some(ends);
+        }
+    }
+
+    /// The sockets at the other end and at this one.
+    pub(crate) fn borne(&self, to: LinkId) -> Option<[UdpEnd; 2]> {
+        let (number, side) = sides(to);
+        let [first, second] = self.connections.get(&number)?.udp?;
+        Some(if side == 0 { [second, first] } else { [first, second] })
+    }
+
+    /// Whether a connection that is open at an end uses a socket.
+    pub(crate) fn uses(&self, node: usize, port: u16) -> bool {
+        let is_it = |ends: &[UdpEnd; 2]| ends.iter().any(|end| (end.node, end.port) == (node, port));
+        self.connections.values().any(|connection| connection.udp.as_ref().is_some_and(is_it))
     }
 
     pub(crate) fn end(&mut self, link: LinkId) -> Option<&mut End> {

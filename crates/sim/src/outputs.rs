@@ -12,6 +12,7 @@ use crate::config::Reach;
 use crate::host::Logged;
 use crate::network::{Content, PUPPET};
 use crate::schedule::{Due, Run};
+use crate::udp::QuicDial;
 use crate::wire::{Cargo, Codec};
 use crate::world::World;
 
@@ -52,8 +53,9 @@ impl World {
             Output::Dial { dial, target } => self.dial(run, dial, target),
             // The core withdraws no attempt; an outcome that nobody wants is ignored by it.
             Output::CancelDial { .. } => {}
-            // Nothing of this is asked for yet.
-            Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
+            Output::SendPacket { socket, to, bytes, ttl } => self.send_packet((node, socket), to, ttl, bytes),
+            Output::OpenSocket { socket } => self.udp.open(node, socket),
+            Output::CloseSocket { socket } => self.close_socket(node, socket),
             // Connections take no time of their own here.
             Output::ApproachProxy { .. } => {}
             Output::RelayJoin { first, second, .. } => self.join_relay(run, first, second),
@@ -161,7 +163,10 @@ impl World {
                 self.listeners.extend(host.config.listen.iter().map(|address| (address.clone(), node)));
             }
         }
-        let Some(node) = self.listeners.get(address).copied() else { return Err(REFUSED) };
+        let node = match self.placed_listener(from, address) {
+            Some(placed) => placed.ok_or(SILENCE)?,
+            None => self.listeners.get(address).copied().ok_or(REFUSED)?,
+        };
         let powered = self.hosts.get(node).is_some_and(|host| host.powered);
         let blocked = self.network.is_blocked(from, node) || self.network.is_blocked(node, from);
         match self.network.reach.get(address).copied().unwrap_or_default() {
@@ -187,7 +192,11 @@ impl World {
                 Err(detail) => self.fail_dial(run, dial, detail),
             },
             DialTarget::Relay { .. } => self.on_relay_dial(run, dial, target),
-            DialTarget::Quic { .. } | DialTarget::Meet { .. } => {}
+            DialTarget::Quic { socket, remote, peer } => {
+                self.on_quic_dial(QuicDial { run, dial, socket, remote, peer, tries: 0 });
+            }
+            // Routers of this world translate UDP only.
+            DialTarget::Meet { .. } => self.fail_dial(run, dial, "timed out"),
         }
     }
 
@@ -231,6 +240,9 @@ impl World {
     /// The oldest parcel for an end of a connection arrives.
     pub(crate) fn on_parcel(&mut self, link: LinkId) {
         let Some(run) = self.network.end(link).map(|end| end.run) else { return };
+        if !self.quic_passes(link) {
+            return;
+        }
         let Some(content) = self.network.arrive(link, &mut self.schedule) else { return };
         if run.node == PUPPET {
             self.puppet_parcel(link, content);

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use bytes::Bytes;
 use meshline_mesh::{DialId, DialTarget, LinkId, RelayConnection, SignalRequest};
 use meshline_protocol::Code;
 use meshline_protocol::signal::NodeList;
 use meshline_services::chat::Ticket;
+
+use crate::udp::{QuicDial, Transit};
 
 /// A run of a node: results of an earlier run must not reach a later one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,10 @@ pub(crate) enum Due {
     Dial { run: Run, dial: DialId, target: DialTarget },
     /// An attempt has failed.
     DialFailed { run: Run, dial: DialId, code: Code, detail: &'static str },
+    /// A UDP packet arrives.
+    Packet { transit: Transit, bytes: Bytes },
+    /// A packet of a QUIC handshake is due.
+    QuicDial(QuicDial),
     /// A proxy learns that a connection of a pipe ended.
     RelayEnded { run: Run, connection: RelayConnection },
     /// A write is on disk.

@@ -14,6 +14,7 @@ use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
 use crate::signal::SignalServer;
+use crate::udp::Udp;
 use crate::wire::Wire;
 
 /// The URL under which the signal server of a world is known.
@@ -43,6 +44,10 @@ pub struct World {
     pub(crate) weighed: bool,
     /// Whether frames and events are printed as they happen.
     pub(crate) traced: bool,
+    pub(crate) udp: Udp,
+    /// Whether packets that arrive are kept, and those that were.
+    pub(crate) overhears: bool,
+    pub(crate) overheard: Vec<(usize, std::net::SocketAddr, bytes::Bytes)>,
     pub(crate) puppet_mail: Vec<(meshline_mesh::LinkId, meshline_protocol::Frame)>,
     /// How often each node sent a datagram on: by source, destination and flow.
     pub(crate) crossings: BTreeMap<(NodeId, NodeId, u32), BTreeMap<usize, u32>>,
@@ -67,6 +72,9 @@ impl World {
             listeners: BTreeMap::new(),
             weighed: false,
             traced: crate::seed::traced(),
+            udp: Udp::default(),
+            overhears: false,
+            overheard: Vec::new(),
             puppet_mail: Vec::new(),
             crossings: BTreeMap::new(),
         }
@@ -93,6 +101,11 @@ impl World {
     pub fn verified_once(mut self) -> Self {
         self.verifier = Verifier::remembering();
         self
+    }
+
+    /// From now on UDP packets that arrive are kept for [`World::overheard`].
+    pub fn overhear(&mut self) {
+        self.overhears = true;
     }
 
     /// From now on the bytes of frames are counted by kind, as they would be written in JSON.
@@ -328,6 +341,7 @@ impl World {
         for address in listen {
             self.input(node, Mesh::Listening { address });
         }
+        self.tell_addresses(node);
         self.input(node, Mesh::Timeout);
     }
 
@@ -411,6 +425,8 @@ impl World {
             Due::DialFailed { run, dial, code, detail } => {
                 self.input_to(run, Mesh::DialFailed { dial, code, detail: detail.to_owned() });
             }
+            Due::Packet { transit, bytes } => self.on_packet(transit, bytes),
+            Due::QuicDial(dial) => self.on_quic_dial(dial),
             Due::RelayEnded { run, connection } => self.input_to(run, Mesh::RelayEnded { connection }),
             Due::Kept { run, ticket } => self.on_kept(run, ticket),
             Due::Signal { run, url, request } => self.on_signal(run, url, request),

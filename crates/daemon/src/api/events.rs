@@ -90,6 +90,9 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("ring_changed", schemas.subschema_for::<RingChanged>()),
         ("ring_closed", schemas.subschema_for::<RingClosed>()),
         ("route_changed", schemas.subschema_for::<RouteChanged>()),
+        ("punch_started", schemas.subschema_for::<Member>()),
+        ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
+        ("punch_failed", schemas.subschema_for::<PunchFailed>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -130,6 +133,16 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "route_changed", &RouteChanged { peer, name, path: path.clone(), cost: *cost_us, cause });
         }
+        MeshEvent::PunchStarted { peer } => put(feed, "punch_started", &Member::from(peer)),
+        MeshEvent::PunchSucceeded { peer, kind, address, took_ms } => {
+            let Member { peer, name } = peer.into();
+            let (address, took_ms) = (address.clone(), *took_ms);
+            put(feed, "punch_succeeded", &PunchSucceeded { peer, name, kind, address, took_ms });
+        }
+        MeshEvent::PunchFailed { peer, reason } => {
+            let Member { peer, name } = peer.into();
+            put(feed, "punch_failed", &PunchFailed { peer, name, reason });
+        }
         MeshEvent::Listening { .. }
         | MeshEvent::ConnectFailed { .. }
         | MeshEvent::Refused { .. }
@@ -152,6 +165,25 @@ struct RouteChanged {
     /// Expected delivery time in microseconds.
     cost: Option<u64>,
     cause: &'static str,
+}
+
+/// `punch_succeeded`: a direct link came of an attempt, so long after the instant agreed on.
+#[derive(Serialize, JsonSchema)]
+struct PunchSucceeded {
+    peer: NodeId,
+    name: String,
+    /// `near`, `told`, `seen`, `predicted`, `birthday`, `tcp` or `linked`.
+    kind: &'static str,
+    address: meshline_protocol::Address,
+    took_ms: u64,
+}
+
+/// `punch_failed`: none did.
+#[derive(Serialize, JsonSchema)]
+struct PunchFailed {
+    peer: NodeId,
+    name: String,
+    reason: &'static str,
 }
 
 /// `delivered`: an own message has come further.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{PeerRow, RelayMemberRow, RelayReport, RoutingReport, Status};
+use meshline_mesh::{PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -20,6 +20,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let (status, chat, rows) = (status?, chat?, rows?);
     let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
+    let text = text + &punch(&status.punch);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
@@ -36,11 +37,11 @@ fn peers(status: &Status, rows: &[PeerRow]) -> String {
     let path = |row: &PeerRow| match (row.direct, row.reachable) {
         (true, _) => "direct",
         (false, true) if relayed(row) => "relay",
-        (false, true) => "multi_hop",
+        (false, true) => "multihop",
         (false, false) => "none",
     };
     let count = |word: &str| rows.iter().filter(|row| path(row) == word).count();
-    let lines = ["direct", "relay", "multi_hop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
+    let lines = ["direct", "relay", "multihop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
     family("gauge", "peers", "other members by the way they are reached", &lines)
 }
 
@@ -61,6 +62,29 @@ fn relay(report: &RelayReport) -> String {
         family("gauge", "relay_member_pairs", "links relayed, by member", &pairs),
         family("counter", "relay_bytes_total", "bytes relayed, both ways, by member", &by_member(|row| row.bytes)),
         family("counter", "relay_refused_total", "refused requests, by member and name", &refused),
+    ]
+    .concat()
+}
+
+fn punch(report: &PunchReport) -> String {
+    let by = |label: &str, counts: &std::collections::BTreeMap<&'static str, u64>| -> Vec<String> {
+        counts.iter().map(|(word, count)| format!("{{{label}=\"{word}\"}} {count}")).collect()
+    };
+    let probes = [format!(" {}", report.probes_sent)];
+    [
+        family("counter", "punch_probes_total", "packets sent to open direct ways", &probes),
+        family(
+            "counter",
+            "punch_attempts_total",
+            "attempts at direct ways by how they ended",
+            &by("outcome", &report.attempts),
+        ),
+        family(
+            "counter",
+            "punch_refused_total",
+            "packets and records of attempts refused",
+            &by("reason", &report.refused),
+        ),
     ]
     .concat()
 }

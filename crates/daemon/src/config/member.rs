@@ -72,6 +72,9 @@ macro_rules! member_config {
             #[serde(default = "retries")]
             #[schemars(range(max = 1_000_000))]
             pub retries: u32,
+            /// Whether direct ways through routers and firewalls are opened, and granted to those who ask.
+            #[serde(default = "punch")]
+            pub punch: bool,
             /// How messages are written on the links this member dials: "json" or "bson".
             #[serde(default)]
             pub encoding: LinkEncoding,
@@ -104,6 +107,10 @@ macro_rules! member_config {
 
 fn max_links() -> u32 {
     MAX_LINKS
+}
+
+fn punch() -> bool {
+    true
 }
 
 fn retries() -> u32 {
@@ -262,6 +269,7 @@ macro_rules! node_of {
             data_dir: $from.data_dir,
             max_links: $from.max_links,
             retries: $from.retries,
+            punch: $from.punch,
             encoding: $from.encoding,
             plain: $from.plain,
             open: $from.open,

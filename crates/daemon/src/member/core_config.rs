@@ -27,6 +27,7 @@ pub(super) fn reconfiguration(config: &NodeConfig) -> Reconfiguration {
         signal: config.signal.iter().map(|url| url.as_str().to_owned()).collect(),
         max_links: usize::try_from(config.max_links).unwrap_or(usize::MAX),
         retries: config.retries,
+        punch: config.punch,
         routing: config.routing.policy(),
     }
 }
@@ -72,6 +73,7 @@ pub fn core_config(
         signal: core.signal,
         max_links: core.max_links,
         retries: core.retries,
+        punch: core.punch,
         routing: core.routing,
     } = reconfiguration(config);
     core.encoding = match config.encoding {

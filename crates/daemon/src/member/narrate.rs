@@ -106,6 +106,15 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             let proxy = escape(&proxy.name);
             info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
         }
+        MeshEvent::PunchStarted { peer } => {
+            debug!(target: "meshline", peer = %peer.id, "opening a direct way")
+        }
+        MeshEvent::PunchSucceeded { peer, kind, address, took_ms } => {
+            info!(target: "meshline", peer = %peer.id, address = %address, reason = kind, took_ms, "direct way opened")
+        }
+        MeshEvent::PunchFailed { peer, reason } => {
+            debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}")
+        }
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }

@@ -13,12 +13,13 @@ use crate::gateway::LocalGateway;
 use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
-const LIVE: [&str; 12] = [
+const LIVE: [&str; 13] = [
     "peers",
     "proxies",
     "signal",
     "max_links",
     "retries",
+    "punch",
     "routing",
     "forwards",
     "expose",

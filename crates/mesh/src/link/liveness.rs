@@ -6,6 +6,7 @@ use meshline_protocol::Message;
 use meshline_protocol::limits::{MAX_BODY, MAX_LINE};
 use meshline_protocol::message::Chat;
 
+use crate::input::Transport;
 use crate::now::Mono;
 
 /// Between asks on a link with traffic.
@@ -13,6 +14,9 @@ const ACTIVE_INTERVAL: Duration = Duration::from_secs(3);
 
 /// Between asks on a link without.
 const IDLE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// The same on a QUIC link: some routers forget UDP after ten seconds without a packet, and with it the way.
+const IDLE_INTERVAL_UDP: Duration = Duration::from_secs(8);
 
 /// How long after the last message a link counts as one with traffic.
 const ACTIVE_FOR: Duration = Duration::from_secs(15);
@@ -52,6 +56,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Probe(_)
             | Message::Gossip(_)
             | Message::Routing(_)
+            | Message::Punch(_)
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
     );
     !is_own
@@ -119,11 +124,19 @@ pub(crate) struct Liveness {
     spared: Mono,
     asks: u64,
     answers: u64,
+    idle_interval: Duration,
 }
 
 impl Liveness {
+    /// Of a link that something bears.
+    pub(crate) fn of(transport: Transport, now: Mono) -> Self {
+        let idle_interval = if transport == Transport::Quic { IDLE_INTERVAL_UDP } else { IDLE_INTERVAL };
+        Self { idle_interval, ..Self::new(now) }
+    }
+
     pub(crate) fn new(now: Mono) -> Self {
         Self {
+            idle_interval: IDLE_INTERVAL,
             last_heard: now,
             last_traffic: None,
             next_ask: now,
@@ -235,7 +248,7 @@ impl Liveness {
         match (self.is_carrying(now), self.is_active(now)) {
             (true, _) => PROBE_INTERVAL,
             (false, true) => ACTIVE_INTERVAL,
-            (false, false) => IDLE_INTERVAL,
+            (false, false) => self.idle_interval,
         }
     }
 

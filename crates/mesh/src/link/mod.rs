@@ -15,7 +15,7 @@ use meshline_identity::Member;
 use meshline_protocol::message::Hello;
 use meshline_protocol::{Address, NodeId};
 
-pub(crate) use duplicate::{Contender, newer_wins};
+pub(crate) use duplicate::{Contender, is_upgrade, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
@@ -44,6 +44,9 @@ pub(crate) const FAULTS_WITHIN: Duration = Duration::from_secs(60);
 /// What is lost on TCP twice over is sent again after 200 ms and 400 ms more, and its round trips, and until then nothing
 /// behind it is read.
 const STALLED: Duration = Duration::from_secs(1);
+
+/// Before the first round trip is measured an answer may take as long as on the longest lines there are.
+const UNMEASURED: Duration = Duration::from_secs(2);
 
 /// What told a goodput.
 const TRAFFIC: &str = "traffic";
@@ -77,8 +80,10 @@ pub(crate) struct Link {
     pub(crate) via: Option<NodeId>,
     /// It is up beside the one in use, for when that breaks.
     pub(crate) standby: bool,
-    /// A direct one took its place, and it ends then.
+    /// A better one took its place, and it ends then.
     pub(crate) retires_at: Option<Mono>,
+    /// Both sides opened it at once.
+    pub(crate) met: bool,
     pub(crate) stage: Stage,
     /// Until then the hello must be accepted.
     pub(crate) deadline: Mono,
@@ -97,6 +102,15 @@ pub(crate) struct Link {
 impl Link {
     pub(crate) fn direction(&self) -> Direction {
         if self.dial.is_some() { Direction::Outbound } else { Direction::Inbound }
+    }
+
+    /// Who counts as the one that dialled it, where both sides must see the same: the smaller id, if both did.
+    pub(crate) fn direction_of(&self, own: NodeId, peer: NodeId) -> Direction {
+        match (self.met, own < peer) {
+            (true, true) => Direction::Outbound,
+            (true, false) => Direction::Inbound,
+            (false, _) => self.direction(),
+        }
     }
 
     /// The member at the other end, once its hello was accepted.
@@ -130,8 +144,16 @@ impl Link {
     fn answer_time(&self) -> Duration {
         let (rtt_us, jitter_us) = (self.clock.rtt_us().unwrap_or(0), self.clock.jitter_us().unwrap_or(0));
         let goodput_bps = self.goodput().map(|(bps, _)| bps);
+        if self.clock.rtt_us().is_none() {
+            return UNMEASURED;
+        }
         let answer = answer_time(rtt_us, jitter_us, goodput_bps, self.measured.waiting_bytes);
         if self.measured.stalled { answer.max(STALLED) } else { answer }
+    }
+
+    /// Whether another one took its place.
+    pub(crate) fn is_retired(&self) -> bool {
+        self.retires_at.is_some()
     }
 
     /// The bearer told what it knows.

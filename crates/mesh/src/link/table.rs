@@ -37,12 +37,13 @@ impl Links {
             via: None,
             standby: false,
             retires_at: None,
+            met: false,
             stage: Stage::Opened,
             deadline: now.after(HANDSHAKE_LIMIT.saturating_sub(spent)),
             since: now,
             faults: 0,
             faults_since: now,
-            liveness: Liveness::new(now),
+            liveness: Liveness::of(opened.transport, now),
             clock: LinkClock::default(),
             sent_bytes: 0,
             received_bytes: 0,
@@ -86,9 +87,10 @@ impl Links {
         members.len()
     }
 
-    /// The accepted links to a member other than `except`.
+    /// The accepted links to a member other than `except`, without those another one took the place of.
     pub(crate) fn others_to(&self, peer: NodeId, except: LinkId) -> impl Iterator<Item = &Link> {
-        self.iter().filter(move |link| link.id != except && link.member().is_some_and(|member| member.id == peer))
+        let is_to = move |link: &&Link| link.member().is_some_and(|member| member.id == peer) && !link.is_retired();
+        self.iter().filter(move |link| link.id != except && is_to(link))
     }
 
     /// The relayed connections to a member, finished or not.
@@ -111,7 +113,7 @@ impl Links {
         self.iter().any(|link| link.peer() == Some(peer))
     }
 
-    /// Connections whose hello has not come in time.
+    /// Connections whose hello has not come in time, and those that were read for long enough after their end.
     pub(crate) fn overdue(&self, now: Mono) -> Vec<LinkId> {
         let late = |link: &&Link| !link.is_complete() && now >= link.deadline;
         self.iter().filter(late).map(|link| link.id).collect()

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use meshline_protocol::message::TimeFrame;
 
 use crate::input::SocketId;
 use crate::shared::Shared;
@@ -12,7 +13,6 @@ use crate::shared::Shared;
 pub(crate) const STUN_BELOW: u8 = 4;
 
 /// How the port seen outside follows from the socket inside (RFC 4787 §4.1).
-#[allow(dead_code)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Mapping {
     /// Not enough has been seen.
@@ -53,9 +53,28 @@ impl Nat {
     }
 
     /// Where this node may be reached, as far as it is known now.
-    #[allow(dead_code)]
     pub(crate) fn candidates(&self) -> &Candidates {
         &self.candidates
+    }
+
+    /// Whether the addresses seen from outside are to be kept fresh: while a peer is punched, or wants to be.
+    pub(crate) fn keep_fresh(&mut self, _: bool, _: &mut Shared) {}
+
+    /// A time frame without an attempt: a question about an address, or the answer to one.
+    pub(crate) fn handle_time(&mut self, _: SocketId, _: SocketAddr, frame: &TimeFrame, _: &mut Shared) {
+        let Some(seen) = frame.seen.as_ref().and_then(|seen| seen.as_str().parse::<SocketAddr>().ok()) else { return };
+        let candidates = &mut self.candidates;
+        candidates.mapping = match candidates.reflexive.first() {
+            None => Mapping::Unknown,
+            Some(before) if *before == seen => Mapping::Independent,
+            Some(before) => {
+                let step = i32::from(seen.port()) - i32::from(before.port());
+                Mapping::Dependent { step: Some(step).filter(|step| step.abs() <= 4) }
+            }
+        };
+        candidates.reflexive.retain(|other| *other != seen);
+        candidates.reflexive.insert(0, seen);
+        candidates.reflexive.truncate(4);
     }
 
     /// A STUN message.

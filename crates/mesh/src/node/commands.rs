@@ -1,6 +1,6 @@
 //! What somebody on this machine wants.
 
-use meshline_protocol::message::{Goodbye, Membership, RecordText};
+use meshline_protocol::message::{Goodbye, Membership, PunchReason, RecordText};
 use meshline_protocol::{Address, Code, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -87,6 +87,10 @@ impl Node {
             }
         }
         self.signal.reconfigure(&new.signal, now);
+        if config.punch && !new.punch {
+            self.punch.leave(PunchReason::Off, &mut self.shared);
+        }
+        let config = &mut self.shared.config;
         if config.routing != new.routing {
             self.routing.policy_changed(now);
         }
@@ -97,6 +101,7 @@ impl Node {
             signal: config.signal,
             max_links: config.max_links,
             retries: config.retries,
+            punch: config.punch,
             routing: config.routing,
         } = new;
     }
@@ -106,6 +111,8 @@ impl Node {
         if self.shared.leaving {
             return;
         }
+        self.punch.leave(PunchReason::Leaving, &mut self.shared);
+        self.punch();
         let departure = self.shared.departure();
         self.shared.leaving = true;
         let frame = std::sync::Arc::new(Message::Goodbye(Goodbye { departure: departure.clone() }).into());

@@ -42,6 +42,7 @@ impl Node {
             summary: summary(&row, (up.is_some(), ways.first()), attempts.last(), facts.through_name().as_deref()),
             next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
             steered_through: facts.steered,
+            punch: self.punch.state_of(id, row.direct, now),
             row,
             attempts,
             ways,

@@ -169,6 +169,8 @@ impl Node {
                 }
                 done
             }
+            Message::Punch(message) => self.on_punch(peer, &message),
+            Message::Datagram(datagram) if self.takes_punch(&datagram, frame.body.as_ref()) => Ok(()),
             Message::Datagram(datagram) => {
                 let around = (self.routing.table(), &mut self.shared);
                 self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);

@@ -21,12 +21,14 @@ impl Node {
             return;
         }
         let via = opened.dial.and_then(|dial| self.peers.relayed_by(dial)).map(|(proxy, _)| proxy);
+        let met = opened.dial.is_some_and(|dial| self.peers.is_meeting(dial));
         let Some(link) = self.links.open(opened, self.shared.now.mono) else {
             self.shared.count(Code::TooManyHandshakes);
             self.shared.close(id, Code::TooManyHandshakes, "too many connections without a hello");
             return;
         };
         link.via = via;
+        link.met = met;
         if ours {
             self.introduce(id);
         }
@@ -118,8 +120,15 @@ impl Node {
         if link.transport == Transport::Relay && !is_wanted {
             self.relay_client.lost(peer, link.via, &self.shared);
         }
+        if link.transport == Transport::Quic {
+            self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
+        }
         self.routing.link_down(&peer, !is_wanted, &self.shared);
         self.shared.dirty = true;
+        if self.shared.up.is_empty() {
+            // The addresses known may be old.
+            self.signal.hurry(self.shared.now.mono);
+        }
         self.reselect_ring();
     }
 
@@ -175,7 +184,7 @@ impl Node {
     fn is_preferred(&self, one: LinkId, other: LinkId, peer: NodeId) -> bool {
         let contender = |id: LinkId| {
             let link = self.links.get(id)?;
-            Some(Contender { transport: link.transport, direction: link.direction() })
+            Some(Contender { transport: link.transport, direction: link.direction_of(self.shared.id, peer) })
         };
         let (Some(older), Some(newer)) = (contender(one.min(other)), contender(one.max(other))) else { return false };
         newer_wins(self.shared.id, peer, older, newer) == (one > other)
@@ -199,11 +208,12 @@ impl Node {
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
+        self.punch.linked(peer, (transport, &remote), &mut self.shared);
         for other in self.rivals_of(id, peer) {
             if !self.is_preferred(id, other, peer) {
                 continue;
             }
-            self.replace(other);
+            self.replace(other, transport);
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });

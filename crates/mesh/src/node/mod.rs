@@ -5,6 +5,7 @@ mod explain;
 mod frames;
 mod links;
 mod packets;
+mod punching;
 mod relays;
 mod reports;
 mod revoked;
@@ -93,7 +94,7 @@ impl Node {
             probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
             nat: Nat::default(),
-            punch: Punch::default(),
+            punch: Punch::new(now.mono),
             routing: Routing::new(now.mono),
             round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
@@ -123,6 +124,7 @@ impl Node {
                 self.blame_proxy(dial);
                 let failure = Failure { code, detail: &detail, proved: None };
                 self.peers.fail(&mut self.shared, dial, failure);
+                self.punch.dial_failed(dial, &mut self.shared);
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),

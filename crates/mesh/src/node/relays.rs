@@ -10,14 +10,14 @@ use meshline_protocol::{Code, NodeId};
 use super::Node;
 use crate::event::Event;
 use crate::input::{DialId, LinkId, Transport};
-use crate::link::{Link, Stage};
+use crate::link::{Link, Stage, is_upgrade};
 use crate::relay::{Known, Surplus};
 use crate::report::{Bearer, ProxyRow};
 use crate::shared::UpPeer;
 
-/// How long a relayed link stays when a direct one has taken its place: what waits on a slow line for a second, and a
-/// round trip, so that nothing is lost; and a direct link that breaks at once is no loss either.
-const RETIREMENT: Duration = Duration::from_secs(3);
+/// How long a link stays when a better one has taken its place: what the other side sent before it knew takes a round
+/// trip, and waits behind what was queued, so that nothing is lost; and a better link that breaks at once is no loss either.
+const RETIREMENT: Duration = Duration::from_secs(5);
 
 impl Node {
     /// Asks for relayed links, and sees to those that stand by.
@@ -64,15 +64,15 @@ impl Node {
         true
     }
 
-    /// Another link took the place of this one. What is under way on a relayed link still arrives, because it stays for a
-    /// while; the other side sends nothing on it either as soon as the new one is up there.
-    pub(super) fn replace(&mut self, id: LinkId) {
+    /// Another link took the place of this one. What is under way on one of a lesser kind still arrives, because it stays
+    /// for a while; the other side sends nothing on it either as soon as the new one is up there.
+    pub(super) fn replace(&mut self, id: LinkId, by: Transport) {
         let retires_at = self.shared.now.mono.after(RETIREMENT);
         match self.links.get_mut(id) {
-            Some(link) if link.transport == Transport::Relay && link.is_complete() => {
+            Some(link) if link.is_complete() && is_upgrade(link.transport, by) => {
                 (link.standby, link.retires_at) = (true, Some(retires_at));
             }
-            _ => self.end_link(id, Code::DuplicateLink, "another link to this member stays"),
+            Some(_) | None => self.end_link(id, Code::DuplicateLink, "another link to this member stays"),
         }
     }
 

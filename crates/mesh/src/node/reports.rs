@@ -32,7 +32,7 @@ impl Node {
             name: self.own_name().name,
             network: shared.config.network.clone(),
             version: env!("CARGO_PKG_VERSION"),
-            state: if shared.up.is_empty() { "idle" } else { "connected" },
+            state: self.state(),
             topology: match shared.config.topology {
                 Topology::Mesh => "mesh",
                 Topology::Ring => "ring",
@@ -54,6 +54,7 @@ impl Node {
             routing: self.routing_report(),
             proxies: self.proxy_rows(),
             relay: shared.config.is_proxy().then(|| self.relay_server.report(|id| self.peer_name(id).name)),
+            punch: self.punch.report(shared.config.punch),
             refused: shared.refused.clone(),
         }
     }

@@ -31,6 +31,7 @@ impl Node {
             self.peers.next_timeout(self.shared.now.mono, &self.links),
             self.signal.next_timeout(),
             self.relay_client.next_timeout(),
+            self.punch.next_timeout(),
         ];
         let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
         // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
@@ -54,6 +55,7 @@ impl Node {
         self.echoes.handle_timeout(&mut self.shared);
         self.probes.handle_timeout(&mut self.links, &mut self.shared);
         self.route();
+        self.punch();
         self.signal.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();

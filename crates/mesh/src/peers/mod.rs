@@ -59,6 +59,8 @@ struct Dialling {
     transport: Transport,
     /// The proxy, of a relayed one.
     via: Option<NodeId>,
+    /// The other side dials at the same time.
+    met: bool,
 }
 
 /// How an attempt ended.
@@ -216,7 +218,7 @@ impl Peers {
             (target.dialled, target.relay_from) = (true, Some(shared.now.mono.after(HEAD_START)));
         }
         self.changes += 1;
-        let dialling = Dialling { key: key.clone(), address: address.clone(), transport, via: None };
+        let dialling = Dialling { key: key.clone(), address: address.clone(), transport, via: None, met: false };
         self.dialling.insert(dial, dialling);
         shared.push(Output::Dial { dial, target: DialTarget::Direct { address, expected, plain } });
     }
@@ -228,7 +230,7 @@ impl Peers {
             return;
         }
         let dial = shared.next_dial();
-        let dialling = Dialling { key, address, transport: Transport::Relay, via: Some(via) };
+        let dialling = Dialling { key, address, transport: Transport::Relay, via: Some(via), met: false };
         self.dialling.insert(dial, dialling);
         shared.push(Output::Dial { dial, target });
     }
@@ -258,6 +260,44 @@ impl Peers {
     /// How often anything changed that says who is reached.
     pub(crate) fn changes(&self) -> u64 {
         self.changes
+    }
+
+    /// Dials a member over a hole, or to meet it.
+    pub(crate) fn dial_punched(&mut self, shared: &mut Shared, id: NodeId, target: DialTarget) -> Option<DialId> {
+        let (transport, remote) = match &target {
+            DialTarget::Quic { remote, .. } => (Transport::Quic, *remote),
+            DialTarget::Meet { remote, .. } => (Transport::Tcp, *remote),
+            DialTarget::Direct { .. } | DialTarget::Relay { .. } => return None,
+        };
+        if self.dialling.len() >= MAX_DIALS {
+            return None;
+        }
+        let dial = shared.next_dial();
+        let key = Key::Member(id);
+        let met = transport == Transport::Tcp;
+        self.dialling.insert(dial, Dialling { key, address: remote.into(), transport, via: None, met });
+        shared.push(Output::Dial { dial, target });
+        Some(dial)
+    }
+
+    /// Whether an attempt is one to meet.
+    pub(crate) fn is_meeting(&self, dial: DialId) -> bool {
+        self.dialling.get(&dial).is_some_and(|dialling| dialling.met)
+    }
+
+    /// An attempt is wanted no more. Says whether it was under way.
+    pub(crate) fn cancel(&mut self, dial: DialId) -> bool {
+        self.dialling.remove(&dial).is_some()
+    }
+
+    /// Whether any attempt is under way.
+    pub(crate) fn is_dialling(&self) -> bool {
+        !self.dialling.is_empty()
+    }
+
+    /// Whether a link with a member would serve the topology.
+    pub(crate) fn is_wanted(&self, id: &NodeId) -> bool {
+        self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id))
     }
 
     /// The link of an attempt is up.
@@ -301,7 +341,8 @@ impl Peers {
             outcome: Some(code),
             detail: detail.to_owned(),
         });
-        if dialled.transport == Transport::Relay {
+        // What was agreed on with the other side has its own pauses.
+        if matches!(dialled.transport, Transport::Relay | Transport::Quic) || dialled.met {
             return;
         }
         if code == Code::DuplicateLink {

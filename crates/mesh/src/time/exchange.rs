@@ -35,6 +35,7 @@ pub(crate) struct LinkClock {
     /// Our answer to the peer's ask: its number, and when step 1 left.
     answered: Option<(u32, Sent)>,
     samples: VecDeque<Sample>,
+    measurements: u64,
     smoothed_us: Option<u64>,
     jitter_us: u64,
     /// One-way delay averaged over what both sides measured.
@@ -52,6 +53,11 @@ impl LinkClock {
     pub(crate) fn ask(&mut self, exchange: u32, context: StepContext<'_>) -> TimeFrame {
         self.asked = Some((exchange, Sent { mono: context.now.mono, wall: context.now.wall }));
         frame(context, exchange, 0, Ping::UNKNOWN, None)
+    }
+
+    /// Step 0 of this exchange left earlier, before it was known where it leads.
+    pub(crate) fn resume(&mut self, exchange: u32, sent: Now) {
+        self.asked = Some((exchange, Sent { mono: sent.mono, wall: sent.wall }));
     }
 
     /// Takes a step of the peer and returns the one that answers it. A step that fits nothing is ignored.
@@ -102,6 +108,7 @@ impl LinkClock {
         let deviation = smoothed.abs_diff(sample.rtt_us);
         self.jitter_us = if self.smoothed_us.is_none() { 0 } else { (3 * self.jitter_us + deviation) / 4 };
         self.smoothed_us = Some((7 * smoothed + sample.rtt_us) / 8);
+        self.measurements += 1;
         self.samples.push_back(sample);
         if self.samples.len() > MAX_SAMPLES {
             self.samples.pop_front();
@@ -115,6 +122,11 @@ impl LinkClock {
             (Some(ours), Some(theirs)) => Some(u64::midpoint(ours, theirs)),
             (ours, theirs) => ours.or(theirs),
         };
+    }
+
+    /// How often a round trip was measured.
+    pub(crate) fn measurements(&self) -> u64 {
+        self.measurements
     }
 
     /// The round trip measured last.

@@ -6,6 +6,7 @@ mod chat;
 mod gossip;
 mod hello;
 mod link;
+mod punch;
 mod record;
 mod relay;
 mod ring;
@@ -16,6 +17,7 @@ pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, Ch
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
+pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
@@ -55,6 +57,8 @@ pub enum Message {
     Broadcast(Broadcast),
     /// A proxy's errands.
     Relay(Relay),
+    /// Direct ways through address translation.
+    Punch(Punch),
     /// Chat histories compared.
     Chat(Chat),
     /// Links told to all.
@@ -73,6 +77,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("ring", &["attach", "detach", "token"]),
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
+    ("punch", &["call", "answer", "withdraw"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
@@ -103,6 +108,7 @@ impl Message {
             Self::Ring(ring) => ring.kind(),
             Self::Broadcast(broadcast) => broadcast.kind(),
             Self::Relay(relay) => relay.kind(),
+            Self::Punch(punch) => punch.kind(),
             Self::Chat(chat) => chat.kind(),
             Self::Routing(routing) => routing.kind(),
             Self::Datagram(_) => "datagram",

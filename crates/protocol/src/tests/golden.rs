@@ -189,6 +189,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .into_iter()
     .chain(probe_samples())
     .chain(chat_samples())
+    .chain(punch_samples())
     .chain(routing_samples())
     .collect()
 }
@@ -279,6 +280,83 @@ fn chat_samples() -> Vec<(&'static str, Frame)> {
         ("chat.want", Message::Chat(Chat::Want(ChatWant { keys: Bounded::from_first([key(4)]) })).into()),
         ("chat.messages", Frame { message: Message::Chat(Chat::Messages(messages)), body: Some(body) }),
     ]
+}
+
+fn punch_samples() -> Vec<(&'static str, Frame)> {
+    fn one<const MAX: usize>(text: &str) -> Bounded<std::net::SocketAddr, MAX> {
+        Bounded::from_first([text.parse().expect("an address")])
+    }
+    let candidates = PunchCandidates {
+        host: one("192.168.1.7:6001"),
+        v6: one("[2001:db8::7]:6001"),
+        mapped: Bounded::default(),
+        reflexive: one("198.51.100.7:41234"),
+        tcp: Bounded::from_first(["198.51.100.7:6001".parse().expect("an address")]),
+    };
+    let call = PunchOffer {
+        kind: PunchOffer::TYPE.to_owned(),
+        network: network(),
+        seq: at(6),
+        expires: at(120_000_000),
+        to: node(2),
+        attempt: 77,
+        time: at(600),
+        key: "K".repeat(43).parse().expect("valid"),
+        candidates,
+        mapping: PunchMapping::Counting(1),
+        answer: None,
+    };
+    let answer = PunchOffer {
+        to: node(1),
+        time: at(700),
+        mapping: PunchMapping::Independent,
+        answer: Some(PunchInstant { receive: at(650), at: at(150_700) }),
+        ..call.clone()
+    };
+    let end = PunchEnd {
+        kind: PunchEnd::TYPE.to_owned(),
+        network: network(),
+        seq: at(7),
+        expires: at(120_000_000),
+        to: node(1),
+        attempt: 77,
+        reason: PunchReason::Linked,
+    };
+    vec![
+        ("punch.call", Message::Punch(Punch::Call(record(&call, node(1)))).into()),
+        ("punch.answer", Message::Punch(Punch::Answer(record(&answer, node(2)))).into()),
+        ("punch.withdraw", Message::Punch(Punch::Withdraw(record(&end, node(2)))).into()),
+    ]
+}
+
+#[test]
+fn an_offer_with_all_lists_full_fits_a_record() {
+    let v4 = || (0..8).map(|n| format!("255.255.255.24{n}:65535").parse().expect("an address"));
+    let v6 =
+        || (0..8).map(|n| format!("[2001:db88:1111:2222:3333:4444:5555:666{n}]:65535").parse().expect("an address"));
+    let candidates = PunchCandidates {
+        host: Bounded::from_first(v4()),
+        v6: Bounded::from_first(v6()),
+        mapped: Bounded::from_first(v6()),
+        reflexive: Bounded::from_first(v6()),
+        tcp: Bounded::from_first(v6()),
+    };
+    let time = UnixMicros::new(u64::MAX);
+    let offer = PunchOffer {
+        kind: PunchOffer::TYPE.to_owned(),
+        network: network(),
+        seq: time,
+        expires: time,
+        to: node(2),
+        attempt: u32::MAX,
+        time,
+        key: "K".repeat(43).parse().expect("valid"),
+        candidates,
+        mapping: PunchMapping::Counting(i16::MIN),
+        answer: Some(PunchInstant { receive: time, at: time }),
+    };
+    let text = serde_json::to_string(&offer).expect("plain data");
+    assert!(text.len() <= crate::limits::MAX_RECORD_TEXT, "{} bytes", text.len());
 }
 
 fn decode(bytes: &[u8], encoding: Encoding) -> Decoded {

@@ -1,0 +1,240 @@
+//! Calls, answers and withdrawals: both sides agree before a packet leaves.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use meshline_identity::{AttemptKeys, Ephemeral};
+use meshline_protocol::message::{Punch as Message, PunchEnd, PunchInstant, PunchOffer, PunchReason};
+use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
+
+use super::offer::{Heading, Own, meeting_places, read, targets, write_end, write_offer};
+use super::plan::{MEETING, Search};
+use super::pursuit::{Call, Pursuit, REFUSED_PAUSE};
+use super::run::{Run, Start};
+use super::{MAX_RUNS, Punch, Wanted, Wish};
+use crate::now::Mono;
+use crate::output::DialTarget;
+use crate::shared::Shared;
+
+/// An answer that takes longer will not come.
+const CALL_LIMIT: Duration = Duration::from_secs(5);
+
+/// The answer must be there before the instant, and both must have time to get ready.
+const LEAST_LEAD: Duration = Duration::from_millis(150);
+
+/// Further ahead lies no honest instant: links with half of this for a round trip are dead.
+const MOST_LEAD: Duration = Duration::from_secs(10);
+
+/// The round trip where none is known: a way over several members.
+const USUAL_RTT_US: u64 = 300_000;
+
+/// What both records of an attempt say together.
+struct Agreed<'a> {
+    theirs: &'a PunchOffer,
+    keys: AttemptKeys,
+    at: Mono,
+    called: bool,
+}
+
+impl Punch {
+    fn heading(&mut self, to: NodeId, attempt: u32, shared: &Shared) -> Heading {
+        Heading { seq: self.seq.next(shared.steady()), to, attempt }
+    }
+
+    /// Asks a member for an attempt.
+    pub(super) fn call(&mut self, peer: NodeId, shared: &mut Shared) {
+        let Some(own) = self.own.clone() else { return };
+        let (secret, number) = (Ephemeral::from_secret(shared.secret()), shared.random_u32());
+        let heading = self.heading(peer, number, shared);
+        let record = write_offer(shared, heading, &own, secret.public(), None);
+        let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
+        let until = shared.now.mono.after(CALL_LIMIT);
+        pursuit.call = Some(Call { number, secret, sent: shared.now, until });
+        pursuit.called = true;
+        self.wishes.push(Wish::Tell(peer, Message::Call(record)));
+    }
+
+    /// A message of a member. `refusal` is why this node takes no part, if it takes none.
+    ///
+    /// # Errors
+    /// Why the record is refused. Nothing of a refused one has any effect.
+    pub(crate) fn handle(
+        &mut self,
+        from: Wanted,
+        message: &Message,
+        refusal: Option<PunchReason>,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        let done = match message {
+            Message::Call(record) => self.on_call(from, record, refusal, shared),
+            Message::Answer(record) => self.on_answer(from.peer, record, shared),
+            Message::Withdraw(record) => self.on_withdraw(from.peer, record, shared),
+        };
+        done.map_err(|code| self.refuse(code))
+    }
+
+    fn on_call(
+        &mut self,
+        from: Wanted,
+        record: &SignedRecord,
+        refusal: Option<PunchReason>,
+        shared: &mut Shared,
+    ) -> Result<(), Code> {
+        let peer = from.peer;
+        let theirs: PunchOffer = read(record, peer, |offer: &PunchOffer| offer.to, shared)?;
+        if theirs.answer.is_some() {
+            return Err(Code::InvalidMessage);
+        }
+        let is_larger = shared.id > peer;
+        let busy = self.pursuits.values().filter(|pursuit| pursuit.is_trying()).count() >= MAX_RUNS;
+        let pursuit = self.pursuits.entry(peer).or_insert_with(|| Pursuit::new(is_larger, shared));
+        accept(pursuit, theirs.seq, theirs.expires, shared)?;
+        if !pursuit.answers.take(shared.now.mono) {
+            return Err(Code::RateLimited);
+        }
+        // Both called: the smaller id's call counts.
+        if pursuit.call.is_some() && !is_larger && refusal.is_none() {
+            return Ok(());
+        }
+        let full = (busy && !pursuit.is_trying()).then_some(PunchReason::Busy);
+        let own = self.own.clone().filter(Own::has_udp);
+        let (own, refusal) = match (own, refusal.or(full)) {
+            (Some(own), None) => (own, None),
+            (own, refusal) => (own.unwrap_or_else(Own::nothing), Some(refusal.unwrap_or(PunchReason::Busy))),
+        };
+        if let Some(reason) = refusal {
+            self.withdraw(peer, theirs.attempt, reason, shared);
+            return Ok(());
+        }
+        self.answer(from, &theirs, &own, shared)
+    }
+
+    fn answer(&mut self, from: Wanted, theirs: &PunchOffer, own: &Own, shared: &mut Shared) -> Result<(), Code> {
+        let peer = from.peer;
+        let secret = Ephemeral::from_secret(shared.secret());
+        let keys = agree(&secret, peer, theirs, shared)?;
+        let rtt = Duration::from_micros(from.rtt_us.unwrap_or(USUAL_RTT_US));
+        let lead = rtt.saturating_mul(2).clamp(LEAST_LEAD, MOST_LEAD);
+        let (now, lead_us) = (shared.now, i64::try_from(lead.as_micros()).unwrap_or(0));
+        let instant = PunchInstant { receive: now.wall, at: now.wall.offset(lead_us) };
+        let heading = self.heading(peer, theirs.attempt, shared);
+        let record = write_offer(shared, heading, own, secret.public(), Some(instant));
+        self.wishes.push(Wish::Tell(peer, Message::Answer(record)));
+        self.start(peer, Agreed { theirs, keys, at: now.mono.after(lead), called: false }, shared);
+        Ok(())
+    }
+
+    fn on_answer(&mut self, peer: NodeId, record: &SignedRecord, shared: &mut Shared) -> Result<(), Code> {
+        let theirs: PunchOffer = read(record, peer, |offer: &PunchOffer| offer.to, shared)?;
+        let instant = theirs.answer.ok_or(Code::InvalidMessage)?;
+        let pursuit = self.pursuits.get_mut(&peer).ok_or(Code::RecordOutdated)?;
+        accept(pursuit, theirs.seq, theirs.expires, shared)?;
+        let call = pursuit.call.take_if(|call| call.number == theirs.attempt).ok_or(Code::RecordOutdated)?;
+        let at = instant_here(&theirs, instant, &call, shared.now.mono).ok_or(Code::InvalidMessage)?;
+        let keys = agree(&call.secret, peer, &theirs, shared)?;
+        self.start(peer, Agreed { theirs: &theirs, keys, at, called: true }, shared);
+        Ok(())
+    }
+
+    fn start(&mut self, peer: NodeId, agreed: Agreed<'_>, shared: &mut Shared) {
+        let Some(own) = &self.own else { return };
+        let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
+        let Agreed { theirs, keys, at, called } = agreed;
+        pursuit.called = called;
+        let mappings = (own.mapping, theirs.mapping);
+        let is_dear = Search::choose(mappings.0, mappings.1).is_birthday();
+        let start = Start {
+            peer,
+            number: theirs.attempt,
+            keys,
+            at,
+            targets: targets(&theirs.candidates, &own.candidates),
+            meets: meeting_places(&theirs.candidates, &own.candidates),
+            seen: seen_at(theirs),
+            mappings,
+            earlier: pursuit.failures,
+            may_search: !is_dear || pursuit.take_search(shared.now.mono),
+        };
+        let ends_at = at.after(Search::end(mappings.0, mappings.1).max(MEETING));
+        self.begin(peer, Run::new(start), ends_at, shared);
+    }
+
+    /// TCP connections to where the peer's may come from.
+    pub(super) fn meet(&mut self, peer: NodeId, shared: &Shared) {
+        let Some(local) = self.own.as_ref().and_then(|own| own.tcp.clone()) else { return };
+        let Some(run) = self.pursuits.get(&peer).and_then(|pursuit| pursuit.run.as_ref()) else { return };
+        let client = shared.id > peer;
+        for remote in &run.start.meets {
+            let target = DialTarget::Meet { local: local.clone(), remote: *remote, peer, client };
+            self.wishes.push(Wish::Dial(peer, target));
+        }
+    }
+
+    fn on_withdraw(&mut self, peer: NodeId, record: &SignedRecord, shared: &mut Shared) -> Result<(), Code> {
+        let end: PunchEnd = read(record, peer, |end: &PunchEnd| end.to, shared)?;
+        let pursuit = self.pursuits.get_mut(&peer).ok_or(Code::RecordOutdated)?;
+        accept(pursuit, end.seq, end.expires, shared)?;
+        let called = pursuit.call.as_ref().is_some_and(|call| call.number == end.attempt);
+        let running = pursuit.run.as_ref().is_some_and(|run| !run.over && run.start.number == end.attempt);
+        if !(called || running) {
+            return Err(Code::RecordOutdated);
+        }
+        let pause = (end.reason == PunchReason::Off).then_some(REFUSED_PAUSE);
+        self.end(peer, name_of(end.reason), pause, shared);
+        Ok(())
+    }
+
+    fn withdraw(&mut self, peer: NodeId, attempt: u32, reason: PunchReason, shared: &Shared) {
+        let heading = self.heading(peer, attempt, shared);
+        let record = write_end(shared, heading, reason);
+        self.wishes.push(Wish::Tell(peer, Message::Withdraw(record)));
+    }
+
+    /// This node leaves: whoever it tries with need not wait.
+    pub(crate) fn leave(&mut self, reason: PunchReason, shared: &mut Shared) {
+        let trying = self.pursuits.iter().filter_map(|(peer, pursuit)| {
+            let run = pursuit.run.as_ref().filter(|run| !run.over);
+            let number = run.map(|run| run.start.number).or(pursuit.call.as_ref().map(|call| call.number));
+            number.map(|number| (*peer, number))
+        });
+        for (peer, number) in trying.collect::<Vec<_>>() {
+            self.withdraw(peer, number, reason, shared);
+        }
+        self.stop(shared);
+    }
+}
+
+fn accept(pursuit: &mut Pursuit, seq: UnixMicros, expires: UnixMicros, shared: &Shared) -> Result<(), Code> {
+    if pursuit.is_new(seq, expires, shared.judged()) { Ok(()) } else { Err(Code::RecordOutdated) }
+}
+
+fn agree(secret: &Ephemeral, peer: NodeId, theirs: &PunchOffer, shared: &Shared) -> Result<AttemptKeys, Code> {
+    let network = &shared.config.network;
+    secret.agree(&theirs.key, (shared.id, peer), network, theirs.attempt).ok_or(Code::InvalidMessage)
+}
+
+/// When the instant is by our clock. Only spans are taken from the other's.
+fn instant_here(theirs: &PunchOffer, instant: PunchInstant, call: &Call, now: Mono) -> Option<Mono> {
+    let away = now.micros_since(call.sent.mono);
+    let held = u64::try_from(theirs.time.since(instant.receive)).ok()?;
+    let round_trip = away.checked_sub(held)?;
+    let lead =
+        u64::try_from(instant.at.since(theirs.time)).ok().filter(|us| u128::from(*us) <= MOST_LEAD.as_micros())?;
+    Some(now.after(Duration::from_micros(lead.saturating_sub(round_trip / 2))))
+}
+
+/// Where others saw the peer last, or where a router forwards to it.
+fn seen_at(theirs: &PunchOffer) -> Option<SocketAddr> {
+    let lists = &theirs.candidates;
+    lists.reflexive.iter().chain(lists.mapped.iter()).find(|address| address.is_ipv4()).copied()
+}
+
+fn name_of(reason: PunchReason) -> &'static str {
+    match reason {
+        PunchReason::Off => "off",
+        PunchReason::Linked => "linked_already",
+        PunchReason::Busy => "busy",
+        PunchReason::Leaving => "leaving",
+        PunchReason::Other => "refused",
+    }
+}

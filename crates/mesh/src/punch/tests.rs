@@ -1,0 +1,112 @@
+//! What is tried, in which order, and how much of it.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use meshline_protocol::Bounded;
+use meshline_protocol::message::{PunchCandidates, PunchMapping};
+
+use super::offer::{Told, targets};
+use super::plan::{Aim, MAX_PROBES, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, opener_ttl, shots, volleys};
+use super::window::Window;
+use crate::input::SocketId;
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+fn list<const MAX: usize>(addresses: &[&str]) -> Bounded<SocketAddr, MAX> {
+    Bounded::from_first(addresses.iter().map(|text| at(text)))
+}
+
+#[test]
+fn an_exchange_counts_once_in_whatever_order_they_come() {
+    let mut window = Window::default();
+    for exchange in [1, 3, 2, 70, 69, 7] {
+        assert!(window.take(exchange), "{exchange} is new");
+    }
+    for exchange in [0, 1, 2, 3, 6, 7, 69, 70] {
+        assert!(!window.take(exchange), "{exchange} came before, or too long ago to tell");
+    }
+    assert!(window.take(u32::MAX), "a leap");
+    assert!(!window.take(u32::MAX), "twice");
+    assert!(window.take(u32::MAX - 63), "the last one that is told apart");
+    assert!(!window.take(u32::MAX - 64), "one past it");
+}
+
+#[test]
+fn ports_come_in_an_order_of_chance_and_all_before_any_comes_again() {
+    for random in [0, 1, 7, 0xffff_ffff, 0x1234_5678, 0x0003_0000] {
+        let mut ports = Ports::new(random);
+        let first: BTreeSet<u16> = ports.by_ref().take(64_512).collect();
+        assert_eq!(first.len(), 64_512, "{random:x}");
+        assert!(first.first() == Some(&1_024) && first.last() == Some(&65_535));
+        assert!(ports.next().is_some_and(|port| first.contains(&port)), "and then from the beginning");
+    }
+}
+
+#[test]
+fn a_search_fits_the_routers_of_both() {
+    use PunchMapping::{Counting, Independent, Random, Unknown};
+    for easy in [Unknown, Independent] {
+        assert_eq!(Search::choose(easy, Unknown), Search::None);
+        assert_eq!(Search::choose(easy, Counting(-2)), Search::Aim(-2));
+        assert_eq!(Search::choose(Counting(1), easy), Search::None, "the other side aims");
+        assert_eq!(Search::choose(easy, Random), Search::Ports);
+        assert_eq!(Search::choose(Random, easy), Search::Sockets);
+        assert_eq!(Search::choose(easy, Counting(5)), Search::Ports, "a large step is chance");
+        assert_eq!(Search::choose(easy, Counting(0)), Search::Ports);
+    }
+    assert_eq!(Search::choose(Counting(1), Counting(2)), Search::Counted(2));
+    assert_eq!(Search::choose(Random, Counting(1)), Search::None, "there is no hope");
+    assert_eq!(Search::choose(Counting(1), Random), Search::None);
+    assert_eq!(Search::choose(Random, Random), Search::None);
+}
+
+#[test]
+fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
+    let sockets: Vec<SocketId> = (1..=SEARCH_SOCKETS).map(SocketId).collect();
+    let mut ports = Ports::new(99);
+    let mut aim = Aim { seen: at("198.51.100.7:65530"), sockets: &sockets, ttl: 2, earlier: 0 };
+    let first: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
+    let second: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
+    assert_eq!((first.len(), second.len()), (SEARCH_PORTS, SEARCH_PORTS));
+    assert!(first.is_disjoint(&second), "no port is tried twice");
+    assert!(u32::try_from(SEARCH_PORTS).expect("few") < MAX_PROBES);
+    let openers = shots(Search::Sockets, &aim, &mut ports);
+    assert_eq!(openers.len(), 256);
+    assert!(openers.iter().all(|shot| shot.ttl == Some(2) && shot.to == aim.seen), "none of them is meant to arrive");
+    assert_eq!(shots(Search::Aim(1), &aim, &mut ports).len(), 6, "there are no ports above the last");
+    (aim.seen, aim.earlier) = (at("198.51.100.7:40000"), 1);
+    assert_eq!(shots(Search::Aim(1), &aim, &mut ports).len(), 41, "the window is wider the second time");
+    let counted = shots(Search::Counted(2), &Aim { sockets: &sockets[..25], ..aim }, &mut ports);
+    assert_eq!(counted.len(), 75);
+    assert!(counted.iter().all(|shot| shot.to.port() == 40_040));
+}
+
+#[test]
+fn told_addresses_that_lead_nowhere_or_here_are_left_out_and_of_a_host_three_are_tried() {
+    let own = PunchCandidates { host: list(&["192.168.1.7:6000"]), ..PunchCandidates::default() };
+    let told = PunchCandidates {
+        host: list(&["192.168.1.7:6000", "192.168.1.8:6000", "127.0.0.1:6000", "0.0.0.0:6000", "203.0.113.1:0"]),
+        v6: list(&["[2001:db8::1]:6000", "[fe80::1]:6000", "[ff02::1]:6000", "[::ffff:127.0.0.1]:6000"]),
+        mapped: list(&["203.0.113.9:1", "203.0.113.9:2", "224.0.0.1:6000", "255.255.255.255:6000"]),
+        reflexive: list(&["203.0.113.9:1", "203.0.113.9:3", "203.0.113.9:4"]),
+        tcp: Bounded::default(),
+    };
+    let found = targets(&told, &own);
+    let expected = [
+        (at("192.168.1.8:6000"), Told::Near),
+        (at("[2001:db8::1]:6000"), Told::Near),
+        (at("203.0.113.9:1"), Told::Far),
+        (at("203.0.113.9:2"), Told::Far),
+        (at("203.0.113.9:3"), Told::Far),
+    ];
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn openers_take_turns_and_the_first_packet_leaves_with_the_head_start() {
+    assert_eq!([0, 1, 2, 3].map(opener_ttl), [2, 3, 4, 2]);
+    assert!(volleys().any(|(at, _)| at.is_zero()));
+}

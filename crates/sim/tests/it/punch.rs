@@ -1,0 +1,215 @@
+//! Direct ways through routers: which pairs find one, how fast, and what it costs.
+
+use meshline_mesh::{Event, Transport};
+use meshline_protocol::message::Role;
+use meshline_sim::{MS, Router, RouterId, SECOND, SIGNAL, World, seeds};
+
+/// The two members behind routers, the proxy, and a static member.
+pub(crate) const LEFT: usize = 0;
+pub(crate) const RIGHT: usize = 1;
+pub(crate) const PROXY: usize = 2;
+pub(crate) const STATIC: usize = 3;
+
+/// What stands between a member and the Internet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Site {
+    Public,
+    Behind(Router),
+    Firewalled,
+}
+
+/// How the lines are.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Line {
+    delay: u64,
+    jitter: u64,
+    loss: u64,
+}
+
+pub(crate) const GOOD: Line = Line { delay: 500, jitter: 1_500, loss: 0 };
+pub(crate) const FAR: Line = Line { delay: 40 * MS, jitter: 5 * MS, loss: 2 };
+pub(crate) const BAD: Line = Line { delay: 150 * MS, jitter: 20 * MS, loss: 5 };
+
+pub(crate) fn settle_site(world: &mut World, node: usize, site: Site, inside: &str) -> Option<RouterId> {
+    let public = format!("203.0.113.{}", node + 1);
+    match site {
+        Site::Public => world.place(node, &public, None),
+        Site::Behind(kind) => {
+            let router = world.router(kind);
+            world.place(node, inside, Some(router));
+            return Some(router);
+        }
+        Site::Firewalled => {
+            let router = world.router(Router::port());
+            let own = world.router_address(router).to_string();
+            world.place(node, &own, Some(router));
+            return Some(router);
+        }
+    }
+    None
+}
+
+/// A world of two sites, not started.
+pub(crate) fn sites(seed: u64, left: Site, right: Site, line: Line) -> (World, [Option<RouterId>; 2]) {
+    let mut world = World::new(seed).latency(line.delay, line.jitter);
+    world.set_udp_loss(line.loss);
+    for node in 0..4 {
+        world.add(|config| {
+            config.signal = vec![SIGNAL.to_owned()];
+            if node == PROXY {
+                config.roles = vec![Role::Proxy];
+            }
+        });
+    }
+    let routers =
+        [settle_site(&mut world, LEFT, left, "192.168.1.7"), settle_site(&mut world, RIGHT, right, "192.168.2.8")];
+    settle_site(&mut world, PROXY, Site::Public, "");
+    settle_site(&mut world, STATIC, Site::Public, "");
+    (world, routers)
+}
+
+/// Each of the two learns from two others where it is seen.
+pub(crate) fn look_around(world: &mut World) {
+    for node in [LEFT, RIGHT] {
+        for observer in [PROXY, STATIC] {
+            world.tell_seen(node, observer);
+        }
+    }
+}
+
+pub(crate) fn start(world: &mut World) {
+    world.start_all();
+    world.run_for(300 * MS);
+    look_around(world);
+}
+
+/// What bears the link between the two, as each of them tells.
+pub(crate) fn borne_by(world: &mut World) -> [Option<&'static str>; 2] {
+    [(LEFT, RIGHT), (RIGHT, LEFT)].map(|(node, other)| {
+        let other = world.id(other);
+        world.status(node).links.iter().find(|link| link.peer == other).map(|link| link.transport)
+    })
+}
+
+/// Runs until both have a QUIC link; milliseconds from the instant agreed on, and how it came about.
+pub(crate) fn punched(world: &mut World, limit: u64) -> Option<(u64, &'static str)> {
+    world.run_until(limit, 20 * MS, |world| borne_by(world) == [Some("quic"); 2])?;
+    succeeded(world, LEFT)
+}
+
+fn succeeded(world: &World, node: usize) -> Option<(u64, &'static str)> {
+    world
+        .mesh_events(node)
+        .filter_map(|event| match event {
+            Event::PunchSucceeded { took_ms, kind, .. } => Some((*took_ms, *kind)),
+            _ => None,
+        })
+        .last()
+}
+
+pub(crate) fn failures(world: &World, node: usize) -> Vec<&'static str> {
+    let reason = |event: &Event| match event {
+        Event::PunchFailed { reason, .. } => Some(*reason),
+        _ => None,
+    };
+    world.mesh_events(node).filter_map(reason).collect()
+}
+
+fn was_relayed_first(world: &World) -> bool {
+    let other = world.id(RIGHT);
+    let first = world.mesh_events(LEFT).find_map(|event| match event {
+        Event::LinkUp { peer, transport, .. } if peer.id == other => Some(*transport),
+        _ => None,
+    });
+    first == Some(Transport::Relay)
+}
+
+/// How often the pairs of a cell found a way, of all lines and seeds.
+#[derive(Debug, Default)]
+struct Outcome {
+    runs: u32,
+    found: u32,
+    took_ms: Vec<u64>,
+}
+
+/// Runs a cell on every line: what a pair finds within `attempts` seconds counts.
+fn cell(left: Site, right: Site, limit: u64, tries: u64) -> Outcome {
+    let mut outcome = Outcome::default();
+    for line in [GOOD, FAR, BAD] {
+        for seed in seeds(tries) {
+            let (mut world, _) = sites(seed, left, right, line);
+            start(&mut world);
+            outcome.runs += 1;
+            if let Some((took, kind)) = punched(&mut world, limit) {
+                assert!(was_relayed_first(&world), "the proxy's link was there before");
+                let probes = world.most_probes(LEFT).max(world.most_probes(RIGHT));
+                println!(
+                    "{line:?} seed {seed}: {kind} after {took} ms, {probes} probes, failed {:?}",
+                    failures(&world, LEFT)
+                );
+                outcome.found += 1;
+                outcome.took_ms.push(took);
+            } else {
+                let reports = [LEFT, RIGHT].map(|node| (world.status(node).punch, world.most_probes(node)));
+                println!("{line:?} seed {seed}: none, failed {:?} {reports:?}", failures(&world, LEFT));
+            }
+            world.run_for(5 * SECOND);
+            let open = [world.extra_sockets(LEFT), world.extra_sockets(RIGHT)];
+            assert!(open.iter().all(|open| *open <= 1), "all sockets but the one in use are closed: {open:?}");
+        }
+    }
+    outcome.took_ms.sort_unstable();
+    println!("{left:?} x {right:?}: {outcome:?}");
+    outcome
+}
+
+/// All pairs of a cell find a way.
+fn all_find_a_way(left: Site, right: Site, tries: u64) {
+    let outcome = cell(left, right, 40 * SECOND, tries);
+    assert_eq!(outcome.found, outcome.runs, "{left:?} x {right:?}");
+}
+
+const EASY: [Site; 4] =
+    [Site::Behind(Router::full()), Site::Behind(Router::address()), Site::Behind(Router::port()), Site::Firewalled];
+
+#[test]
+fn members_behind_routers_with_one_port_for_all_find_a_direct_way() {
+    for (nth, left) in EASY.into_iter().enumerate() {
+        for right in EASY.into_iter().skip(nth) {
+            all_find_a_way(left, right, 3);
+        }
+    }
+}
+
+#[test]
+fn a_member_behind_a_router_of_many_ports_reaches_one_that_lets_hosts_answer_from_any_port() {
+    for left in [Site::Public, Site::Behind(Router::full()), Site::Behind(Router::address())] {
+        for right in [Router::symmetric(), Router::counting()] {
+            if left != Site::Public {
+                all_find_a_way(left, Site::Behind(right), 2);
+                all_find_a_way(Site::Behind(right), left, 2);
+            }
+        }
+    }
+}
+
+#[test]
+fn ports_that_are_counted_are_predicted() {
+    for left in [Site::Behind(Router::port()), Site::Firewalled, Site::Behind(Router::counting())] {
+        let outcome = cell(left, Site::Behind(Router::counting()), 60 * SECOND, 4);
+        assert!(outcome.found * 10 >= outcome.runs * 9, "{outcome:?}");
+    }
+}
+
+#[test]
+fn ports_of_chance_are_found_by_many_sockets_and_many_tries() {
+    let outcome = cell(Site::Behind(Router::port()), Site::Behind(Router::symmetric()), 60 * SECOND, 4);
+    assert!(outcome.found * 10 >= outcome.runs * 9, "{outcome:?}");
+}
+
+#[test]
+fn routers_that_keep_a_state_of_what_they_refuse_are_opened_by_short_lived_packets() {
+    for right in [Router::port(), Router::lax()] {
+        all_find_a_way(Site::Behind(Router::lax()), Site::Behind(right), 4);
+    }
+}

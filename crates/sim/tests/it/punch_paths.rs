@@ -1,0 +1,160 @@
+//! Links that change their bearer: what is under way, what keeps a way open, what happens when it closes.
+
+use meshline_sim::{MS, Router, SECOND, World, seed, seeds};
+
+use crate::punch::{
+    BAD, FAR, GOOD, LEFT, Line, PROXY, RIGHT, STATIC, Site, borne_by, failures, look_around, punched, sites, start,
+};
+use crate::support::lost_links;
+
+fn homes(seed: u64, line: Line) -> World {
+    let (mut world, _) = sites(seed, Site::Behind(Router::port()), Site::Behind(Router::port()), line);
+    start(&mut world);
+    world
+}
+
+#[test]
+fn nothing_is_lost_or_doubled_when_a_direct_way_takes_over() {
+    for line in [GOOD, FAR, BAD] {
+        for seed in seeds(3) {
+            let mut world = homes(seed, line);
+            let relayed = world.run_until(20 * SECOND, 5 * MS, |world| borne_by(world) == [Some("relay"); 2]);
+            assert!(relayed.is_some(), "the proxy's link comes first");
+            let mut sent = 0;
+            let mut changed_at = None;
+            while changed_at.is_none_or(|at| sent < at + 100) && sent < 3_000 {
+                world.say(LEFT, &format!("left {sent}"));
+                let _ = world.send_datagram(RIGHT, LEFT, 1_000 + sent, &sent.to_be_bytes());
+                let _ = world.send_datagram(LEFT, RIGHT, 1_000 + sent, &sent.to_be_bytes());
+                world.run_for(10 * MS);
+                sent += 1;
+                if changed_at.is_none() && borne_by(&mut world) == [Some("quic"); 2] {
+                    changed_at = Some(sent);
+                }
+            }
+            assert!(changed_at.is_some(), "a direct way was found");
+            world.run_for(5 * SECOND);
+            for nth in 0..sent {
+                let text = format!("left {nth}");
+                assert_eq!(world.times_heard(RIGHT, &text), 1, "{text} of {sent}");
+            }
+            for node in [LEFT, RIGHT] {
+                let mut flows: Vec<u32> = world.take_datagrams(node).iter().map(|(line, _)| line.flow).collect();
+                let came = flows.len();
+                flows.sort_unstable();
+                flows.dedup();
+                assert_eq!(flows.len(), came, "no datagram twice");
+                println!("{line:?} seed {seed}: {came} of {sent} datagrams at node {node}");
+                assert_eq!(flows.len(), usize::try_from(sent).expect("few"), "every datagram once");
+            }
+            assert_eq!(lost_links(&world, LEFT), [], "a link that is replaced is not lost");
+        }
+    }
+}
+
+#[test]
+fn a_way_stays_open_while_nothing_is_said_though_routers_forget_soon() {
+    for timeout in [10, 20] {
+        let kind = Router { timeout: timeout * SECOND, ..Router::port() };
+        let (mut world, _) = sites(seed(1), Site::Behind(kind), Site::Behind(kind), FAR);
+        start(&mut world);
+        punched(&mut world, 60 * SECOND).expect("a way");
+        world.run_for(600 * SECOND);
+        assert_eq!(borne_by(&mut world), [Some("quic"); 2], "after ten minutes without a word, {timeout} s");
+        assert_eq!(lost_links(&world, LEFT), []);
+    }
+}
+
+#[test]
+fn a_router_that_was_restarted_is_opened_again() {
+    for kind in [Router::port(), Router::symmetric()] {
+        let (mut world, routers) = sites(seed(2), Site::Behind(kind), Site::Behind(Router::address()), GOOD);
+        start(&mut world);
+        punched(&mut world, 60 * SECOND).expect("a way");
+        world.run_for(40 * SECOND);
+        world.change_router(routers[0].expect("a router"), kind);
+        look_around(&mut world);
+        world.run_for(SECOND);
+        let took = world.run_until(60 * SECOND, 50 * MS, |world| borne_by(world) == [Some("quic"); 2]);
+        assert!(took.is_some(), "{:?}", failures(&world, LEFT));
+        let seq = world.say(LEFT, "there again");
+        world.run_for(2 * SECOND);
+        assert_eq!(world.times_heard(RIGHT, "there again"), 1, "{seq:?}");
+    }
+}
+
+#[test]
+fn without_a_proxy_the_members_in_between_carry_what_is_agreed() {
+    for seed in seeds(3) {
+        let (mut world, _) = sites(seed, Site::Behind(Router::port()), Site::Behind(Router::port()), FAR);
+        world.edit(PROXY, |config, _| config.roles = vec![meshline_protocol::message::Role::Node]);
+        start(&mut world);
+        assert!(punched(&mut world, 60 * SECOND).is_some(), "{:?}", failures(&world, LEFT));
+        assert!(world.sent(STATIC, "datagram") + world.sent(PROXY, "datagram") > 0, "they carried it");
+    }
+}
+
+#[test]
+fn two_behind_one_router_meet_inside() {
+    for seed in seeds(3) {
+        let (mut world, _) = sites(seed, Site::Behind(Router::port()), Site::Behind(Router::port()), GOOD);
+        let router = world.router(Router::port());
+        world.place(LEFT, "10.0.0.1", Some(router));
+        world.place(RIGHT, "10.0.0.2", Some(router));
+        // Inside they could be dialled; that is not what is looked at here.
+        for node in [LEFT, RIGHT] {
+            world.edit(node, |config, _| config.listen.clear());
+        }
+        start(&mut world);
+        let states = world.router_states(router);
+        let (_, kind) = punched(&mut world, 60 * SECOND).expect("a way");
+        assert_eq!(kind, "near");
+        assert!(world.router_states(router) <= states, "no packet went outside");
+    }
+}
+
+#[test]
+fn a_host_with_the_same_private_address_as_the_peer_is_never_taken_for_it() {
+    for seed in seeds(3) {
+        let (mut world, routers) = sites(seed, Site::Behind(Router::port()), Site::Behind(Router::port()), GOOD);
+        // Next to the left member stands another one at the very address the right one has at home, and they have the
+        // same router ports outside.
+        let stranger = world.add(|config| config.signal = vec![meshline_sim::SIGNAL.to_owned()]);
+        world.place(stranger, "192.168.2.8", routers[0]);
+        start(&mut world);
+        punched(&mut world, 60 * SECOND).expect("a way");
+        world.run_for(20 * SECOND);
+        let row = world.explain(LEFT, RIGHT).expect("known");
+        assert!(
+            row.attempts.iter().all(|attempt| attempt.transport != "quic" || attempt.outcome == "up"),
+            "{:?}",
+            row.attempts
+        );
+        assert_eq!(borne_by(&mut world), [Some("quic"); 2]);
+    }
+}
+
+#[test]
+fn where_there_is_no_way_the_proxys_link_carries_all_and_attempts_become_rare() {
+    let hopeless = [
+        (Site::Behind(Router::symmetric()), Site::Behind(Router::symmetric())),
+        (Site::Behind(Router::blocked()), Site::Behind(Router::port())),
+    ];
+    for (left, right) in hopeless {
+        let (mut world, _) = sites(seed(1), left, right, GOOD);
+        start(&mut world);
+        let relayed = world.run_until(20 * SECOND, 5 * MS, |world| borne_by(world) == [Some("relay"); 2]);
+        assert!(relayed.is_some());
+        world.run_for(200 * SECOND);
+        let early = world.status(LEFT).punch;
+        world.run_for(3_600 * SECOND);
+        let late = world.status(LEFT).punch;
+        assert_eq!(borne_by(&mut world), [Some("relay"); 2], "it stays");
+        let attempts = late.attempts.values().sum::<u64>() - early.attempts.values().sum::<u64>();
+        println!("{early:?} {late:?}");
+        assert!((1..=14).contains(&attempts), "{attempts} attempts in an hour");
+        let known = world.explain(LEFT, RIGHT).expect("known").punch.expect("attempts were made");
+        assert_eq!((known.state, known.attempts.last().expect("one").outcome), ("idle", "no_way"));
+        assert!(known.advice.is_some(), "something is advised");
+    }
+}
