@@ -23,8 +23,8 @@ use crate::api::{Peer, finish, route_of, router};
 use crate::app::{App, NoRandom};
 use crate::connection::{ClientStream, NoSlot, Slot};
 use crate::dial_back::DialBack;
-use crate::store::{Store, StoreError};
 use crate::settings::{HEADER_TIMEOUT, MAX_HEAD, MAX_HEADERS, SHUTDOWN_TIMEOUT, Settings};
+use crate::store::{Store, StoreError};
 
 /// How long to wait when the system has no room for another connection: some will have ended by then.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);

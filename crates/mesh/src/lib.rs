@@ -42,8 +42,7 @@ pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, ProxyRow,
     PunchReport, PunchRow, PunchState, Readiness, RelayMemberRow, RelayReport, RingReport, RoundTripBucket, RoundTrips,
-    RouteRow, RoutingReport, Status,
-    TimeReport,
+    RouteRow, RoutingReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};

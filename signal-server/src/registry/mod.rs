@@ -389,7 +389,11 @@ impl Registry {
         let entry = self.slots.get(slot).ok_or(Refusal::NoSuchEntry)?;
         let network = &self.networks.get(entry.network).ok_or(Refusal::NoSuchEntry)?.id;
         let ends = entry.expires.min(at.now.offset(self.rules.ttl_micros));
-        let unproved = if is_settled(&entry.packed) { Vec::new() } else { entry.facts().map(|facts| facts.unproved()).unwrap_or_default() };
+        let unproved = if is_settled(&entry.packed) {
+            Vec::new()
+        } else {
+            entry.facts().map(|facts| facts.unproved()).unwrap_or_default()
+        };
         let granted = Granted {
             outcome: Outcome::Refreshed,
             ends,

@@ -94,7 +94,11 @@ impl FileStore {
         }
     }
 
-    async fn carry_out(&self, app: &App, work: impl FnOnce(&Database) -> Result<(), redb::Error> + Send + 'static) -> bool {
+    async fn carry_out(
+        &self,
+        app: &App,
+        work: impl FnOnce(&Database) -> Result<(), redb::Error> + Send + 'static,
+    ) -> bool {
         let database = Arc::clone(&self.database);
         let done = spawn_blocking(move || work(&database)).await;
         if let Ok(Err(error)) = &done {

@@ -63,7 +63,8 @@ impl Shared {
     pub(super) fn new(url: &str, app: &App) -> Result<Self, RedisError> {
         let client = Client::open(url).map_err(|source| RedisError { url: url.to_owned(), source })?;
         app.registry().record(Recording::Refreshes);
-        let name = random_bytes::<16>().map_or_else(|_| std::process::id().to_string(), |name| BASE64URL_NOPAD.encode(&name));
+        let name =
+            random_bytes::<16>().map_or_else(|_| std::process::id().to_string(), |name| BASE64URL_NOPAD.encode(&name));
         Ok(Self { client, name })
     }
 
@@ -84,9 +85,8 @@ impl Shared {
     }
 
     async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(PATIENCE))
-            .set_response_timeout(Some(PATIENCE));
+        let config =
+            AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
         self.client.get_multiplexed_async_connection_with_config(&config).await
     }
 
@@ -111,7 +111,8 @@ impl Shared {
         let fresh = random_bytes::<32>().map_err(|_| (redis::ErrorKind::Io, "no random bytes"))?;
         let _: bool = connection.set_nx(&name, &fresh[..]).await?;
         let key: Vec<u8> = connection.get(&name).await?;
-        let key = <[u8; 32]>::try_from(key).map_err(|_| (redis::ErrorKind::UnexpectedReturnType, "no key of 32 bytes"))?;
+        let key =
+            <[u8; 32]>::try_from(key).map_err(|_| (redis::ErrorKind::UnexpectedReturnType, "no key of 32 bytes"))?;
         app.registry().adopt_key(SecretKey::new(&key));
         Ok(())
     }
@@ -130,7 +131,8 @@ impl Shared {
                 .await?;
             if !names.is_empty() {
                 let values: Vec<Option<Vec<u8>>> = connection.mget(&names).await?;
-                let changes: Vec<Change> = names.iter().zip(values).filter_map(|(name, value)| kept(name, &value?)).collect();
+                let changes: Vec<Change> =
+                    names.iter().zip(values).filter_map(|(name, value)| kept(name, &value?)).collect();
                 entries += changes.iter().filter(|change| matches!(change, Change::Entry(..))).count();
                 apply(changes, app).await;
             }
@@ -192,8 +194,14 @@ impl Shared {
 
 /// Where the stream ends.
 async fn last_of(connection: &mut MultiplexedConnection) -> RedisResult<String> {
-    let last: Vec<(String, Value)> =
-        redis::cmd("XREVRANGE").arg(format!("{PREFIX}log")).arg("+").arg("-").arg("COUNT").arg(1).query_async(connection).await?;
+    let last: Vec<(String, Value)> = redis::cmd("XREVRANGE")
+        .arg(format!("{PREFIX}log"))
+        .arg("+")
+        .arg("-")
+        .arg("COUNT")
+        .arg(1)
+        .query_async(connection)
+        .await?;
     Ok(last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
 }
 

@@ -23,8 +23,12 @@ async fn refresh(to: SocketAddr, n: u8, secret: &Value) -> u16 {
 
 async fn listed(at: SocketAddr) -> Vec<String> {
     let list = send(at, "GET", "/v1/nodes?network=lab", "", b"").await.json();
-    let mut ids: Vec<String> =
-        list["nodes"].as_array().expect("a list").iter().map(|node| node["id"].as_str().expect("an id").to_owned()).collect();
+    let mut ids: Vec<String> = list["nodes"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|node| node["id"].as_str().expect("an id").to_owned())
+        .collect();
     ids.sort();
     ids
 }

@@ -69,7 +69,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["proxy", "--small"] => (proxy::FIGURES, true, None),
         _ => {
             return Err(
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat` and `proxy`: figures on this machine, each beside its rival in the same run, as one
+                "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small], routing --rounds N, or nat"
+                    .to_owned(),
             );
         }
     };
