@@ -23,6 +23,8 @@ test|ssh|openssh-client|tests that carry ssh through a tunnel are skipped
 test|sshd|openssh-server|tests that carry ssh through a tunnel are skipped
 test|rsync|rsync|tests that carry rsync through a tunnel are skipped
 test|redis-server|redis-server redis-tools|tests that carry redis through a tunnel, or share a list through it, are skipped
+test|psql|postgresql postgresql-client|tests that carry psql through a tunnel are skipped
+test|/usr/lib/python3/dist-packages/websockets|python3-websockets|tests that carry a WebSocket through a tunnel are skipped
 test|dnsmasq|dnsmasq-base|tests that carry DNS through a tunnel are skipped
 test|dig|bind9-dnsutils|tests that carry DNS through a tunnel are skipped
 test|iperf3|iperf3|tests that carry iperf3 through a tunnel are skipped

@@ -38,6 +38,33 @@ fn a_node_whose_disk_is_full_goes_on_and_says_so() {
 }
 
 #[test]
+fn a_forward_that_cannot_be_kept_is_not_added() {
+    let Some(lab) = Lab::new() else { return };
+    let sites = [lab.site(), lab.site()];
+    let ring = Ring::write_on(&sites, &sites[0], "--no-signal");
+    let data = ring.path().join("host-1/node-1.data");
+    std::fs::create_dir(&data).expect("writable");
+    sites[0].run(&format!("mount -t tmpfs -o size=8m tmpfs {}", data.display()));
+    let mut nodes = ring.start(2);
+    nodes[0].wait_until_linked_to(&["donald"]);
+    let full = format!("dd if=/dev/zero of={}/rest bs=1k count=9000 2>/dev/null; true", data.display());
+    assert!(sites[0].command("sh").args(["-c", &full]).status().is_ok_and(|status| status.success()));
+    let add = ["forward", "add", "tcp://127.0.0.1:4100", "donald", "tcp://127.0.0.1:80"];
+    let refused = nodes[0].ask(&add);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("storage_failed"), "{refused:?}");
+    let listed =
+        |node: &meshline_lab::Member| node.json(&["forward", "list"])["forwards"].as_array().map_or(0, Vec::len);
+    assert_eq!(listed(&nodes[0]), 0, "what a restart would forget does not listen");
+    sites[0].run(&format!("rm {}/rest", data.display()));
+    assert_eq!(nodes[0].ask(&add).code, Some(0));
+    nodes[0].process_mut().kill();
+    nodes[0].start();
+    nodes[0].wait_until_linked_to(&["donald"]);
+    assert_eq!(listed(&nodes[0]), 1, "it is kept, whatever ended the node");
+}
+
+#[test]
 fn a_folder_that_cannot_be_written_is_named_at_the_start() {
     let ring = Ring::write("--nodes 1 --no-signal");
     let mut node = ring.node(1);

@@ -41,6 +41,8 @@ fn programs_reach_servers_beyond_a_member_in_the_middle() {
     web(&square);
     names(&square);
     database(&square);
+    sql(&square);
+    websocket(&square);
     throughput(&square);
 }
 
@@ -122,6 +124,45 @@ fn database(square: &Square) {
     assert_eq!(meshline_lab::Answer::of(put).done().trim(), "OK");
     let got = client(bobby, &["redis-cli", "-p", &port, "get", "key"]).done();
     assert!(got.trim() == value, "{} of {} characters came back", got.trim().len(), value.len());
+}
+
+/// A database of another kind: many rows in, a sum and a megabyte out.
+fn sql(square: &Square) {
+    let Some(_server) = servers::postgres(&square.sites[EDDY]) else { return };
+    let port = port("postgres").to_string();
+    let ask = |statement: &str| {
+        let words =
+            ["psql", "-X", "-h", "127.0.0.1", "-p", &port, "-U", "postgres", "-d", "postgres", "-tAc", statement];
+        client(&square.sites[BOBBY], &words).done().trim().to_owned()
+    };
+    assert_eq!(ask("create table t as select n from generate_series(1, 100000) n"), "SELECT 100000");
+    assert_eq!(ask("select sum(n) from t"), "5000050000");
+    let text = ask("select string_agg(md5(n::text), '' order by n) from t where n <= 32768");
+    assert_eq!(text.len(), 1 << 20);
+    let sum = ask("select md5(string_agg(md5(n::text), '' order by n)) from t where n <= 32768");
+    let file = square.ring.path().join("rows");
+    std::fs::write(&file, &text).expect("written");
+    let here = client(&square.sites[BOBBY], &["md5sum", &file.display().to_string()]).done();
+    assert_eq!(here.split(' ').next(), Some(sum.as_str()), "every byte as it was there");
+}
+
+/// Messages both ways over one WebSocket, the last of a megabyte.
+fn websocket(square: &Square) {
+    let Some(python) = servers::python() else { return };
+    let _server = servers::websocket(&square.sites[EDDY], python);
+    let script = "import asyncio, sys, websockets
+async def main():
+    async with websockets.connect('ws://127.0.0.1:' + sys.argv[1], max_size=None) as socket:
+        for number in range(100):
+            await socket.send(f'message {number}')
+            assert await socket.recv() == f'message {number}'
+        large = bytes(range(256)) * 4096
+        await socket.send(large)
+        assert await socket.recv() == large
+asyncio.run(main())
+print('all came back')";
+    let said = client(&square.sites[BOBBY], &[python, "-c", script, &port("websocket").to_string()]);
+    assert_eq!((said.code, said.stdout.trim()), (Some(0), "all came back"), "{}", said.stderr);
 }
 
 /// Eight streams at once and one the other way, of which every one arrives, and datagrams.
@@ -299,4 +340,27 @@ fn who_may_not_or_cannot_is_told_at_once_and_why() {
     assert!(![Some(0), Some(KEPT_WAITING)].contains(&refused.code), "{refused:?}");
     let told = proxied(&square, "http://eddy.mesh:80/");
     assert!(told.stdout.contains("no_route"), "{told:?}");
+}
+
+#[test]
+fn a_member_that_is_killed_and_comes_back_is_reached_by_the_same_forwards() {
+    let Some(mut square) = Square::new(NEAR) else { return };
+    let (Some(_iperf), Some(_redis)) = (servers::iperf3(&square.sites[EDDY]), servers::redis(&square.sites[EDDY]))
+    else {
+        return;
+    };
+    let ping = |square: &Square| {
+        let answer = client(&square.sites[BOBBY], &["redis-cli", "-p", &port("redis").to_string(), "ping"]);
+        if answer.stdout.trim() == "PONG" { Ok(()) } else { Err(format!("{answer:?}")) }
+    };
+    ping(&square).expect("all is well");
+    let mut command = square.sites[BOBBY].bound_command("iperf3");
+    command.args(["-c", "127.0.0.1", "-p", &port("iperf").to_string(), "-t", "600", "--forceflush"]);
+    let mut transfer = Process::start("transfer", command);
+    transfer.wait_for("sec");
+    square.nodes[EDDY].process_mut().kill();
+    square.nodes[EDDY].start();
+    // What was under way cannot go on, and must not hang for ever.
+    assert_ne!(transfer.wait(meshline_lab::PATIENCE), Some(0), "{:?}", transfer.since(0));
+    until("the same forward works again", || ping(&square));
 }

@@ -61,6 +61,58 @@ pub(super) fn redis(site: &Site) -> Option<Process> {
     Some(started("redis-server", command, "eady to accept connections"))
 }
 
+/// A PostgreSQL with an empty database, which lets in whoever reaches it. It wants to be nobody's but its own user's, so
+/// its files are in the mounts of this host alone.
+pub(super) fn postgres(site: &Site) -> Option<Process> {
+    tool("psql")?;
+    if !is_root() {
+        skipped("a PostgreSQL in a user namespace can become no other user");
+        return None;
+    }
+    if !Path::new("/usr/lib/postgresql").is_dir() {
+        skipped("there is no /usr/lib/postgresql");
+        return None;
+    }
+    let script = "for bin in /usr/lib/postgresql/*/bin; do PATH=$bin:$PATH; done
+        mount -t tmpfs none /run && mkdir -m 700 /run/data && chown postgres /run/data && cd /run/data || exit 1
+        as='setpriv --reuid=postgres --regid=postgres --init-groups'
+        $as initdb -D /run/data -A trust -N -E UTF8 --locale=C >/dev/null || exit 1
+        exec $as postgres -D /run/data -c listen_addresses=127.0.0.1 -c port=5432 \
+            -c unix_socket_directories=/run/data -c fsync=off -c logging_collector=off";
+    let mut command = site.bound_command("sh");
+    command.args(["-c", script]);
+    Some(started("postgres", command, "ready to accept connections"))
+}
+
+/// A Python that has the library of WebSockets.
+pub(super) fn python() -> Option<&'static str> {
+    let has_library = |python: &&str| {
+        let asked = Command::new(python).args(["-c", "import websockets"]).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    };
+    let found = ["/usr/bin/python3", "python3"].into_iter().find(has_library);
+    if found.is_none() {
+        skipped("there is no python3 with websockets");
+    }
+    found
+}
+
+/// A WebSocket server that sends every message back.
+pub(super) fn websocket(site: &Site, python: &str) -> Process {
+    let script = "import asyncio, websockets
+async def echo(socket):
+    async for message in socket:
+        await socket.send(message)
+async def main():
+    async with websockets.serve(echo, '127.0.0.1', 8080, max_size=None):
+        print('serving', flush=True)
+        await asyncio.Future()
+asyncio.run(main())";
+    let mut command = site.bound_command(python);
+    command.args(["-c", script]);
+    started("websocket", command, "serving")
+}
+
 /// A name server that knows one domain.
 pub(super) fn dnsmasq(site: &Site) -> Option<Process> {
     tool("dig")?;

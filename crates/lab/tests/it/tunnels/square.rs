@@ -17,12 +17,14 @@ pub(super) const MIDDLES: [(usize, usize); 2] = [(1, 0), (3, 2)];
 pub(super) const PROXY: &str = "127.0.0.1:1080";
 
 /// What eddy offers: name, target there, and the port at bobby that leads to it.
-pub(super) const SERVICES: [(&str, &str, u16); 6] = [
+pub(super) const SERVICES: [(&str, &str, u16); 8] = [
     ("ssh", "tcp://127.0.0.1:22", 2201),
     ("web", "tcp://127.0.0.1:80", 2202),
     ("dns", "udp://127.0.0.1:53", 2203),
     ("redis", "tcp://127.0.0.1:6379", 2204),
     ("iperf", "tcp://127.0.0.1:5201", 2205),
+    ("postgres", "tcp://127.0.0.1:5432", 2206),
+    ("websocket", "tcp://127.0.0.1:8080", 2207),
     ("iperf-udp", "udp://127.0.0.1:5201", 2205),
 ];
 
