@@ -7,14 +7,18 @@
 
 mod line;
 mod program;
+mod soft;
 #[cfg(test)]
 mod tests;
+
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::process::Process;
 
 pub use program::run_cable;
+pub use soft::{By, Ports, Soft};
 
 /// Waiting frames of a cable with a rate, unless said otherwise.
 const QUEUE_MS: u64 = 100;
@@ -177,7 +181,15 @@ pub struct Carried {
 #[derive(Debug, Serialize, Deserialize)]
 enum Order {
     Tell,
-    Set { direction: Direction, cable: Cable },
+    Set {
+        direction: Direction,
+        cable: Cable,
+    },
+    /// Puts a NAT in the way, with this address outside: the second host is inside.
+    Translate {
+        soft: Soft,
+        address: Ipv4Addr,
+    },
 }
 
 /// A cable that lies between two hosts, until it is dropped.
@@ -228,6 +240,12 @@ impl LaidCable {
     #[track_caller]
     pub fn mend(&mut self, direction: Direction) {
         self.change(direction, |cable| cable.cut(false));
+    }
+
+    /// Puts a NAT in the way that remembers nobody yet, with this address outside: the second host is inside.
+    #[track_caller]
+    pub(crate) fn translate(&mut self, soft: Soft, address: Ipv4Addr) {
+        self.order(&Order::Translate { soft, address });
     }
 
     /// What became of the frames: forth, and back.

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tappers::{Interface, linux::Tap};
 
 use super::line::Line;
+use super::soft::{Translator, Verdict};
 use super::{Cable, Order};
 
 /// Larger than any frame of a device whose MTU nobody raised.
@@ -35,7 +36,7 @@ pub fn run_cable(names: [&str; 2]) -> std::io::Result<()> {
     let lines = [Line::new(0, Cable::new(), now), Line::new(1, Cable::new(), now)];
     let mut orders = BufReader::new(File::from(std::io::stdin().as_fd().try_clone_to_owned()?));
     writeln!(std::io::stdout(), "ready")?;
-    let mut joint = Joint { taps, lines };
+    let mut joint = Joint { taps, lines, nat: None };
     while let Some(ready) = joint.wait(&orders)? {
         if ready && !joint.obey(&mut orders)? {
             return Ok(());
@@ -55,6 +56,8 @@ fn open(name: &str) -> std::io::Result<Tap> {
 struct Joint {
     taps: [Tap; 2],
     lines: [Line; 2],
+    /// Tap 1 is inside.
+    nat: Option<Translator>,
 }
 
 impl Joint {
@@ -90,6 +93,7 @@ impl Joint {
                 let lines = self.lines.iter_mut().enumerate();
                 lines.filter(|(side, _)| direction.covers(*side)).for_each(|(_, line)| line.set(cable));
             }
+            Order::Translate { soft, address } => self.nat = Some(Translator::new(soft, address)),
         }
         let carried = self.lines.each_ref().map(Line::carried);
         writeln!(std::io::stdout(), "{}", serde_json::to_string(&carried)?)?;
@@ -99,9 +103,17 @@ impl Joint {
     fn carry(&mut self) -> std::io::Result<()> {
         let [first, second] = &self.taps;
         let [forth, back] = &mut self.lines;
-        for (from, line) in [(first, &mut *forth), (second, &mut *back)] {
-            take(from, line)?;
-        }
+        let nat = &mut self.nat;
+        take(first, |frame, now| {
+            if nat.as_mut().is_none_or(|nat| nat.arrives(frame, now)) {
+                forth.take(frame, now);
+            }
+        })?;
+        take(second, |frame, now| match nat.as_mut().map_or(Verdict::Pass, |nat| nat.leaves(frame, now)) {
+            Verdict::Pass => back.take(frame, now),
+            Verdict::Back => forth.take(frame, now),
+            Verdict::Drop => {}
+        })?;
         for (line, to) in [(forth, second), (back, first)] {
             let now = Instant::now();
             while let Some(frame) = line.poll(now) {
@@ -113,11 +125,11 @@ impl Joint {
     }
 }
 
-fn take(tap: &Tap, line: &mut Line) -> std::io::Result<()> {
+fn take(tap: &Tap, mut carry: impl FnMut(&mut [u8], Instant)) -> std::io::Result<()> {
     let mut frame = [0; MAX_FRAME];
     for _ in 0..BATCH {
         match tap.recv(&mut frame) {
-            Ok(len) => line.take(frame.get(..len).unwrap_or_default(), Instant::now()),
+            Ok(len) => carry(frame.get_mut(..len).unwrap_or_default(), Instant::now()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => return Err(error),
         }

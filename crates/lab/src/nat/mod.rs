@@ -11,6 +11,8 @@
 //! home.run("true"); // and all else that a `Site` can do
 //! ```
 //!
+//! What the kernel's rules cannot do (a cone that does not keep ports, ports that two hosts never share, a limit of
+//! mappings, mappings that only outgoing packets keep) [`Soft`] does in user space, in the cable of the leg.
 
 mod cell;
 mod home;
@@ -23,6 +25,8 @@ pub(crate) use router::Router;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use crate::cable::{By, Ports, Soft};
 
 /// What stands between a site and the others. "Same port" is the port the site itself uses, as Linux keeps it if it is
 /// free.
@@ -58,10 +62,12 @@ pub enum Nat {
     T20,
     /// As `Port`, and an idle UDP mapping is forgotten after 10 s.
     T10,
+    /// One in user space, which does what the kernel's rules cannot.
+    Soft(Soft),
 }
 
 impl Nat {
-    /// All of them.
+    /// All of the kernel's.
     pub const ALL: [Self; 15] = [
         Self::None,
         Self::Full,
@@ -99,6 +105,7 @@ impl Nat {
             Self::Carrier => "cg",
             Self::T20 => "t20",
             Self::T10 => "t10",
+            Self::Soft(_) => "soft",
         }
     }
 
@@ -109,6 +116,7 @@ impl Nat {
             Self::T10 => Some(10),
             Self::None | Self::Full | Self::Addr | Self::Port | Self::Sym | Self::SymSeq | Self::SymAdm => None,
             Self::Lax | Self::Firewall | Self::NoUdp | Self::Rst | Self::Hairpin | Self::Carrier => None,
+            Self::Soft(_) => None,
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Nat;
 use super::rules::{self, Place};
+use super::{Nat, Soft};
 use crate::cable::{Cable, Direction, LaidCable};
 use crate::lab::{Host, Lab, Namespace, Site};
 
@@ -208,10 +208,16 @@ impl Router {
         let Self { leg, upstream, .. } = self;
         if !old.is_empty() {
             upstream.namespace.ip(&format!("route del {old}/32 dev {leg}"));
-            self.namespace.ip(&format!("addr del {old}/32 dev wan"));
         }
         upstream.namespace.ip(&format!("route add {new}/32 dev {leg}"));
-        self.namespace.shell(&format!("ip addr add {new}/32 dev wan\nip route replace default dev wan src {new}"));
+        // One in the cable has the address itself: what is sent there from inside must get that far.
+        if !matches!(self.nat, Nat::Soft(_)) {
+            self.namespace.shell(&format!(
+                "ip addr flush dev wan
+                 ip addr add {new}/32 dev wan
+                 ip route replace default dev wan src {new}"
+            ));
+        }
         self.now().address = new;
         self.flush();
     }
@@ -222,6 +228,10 @@ impl Router {
             return;
         }
         let Now { address, forgets_s } = &*self.now();
+        if let Nat::Soft(soft) = self.nat {
+            let soft = Soft { forgets_s: forgets_s.unwrap_or(soft.forgets_s), ..soft };
+            self.cable().translate(soft, address.parse().expect("an address"));
+        }
         let place = Place {
             address: address.clone(),
             lan: format!("{}.0/24", self.lan),

@@ -32,7 +32,7 @@ struct Chains {
 pub(super) fn table(nat: Nat, place: &Place) -> String {
     let mut chains = Chains::default();
     match nat {
-        Nat::None => {}
+        Nat::None | Nat::Soft(_) => {}
         Nat::Firewall => only_answers(&mut chains),
         Nat::Full => {
             keep_port(&mut chains);

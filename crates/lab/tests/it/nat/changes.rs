@@ -1,6 +1,6 @@
 //! What befalls a router while it is in use, with plain sockets.
 
-use meshline_lab::{Home, Lab, Nat, Probe, Socket, until};
+use meshline_lab::{Home, Lab, Nat, Probe, Socket, Soft, until};
 
 use super::public::Public;
 
@@ -105,7 +105,7 @@ fn a_router_that_is_emptied_knows_nobody() {
 fn a_router_with_a_new_address_is_seen_there_and_no_more_at_the_old_one() {
     let Some(lab) = Lab::with_nats() else { return };
     let mut public = Public::new(&lab);
-    for nat in [Nat::Full, Nat::Port, Nat::Sym, Nat::SymSeq, Nat::SymAdm, Nat::Hairpin] {
+    for nat in [Nat::Full, Nat::Port, Nat::Sym, Nat::SymSeq, Nat::SymAdm, Nat::Hairpin, Nat::Soft(Soft::new())] {
         let mut inside = Inside::new(&mut public, lab.behind(nat));
         let seen = inside.writes();
         inside.home.edge().renumber();

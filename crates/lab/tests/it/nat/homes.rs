@@ -3,7 +3,7 @@
 use std::net::SocketAddrV4;
 use std::time::Instant;
 
-use meshline_lab::{Home, Lab, Nat, Probe, Socket, until};
+use meshline_lab::{Home, Lab, Nat, Probe, Socket, Soft, until};
 
 use super::public::Public;
 
@@ -54,7 +54,8 @@ impl<'a> Two<'a> {
 fn hosts_of_one_router_reach_each_other_inside_and_by_their_public_ports_only_where_it_turns_back() {
     let Some(lab) = Lab::with_nats() else { return };
     let mut public = Public::new(&lab);
-    for (nat, turns_back) in [(Nat::Port, false), (Nat::Hairpin, true), (Nat::Sym, false)] {
+    let soft = Nat::Soft(Soft { turns_back: true, ..Soft::new() });
+    for (nat, turns_back) in [(Nat::Port, false), (Nat::Hairpin, true), (Nat::Sym, false), (soft, true)] {
         let home = lab.behind(nat);
         let mut two = Two::new(&mut public, [&home, &home.twin()]);
         assert_eq!(two.punch(), [turns_back; 2], "{nat}");
