@@ -138,9 +138,11 @@ impl Stack {
                     chat.handle_frame(peer, frame, &mut context);
                 }
                 meshline_mesh::Output::Event(event) => {
-                    self.out.push_back(Output::Event(Event::Mesh(event.clone())));
+                    // Told before what comes of it.
+                    let place = self.out.len();
                     let (chat, mut context) = self.parts(now);
                     chat.handle_event(&event, &mut context);
+                    self.out.insert(place, Output::Event(Event::Mesh(event)));
                 }
                 other => self.out.push_back(Output::Mesh(other)),
             }

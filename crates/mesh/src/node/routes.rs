@@ -44,25 +44,26 @@ impl Node {
 
     fn tell_changes(&mut self, before: &Table) {
         let after = Arc::clone(self.routing.table());
-        let best = |table: &Table, id: &NodeId| table.routes.get(id).and_then(|route| route.paths.first().cloned());
         let all: std::collections::BTreeSet<NodeId> =
             before.routes.keys().chain(after.routes.keys()).copied().collect();
         for id in all {
             let (old, new) = (best(before, &id), best(&after, &id));
-            let hops = |path: &Option<Path>| path.as_ref().map(|path| path.hops.clone());
-            if hops(&old) != hops(&new) {
-                self.routing.changes += 1;
-                let wanted = self.steered_through(&id);
-                let cause = match &new {
-                    Some(new) if wanted.is_some() && new.hops.first() == wanted.as_ref() => CONFIGURED,
-                    new => cause_of(old.as_ref(), new.as_ref(), |hop| self.shared.up.contains_key(hop)),
-                };
-                let peer = self.peer_name(&id);
-                let cost_us = new.as_ref().map(|path| path.cost_us);
-                let path = new.map(|path| path.hops).unwrap_or_default();
-                self.shared.event(Event::RouteChanged { peer, path, cost_us, cause });
+            if old.map(|path| &path.hops) != new.map(|path| &path.hops) {
+                self.tell_change(id, old, new);
             }
         }
+    }
+
+    fn tell_change(&mut self, id: NodeId, old: Option<&Path>, new: Option<&Path>) {
+        self.routing.changes += 1;
+        let wanted = self.steered_through(&id);
+        let cause = match new {
+            Some(new) if wanted.is_some() && new.hops.first() == wanted.as_ref() => CONFIGURED,
+            new => cause_of(old, new, |hop| self.shared.up.contains_key(hop)),
+        };
+        let peer = self.peer_name(&id);
+        let path = new.map(|path| path.hops.clone()).unwrap_or_default();
+        self.shared.event(Event::RouteChanged { peer, path, cost_us: new.map(|path| path.cost_us), cause });
     }
 
     pub(super) fn send_datagram(&mut self, to: NodeId, service: ServiceName, flow: u32, body: Bytes) -> Reply {
@@ -120,6 +121,10 @@ impl Node {
             ..self.routing.report(self.shared.config.carries_for_others())
         }
     }
+}
+
+fn best<'a>(table: &'a Table, id: &NodeId) -> Option<&'a Path> {
+    table.routes.get(id)?.paths.first()
 }
 
 /// Whom the configuration wants reached through whom, as far as both are known.

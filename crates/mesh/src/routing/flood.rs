@@ -31,6 +31,10 @@ const PACE: Duration = Duration::from_millis(50);
 /// small or thin one these are all there are.
 const EAGER: usize = 4;
 
+/// While more comes than goes out at once, it is passed on to so many: of four copies three would be for nothing, and
+/// what two do not bring is offered and asked for.
+const EAGER_IN_BURST: usize = 2;
+
 /// The others are told what is here when nothing has come for so long, and after the limit in any case: by then those few
 /// have brought it nearly everywhere. One after the other, so that whoever lacks something lacks it only once.
 const OFFER_AFTER: Duration = Duration::from_millis(150);
@@ -51,6 +55,8 @@ struct Neighbour {
     paced_until: Mono,
     /// To be told that it is here.
     offered: BTreeMap<NodeId, UnixMicros>,
+    /// More than [`MAX_OFFERED`]: everything is compared.
+    offers_all: bool,
     /// Since when, and when it is due.
     offer_at: Option<(Mono, Mono)>,
     /// Sent and not acknowledged yet: author and sequence.
@@ -102,12 +108,16 @@ fn frame_of_several(entries: &[&Entry]) -> Arc<Frame> {
     Arc::new(Frame { message: Wire::Routing(message), body: Some(body) })
 }
 
-fn send_acks(peer: &NodeId, held: &[(NodeId, UnixMicros)], shared: &mut Shared) {
+/// Tells a peer what is here: it need not send that, and can ask for it.
+pub(super) fn offer(peer: &NodeId, held: &[SummaryEntry], shared: &mut Shared) {
     for some in held.chunks(MAX_IDS) {
-        let entries = some.iter().map(|(id, seq)| SummaryEntry { id: *id, seq: *seq });
-        let ack = RoutingAck { entries: Bounded::from_first(entries) };
+        let ack = RoutingAck { entries: Bounded::from_first(some.iter().copied()) };
         shared.send(peer, Wire::Routing(Message::Ack(ack)));
     }
+}
+
+fn listed(pairs: BTreeMap<NodeId, UnixMicros>) -> Vec<SummaryEntry> {
+    pairs.into_iter().map(|(id, seq)| SummaryEntry { id, seq }).collect()
 }
 
 /// An order of a node's peers that is another one for each author and node, and the same each time.
@@ -147,7 +157,8 @@ impl Flood {
         meant.sort_unstable();
         for (at, (_, peer)) in meant.iter().enumerate() {
             let Some(neighbour) = self.neighbours.get_mut(peer) else { continue };
-            if except.is_some() && at >= EAGER {
+            let eager = if neighbour.paced_until > now { EAGER_IN_BURST } else { EAGER };
+            if except.is_some() && at >= eager {
                 neighbour.offer(author, seq, step(&shared.id, peer), now);
             } else if neighbour.paced_until > now {
                 neighbour.waiting.insert(author, seq);
@@ -163,6 +174,7 @@ impl Flood {
     pub(super) fn compared(&mut self, peer: &NodeId) {
         let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
         neighbour.offered.clear();
+        neighbour.offers_all = false;
         neighbour.offer_at = None;
     }
 
@@ -196,8 +208,7 @@ impl Flood {
         for (peer, neighbour) in &mut self.neighbours {
             if neighbour.ack_at.is_some_and(|at| at <= now) {
                 neighbour.ack_at = None;
-                let received: Vec<(NodeId, UnixMicros)> = std::mem::take(&mut neighbour.received).into_iter().collect();
-                send_acks(peer, &received, shared);
+                offer(peer, &listed(std::mem::take(&mut neighbour.received)), shared);
             }
             if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
                 neighbour.paced_until = now.after(PACE);
@@ -231,7 +242,13 @@ impl Flood {
 
 impl Neighbour {
     fn offer(&mut self, author: NodeId, seq: UnixMicros, later: Duration, now: Mono) {
-        self.offered.insert(author, seq);
+        if !self.offers_all {
+            self.offered.insert(author, seq);
+        }
+        if self.offered.len() > MAX_OFFERED {
+            self.offers_all = true;
+            self.offered.clear();
+        }
         let since = self.offer_at.map_or(now, |(since, _)| since);
         let at = now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)).after(later);
         self.offer_at = Some((since, at));
@@ -239,12 +256,12 @@ impl Neighbour {
 
     fn tell_offers(&mut self, peer: &NodeId, lsdb: &Lsdb, shared: &mut Shared) {
         self.offer_at = None;
-        let offered: Vec<(NodeId, UnixMicros)> = std::mem::take(&mut self.offered).into_iter().collect();
-        if offered.len() > MAX_OFFERED {
+        let offered = std::mem::take(&mut self.offered);
+        if std::mem::take(&mut self.offers_all) {
             let summary = RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true };
             shared.send(peer, Wire::Routing(Message::Summary(summary)));
         } else {
-            send_acks(peer, &offered, shared);
+            offer(peer, &listed(offered), shared);
         }
     }
 
@@ -275,3 +292,6 @@ impl Neighbour {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,7 +29,8 @@ pub(super) enum Age {
 /// The newest advertisement of each member.
 #[derive(Debug, Default)]
 pub(super) struct Lsdb {
-    entries: BTreeMap<NodeId, Entry>,
+    /// In boxes: what is looked for in the tree then lies close together.
+    entries: BTreeMap<NodeId, Box<Entry>>,
     /// Changes with everything that bears on the ways.
     pub(super) version: u64,
     /// The digest, until something changes.
@@ -56,12 +57,12 @@ impl Lsdb {
             .is_none_or(|known| known.state.links != entry.state.links || known.state.carries != entry.state.carries);
         self.version += u64::from(bears);
         self.digest.take();
-        self.entries.insert(author, entry);
-        self.entries.get(&author)
+        self.entries.insert(author, Box::new(entry));
+        self.get(&author)
     }
 
     pub(super) fn get(&self, author: &NodeId) -> Option<&Entry> {
-        self.entries.get(author)
+        self.entries.get(author).map(|entry| &**entry)
     }
 
     /// A member left or was expelled.
@@ -119,17 +120,17 @@ impl Lsdb {
         pairs.chunks(MAX_IDS).map(<[SummaryEntry]>::to_vec).collect()
     }
 
-    /// Members of whom a list shows something newer than is here.
-    pub(super) fn older_than(&self, list: &[SummaryEntry]) -> Vec<NodeId> {
-        list.iter().filter(|entry| self.age(&entry.id, entry.seq) == Age::Newer).map(|entry| entry.id).collect()
+    /// What of a list is newer than what is here.
+    pub(super) fn older_than(&self, list: &[SummaryEntry]) -> impl Iterator<Item = SummaryEntry> {
+        list.iter().filter(|entry| self.age(&entry.id, entry.seq) == Age::Newer).copied()
     }
 
-    /// Members of whom there is something newer here than a list shows, within the piece that the list covers.
-    pub(super) fn newer_than(&self, list: &[SummaryEntry]) -> Vec<NodeId> {
+    /// What is newer here than a list shows, within the piece that the list covers.
+    pub(super) fn newer_than(&self, list: &[SummaryEntry]) -> Vec<SummaryEntry> {
         let theirs: BTreeMap<NodeId, UnixMicros> = list.iter().map(|entry| (entry.id, entry.seq)).collect();
         let piece = list.first().zip(list.last()).filter(|_| list.len() >= MAX_IDS);
         let covered = |id: &NodeId| piece.is_none_or(|(first, last)| (first.id..=last.id).contains(id));
         let newer = |pair: &SummaryEntry| theirs.get(&pair.id).map_or_else(|| covered(&pair.id), |seq| *seq < pair.seq);
-        self.pairs().filter(newer).map(|pair| pair.id).collect()
+        self.pairs().filter(newer).collect()
     }
 }

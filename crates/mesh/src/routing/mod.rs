@@ -16,6 +16,7 @@ pub(crate) mod own;
 mod spf;
 mod table;
 mod taken;
+mod wanted;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -39,6 +40,7 @@ use damping::Damping;
 use flood::Flood;
 use lsdb::{Entry, Lsdb};
 use own::{Own, VALIDITY};
+use wanted::Wanted;
 
 pub use cost::cost_us;
 pub(crate) use cost::{ASSUMED_KBPS, loss_ppm};
@@ -72,6 +74,7 @@ const USED_FOR: Duration = Duration::from_secs(300);
 pub(crate) struct Routing {
     lsdb: Lsdb,
     flood: Flood,
+    wanted: Wanted,
     own: Own,
     damping: Damping,
     seq: Sequence,
@@ -97,6 +100,7 @@ impl Routing {
         Self {
             lsdb: Lsdb::default(),
             flood: Flood::default(),
+            wanted: Wanted::default(),
             own: Own::new(now),
             damping: Damping::default(),
             seq: Sequence::default(),
@@ -170,6 +174,7 @@ impl Routing {
     /// A link is gone; `by_itself` if neither side wanted that.
     pub(crate) fn link_down(&mut self, peer: &NodeId, by_itself: bool, shared: &Shared) {
         self.flood.link_down(peer);
+        self.wanted.link_down(peer, shared.now.mono);
         if by_itself {
             self.damping.ended(*peer, shared.now.mono);
         }
@@ -240,13 +245,15 @@ impl Routing {
             }
         }
         self.want(&from, &summary.entries, shared);
+        // Offered and not sent: when much is new, other peers have sent most of it meanwhile.
         let newer = self.lsdb.newer_than(&summary.entries);
-        self.flood.send(&from, newer.into_iter(), &self.lsdb, shared);
+        flood::offer(&from, &newer, shared);
     }
 
     /// Asks a peer for what is newer there.
-    fn want(&self, peer: &NodeId, entries: &[SummaryEntry], shared: &mut Shared) {
-        let wanted = self.lsdb.older_than(entries);
+    fn want(&mut self, peer: &NodeId, entries: &[SummaryEntry], shared: &mut Shared) {
+        let newer = self.lsdb.older_than(entries);
+        let wanted = self.wanted.ask(*peer, newer, shared.now.mono);
         if !wanted.is_empty() {
             let want = RoutingWant { ids: Bounded::from_first(wanted) };
             shared.send(peer, Wire::Routing(Message::Want(want)));
@@ -268,6 +275,9 @@ impl Routing {
             self.advertise(links(), shared);
         }
         self.flood.handle_timeout(&self.lsdb, shared);
+        for (peer, entry) in self.wanted.take_late(now) {
+            self.want(&peer, &[entry], shared);
+        }
         if self.compare_at <= now {
             self.compare(shared);
         }
@@ -348,10 +358,8 @@ impl Routing {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
-        [self.own.next_timeout(), self.flood.next_timeout(), self.compute_at, Some(self.compare_at)]
-            .into_iter()
-            .flatten()
-            .min()
+        let areas = [self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
+        areas.into_iter().chain([self.compute_at, Some(self.compare_at)]).flatten().min()
     }
 }
 

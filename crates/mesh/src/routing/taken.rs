@@ -67,6 +67,7 @@ impl Routing {
                     bucket.take(now);
                 }
                 self.flood.received(&from, author, seq, now);
+                self.wanted.came(&author, seq);
                 let entry = Entry { line, body, state };
                 if let Some(entry) = self.lsdb.insert(entry) {
                     self.flood.spread(entry, Some(from), shared);

@@ -74,8 +74,8 @@ pub struct RoutingAck {
     pub entries: Bounded<SummaryEntry, MAX_IDS>,
 }
 
-/// What the sender holds. With equal digests there is nothing to do; otherwise the receiver sends what is newer here
-/// and asks for what is newer there.
+/// What the sender holds. With equal digests there is nothing to do; otherwise the receiver says with `ack` what is newer
+/// here, and asks for what is newer there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RoutingSummary {
     /// A hash over all (id, seq) pairs held, as 16 hex digits.

@@ -1,3 +1,6 @@
+//! Values of the wire at their limits and beyond.
+
+use crate::message::{AdvertisementPart, RoutingAdvertisements};
 use crate::{Address, Bounded, Name, NetworkId, NodeId, Ping, UnixMicros};
 
 #[test]
@@ -10,6 +13,43 @@ fn an_id_has_52_characters_and_one_spelling() {
     let mut last_bits_set = text[..51].to_owned();
     last_bits_set.push('b');
     assert!(last_bits_set.parse::<NodeId>().is_err(), "unused bits would be a second spelling");
+}
+
+#[test]
+fn ids_stand_in_the_order_of_their_bytes() {
+    let id = |at: usize, value: u8| {
+        let mut bytes = [7; 32];
+        bytes[at] = value;
+        NodeId::from_bytes(bytes)
+    };
+    for at in [0, 1, 7, 8, 9, 31] {
+        assert!(id(at, 6) < id(at, 7) && id(at, 7) < id(at, 200), "byte {at}");
+        assert_eq!(id(at, 7).cmp(&id(31, 7)), std::cmp::Ordering::Equal);
+    }
+    assert!(id(0, 6) < id(31, 6), "the first bytes weigh most");
+}
+
+#[test]
+fn an_id_is_read_from_a_string_of_its_length_and_from_nothing_else() {
+    let text = NodeId::from_bytes([7; 32]).to_string();
+    assert!(serde_json::from_str::<NodeId>(&format!("\"{text}\"")).is_ok());
+    let escaped = text.replacen('a', "\\u0061", 1);
+    assert!(serde_json::from_str::<NodeId>(&format!("\"{escaped}\"")).is_ok(), "an escape needs a copy");
+    for bad in [&text[..51], &text[..48], &format!("{text}a"), &text.to_uppercase(), ""] {
+        assert!(serde_json::from_str::<NodeId>(&format!("\"{bad}\"")).is_err(), "{bad}");
+    }
+    assert!(serde_json::from_str::<NodeId>("7").is_err());
+}
+
+#[test]
+fn sixty_four_advertisements_in_one_message_are_read_and_one_more_is_refused() {
+    let part =
+        AdvertisementPart { by: NodeId::from_bytes([7; 32]), seq: UnixMicros::new(1), sig: String::new(), len: 0 };
+    let part = serde_json::to_string(&part).expect("it can be written");
+    let several = |count: usize| format!("{{\"entries\":[{}]}}", vec![part.as_str(); count].join(","));
+    let read = |count| serde_json::from_str::<RoutingAdvertisements>(&several(count));
+    assert!(read(64).is_ok_and(|several| several.entries.len() == 64));
+    assert!(read(65).is_err());
 }
 
 #[test]

@@ -268,6 +268,43 @@ fn in_a_dense_network_what_is_passed_on_to_four_only_reaches_everybody_all_the_s
     println!("60 nodes with 360 links: {:.3} s", seconds(took));
 }
 
+/// Frames of routing that all nodes have sent so far, comparisons left out: they go by the clock.
+fn told(world: &World) -> u64 {
+    let kinds = ["routing.advertisement", "routing.advertisements", "routing.ack", "routing.want"];
+    (0..world.len()).flat_map(|node| kinds.map(|kind| world.sent(node, kind))).sum()
+}
+
+#[test]
+fn in_a_full_mesh_a_change_costs_a_few_frames_a_member_and_not_one_for_each_pair() {
+    const MEMBERS: u64 = 60;
+    let nodes = usize::try_from(MEMBERS).expect("small");
+    let mut world = World::new(seed(1));
+    for node in 0..nodes {
+        world.add(|config| config.peers = (0..node).map(meshline_sim::address).collect());
+    }
+    world.start_all();
+    settle(&mut world, 60 * SECOND, full_mesh);
+    world.run_for(60 * SECOND);
+
+    let before = told(&world);
+    world.cut(10, 50);
+    world.run_for(60 * SECOND);
+    let link = told(&world) - before;
+    println!("a link lost and made anew: {link} frames");
+    assert!(link > MEMBERS, "it is told");
+    // Two ends tell two changes each: one frame and one acknowledgement a member, and those who hear of a lost link
+    // take it to its other end.
+    assert!(link <= 4 * 4 * MEMBERS, "{link} frames for one link");
+
+    let before = told(&world);
+    world.kill(7);
+    world.run_for(30 * SECOND);
+    let member = told(&world) - before;
+    println!("a member killed: {member} frames");
+    assert!(member > MEMBERS * (MEMBERS - 2) / 2, "everybody tells");
+    assert!(member <= 3 * MEMBERS * MEMBERS, "{member} frames when a member is lost, {MEMBERS} advertisements");
+}
+
 /// Whether a way exists over links between running nodes.
 fn connected(cables: &[(usize, usize)], running: &[usize], from: usize, to: usize) -> bool {
     let mut reached = vec![from];

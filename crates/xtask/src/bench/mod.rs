@@ -36,6 +36,8 @@ struct Bench {
     small: bool,
     /// Rounds of each fault, if not as many as usual.
     rounds: Option<usize>,
+    /// Nobody is measured beside the mesh.
+    alone: bool,
 }
 
 impl Bench {
@@ -63,18 +65,20 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         ["routing"] => (routing::FIGURES, false, None),
         ["routing", "--small"] => (routing::FIGURES, true, None),
         ["routing", "--rounds", count] => (routing::FIGURES, false, Some(rounds(count)?)),
+        ["routing", "--outages" | "--alone", count] => (routing::OUTAGES, false, Some(rounds(count)?)),
         ["tunnel"] => (tunnel::FIGURES, false, None),
         ["tunnel", "--small"] => (tunnel::FIGURES, true, None),
         ["proxy"] => (proxy::FIGURES, false, None),
         ["proxy", "--small"] => (proxy::FIGURES, true, None),
         _ => {
             return Err(
-                "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small], routing --rounds N, or nat"
+                "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small], routing --rounds|--outages|--alone N, or nat"
                     .to_owned(),
             );
         }
     };
-    let bench = Bench { bin: build(root, words.first().copied().unwrap_or_default())?, small, rounds };
+    let bin = build(root, words.first().copied().unwrap_or_default())?;
+    let bench = Bench { bin, small, rounds, alone: words.contains(&"--alone") };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();

@@ -17,6 +17,9 @@ use rivals::Who;
 
 pub(super) const FIGURES: &[Figure] = &[outages, idle::run, figures::forward, figures::cold_start];
 
+/// For rounds that are measured a few at a time.
+pub(super) const OUTAGES: &[Figure] = &[outages];
+
 /// How long the stream flows before something breaks.
 const BEFORE: Duration = Duration::from_millis(1_500);
 
@@ -85,6 +88,7 @@ fn outages(bench: &Bench) -> Result<Vec<Row>, String> {
         return Ok(Vec::new());
     }
     let mut contenders = contenders();
+    contenders.truncate(if bench.alone { 1 } else { contenders.len() });
     contenders.retain(|contender| {
         let is_there = contender.program.is_none_or(has_program);
         if !is_there {

@@ -1,0 +1,119 @@
+//! How much goes in one frame, and what happens at that bound.
+
+use std::time::Duration;
+
+use meshline_identity::KeyPair;
+use meshline_protocol::message::{LinkState, RecordText, Routing as Message, RoutingAdvertisement};
+use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, UnixMicros};
+
+use super::*;
+use crate::config::Config;
+use crate::input::{LinkId, Transport};
+use crate::now::Now;
+use crate::output::Output;
+use crate::shared::UpPeer;
+
+fn id(number: usize) -> NodeId {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&u64::try_from(number).unwrap().to_be_bytes());
+    NodeId::from_bytes(bytes)
+}
+
+fn entry(author: usize, text: usize) -> Entry {
+    let (seq, network) = (UnixMicros::new(1), "lab".parse().unwrap());
+    let (kind, expires) = (LinkState::TYPE.to_owned(), UnixMicros::new(u64::MAX));
+    let state = LinkState { kind, network, seq, expires, carries: true, links: Bounded::default() };
+    let line = RoutingAdvertisement { by: id(author), seq, sig: String::new() };
+    Entry { line, body: vec![b'x'; text].into(), state }
+}
+
+fn shared(peers: &[NodeId]) -> Shared {
+    let config = Config::new("lab".parse().unwrap(), "n".parse().unwrap());
+    let now = Now { mono: Mono(0), wall: UnixMicros::new(1_750_000_000_000_000) };
+    let mut shared = Shared::new(config, KeyPair::from_secret([1; 32]), [0; 32], now);
+    for (link, peer) in (1..).zip(peers) {
+        let up = UpPeer { link: LinkId(link), transport: Transport::Tcp, is_view: false, is_proxy: false };
+        shared.up.insert(*peer, up);
+    }
+    shared
+}
+
+fn sent(shared: &mut Shared) -> Vec<Arc<Frame>> {
+    let frame = |output| if let Output::Send { frame, .. } = output { Some(frame) } else { None };
+    std::iter::from_fn(|| shared.pop()).filter_map(frame).collect()
+}
+
+/// Advertisements in each frame.
+fn counts(entries: &[Entry]) -> Vec<usize> {
+    let frames = frames_of(&entries.iter().collect::<Vec<_>>());
+    let count = |frame: &Arc<Frame>| {
+        if let Wire::Routing(Message::Advertisements(several)) = &frame.message { several.entries.len() } else { 1 }
+    };
+    frames.iter().map(count).collect()
+}
+
+#[test]
+fn sixty_four_advertisements_go_in_one_frame_and_one_more_in_a_second() {
+    let entries: Vec<Entry> = (0..=MAX_ADVERTISEMENTS * 2).map(|author| entry(author, 100)).collect();
+    assert_eq!(counts(&entries[..MAX_ADVERTISEMENTS]), [64]);
+    assert_eq!(counts(&entries[..=MAX_ADVERTISEMENTS]), [64, 1]);
+    assert_eq!(counts(&entries), [64, 64, 1]);
+    assert!(counts(&[]).is_empty());
+}
+
+#[test]
+fn texts_that_fill_a_body_go_in_one_frame_and_a_byte_more_makes_two() {
+    let full = [entry(1, MAX_BODY - 10), entry(2, 10)];
+    assert_eq!(counts(&full), [2]);
+    let more = [entry(1, MAX_BODY - 10), entry(2, 11)];
+    assert_eq!(counts(&more), [1, 1]);
+}
+
+/// What a peer is told after so many were offered to it.
+fn told_of(offered: usize) -> Vec<Arc<Frame>> {
+    let (peer, mut flood, mut lsdb) = (id(900), Flood::default(), Lsdb::default());
+    let mut shared = shared(&[peer]);
+    flood.link_up(peer);
+    for author in 0..offered {
+        lsdb.insert(entry(author, 10));
+        let neighbour = flood.neighbours.get_mut(&peer).unwrap();
+        neighbour.offer(id(author), UnixMicros::new(1), Duration::ZERO, Mono(0));
+    }
+    sent(&mut shared);
+    shared.now.mono = flood.next_timeout().unwrap();
+    flood.handle_timeout(&lsdb, &mut shared);
+    assert_eq!(flood.next_timeout(), None, "nothing is left to be told");
+    sent(&mut shared)
+}
+
+#[test]
+fn sixty_four_are_offered_one_by_one_and_one_more_makes_a_comparison() {
+    let frames = told_of(MAX_OFFERED);
+    let [frame] = frames.as_slice() else { panic!("{frames:?}") };
+    let Wire::Routing(Message::Ack(ack)) = &frame.message else { panic!("{frame:?}") };
+    assert_eq!(ack.entries.len(), 64);
+
+    let frames = told_of(MAX_OFFERED + 1);
+    let [frame] = frames.as_slice() else { panic!("{frames:?}") };
+    let Wire::Routing(Message::Summary(summary)) = &frame.message else { panic!("{frame:?}") };
+    assert!(summary.reply && summary.entries.is_empty());
+}
+
+#[test]
+fn too_many_to_be_offered_stay_too_many_though_some_are_acknowledged() {
+    let (peer, mut flood) = (id(900), Flood::default());
+    flood.link_up(peer);
+    let neighbour = flood.neighbours.get_mut(&peer).unwrap();
+    for author in 0..=MAX_OFFERED {
+        neighbour.offer(id(author), UnixMicros::new(1), Duration::ZERO, Mono(0));
+    }
+    for author in 0..10 {
+        neighbour.acked(&id(author), UnixMicros::new(1));
+    }
+    let (lsdb, mut shared) = (Lsdb::default(), shared(&[peer]));
+    sent(&mut shared);
+    shared.now.mono = flood.next_timeout().unwrap();
+    flood.handle_timeout(&lsdb, &mut shared);
+    let frames = sent(&mut shared);
+    assert!(matches!(&frames[0].message, Wire::Routing(Message::Summary(_))), "{frames:?}");
+}
