@@ -32,7 +32,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        help: "figures on this machine, each beside its rival: bench mesh|chat|routing [--small], routing --rounds N",
+        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel [--small] [--rounds N]",
         run: bench::run,
     },
 ];

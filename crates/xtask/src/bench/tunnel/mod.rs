@@ -12,7 +12,15 @@ use super::table::Row;
 use super::{Bench, Figure, median};
 use carriers::{Carrying, DIRECT, ECHO, IPERF, PROXY, Plan, TAKE, THROUGH, Who};
 
-pub(super) const FIGURES: &[Figure] = &[through, direct, two_paths, small_under_bulk, gaps, socks];
+/// The parts, by the names that `--only` knows.
+pub(super) const PARTS: &[(&str, Figure)] = &[
+    ("through", through),
+    ("direct", direct),
+    ("paths", two_paths),
+    ("echo", small_under_bulk),
+    ("gaps", gaps),
+    ("socks", socks),
+];
 
 /// The rate of a slow cable, as tbf writes it.
 const SLOW: Option<&str> = Some("100mbit");
@@ -26,7 +34,11 @@ struct Contender {
     rates: [Vec<f64>; STREAMS.len()],
 }
 
-fn contenders(all: &[Who]) -> Vec<Contender> {
+fn contenders(bench: &Bench, all: &[Who]) -> Vec<Contender> {
+    let is_wanted = |who: &&Who| {
+        let names = bench.rivals.as_ref();
+        **who == Who::Mesh || names.is_none_or(|names| names.iter().any(|name| who.name().starts_with(name)))
+    };
     let is_there = |who: &&Who| {
         let is_there = who.program().is_none_or(|program| has_program(program) || has_program_of_root(program));
         if !is_there {
@@ -34,7 +46,11 @@ fn contenders(all: &[Who]) -> Vec<Contender> {
         }
         is_there
     };
-    all.iter().filter(is_there).map(|who| Contender { who: *who, rates: Default::default() }).collect()
+    all.iter()
+        .filter(is_wanted)
+        .filter(is_there)
+        .map(|who| Contender { who: *who, rates: Default::default() })
+        .collect()
 }
 
 fn has_program_of_root(name: &str) -> bool {
@@ -46,9 +62,9 @@ type Memory = (f64, f64);
 
 /// Every contender once a round, and what the member in the middle took.
 fn race(bench: &Bench, plan: Plan, all: &[Who]) -> (Vec<Contender>, Vec<Memory>) {
-    let mut contenders = contenders(all);
+    let mut contenders = contenders(bench, all);
     let (mut memory, seconds) = (Vec::new(), bench.size(5, 2));
-    for round in 1..=bench.size(3, 1) {
+    for round in 1..=bench.rounds(3, 1) {
         for contender in &mut contenders {
             let name = contender.who.name();
             match lap(bench, plan, contender, seconds) {
@@ -119,7 +135,7 @@ fn two_paths(bench: &Bench) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (name, second, aim) in pairs {
         let mut rates = Vec::new();
-        for round in 1..=bench.size(3, 1) {
+        for round in 1..=bench.rounds(3, 1) {
             let plan = square([SLOW, SLOW, Some(second), Some(second)]);
             let measured = Carrying::start(bench, Who::Mesh, plan).and_then(|carrying| {
                 wait_for_ways(bench, &carrying)?;
@@ -150,7 +166,7 @@ fn echoes(bench: &Bench, carrying: &Carrying) -> Result<(f64, f64), String> {
 fn small_under_bulk(bench: &Bench) -> Result<Vec<Row>, String> {
     let plan = Plan { rates: [SLOW, SLOW, None, None], ..THROUGH };
     let mut rows = Vec::new();
-    for Contender { who, .. } in contenders(&[Who::Mesh, Who::Tls, Who::Kernel, Who::Ssh]) {
+    for Contender { who, .. } in contenders(bench, &[Who::Mesh, Who::Tls, Who::Kernel, Who::Ssh]) {
         let measured = Carrying::start(bench, who, plan).and_then(|carrying| {
             let idle = echoes(bench, &carrying)?;
             let mut bulk = carrying.square.host(0)?.command("iperf3");
@@ -181,7 +197,7 @@ fn gaps(bench: &Bench) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (fault, word, aim) in figures {
         let mut times = Vec::new();
-        for round in 1..=bench.size(10, 3) {
+        for round in 1..=bench.rounds(10, 3) {
             let measured = gap(bench, fault);
             println!("{fault:?}, round {round}: {measured:.1?} ms");
             times.extend(measured);
