@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -75,6 +76,7 @@ pub(crate) async fn prove(
 /// What an attempt came to.
 struct Opened {
     stream: Box<dyn Stream>,
+    socket: Option<OwnedFd>,
     transport: Transport,
     local: Address,
     remote: Address,
@@ -93,6 +95,7 @@ impl Opened {
     fn into_connection(self, spent_us: u64) -> Connection {
         Connection {
             stream: self.stream,
+            socket: self.socket,
             early: BytesMut::new(),
             transport: self.transport,
             local: self.local,
@@ -109,7 +112,9 @@ async fn plain(address: &Address) -> Result<Opened, ProveError> {
     let socket = connect(address).await?;
     let (local, remote) = ends(&socket)?;
     let (local, remote) = (shown(local), shown(remote));
-    Ok(Opened { stream: Box::new(socket), transport: Transport::Plain, local, remote, proved: None, through: None })
+    let lever = keep_little_unsent(&socket);
+    let (stream, transport) = (Box::new(socket), Transport::Plain);
+    Ok(Opened { stream, socket: lever, transport, local, remote, proved: None, through: None })
 }
 
 async fn direct(address: &Address, expected: Option<NodeId>, hands: &Hands) -> Result<Opened, ProveError> {
@@ -174,9 +179,11 @@ async fn over_tls(bearer: Bearer, transport: Transport, client: bool, tls: &TlsI
     match bearer {
         Bearer::Socket(socket) => {
             let (local, remote) = ends(&socket)?;
+            let lever = keep_little_unsent(&socket);
             let (stream, proved) = secured(Gulp::new(socket), client, tls).await?;
             Ok(Opened {
                 stream,
+                socket: lever,
                 transport,
                 local: shown(local),
                 remote: shown(remote),
@@ -188,7 +195,7 @@ async fn over_tls(bearer: Bearer, transport: Transport, client: bool, tls: &TlsI
             let (stream, proved) = secured(stream, client, tls).await?;
             // This end has no address that the other end could see.
             let local = shown(SocketAddr::from(([0; 4], 0)));
-            Ok(Opened { stream, transport, local, remote: address, proved: Some(proved), through: Some(by) })
+            Ok(Opened { stream, socket: None, transport, local, remote: address, proved: Some(proved), through: Some(by) })
         }
     }
 }
@@ -220,7 +227,6 @@ pub(crate) async fn connect(address: &Address) -> Result<TcpStream, ProveError> 
 async fn connect_one(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let socket = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     socket.set_nodelay(true)?;
-    keep_little_unsent(&socket);
     Ok(socket)
 }
 

@@ -32,7 +32,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|nat",
+        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|nat [--small] [--rounds N]",
         run: bench::run,
     },
 ];

@@ -1,8 +1,8 @@
 //! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat` and `proxy`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::FIGURES`] and [`proxy::FIGURES`]; figures of one link come from the example `bench` of `crates/net`. Whatever is
-//! started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`] and [`proxy::FIGURES`]; figures of
+//! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
 mod chat;
@@ -19,6 +19,7 @@ mod scratch;
 mod start;
 mod table;
 mod tunnel;
+mod wish;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,16 +35,23 @@ struct Bench {
     bin: PathBuf,
     /// Sizes for a quick look on a build machine.
     small: bool,
-    /// Rounds of each fault, if not as many as usual.
+    /// Rounds, if not as many as usual.
     rounds: Option<usize>,
     /// Nobody is measured beside the mesh.
     alone: bool,
+    /// The rivals to measure, if not all.
+    rivals: Option<Vec<String>>,
 }
 
 impl Bench {
     /// A size in full and in small.
     fn size(&self, full: usize, small: usize) -> usize {
         if self.small { small } else { full }
+    }
+
+    /// Rounds: as many as were asked for, or as in full and in small.
+    fn rounds(&self, full: usize, small: usize) -> usize {
+        self.rounds.unwrap_or_else(|| self.size(full, small))
     }
 }
 
@@ -53,46 +61,22 @@ type Figure = fn(&Bench) -> Result<Vec<Row>, String>;
 const FIGURES: &[Figure] = &[start::run, memory::run, links::idle, links::echo, links::oneway, mesh::run];
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    if let ["nat", rest @ ..] = words.as_slice() {
-        return nat::run(root, rest);
+    if let Some((_, rest)) = words.split_first().filter(|(what, _)| *what == "nat") {
+        return nat::run(root, &rest.iter().map(String::as_str).collect::<Vec<_>>());
     }
-    let (figures, small, rounds) = match words.as_slice() {
-        ["mesh"] => (FIGURES, false, None),
-        ["mesh", "--small"] => (FIGURES, true, None),
-        ["chat"] => (chat::FIGURES, false, None),
-        ["chat", "--small"] => (chat::FIGURES, true, None),
-        ["routing"] => (routing::FIGURES, false, None),
-        ["routing", "--small"] => (routing::FIGURES, true, None),
-        ["routing", "--rounds", count] => (routing::FIGURES, false, Some(rounds(count)?)),
-        ["routing", "--outages" | "--alone", count] => (routing::OUTAGES, false, Some(rounds(count)?)),
-        ["tunnel"] => (tunnel::FIGURES, false, None),
-        ["tunnel", "--small"] => (tunnel::FIGURES, true, None),
-        ["proxy"] => (proxy::FIGURES, false, None),
-        ["proxy", "--small"] => (proxy::FIGURES, true, None),
-        _ => {
-            return Err(
-                "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small], routing --rounds|--outages|--alone N, or nat"
-                    .to_owned(),
-            );
-        }
-    };
-    let bin = build(root, words.first().copied().unwrap_or_default())?;
-    let bench = Bench { bin, small, rounds, alone: words.contains(&"--alone") };
+    let wish = wish::read(words)?;
+    let bin = wish.bin.map_or_else(|| build(root, wish.what), |bin| Ok(PathBuf::from(bin)))?;
+    let rivals = wish.rivals.map(|names| names.split(',').map(str::to_owned).collect());
+    let bench = Bench { bin, small: wish.small, rounds: wish.rounds, rivals, alone: wish.alone };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
-    for figure in figures {
+    for figure in wish.figures {
         rows.extend(figure(&bench)?);
     }
     println!("\n{machine}\n\n`cargo xtask bench {}`:\n", words.join(" "));
     table::print(&rows);
     Ok(())
-}
-
-/// At least one, and no more than pass in a night.
-fn rounds(count: &str) -> Result<usize, String> {
-    count.parse().ok().filter(|count| (1..=500).contains(count)).ok_or_else(|| format!("no count of rounds: {count}"))
 }
 
 /// Builds the programs and the examples, and says where they are.

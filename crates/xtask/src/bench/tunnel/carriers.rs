@@ -171,13 +171,27 @@ impl Carrying {
     }
 
     fn iperf(&self, seconds: usize, streams: usize) -> Result<f64, String> {
-        let mut command = self.square.host(0)?.command("timeout");
-        command.args(["60", "iperf3", "-J", "-c", &self.host, "-p", &IPERF.to_string()]);
-        command.args(["-t", &seconds.to_string(), "-P", &streams.to_string()]);
-        let text = output(&mut command)?;
-        let told: Value = serde_json::from_str(&text).map_err(|error| format!("iperf3: {error}"))?;
+        let told = self.told_by_iperf(seconds, &["-P", &streams.to_string()])?;
         let rate = told.pointer("/end/sum_received/bits_per_second").and_then(Value::as_f64);
         rate.map(|rate| rate / 1e6).ok_or_else(|| format!("iperf3: {:?}", told.get("error")))
+    }
+
+    fn told_by_iperf(&self, seconds: usize, words: &[&str]) -> Result<Value, String> {
+        let mut command = self.square.host(0)?.command("timeout");
+        command.args(["60", "iperf3", "-J", "-c", &self.host, "-p", &IPERF.to_string()]);
+        let text = output(command.args(["-t", &seconds.to_string()]).args(words))?;
+        serde_json::from_str(&text).map_err(|error| format!("iperf3: {error}"))
+    }
+
+    /// Per cent of UDP payloads of 1,200 bytes that were lost when so many Mbit/s of them were sent.
+    pub(super) fn udp_loss(&self, seconds: usize, mbit: usize) -> Result<f64, String> {
+        let told = self.told_by_iperf(seconds, &["-u", "-l", "1200", "-b", &format!("{mbit}M")])?;
+        let sent = told.pointer("/end/sum_sent/bits_per_second").and_then(Value::as_f64).unwrap_or(0.0) / 1e6;
+        if sent < 0.95 * mbit as f64 {
+            return Err(format!("no more than {sent:.0} Mbit/s could be sent"));
+        }
+        let lost = told.pointer("/end/sum/lost_percent").and_then(Value::as_f64);
+        lost.ok_or_else(|| format!("iperf3: {:?}", told.get("error")))
     }
 
     /// How many ways A has to a member.
@@ -240,12 +254,14 @@ impl Begun<'_> {
         tool.args(["ring", "--nodes", "4", "--no-signal", "--hosts", &hosts.join(","), "--dir"]);
         output(tool.arg(self.files.join("ring")))?;
         let far = MEMBERS.get(self.plan.far()).copied().unwrap_or_default();
-        let target = |port: &u16| format!("tcp://127.0.0.1:{port}");
-        let forward = |port: &u16| json!({"listen": target(port), "peer": far, "target": target(port)});
-        let forwards: Vec<Value> = PORTS.iter().map(forward).collect();
+        // iperf3 wants UDP at the port where it has its words over TCP.
+        let udp = format!("udp://127.0.0.1:{IPERF}");
+        let targets = || PORTS.iter().map(|port| format!("tcp://127.0.0.1:{port}")).chain([udp.clone()]);
+        let forward = |target: String| json!({"listen": target, "peer": far, "target": target});
+        let forwards: Vec<Value> = targets().map(forward).collect();
         add(&config(self.files, 0), &json!({"forwards": forwards, "socks5": {"listen": PROXY}}))?;
-        let expose = |port: &u16| json!({"name": format!("port-{port}"), "target": target(port), "allow": ["*"]});
-        let expose: Vec<Value> = PORTS.iter().map(expose).collect();
+        let expose = |(number, target)| json!({"name": format!("target-{number}"), "target": target, "allow": ["*"]});
+        let expose: Vec<Value> = targets().enumerate().map(expose).collect();
         add(&config(self.files, self.plan.far()), &json!({ "expose": expose }))?;
         let runs = |host: &usize| self.plan.path.contains(host) || self.plan.helpers.contains(host);
         (0..NAMES.len()).map(|host| if runs(&host) { self.member(host).map(Some) } else { Ok(None) }).collect()

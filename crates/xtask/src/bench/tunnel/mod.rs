@@ -12,7 +12,16 @@ use super::table::Row;
 use super::{Bench, Figure, median};
 use carriers::{Carrying, DIRECT, ECHO, IPERF, PROXY, Plan, TAKE, THROUGH, Who};
 
-pub(super) const FIGURES: &[Figure] = &[through, direct, two_paths, small_under_bulk, gaps, socks];
+/// The parts, by the names that `--only` knows.
+pub(super) const PARTS: &[(&str, Figure)] = &[
+    ("through", through),
+    ("direct", direct),
+    ("paths", two_paths),
+    ("echo", small_under_bulk),
+    ("gaps", gaps),
+    ("socks", socks),
+    ("udp", udp),
+];
 
 /// The rate of a slow cable, as tbf writes it.
 const SLOW: Option<&str> = Some("100mbit");
@@ -26,7 +35,11 @@ struct Contender {
     rates: [Vec<f64>; STREAMS.len()],
 }
 
-fn contenders(all: &[Who]) -> Vec<Contender> {
+fn contenders(bench: &Bench, all: &[Who]) -> Vec<Contender> {
+    let is_wanted = |who: &&Who| {
+        let names = bench.rivals.as_ref();
+        **who == Who::Mesh || names.is_none_or(|names| names.iter().any(|name| who.name().starts_with(name)))
+    };
     let is_there = |who: &&Who| {
         let is_there = who.program().is_none_or(|program| has_program(program) || has_program_of_root(program));
         if !is_there {
@@ -34,7 +47,11 @@ fn contenders(all: &[Who]) -> Vec<Contender> {
         }
         is_there
     };
-    all.iter().filter(is_there).map(|who| Contender { who: *who, rates: Default::default() }).collect()
+    all.iter()
+        .filter(is_wanted)
+        .filter(is_there)
+        .map(|who| Contender { who: *who, rates: Default::default() })
+        .collect()
 }
 
 fn has_program_of_root(name: &str) -> bool {
@@ -46,9 +63,9 @@ type Memory = (f64, f64);
 
 /// Every contender once a round, and what the member in the middle took.
 fn race(bench: &Bench, plan: Plan, all: &[Who]) -> (Vec<Contender>, Vec<Memory>) {
-    let mut contenders = contenders(all);
+    let mut contenders = contenders(bench, all);
     let (mut memory, seconds) = (Vec::new(), bench.size(5, 2));
-    for round in 1..=bench.size(3, 1) {
+    for round in 1..=bench.rounds(3, 1) {
         for contender in &mut contenders {
             let name = contender.who.name();
             match lap(bench, plan, contender, seconds) {
@@ -119,7 +136,7 @@ fn two_paths(bench: &Bench) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (name, second, aim) in pairs {
         let mut rates = Vec::new();
-        for round in 1..=bench.size(3, 1) {
+        for round in 1..=bench.rounds(3, 1) {
             let plan = square([SLOW, SLOW, Some(second), Some(second)]);
             let measured = Carrying::start(bench, Who::Mesh, plan).and_then(|carrying| {
                 wait_for_ways(bench, &carrying)?;
@@ -147,26 +164,39 @@ fn echoes(bench: &Bench, carrying: &Carrying) -> Result<(f64, f64), String> {
     Ok((at(50), at(99)))
 }
 
+/// Echoes at rest, then beside a stream that fills the cables: median and 99th of a hundred of each.
+fn echoes_twice(bench: &Bench, who: Who) -> Result<[f64; 4], String> {
+    let carrying = Carrying::start(bench, who, Plan { rates: [SLOW, SLOW, None, None], ..THROUGH })?;
+    let idle = echoes(bench, &carrying)?;
+    let mut bulk = carrying.square.host(0)?.command("iperf3");
+    bulk.args(["-c", &carrying.host, "-p", &IPERF.to_string(), "-t", "60"]);
+    let _bulk = super::process::Running::start(&mut bulk)?;
+    std::thread::sleep(Duration::from_secs(2));
+    let loaded = echoes(bench, &carrying)?;
+    Ok([idle.0, idle.1, loaded.0, loaded.1])
+}
+
 fn small_under_bulk(bench: &Bench) -> Result<Vec<Row>, String> {
-    let plan = Plan { rates: [SLOW, SLOW, None, None], ..THROUGH };
-    let mut rows = Vec::new();
-    for Contender { who, .. } in contenders(&[Who::Mesh, Who::Tls, Who::Kernel, Who::Ssh]) {
-        let measured = Carrying::start(bench, who, plan).and_then(|carrying| {
-            let idle = echoes(bench, &carrying)?;
-            let mut bulk = carrying.square.host(0)?.command("iperf3");
-            bulk.args(["-c", &carrying.host, "-p", &IPERF.to_string(), "-t", "60"]);
-            let _bulk = super::process::Running::start(&mut bulk)?;
-            std::thread::sleep(Duration::from_secs(2));
-            Ok((idle, echoes(bench, &carrying)?))
-        });
-        println!("echo idle and under bulk, {}: {measured:.2?} ms", who.name());
-        let Ok((idle, loaded)) = measured else { continue };
-        let words = |(p50, p99): (f64, f64)| format!("p50 {p50:.2} ms, p99 {p99:.2} ms");
-        let aim = if who == Who::Mesh { "p99 ≤ 12 ms under bulk" } else { "" };
-        let figure = format!("Echo A to C over B, 100 Mbit/s, {}", who.name());
-        rows.push(Row::new(figure, format!("idle {}; under bulk {}", words(idle), words(loaded)), aim));
+    let contenders = contenders(bench, &[Who::Mesh, Who::Tls, Who::Kernel, Who::Ssh]);
+    let mut times = vec![Vec::new(); contenders.len()];
+    for round in 1..=bench.rounds(3, 1) {
+        for (Contender { who, .. }, times) in contenders.iter().zip(&mut times) {
+            let measured = echoes_twice(bench, *who);
+            println!("echo idle and under bulk, round {round}, {}: {measured:.2?} ms", who.name());
+            times.extend(measured);
+        }
     }
-    Ok(rows)
+    let row = |(Contender { who, .. }, times): (&Contender, &Vec<[f64; 4]>)| {
+        let [p50, p99, p50_loaded, p99_loaded] =
+            [0, 1, 2, 3].map(|at| median(&times.iter().filter_map(|times| times.get(at).copied()).collect::<Vec<_>>()));
+        let worst = times.iter().map(|[.., p99]| *p99).fold(f64::NAN, f64::max);
+        let value = format!(
+            "idle p50 {p50:.2} ms, p99 {p99:.2} ms; under bulk p50 {p50_loaded:.2} ms, p99 {p99_loaded:.2} ms, worst {worst:.2} ms"
+        );
+        let aim = if *who == Who::Mesh { "p99 ≤ 12 ms under bulk" } else { "" };
+        Row::new(format!("Echo A to C over B, 100 Mbit/s, {}", who.name()), value, aim)
+    };
+    Ok(contenders.iter().zip(&times).map(row).collect())
 }
 
 /// What becomes of the way in use.
@@ -181,7 +211,7 @@ fn gaps(bench: &Bench) -> Result<Vec<Row>, String> {
     let mut rows = Vec::new();
     for (fault, word, aim) in figures {
         let mut times = Vec::new();
-        for round in 1..=bench.size(10, 3) {
+        for round in 1..=bench.rounds(10, 3) {
             let measured = gap(bench, fault);
             println!("{fault:?}, round {round}: {measured:.1?} ms");
             times.extend(measured);
@@ -214,6 +244,34 @@ fn gap(bench: &Bench, fault: Fault) -> Result<f64, String> {
         return Err("nothing arrived".to_owned());
     }
     Ok(longest_gap_ms(&arrivals, now_us()))
+}
+
+/// Mbit/s of UDP that are tried, one after the other, until more than a per cent is lost.
+const UDP_RATES: [usize; 7] = [50, 100, 200, 400, 800, 1_200, 1_600];
+
+fn udp(bench: &Bench) -> Result<Vec<Row>, String> {
+    let mut contenders = contenders(bench, &[Who::Mesh, Who::Kernel, Who::Tinc, Who::Nebula]);
+    for round in 1..=bench.rounds(3, 1) {
+        for Contender { who, rates: [rates, _] } in &mut contenders {
+            let best = Carrying::start(bench, *who, THROUGH).map(|carrying| best_udp(bench, &carrying));
+            println!("UDP, round {round}: {}: {best:?} Mbit/s", who.name());
+            rates.extend(best);
+        }
+    }
+    let row = |Contender { who, rates: [rates, _] }: &Contender| {
+        let figure = format!("UDP of 1,200 bytes A to C over B, {}, most with at most 1 % lost", who.name());
+        Row::new(figure, format!("{:.0} Mbit/s", median(rates)), "")
+    };
+    Ok(contenders.iter().map(row).collect())
+}
+
+fn best_udp(bench: &Bench, carrying: &Carrying) -> f64 {
+    let is_carried = |rate: &usize| {
+        let loss = carrying.udp_loss(bench.size(5, 2), *rate);
+        println!("… {rate} Mbit/s: {loss:.2?} % lost");
+        loss.is_ok_and(|lost| lost <= 1.0)
+    };
+    UDP_RATES.into_iter().take_while(is_carried).last().unwrap_or(0) as f64
 }
 
 fn socks(bench: &Bench) -> Result<Vec<Row>, String> {

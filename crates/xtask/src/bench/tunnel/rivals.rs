@@ -1,12 +1,13 @@
 //! Virtual networks beside the mesh: nebula with the host in the middle as lighthouse and relay, and yggdrasil.
 
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use super::carriers::{Begun, address, write};
 use crate::bench::output;
-use crate::bench::process::Running;
+use crate::bench::process::{Running, wait};
 
 /// Where nebula and yggdrasil listen.
 const NEBULA: u16 = 4242;
@@ -48,11 +49,12 @@ pub(super) fn nebula(begun: &Begun<'_>, others: &mut Vec<Running>) -> Result<Str
     Ok(inner(begun.plan.far()))
 }
 
-/// The ends dial the host in the middle.
+/// The ends dial the host in the middle, once it listens: whoever is refused tries again much later.
 pub(super) fn yggdrasil(begun: &Begun<'_>, others: &mut Vec<Running>) -> Result<String, String> {
     let middle = begun.plan.path.get(1).copied().unwrap_or_default();
     let mut far = String::new();
-    for host in begun.plan.path {
+    let ends = begun.plan.path.iter().filter(|host| **host != middle);
+    for host in [&middle].into_iter().chain(ends) {
         let made = output(Command::new("yggdrasil").args(["-genconf", "-json"]).stdin(Stdio::null()))?;
         let mut config: Value = serde_json::from_str(&made).map_err(|error| format!("yggdrasil: {error}"))?;
         let is_middle = *host == middle;
@@ -67,8 +69,16 @@ pub(super) fn yggdrasil(begun: &Begun<'_>, others: &mut Vec<Running>) -> Result<
         }
         let file = begun.files.join(format!("yggdrasil-{host}.json"));
         write(&file, &config.to_string())?;
-        far = output(Command::new("yggdrasil").arg("-useconffile").arg(&file).arg("-address"))?.trim().to_owned();
+        let address = output(Command::new("yggdrasil").arg("-useconffile").arg(&file).arg("-address"))?;
+        if *host == begun.plan.far() {
+            address.trim().clone_into(&mut far);
+        }
         others.push(Running::start(begun.square.host(*host)?.command("yggdrasil").arg("-useconffile").arg(&file))?);
+        if is_middle {
+            let listening = || begun.square.host(middle)?.run(&format!("ss -ltnH sport = :{YGGDRASIL}"));
+            let listens = || listening().is_ok_and(|lines| !lines.is_empty());
+            wait("yggdrasil listens", Duration::from_millis(50), listens)?;
+        }
     }
     Ok(far)
 }

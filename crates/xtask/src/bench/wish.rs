@@ -1,0 +1,66 @@
+//! What somebody who runs a benchmark asks for, by its words.
+
+use super::{FIGURES, Figure, chat, proxy, routing, tunnel};
+
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small] [--rounds N] [--bin FOLDER], \
+                     routing also with --outages N or --alone N, tunnel with \
+                     --only PART[,PART] and --beside RIVAL[,RIVAL]; or bench nat";
+
+/// What is to be measured, and how.
+pub(super) struct Wish<'a> {
+    pub(super) what: &'a str,
+    pub(super) figures: Vec<Figure>,
+    pub(super) small: bool,
+    pub(super) rounds: Option<usize>,
+    /// The folder with programs that are built already.
+    pub(super) bin: Option<&'a str>,
+    /// Nobody is measured beside the mesh.
+    pub(super) alone: bool,
+    /// The rivals to measure, if not all.
+    pub(super) rivals: Option<&'a str>,
+}
+
+/// Reads the words behind `bench`.
+pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
+    let (what, rest) = words.split_first().ok_or(USAGE)?;
+    let figures = match what.as_str() {
+        "mesh" => FIGURES.to_vec(),
+        "chat" => chat::FIGURES.to_vec(),
+        "routing" => routing::FIGURES.to_vec(),
+        "proxy" => proxy::FIGURES.to_vec(),
+        "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
+        _ => return Err(USAGE.to_owned()),
+    };
+    let mut wish = Wish { what, figures, small: false, rounds: None, bin: None, alone: false, rivals: None };
+    let mut rest = rest.iter().map(String::as_str);
+    while let Some(word) = rest.next() {
+        match word {
+            "--small" => wish.small = true,
+            "--rounds" => wish.rounds = Some(rounds(rest.next().ok_or(USAGE)?)?),
+            "--outages" | "--alone" if what == "routing" => {
+                wish.figures = routing::OUTAGES.to_vec();
+                wish.rounds = Some(rounds(rest.next().ok_or(USAGE)?)?);
+                wish.alone = word == "--alone";
+            }
+            "--bin" => wish.bin = Some(rest.next().ok_or(USAGE)?),
+            "--beside" if what == "tunnel" => wish.rivals = Some(rest.next().ok_or(USAGE)?),
+            "--only" if what == "tunnel" => wish.figures = parts(rest.next().ok_or(USAGE)?)?,
+            _ => return Err(USAGE.to_owned()),
+        }
+    }
+    Ok(wish)
+}
+
+/// At least one, and no more than pass in a night.
+fn rounds(count: &str) -> Result<usize, String> {
+    count.parse().ok().filter(|count| (1..=500).contains(count)).ok_or_else(|| format!("no count of rounds: {count}"))
+}
+
+fn parts(names: &str) -> Result<Vec<Figure>, String> {
+    let known: Vec<&str> = tunnel::PARTS.iter().map(|(name, _)| *name).collect();
+    let find = |name| {
+        let part = tunnel::PARTS.iter().find(|(known, _)| *known == name);
+        part.map(|(_, figure)| *figure).ok_or_else(|| format!("no part {name}; there are {}", known.join(", ")))
+    };
+    names.split(',').map(find).collect()
+}
