@@ -86,10 +86,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             warn!(target: "meshline", peer = %id, name, "membership revoked");
         }
         MeshEvent::RingChanged { next, previous } => {
-            let shown = |peer: &Option<meshline_mesh::PeerName>| {
-                peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
-            };
-            debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
+            debug!(target: "meshline", next = neighbour(next), previous = neighbour(previous), "ring changed");
         }
         MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
             let (name, hops) = (escape(&peer.name), path.len());
@@ -106,20 +103,28 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             let proxy = escape(&proxy.name);
             info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
         }
-        MeshEvent::PunchStarted { peer } => {
-            debug!(target: "meshline", peer = %peer.id, "opening a direct way")
-        }
-        MeshEvent::PunchSucceeded { peer, kind, address, took_ms } => {
-            info!(target: "meshline", peer = %peer.id, address = %address, reason = kind, took_ms, "direct way opened")
-        }
-        MeshEvent::PunchFailed { peer, reason } => {
-            debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}")
+        MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
+            tell_punch(event)
         }
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }
         // The chat tells its own; other services will.
         MeshEvent::Broadcast { .. } | MeshEvent::Delivered { .. } => {}
+    }
+}
+
+fn neighbour(peer: &Option<meshline_mesh::PeerName>) -> String {
+    peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
+}
+
+fn tell_punch(event: &MeshEvent) {
+    if let MeshEvent::PunchStarted { peer } = event {
+        debug!(target: "meshline", peer = %peer.id, "opening a direct way");
+    } else if let MeshEvent::PunchSucceeded { peer, kind, address, took_ms } = event {
+        info!(target: "meshline", peer = %peer.id, address = %address, reason = kind, "direct way opened after {took_ms} ms");
+    } else if let MeshEvent::PunchFailed { peer, reason } = event {
+        debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}");
     }
 }
 
