@@ -6,6 +6,7 @@ mod chat;
 mod gossip;
 mod hello;
 mod link;
+mod nat;
 mod record;
 mod relay;
 mod ring;
@@ -16,6 +17,7 @@ pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, Ch
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
+pub use nat::{Nat, NatBack, NatCall, NatCalled, NatTransport};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
@@ -59,6 +61,8 @@ pub enum Message {
     Chat(Chat),
     /// Links told to all.
     Routing(Routing),
+    /// Addresses tried out from outside.
+    Nat(Nat),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -73,6 +77,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("ring", &["attach", "detach", "token"]),
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
+    ("nat", &["call", "called", "back"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
@@ -105,6 +110,7 @@ impl Message {
             Self::Relay(relay) => relay.kind(),
             Self::Chat(chat) => chat.kind(),
             Self::Routing(routing) => routing.kind(),
+            Self::Nat(nat) => nat.kind(),
             Self::Datagram(_) => "datagram",
         }
     }
