@@ -77,6 +77,11 @@ pub enum Output {
         /// Which.
         socket: SocketId,
     },
+    /// Look a name up and tell where it leads.
+    Resolve {
+        /// A `host:port`.
+        name: Address,
+    },
     /// Splice two relay connections.
     RelayJoin {
         /// The one end.

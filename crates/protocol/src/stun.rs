@@ -147,9 +147,7 @@ pub fn decode_stun(bytes: &[u8]) -> Result<Stun, StunFault> {
             length: bytes.len(),
         })),
         _ if !found.unknown.is_empty() => Err(StunFault::Answer),
-        SUCCESS => {
-            found.xored.or(found.plain).map(|mapped| Stun::Mapped { id, mapped }).ok_or(StunFault::Answer)
-        }
+        SUCCESS => found.xored.or(found.plain).map(|mapped| Stun::Mapped { id, mapped }).ok_or(StunFault::Answer),
         _ => found.error.map(|code| Stun::Refused { id, code }).ok_or(StunFault::Answer),
     }
 }

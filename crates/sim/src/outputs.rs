@@ -54,6 +54,8 @@ impl World {
             Output::CancelDial { .. } => {}
             // Nothing of this is asked for yet.
             Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
+            // Names lead nowhere in this world.
+            Output::Resolve { .. } => {}
             Output::RelayJoin { first, second } => self.join_relay(run, first, second),
             Output::RelayDrop { connection, code } => self.drop_relay(connection, code),
             Output::Signal { url, request } => {

@@ -90,6 +90,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("ring_changed", schemas.subschema_for::<RingChanged>()),
         ("ring_closed", schemas.subschema_for::<RingClosed>()),
         ("route_changed", schemas.subschema_for::<RouteChanged>()),
+        ("nat_changed", schemas.subschema_for::<NatChanged>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -130,6 +131,10 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "route_changed", &RouteChanged { peer, name, path: path.clone(), cost: *cost_us, cause });
         }
+        MeshEvent::AddressesChanged { seen, mapping, filtering } => {
+            let udp = seen.iter().map(ToString::to_string).collect();
+            put(feed, "nat_changed", &NatChanged { udp, mapping, filtering });
+        }
         MeshEvent::Listening { .. }
         | MeshEvent::ConnectFailed { .. }
         | MeshEvent::Refused { .. }
@@ -151,6 +156,17 @@ struct RouteChanged {
     /// Expected delivery time in microseconds.
     cost: Option<u64>,
     cause: &'static str,
+}
+
+/// `nat_changed`: where others reach this node by UDP is known otherwise than before.
+#[derive(Serialize, JsonSchema)]
+struct NatChanged {
+    /// Addresses beyond this host: verified ones first, then those seen of late.
+    udp: Vec<String>,
+    /// As in `status`.
+    mapping: &'static str,
+    /// As in `status`.
+    filtering: &'static str,
 }
 
 /// `delivered`: an own message has come further.

@@ -13,8 +13,20 @@ use crate::gateway::LocalGateway;
 use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
-const LIVE: [&str; 11] =
-    ["peers", "proxies", "signal", "max_links", "retries", "routing", "forwards", "expose", "exit", "socks5", "log"];
+const LIVE: [&str; 12] = [
+    "peers",
+    "proxies",
+    "signal",
+    "stun",
+    "max_links",
+    "retries",
+    "routing",
+    "forwards",
+    "expose",
+    "exit",
+    "socks5",
+    "log",
+];
 
 /// What of `log` does.
 const LIVE_LOG: &str = "level";

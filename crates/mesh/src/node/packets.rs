@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use meshline_protocol::frame::decode_datagram;
+use meshline_protocol::{Code, Decoded, Message};
 
 use super::Node;
 use crate::input::SocketId;
@@ -13,6 +15,24 @@ impl Node {
     pub(super) fn on_packet(&mut self, socket: SocketId, from: SocketAddr, bytes: &Bytes) {
         if bytes.first().is_some_and(|first| *first < STUN_BELOW) {
             self.nat.handle_stun(socket, from, bytes, &mut self.shared);
+            return;
+        }
+        match decode_datagram(bytes) {
+            Ok(Decoded::Frame(frame)) => self.on_datagram_frame(socket, from, &frame.message),
+            Ok(Decoded::Unknown { .. }) => self.shared.count(Code::Other),
+            Ok(Decoded::Invalid(fault)) | Err(fault) => self.shared.count(fault.code),
+        }
+    }
+
+    fn on_datagram_frame(&mut self, socket: SocketId, from: SocketAddr, message: &Message) {
+        if let Message::Time(time) = message
+            && time.attempt.is_none()
+        {
+            self.nat.handle_time(socket, from, time, &mut self.shared);
+        } else if let Message::Error(error) = message {
+            self.nat.handle_refusal(from, error, &mut self.shared);
+        } else {
+            self.shared.count(Code::UnexpectedMessage);
         }
     }
 }

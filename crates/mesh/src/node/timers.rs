@@ -30,6 +30,7 @@ impl Node {
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),
             self.signal.next_timeout(),
+            self.nat.next_timeout(),
             self.relay_client.next_timeout(),
         ];
         let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
@@ -55,6 +56,7 @@ impl Node {
         self.probes.handle_timeout(&mut self.links, &mut self.shared);
         self.route();
         self.signal.handle_timeout(&mut self.shared);
+        self.nat.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();
         self.store();

@@ -3,6 +3,7 @@
 mod dialling;
 mod duplicate;
 mod liveness;
+mod nat;
 mod ring_order;
 mod routing;
 mod seen;
