@@ -41,6 +41,8 @@ pub struct Config {
     pub proxies: Vec<Address>,
     /// Signal servers and static lists.
     pub signal: Vec<String>,
+    /// STUN servers that are asked beside members where this node is seen.
+    pub stun: Vec<Address>,
     /// Links up and being dialled together; more are neither dialled nor accepted.
     pub max_links: usize,
     /// Fast attempts, a second apart, before an address is tried more slowly.
@@ -108,6 +110,7 @@ impl Config {
             peer_ids: Vec::new(),
             proxies: Vec::new(),
             signal: Vec::new(),
+            stun: Vec::new(),
             max_links: 64,
             retries: 10,
             encoding: Encoding::Json,

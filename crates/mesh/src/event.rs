@@ -1,5 +1,6 @@
 //! What happened, for logs, consoles, pages and the services on top.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -202,6 +203,15 @@ pub enum Event {
         cost_us: Option<u64>,
         /// Why, in a few words.
         cause: &'static str,
+    },
+    /// Where others can reach this node by UDP is known otherwise than before.
+    AddressesChanged {
+        /// Addresses beyond this host: those verified first, then those seen of late.
+        seen: Vec<SocketAddr>,
+        /// `unknown`, `independent` or `dependent`: how ports outside follow from the destination.
+        mapping: &'static str,
+        /// `unknown`, `independent`, `address` or `port`: from where datagrams get in.
+        filtering: &'static str,
     },
     /// A signal server did not answer or refused.
     SignalFailed {

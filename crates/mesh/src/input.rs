@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use meshline_protocol::message::NatTransport;
 use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
 
@@ -29,6 +30,17 @@ pub struct SocketId(pub u32);
 impl SocketId {
     /// The socket on the port this node listens on. It is there from the start and bears QUIC too.
     pub const MAIN: Self = Self(0);
+}
+
+/// A port of a router that it says it forwards here.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PortMapping {
+    /// Of what.
+    pub transport: NatTransport,
+    /// The router's address and port on the other side.
+    pub external: SocketAddr,
+    /// How it was asked: `pcp`, `nat_pmp` or `upnp`.
+    pub by: &'static str,
 }
 
 /// What bears a link.
@@ -195,6 +207,18 @@ pub enum Input {
         /// Each with the port; loopback ones only if the node listens on nothing else.
         addresses: Vec<SocketAddr>,
     },
+    /// Ports that routers forward here, all of them: whenever that changes.
+    PortsMapped {
+        /// Nothing is believed of them but that they are worth a try.
+        mapped: Vec<PortMapping>,
+    },
+    /// A name that the core wanted looked up leads there, or nowhere.
+    Resolved {
+        /// As in the output.
+        name: Address,
+        /// Where it leads.
+        addresses: Vec<SocketAddr>,
+    },
     /// A datagram arrived at a UDP socket that is not QUIC's.
     Packet {
         /// On which socket.
@@ -235,6 +259,8 @@ pub struct Reconfiguration {
     pub proxies: Vec<Address>,
     /// Signal servers and static lists.
     pub signal: Vec<String>,
+    /// STUN servers.
+    pub stun: Vec<Address>,
     /// Links at most. Surplus links stay up until they end by themselves.
     pub max_links: usize,
     /// Fast attempts.

@@ -33,16 +33,17 @@ pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
 pub use input::{
-    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, Reconfiguration, RelayConnection, SocketId, Transport,
+    Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, PortMapping, Reconfiguration, RelayConnection, SocketId,
+    Transport,
 };
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
-    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, NatReport, PeerRow, ProxyRow,
-    PunchReport, PunchRow, PunchState, Readiness, RelayMemberRow, RelayReport, RingReport, RoundTripBucket, RoundTrips,
-    RouteRow, RoutingReport, Status, TimeReport,
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, MappedPortRow, NatEvidence, NatReport,
+    PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness, RelayMemberRow, RelayReport,
+    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};

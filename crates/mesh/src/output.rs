@@ -83,6 +83,11 @@ pub enum Output {
         /// Its `host:port`.
         proxy: Address,
     },
+    /// Look a name up and tell where it leads.
+    Resolve {
+        /// A `host:port`.
+        name: Address,
+    },
     /// Splice two relay connections.
     RelayJoin {
         /// The one end.

@@ -219,11 +219,77 @@ pub struct RingReport {
     pub complete: bool,
 }
 
-/// What is known of address translation. Filled by hole punching; empty until then.
+/// What is known of address translation between here and the others.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct NatReport {
-    /// Addresses others saw us at.
+    /// Where requests to signal servers came from.
     pub observed: Vec<Address>,
+    /// Addresses of this host at which it takes datagrams.
+    pub host: Vec<Address>,
+    /// Addresses at which others saw its datagrams, the latest first, without those of this host.
+    pub udp: Vec<Address>,
+    /// How ports outside follow from the destination: `unknown`, `independent` or `dependent`.
+    pub mapping: &'static str,
+    /// From one destination's port to the next, if they are counted.
+    pub step: Option<i32>,
+    /// From where datagrams get in: `unknown`, `independent` (from everywhere), `address` (from hosts that were sent
+    /// something) or `port` (from ports that were).
+    pub filtering: &'static str,
+    /// Whether this node reaches itself at the address others see; `null` if there is none or it was not tried.
+    pub hairpin: Option<bool>,
+    /// Ports that routers say they forward here.
+    pub mapped: Vec<MappedPortRow>,
+    /// Addresses this node announces or has mapped, as members found them.
+    pub reached: Vec<ReachedRow>,
+    /// What all this rests on.
+    pub evidence: Vec<NatEvidence>,
+    /// The same in words, a sentence each.
+    pub summary: Vec<String>,
+}
+
+/// A port that a router says it forwards here.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct MappedPortRow {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The router's address on the other side.
+    pub address: Address,
+    /// How it was asked: `pcp`, `nat_pmp` or `upnp`.
+    pub by: &'static str,
+    /// Whether a member came in there.
+    pub verified: bool,
+}
+
+/// An address as a member found it when it was asked to come there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct ReachedRow {
+    /// `udp` or `tcp`.
+    pub transport: &'static str,
+    /// The address.
+    pub address: Address,
+    /// Whether it came.
+    pub reached: bool,
+    /// The name of the member.
+    pub by: String,
+    /// How long ago.
+    pub ago_ms: u64,
+}
+
+/// One piece of evidence.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct NatEvidence {
+    /// Who says it: the name of a member, a STUN server, or the address that was asked in vain.
+    pub by: String,
+    /// What: `seen` at an address, `no answer`, or how a call went.
+    pub what: &'static str,
+    /// The address it is about.
+    pub address: Option<Address>,
+    /// How long ago.
+    pub ago_ms: u64,
+    /// Its clock less ours in microseconds, if the answer tells.
+    pub clock_offset_us: Option<i64>,
+    /// Bound on the error of that.
+    pub clock_error_us: Option<u64>,
 }
 
 /// The clock against the others'.

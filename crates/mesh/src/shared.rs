@@ -12,10 +12,11 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::config::Config;
 use crate::event::{Event, PeerName};
-use crate::input::{DialId, LinkId, Transport};
+use crate::input::{DialId, LinkId, SocketId, Transport};
 use crate::link::is_traffic;
+use crate::nat::Spoken;
 use crate::now::{Mono, Now};
-use crate::output::Output;
+use crate::output::{DialTarget, Output};
 use crate::time::Clock;
 
 /// How long an announcement holds. It is renewed at half of it; a member that vanished is forgotten by signal
@@ -56,8 +57,11 @@ pub(crate) struct Shared {
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// The last refusal of us by a member, until a link comes up: the reason why we are alone.
     pub(crate) refused_us: Option<Code>,
+    /// To whom datagrams of the main socket went.
+    pub(crate) spoken: Spoken,
     rng: ChaCha12Rng,
     last_dial: u64,
+    last_socket: u32,
     out: VecDeque<Output>,
 }
 
@@ -83,6 +87,8 @@ impl Shared {
             refused_us: None,
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,
+            last_socket: SocketId::MAIN.0,
+            spoken: Spoken::default(),
             out: VecDeque::new(),
         };
         if let Some(signed) = shared.membership_seq() {
@@ -180,6 +186,12 @@ impl Shared {
     }
 
     pub(crate) fn push(&mut self, output: Output) {
+        // What another socket sends opens no way to the main one.
+        if let Output::SendPacket { socket: SocketId::MAIN, to, .. }
+        | Output::Dial { target: DialTarget::Quic { socket: SocketId::MAIN, remote: to, .. }, .. } = &output
+        {
+            self.spoken.note(*to, self.now.mono);
+        }
         self.out.push_back(output);
     }
 
@@ -200,6 +212,12 @@ impl Shared {
     pub(crate) fn next_dial(&mut self) -> DialId {
         self.last_dial += 1;
         DialId(self.last_dial)
+    }
+
+    /// A name for another UDP socket.
+    pub(crate) fn next_socket(&mut self) -> SocketId {
+        self.last_socket += 1;
+        SocketId(self.last_socket)
     }
 
     /// Thirty-two bytes nobody can guess.

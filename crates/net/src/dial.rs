@@ -195,7 +195,15 @@ async fn over_tls(bearer: Bearer, transport: Transport, client: bool, tls: &TlsI
             let (stream, proved) = secured(stream, client, tls).await?;
             // This end has no address that the other end could see.
             let local = shown(SocketAddr::from(([0; 4], 0)));
-            Ok(Opened { stream, socket: None, transport, local, remote: address, proved: Some(proved), through: Some(by) })
+            Ok(Opened {
+                stream,
+                socket: None,
+                transport,
+                local,
+                remote: address,
+                proved: Some(proved),
+                through: Some(by),
+            })
         }
     }
 }

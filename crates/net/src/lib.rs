@@ -24,6 +24,7 @@ pub mod limits;
 mod link;
 mod listener;
 mod meter;
+mod portmap;
 mod refusals;
 mod relay;
 mod signal;

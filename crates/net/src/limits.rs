@@ -155,6 +155,9 @@ pub const RELAY_KEEPALIVE: Duration = Duration::from_secs(60);
 /// How long a signal server may take for one answer.
 pub const SIGNAL_LIMIT: Duration = Duration::from_secs(5);
 
+/// Addresses of one name that the core is told.
+pub const MAX_RESOLVED: usize = 8;
+
 /// Lines a second that strangers can make us log, of all kinds together.
 pub const REFUSALS_LOGGED_PER_SECOND: u32 = 20;
 

@@ -16,6 +16,7 @@ pub mod message;
 pub mod opening;
 pub mod schema;
 pub mod signal;
+pub mod stun;
 mod tagged;
 pub mod target;
 mod text;

@@ -53,6 +53,8 @@ impl World {
             Output::Dial { dial, target } => self.dial(run, dial, target),
             // The core withdraws no attempt; an outcome that nobody wants is ignored by it.
             Output::CancelDial { .. } => {}
+            // Names lead nowhere in this world.
+            Output::Resolve { .. } => {}
             Output::SendPacket { socket, to, bytes, ttl } => self.send_packet((node, socket), to, ttl, bytes),
             Output::OpenSocket { socket } => self.udp.open(node, socket),
             Output::CloseSocket { socket } => self.close_socket(node, socket),

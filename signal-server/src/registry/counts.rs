@@ -63,18 +63,18 @@ impl Counts {
     pub(super) fn remove(&mut self, address: IpAddr) {
         match Account::of(address) {
             None => {}
-            Some(Account::V4(account)) => take_one(&mut self.v4, account),
-            Some(Account::V6(account)) => take_one(&mut self.v6, account),
+            Some(Account::V4(account)) => take_one(&mut self.v4, &account),
+            Some(Account::V6(account)) => take_one(&mut self.v6, &account),
         }
     }
 }
 
 /// Counts one down and forgets who has none, so that the table is as large as what it counts.
-fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: K) {
-    if let Some(count) = counts.get_mut(&key) {
+fn take_one<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
         *count = count.saturating_sub(1);
         if *count == 0 {
-            counts.remove(&key);
+            counts.remove(key);
         }
     }
 }

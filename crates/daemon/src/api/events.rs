@@ -93,6 +93,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("punch_started", schemas.subschema_for::<Member>()),
         ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
         ("punch_failed", schemas.subschema_for::<PunchFailed>()),
+        ("nat_changed", schemas.subschema_for::<NatChanged>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -143,6 +144,10 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "punch_failed", &PunchFailed { peer, name, reason });
         }
+        MeshEvent::AddressesChanged { seen, mapping, filtering } => {
+            let udp = seen.iter().map(ToString::to_string).collect();
+            put(feed, "nat_changed", &NatChanged { udp, mapping, filtering });
+        }
         MeshEvent::Listening { .. }
         | MeshEvent::ConnectFailed { .. }
         | MeshEvent::Refused { .. }
@@ -184,6 +189,17 @@ struct PunchFailed {
     peer: NodeId,
     name: String,
     reason: &'static str,
+}
+
+/// `nat_changed`: where others reach this node by UDP is known otherwise than before.
+#[derive(Serialize, JsonSchema)]
+struct NatChanged {
+    /// Addresses beyond this host: verified ones first, then those seen of late.
+    udp: Vec<String>,
+    /// As in `status`.
+    mapping: &'static str,
+    /// As in `status`.
+    filtering: &'static str,
 }
 
 /// `delivered`: an own message has come further.

@@ -7,7 +7,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status};
+use meshline_mesh::{NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -18,7 +18,8 @@ use super::reads::{read_status, rows};
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
     let (status, chat, rows) = (status?, chat?, rows?);
-    let text = [text(&status), chat_text(&chat), peers(&status, &rows), routing(&status.routing)].concat();
+    let text =
+        [text(&status), chat_text(&chat), peers(&status, &rows), nat(&status.nat), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
     let text = text + &punch(&status.punch);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
@@ -85,6 +86,25 @@ fn punch(report: &PunchReport) -> String {
             "packets and records of attempts refused",
             &by("reason", &report.refused),
         ),
+    ]
+    .concat()
+}
+
+/// Address translation: the words as labels, the rest in numbers.
+fn nat(report: &NatReport) -> String {
+    let words = [format!("{{mapping=\"{}\",filtering=\"{}\"}} 1", report.mapping, report.filtering)];
+    let seen = [format!(" {}", report.udp.len())];
+    let of = |verified: bool| report.mapped.iter().filter(|row| row.verified == verified).count();
+    let mapped = [true, false].map(|verified| format!("{{verified=\"{verified}\"}} {}", of(verified)));
+    [
+        family(
+            "gauge",
+            "nat",
+            "how ports outside follow from the destination, and from where datagrams get in",
+            &words,
+        ),
+        family("gauge", "nat_addresses", "addresses at which others see datagrams of this member", &seen),
+        family("gauge", "nat_mapped_ports", "ports that routers say they forward here", &mapped),
     ]
     .concat()
 }

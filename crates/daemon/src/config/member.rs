@@ -55,6 +55,13 @@ macro_rules! member_config {
             /// URLs that serve the list of members: signal servers (http, https), or static files (file: too).
             #[serde(default)]
             pub signal: Vec<SignalUrl>,
+            /// STUN servers (host:port) that are asked, beside members, at which address this member is seen. The first four.
+            #[serde(default)]
+            pub stun: Vec<Address>,
+            /// Whether routers are asked to forward the ports this member listens on (PCP, NAT-PMP, UPnP). Never if it
+            /// listens on loopback only.
+            #[serde(default = "yes")]
+            pub port_mapping: bool,
             /// Proxies (host:port) that relay where no direct link is possible.
             #[serde(default)]
             pub proxies: Vec<Address>,
@@ -103,6 +110,10 @@ macro_rules! member_config {
             $($(#[$field_doc])* pub $field: $type,)*
         }
     };
+}
+
+fn yes() -> bool {
+    true
 }
 
 fn max_links() -> u32 {
@@ -264,6 +275,8 @@ macro_rules! node_of {
             membership: $from.membership,
             topology: $from.topology,
             signal: $from.signal,
+            stun: $from.stun,
+            port_mapping: $from.port_mapping,
             proxies: $from.proxies,
             peers: $from.peers,
             data_dir: $from.data_dir,

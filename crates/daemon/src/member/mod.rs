@@ -64,6 +64,7 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let now = clock.now();
     let stack = Stack::new(Node::new(core, identity.key, seed, now), services, now);
     let retries = config.retries;
+    settings.port_mapping = config.port_mapping;
     settings.store = Some(state::sink(&config.data_dir));
     settings.keep = Some(history::sink(&config.data_dir));
     settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));

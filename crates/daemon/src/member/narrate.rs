@@ -93,6 +93,10 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
         }
         MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
+        MeshEvent::AddressesChanged { seen, mapping, filtering } => {
+            let address = seen.first().map(ToString::to_string);
+            debug!(target: "meshline", address, count = seen.len(), "seen from outside (mapping {mapping}, filtering {filtering})");
+        }
         MeshEvent::SignalFailed { url, detail } => {
             debug!(target: "meshline", address = url, detail, "signal server did not answer")
         }

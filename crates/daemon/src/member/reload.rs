@@ -13,10 +13,11 @@ use crate::gateway::LocalGateway;
 use crate::log::{Log, Tail};
 
 /// Keys that take effect without a restart.
-const LIVE: [&str; 13] = [
+const LIVE: [&str; 14] = [
     "peers",
     "proxies",
     "signal",
+    "stun",
     "max_links",
     "retries",
     "punch",

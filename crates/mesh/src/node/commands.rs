@@ -99,6 +99,7 @@ impl Node {
             peer_ids: config.peer_ids,
             proxies: config.proxies,
             signal: config.signal,
+            stun: config.stun,
             max_links: config.max_links,
             retries: config.retries,
             punch: config.punch,

@@ -36,7 +36,11 @@ impl Node {
             attempts: &attempts,
             name_of: &|id| self.any_name(id),
         };
-        let (why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
+        let (mut why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
+        if !row.direct {
+            // What stands between here and everybody stands between here and this one.
+            why.extend(self.nat.words());
+        }
         Some(Explanation {
             schema: "meshline/explain/1",
             summary: summary(&row, (up.is_some(), ways.first()), attempts.last(), facts.through_name().as_deref()),

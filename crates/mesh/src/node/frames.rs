@@ -10,6 +10,7 @@ use super::Node;
 use crate::broadcast::Around;
 use crate::input::LinkId;
 use crate::link::{Stage, Verdict, check_header, is_traffic, judge};
+use crate::nat::{Asker, host_of};
 use crate::relay::Known;
 use crate::time::StepContext;
 
@@ -49,6 +50,12 @@ impl Node {
                     self.shared.count(code);
                 }
                 self.judge_when_whole(id);
+            }
+            (Stage::Opened, Message::Nat(meshline_protocol::message::Nat::Back(back)))
+                if link.dial.is_none() && proved.is_some_and(|peer| self.nat.handle_back(peer, back.nonce)) =>
+            {
+                self.links.remove(id);
+                self.shared.push(crate::Output::Close { link: id, error: None });
             }
             (_, Message::Error(error)) => self.on_error(id, &error),
             (_, other) => {
@@ -161,6 +168,10 @@ impl Node {
             }
             Message::Broadcast(message) => self.on_broadcast(peer, message, frame.body),
             Message::Relay(message) => self.on_relay(peer, message),
+            Message::Nat(message) => {
+                let asker = Asker { id: peer, host: host_of(link.transport, &link.remote) };
+                self.nat.handle_message(asker, &message, &mut self.shared)
+            }
             Message::Routing(message) => {
                 let version = self.routing.version();
                 let done = self.routing.handle(peer, message, frame.body, &mut self.shared);

@@ -9,6 +9,7 @@ use super::Node;
 use crate::event::Event;
 use crate::input::{LinkId, LinkMeasured, LinkOpened, Transport};
 use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
+use crate::nat::Linked;
 use crate::output::Output;
 use crate::peers::Failure;
 use crate::time::StepContext;
@@ -16,6 +17,9 @@ use crate::time::StepContext;
 impl Node {
     pub(super) fn on_link_opened(&mut self, opened: LinkOpened) {
         let (id, ours) = (opened.link, opened.dial.is_some());
+        if opened.dial.is_some_and(|dial| self.nat.connected(dial, id, &mut self.shared)) {
+            return;
+        }
         if self.shared.leaving {
             self.shared.close(id, Code::ShuttingDown, "this node leaves");
             return;
@@ -114,6 +118,7 @@ impl Node {
         let ring = self.ring.side_of(&peer);
         let name = self.peer_name(&peer);
         self.shared.up.remove(&peer);
+        self.nat.link_down(&peer, &mut self.shared);
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
@@ -205,6 +210,8 @@ impl Node {
         }
         self.shared.refused_us = None;
         self.take_into_use(id, &member);
+        let linked = Linked::new(transport, direction, &remote, &member.addresses);
+        self.nat.link_up(peer, linked, &mut self.shared);
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);

@@ -122,9 +122,11 @@ impl Node {
             Input::LinkClosed { link, code, detail } => self.on_link_closed(link, code, &detail),
             Input::DialFailed { dial, code, detail } => {
                 self.blame_proxy(dial);
-                let failure = Failure { code, detail: &detail, proved: None };
-                self.peers.fail(&mut self.shared, dial, failure);
-                self.punch.dial_failed(dial, &mut self.shared);
+                if !self.nat.not_connected(dial, &mut self.shared) {
+                    let failure = Failure { code, detail: &detail, proved: None };
+                    self.peers.fail(&mut self.shared, dial, failure);
+                    self.punch.dial_failed(dial, &mut self.shared);
+                }
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
@@ -140,9 +142,17 @@ impl Node {
             Input::RelayEnded { connection } => self.relay_server.handle_end(connection),
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
-            Input::UdpAddresses { addresses } => self.nat.set_addresses(addresses),
-            Input::Packet { socket, from, bytes } => self.on_packet(socket, from, &bytes),
-            Input::SocketFailed { socket, detail } => self.punch.socket_failed(socket, &detail),
+            Input::UdpAddresses { addresses } => self.nat.set_addresses(addresses, &mut self.shared),
+            Input::PortsMapped { mapped } => self.nat.set_mapped(mapped, &mut self.shared),
+            Input::Resolved { name, addresses } => self.nat.resolved(&name, &addresses),
+            Input::Packet { socket, from, bytes } => {
+                self.nat.note_length(bytes.len());
+                self.on_packet(socket, from, &bytes);
+            }
+            Input::SocketFailed { socket, detail } => {
+                self.nat.socket_failed(socket);
+                self.punch.socket_failed(socket, &detail);
+            }
             Input::Timeout => {}
             Input::DestinationUsed(to) => self.routing.note_use(to, &self.shared),
         }

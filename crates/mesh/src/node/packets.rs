@@ -17,17 +17,23 @@ impl Node {
             self.nat.handle_stun(socket, from, bytes, &mut self.shared);
             return;
         }
-        let Ok(Decoded::Frame(frame)) = decode_datagram(bytes) else {
-            self.shared.count(Code::InvalidFrame);
-            return;
-        };
-        let Message::Time(time) = frame.message else {
+        match decode_datagram(bytes) {
+            Ok(Decoded::Frame(frame)) => self.on_datagram_frame((socket, from), &frame.message, bytes),
+            Ok(Decoded::Unknown { .. }) => self.shared.count(Code::Other),
+            Ok(Decoded::Invalid(fault)) | Err(fault) => self.shared.count(fault.code),
+        }
+    }
+
+    fn on_datagram_frame(&mut self, (socket, from): (SocketId, SocketAddr), message: &Message, bytes: &Bytes) {
+        if let Message::Time(time) = message {
+            match time.attempt {
+                Some(number) => self.punch.handle_packet((socket, from), number, bytes, &mut self.shared),
+                None => self.nat.handle_time(socket, from, time, &mut self.shared),
+            }
+        } else if let Message::Error(error) = message {
+            self.nat.handle_refusal(from, error, &mut self.shared);
+        } else {
             self.shared.count(Code::UnexpectedMessage);
-            return;
-        };
-        match time.attempt {
-            Some(number) => self.punch.handle_packet((socket, from), number, bytes, &mut self.shared),
-            None => self.nat.handle_time(socket, from, &time, &mut self.shared),
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::event::PeerName;
 use crate::gossip::Known;
 use crate::input::Transport;
 use crate::link::Link;
-use crate::report::{LimitsReport, LinkRow, NatReport, PeerRow, Readiness, Status, TimeReport};
+use crate::report::{LimitsReport, LinkRow, PeerRow, Readiness, Status, TimeReport};
 use crate::shared::role_name;
 
 impl Node {
@@ -43,7 +43,7 @@ impl Node {
             ready: self.readiness(),
             links: self.links.iter().filter(|link| link.is_up()).map(|link| self.link_row(link)).collect(),
             ring: self.ring.is_enabled().then(|| self.ring.report()),
-            nat: NatReport { observed: self.signal.observed.clone() },
+            nat: self.nat.report(&self.signal.observed, shared.now.mono, &|id| self.peer_name(id).name),
             time: self.time_report(),
             limits: LimitsReport {
                 max_links: shared.config.max_links,

@@ -30,6 +30,7 @@ impl Node {
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),
             self.signal.next_timeout(),
+            self.nat.next_timeout(),
             self.relay_client.next_timeout(),
             self.punch.next_timeout(),
         ];
@@ -57,6 +58,7 @@ impl Node {
         self.route();
         self.punch();
         self.signal.handle_timeout(&mut self.shared);
+        self.nat.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();
         self.store();

@@ -3,6 +3,7 @@
 mod dialling;
 mod duplicate;
 mod liveness;
+mod nat;
 mod relay;
 mod ring_order;
 mod routing;

@@ -5,13 +5,14 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshline_mesh::{DialId, DialTarget, Event, Input, LinkId, Output, SignalRequest};
 use meshline_protocol::message::{ErrorMessage, Message};
-use meshline_protocol::{Code, Encoding, Frame};
+use meshline_protocol::{Address, Code, Encoding, Frame};
 use meshline_services as services;
 use meshline_services::chat::{Ticket, Write};
 
 use super::Notice;
 use super::run::Driver;
 use crate::core::Core;
+use crate::limits::MAX_RESOLVED;
 use crate::link::Link;
 use crate::{dial, signal};
 
@@ -54,6 +55,7 @@ impl<C: Core> Driver<C> {
             }
             // Nothing of this is asked for yet.
             Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
+            Output::Resolve { name } => self.resolve(name),
             Output::ApproachProxy { proxy } => self.approaches.begin(proxy, self.detours.clone()),
             Output::RelayJoin { first, second, members } => {
                 let joined = self.relays.join(first, second, members);
@@ -166,6 +168,15 @@ impl<C: Core> Driver<C> {
             let _ = notices.send(notice).await;
         });
         self.dials.insert(dial, attempt.abort_handle());
+    }
+
+    fn resolve(&self, name: Address) {
+        let notices = self.context.notices.clone();
+        drop(tokio::spawn(async move {
+            let found = tokio::net::lookup_host(name.as_str()).await;
+            let addresses = found.into_iter().flatten().take(MAX_RESOLVED).collect();
+            let _ = notices.send(Notice::Resolved { name, addresses }).await;
+        }));
     }
 
     fn signal(&mut self, url: String, request: SignalRequest) {

@@ -6,11 +6,12 @@ mod looks;
 mod run;
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use meshline_identity::KeyPair;
-use meshline_mesh::{Config, DialId, LinkId, RelayConnection};
+use meshline_mesh::{Config, DialId, LinkId, PortMapping, RelayConnection};
 use meshline_protocol::message::Datagram;
 use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Decoded, Fault, NodeId, Ticket as RelayTicket};
@@ -30,6 +31,7 @@ use crate::keeper::{KeepSink, Keeper};
 use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
+use crate::portmap::PortMaps;
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
@@ -59,6 +61,8 @@ pub struct Settings {
     pub proxy: bool,
     /// Bits a second that are relayed for one member, both ways together; `None` for as many as go.
     pub relay_bps_per_member: Option<u64>,
+    /// Routers are asked to forward the ports, if the node listens beyond loopback.
+    pub port_mapping: bool,
     /// Is shown every event.
     pub on_event: Option<EventSink>,
     /// Keeps the core's memory on disk.
@@ -85,6 +89,7 @@ impl Settings {
             plain: config.plain,
             proxy: config.is_proxy(),
             relay_bps_per_member: config.relay_bps_per_member,
+            port_mapping: false,
             on_event: None,
             store: None,
             keep: None,
@@ -124,6 +129,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     });
     let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
+    let port_maps = settings.port_mapping.then(|| PortMaps::start(&listening, notices.clone())).flatten();
     let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
     let driver = Driver {
         core,
@@ -137,6 +143,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         },
         channels: Channels { notices: incoming, orders: ordered, gone },
         accepting,
+        port_maps,
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         waiting: BTreeMap::new(),
@@ -183,6 +190,10 @@ pub(crate) enum Notice {
     RelayEnded(RelayConnection),
     /// A signal server answered.
     SignalAnswer { url: String, result: Result<Box<NodeList>, String> },
+    /// A name was looked up.
+    Resolved { name: Address, addresses: Vec<SocketAddr> },
+    /// Routers forward these ports here, all of them.
+    PortsMapped(Vec<PortMapping>),
     /// A write of a service is on disk, and all before it; or cannot be.
     Kept { ticket: Ticket, result: Result<(), String> },
     /// Somebody here sends to a member for a while.

@@ -25,6 +25,7 @@ use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext, Waiting};
+use crate::portmap::PortMaps;
 use crate::relay::Relays;
 use crate::store::Store;
 use crate::tap::Hook;
@@ -42,6 +43,7 @@ pub(super) struct Driver<C> {
     pub(super) context: LinkContext,
     pub(super) channels: Channels,
     pub(super) accepting: Vec<AbortHandle>,
+    pub(super) port_maps: Option<PortMaps>,
     /// In boxes: numbers ascend, which leaves the nodes of the tree half empty.
     pub(super) links: BTreeMap<LinkId, Box<Link>>,
     pub(super) dials: BTreeMap<DialId, AbortHandle>,
@@ -194,6 +196,8 @@ impl<C: Core> Driver<C> {
             }
             Notice::Kept { ticket, result } => self.handle(services::Input::Kept { ticket, result }),
             Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
+            Notice::Resolved { name, addresses } => self.step(Input::Resolved { name, addresses }),
+            Notice::PortsMapped(mapped) => self.step(Input::PortsMapped { mapped }),
             Notice::DestinationUsed(to) => self.step(Input::DestinationUsed(to)),
             Notice::Refused { remote, code, detail } => {
                 let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };
@@ -277,10 +281,18 @@ impl<C: Core> Driver<C> {
         self.handle_command(services::Command::Mesh(Command::Leave), None);
         self.dials.values().for_each(AbortHandle::abort);
         self.relays.clear();
+        let port_maps = self.port_maps.take();
+        let giving_back = async {
+            if let Some(port_maps) = port_maps {
+                port_maps.finish().await
+            }
+        };
+        let giving_back = tokio::spawn(giving_back);
         std::mem::take(&mut self.links).into_values().for_each(|link| link.close());
         let Self { channels: Channels { notices, mut gone, .. }, context, store, keeper, .. } = self;
         drop((notices, context));
         let _ = timeout(CLOSE_LIMIT + LINGER_LIMIT, gone.recv()).await;
+        let _ = giving_back.await;
         if let Some(store) = store {
             let _ = timeout(CLOSE_LIMIT, store.finish()).await;
         }

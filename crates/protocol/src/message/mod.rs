@@ -6,6 +6,7 @@ mod chat;
 mod gossip;
 mod hello;
 mod link;
+mod nat;
 mod punch;
 mod record;
 mod relay;
@@ -17,6 +18,7 @@ pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, Ch
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
+pub use nat::{Nat, NatBack, NatCall, NatCalled, NatTransport};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
@@ -63,6 +65,8 @@ pub enum Message {
     Chat(Chat),
     /// Links told to all.
     Routing(Routing),
+    /// Addresses tried out from outside.
+    Nat(Nat),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -78,6 +82,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
+    ("nat", &["call", "called", "back"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
@@ -111,6 +116,7 @@ impl Message {
             Self::Punch(punch) => punch.kind(),
             Self::Chat(chat) => chat.kind(),
             Self::Routing(routing) => routing.kind(),
+            Self::Nat(nat) => nat.kind(),
             Self::Datagram(_) => "datagram",
         }
     }

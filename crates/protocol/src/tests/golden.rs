@@ -188,6 +188,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     ]
     .into_iter()
     .chain(probe_samples())
+    .chain(nat_samples())
     .chain(chat_samples())
     .chain(punch_samples())
     .chain(routing_samples())
@@ -204,6 +205,21 @@ fn probe_samples() -> Vec<(&'static str, Frame)> {
         ("probe.decline", Message::Probe(Probe::Decline(number)).into()),
         ("probe.filler", Frame { message: Message::Probe(Probe::Filler(number)), body: Some("x".into()) }),
         ("probe.report", Message::Probe(Probe::Report(report)).into()),
+    ]
+}
+
+fn nat_samples() -> Vec<(&'static str, Frame)> {
+    let call = |transport, another_port| {
+        let address = "198.51.100.7:41234".parse().expect("valid");
+        Message::Nat(Nat::Call(NatCall { nonce: 9, transport, address, another_port })).into()
+    };
+    let called = |code| Message::Nat(Nat::Called(NatCalled { nonce: 9, code })).into();
+    vec![
+        ("nat.call", call(NatTransport::Tcp, false)),
+        ("nat.call.udp", call(NatTransport::Udp, true)),
+        ("nat.called", called(None)),
+        ("nat.called.refused", called(Some(Code::Unreachable))),
+        ("nat.back", Message::Nat(Nat::Back(NatBack { nonce: 9 })).into()),
     ]
 }
 

@@ -4,4 +4,5 @@ mod docs;
 mod frames;
 mod golden;
 mod opening;
+mod stun;
 mod values;

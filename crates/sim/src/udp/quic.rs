@@ -38,7 +38,7 @@ impl World {
     /// Whether a packet passes now, and who gets it.
     fn pass(&mut self, from: (usize, u16), to: SocketAddr) -> Option<(usize, u16, SocketAddr)> {
         let (udp, now) = (&mut self.udp, self.now);
-        let transit = udp.leave(from, to, None, now, &mut self.rng)?;
+        let transit = udp.leave(from, (to, None), now, &mut self.rng)?;
         if self.rng.below(100) < udp.loss {
             return None;
         }
@@ -95,8 +95,16 @@ impl World {
         for (link, (dial, local, remote, proved)) in links.into_iter().zip(told) {
             let remote: Address = remote.into();
             let spent_us = ready - self.now;
-            let opened =
-                LinkOpened { link, dial, transport: Transport::Quic, local, remote, proved: Some(proved), spent_us };
+            let opened = LinkOpened {
+                link,
+                dial,
+                transport: Transport::Quic,
+                local,
+                remote,
+                proved: Some(proved),
+                through: None,
+                spent_us,
+            };
             self.network.post(link, ready, Content::Opened(Box::new(opened)), &mut self.schedule);
         }
     }

@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
-    Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Gossip, RecordText, Records, Relay,
-    RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry,
-    TimeFrame, TimeStamps, Want,
+    Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack, NatCall, NatCalled,
+    NatTransport, RecordText, Records, Relay, RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role,
+    SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps, Want,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, Ping, SignedRecord, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, Rng, SECOND, World, address, seeds};
@@ -117,6 +117,18 @@ impl Material {
         })
     }
 
+    fn nat(&self, rng: &mut Rng) -> Message {
+        let nonce = self.small(rng);
+        let transport = *rng.pick(&[NatTransport::Udp, NatTransport::Tcp, NatTransport::Other]).expect("not empty");
+        let addresses = ["h0:6000", "192.0.2.66:7", "127.0.0.1:7", "[::1]:7", "0.0.0.0:7"];
+        let address = rng.pick(&addresses).expect("not empty").parse().expect("an address");
+        Message::Nat(match rng.below(3) {
+            0 => Nat::Call(NatCall { nonce, transport, address, another_port: rng.chance(50) }),
+            1 => Nat::Called(NatCalled { nonce, code: rng.chance(50).then_some(Code::Unreachable) }),
+            _ => Nat::Back(NatBack { nonce }),
+        })
+    }
+
     /// Sometimes a true one of the puppet's own, sometimes a false one.
     fn broadcast(&self, rng: &mut Rng, puppet: &Puppet) -> Frame {
         if rng.chance(20) {
@@ -143,11 +155,12 @@ impl Material {
     }
 
     fn frame(&self, rng: &mut Rng, world: &World, puppet: &Puppet) -> Frame {
-        match rng.below(10) {
+        match rng.below(11) {
             0 | 1 => self.link_message(rng, world, puppet).into(),
             2 | 3 => self.gossip(rng).into(),
             4 | 5 => self.ring(rng).into(),
             6 | 7 => self.relay(rng).into(),
+            8 => self.nat(rng).into(),
             _ => self.broadcast(rng, puppet),
         }
     }
