@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshline_gateway::{Directory, Gateway, Member, Refusal};
 use meshline_net::{Detour, Errand, Way};
+use meshline_protocol::message::Role;
 use meshline_protocol::{Address, Code, NodeId, Target};
 
 use super::roster::Roster;
@@ -79,17 +80,26 @@ impl LocalDetour {
 
     /// Who is asked, as the gateway takes it; or what becomes of the connection without asking.
     fn chosen(&self, whom: &ViaMember, expected: Option<NodeId>, failed: bool) -> Result<String, Way> {
-        let ViaMember::Member(word) = whom else {
-            return if failed { Ok("auto".to_owned()) } else { Err(Way::First) };
-        };
+        let members = self.roster.members();
+        let ViaMember::Member(word) = whom else { return automatic(&members, failed) };
         let word = word.to_string();
         let is_meant = |member: &&Member| member.id.to_string() == word || member.is_name_proved && member.name == word;
-        match self.roster.members().iter().find(is_meant) {
+        match members.iter().find(is_meant) {
             // What carries the rest has to be reached without it.
             Some(member) if Some(member.id) == expected => Err(Way::Straight),
             Some(member) if member.cost_us.is_some() => Ok(member.id.to_string()),
             Some(_) | None => Err(Way::Away(away(whom, "no way leads there"))),
         }
+    }
+}
+
+/// Straight first, for a while, if there is anybody to go through then.
+fn automatic(members: &[Member], failed: bool) -> Result<String, Way> {
+    let is_there = |member: &Member| member.cost_us.is_some() && member.roles.contains(&Role::Exit);
+    match (failed, members.iter().any(is_there)) {
+        (true, _) => Ok("auto".to_owned()),
+        (false, true) => Err(Way::First),
+        (false, false) => Err(Way::Straight),
     }
 }
 
@@ -105,5 +115,25 @@ impl Detour for LocalDetour {
         failed: bool,
     ) -> Pin<Box<dyn Future<Output = Way> + Send + 'a>> {
         Box::pin(self.through(errand, to, failed))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn member(roles: &[Role], cost_us: Option<u64>) -> Member {
+        let id = NodeId::from_bytes([1; 32]);
+        Member { id, name: "donald".to_owned(), is_name_proved: true, roles: roles.to_vec(), cost_us }
+    }
+
+    #[test]
+    fn auto_goes_straight_first_and_at_its_leisure_where_nobody_else_could() {
+        let exit = member(&[Role::Node, Role::Exit], Some(1));
+        assert!(matches!(automatic(std::slice::from_ref(&exit), false), Err(Way::First)));
+        for others in [vec![], vec![member(&[Role::Node], Some(1))], vec![member(&[Role::Exit], None)]] {
+            assert!(matches!(automatic(&others, false), Err(Way::Straight)), "{others:?}");
+        }
+        assert_eq!(automatic(&[exit], true).ok().as_deref(), Some("auto"));
     }
 }
