@@ -1,6 +1,6 @@
 //! What happens, told in the log: to people in the words of the seed, to programs with stable field names.
 
-use meshline_mesh::{Direction, Event as MeshEvent, RingSide};
+use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RingSide};
 use meshline_protocol::{Address, Code};
 use meshline_services::{Event, chat};
 use tracing::{debug, error, info, trace, warn};
@@ -86,9 +86,8 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             warn!(target: "meshline", peer = %id, name, "membership revoked");
         }
         MeshEvent::RingChanged { next, previous } => {
-            let shown = |peer: &Option<meshline_mesh::PeerName>| {
-                peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
-            };
+            let shown =
+                |peer: &Option<PeerName>| peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone());
             debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
         }
         MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
@@ -102,16 +101,18 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
-        MeshEvent::StandsBy { peer, proxy, .. } => {
-            let proxy = escape(&proxy.name);
-            info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
-        }
+        MeshEvent::StandsBy { peer, proxy, .. } => tell_standby(peer, proxy),
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }
         // The chat tells its own; other services will.
         MeshEvent::Broadcast { .. } | MeshEvent::Delivered { .. } => {}
     }
+}
+
+fn tell_standby(peer: &PeerName, proxy: &PeerName) {
+    let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
+    info!(target: "meshline", peer = %peer.id, "a second relayed link to {name} stands by, through {proxy}");
 }
 
 fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {
