@@ -1,6 +1,6 @@
 //! What happens, told in the log: to people in the words of the seed, to programs with stable field names.
 
-use meshline_mesh::{Direction, Event as MeshEvent, RingSide};
+use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RingSide};
 use meshline_protocol::{Address, Code};
 use meshline_services::{Event, chat};
 use tracing::{debug, error, info, trace, warn};
@@ -86,7 +86,13 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             warn!(target: "meshline", peer = %id, name, "membership revoked");
         }
         MeshEvent::RingChanged { next, previous } => {
+<<<<<<< HEAD
             debug!(target: "meshline", next = neighbour(next), previous = neighbour(previous), "ring changed");
+=======
+            let shown =
+                |peer: &Option<PeerName>| peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone());
+            debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
+>>>>>>> relay
         }
         MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
             let (name, hops) = (escape(&peer.name), path.len());
@@ -103,6 +109,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
+<<<<<<< HEAD
         MeshEvent::StandsBy { peer, proxy, .. } => {
             let proxy = escape(&proxy.name);
             info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
@@ -110,6 +117,9 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
             tell_punch(event)
         }
+=======
+        MeshEvent::StandsBy { peer, proxy, .. } => tell_standby(peer, proxy),
+>>>>>>> relay
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }
@@ -118,6 +128,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
     }
 }
 
+<<<<<<< HEAD
 fn neighbour(peer: &Option<meshline_mesh::PeerName>) -> String {
     peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
 }
@@ -130,6 +141,11 @@ fn tell_punch(event: &MeshEvent) {
     } else if let MeshEvent::PunchFailed { peer, reason } = event {
         debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}");
     }
+=======
+fn tell_standby(peer: &PeerName, proxy: &PeerName) {
+    let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
+    info!(target: "meshline", peer = %peer.id, "a second relayed link to {name} stands by, through {proxy}");
+>>>>>>> relay
 }
 
 fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {

@@ -60,11 +60,11 @@ fn nothing_is_lost_or_doubled_when_a_direct_link_replaces_a_relayed_one_under_tr
         while full_mesh(&mut world).is_err() || said % 50 != 0 {
             said += 1;
             assert!(said < 2_000, "no direct link came");
-            for node in 0..2_usize {
+            for (node, flows) in sent.iter_mut().enumerate() {
                 world.say(node, &format!("{node} says {said}"));
                 let flow = said * 2 + u32::try_from(node).expect("small");
                 world.send_datagram(node, 1 - node, flow, b"x").expect("there is a way");
-                sent[node].push(flow);
+                flows.push(flow);
             }
             world.run_for(40 * MS);
             for node in 0..2 {
