@@ -21,8 +21,8 @@ pub const FIRST_PACKET: usize = 8 * 1024;
 pub const MIN_PACKET: usize = 2 * 1024;
 
 /// A packet is so long that it takes this time on its path: more lets small traffic wait behind it, less costs more
-/// packets than needed.
-pub const PACKET_TIME: Duration = Duration::from_millis(1);
+/// packets than needed. At 100 Mbit/s the line before it and the headers are then a hundredth and a half of all.
+pub const PACKET_TIME: Duration = Duration::from_millis(2);
 
 /// Window of a channel of which nothing is known: two round trips later it has grown to what the path carries.
 pub const FIRST_WINDOW: u64 = 64 * 1024;
@@ -36,10 +36,11 @@ pub const MAX_WINDOW: u64 = 16 * 1024 * 1024;
 /// Bytes that a channel lets wait in queues on its path; beyond it the queue of a member on the way (a mebibyte for
 /// one flow) would overflow before the delay shows. On fast paths less would have the ends wait for each other: a
 /// program of a busy machine does not run for a millisecond or two, in which 4 Gbit/s carry this much.
-pub const MAX_STANDING: u64 = 640 * 1024;
+pub const MAX_STANDING: u64 = 896 * 1024;
 
-/// The delay that bulk may cause: enough that a path never runs dry, less than people or protocols notice.
-pub const DELAY_TARGET: Duration = Duration::from_millis(5);
+/// The delay that bulk may cause: enough that a path never runs dry, two packets and the wait for an acknowledgement, less
+/// than people or protocols notice, and than the queue of a cheap router holds.
+pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
 /// How long a least round trip is believed. Then the channel lets its queue run empty for a round and looks again.
 pub const MIN_RTT_AGE: Duration = Duration::from_secs(10);
@@ -61,10 +62,11 @@ pub const FIRST_RTT: Duration = Duration::from_millis(100);
 /// An acknowledgement waits so long for company.
 pub const ACK_DELAY: Duration = Duration::from_millis(1);
 
-/// Packets or bytes after which an acknowledgement does not wait.
-pub const ACK_PACKETS: u32 = 8;
+/// Packets or bytes after which an acknowledgement does not wait: some in the time for which [`MAX_STANDING`] lasts, and no
+/// more, because each wakes every member on the way.
+pub const ACK_PACKETS: u32 = 16;
 /// See [`ACK_PACKETS`].
-pub const ACK_BYTES: u64 = 128 * 1024;
+pub const ACK_BYTES: u64 = 256 * 1024;
 
 /// Ranges in one acknowledgement: what lies further back has been told before.
 pub const MAX_ACK_RANGES: usize = 32;
