@@ -1,6 +1,7 @@
 //! A connection whose transport is ready, on its way to become a link.
 
 use std::net::SocketAddr;
+use std::os::fd::{AsFd, OwnedFd};
 
 use bytes::BytesMut;
 use meshline_mesh::Transport;
@@ -19,6 +20,8 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 /// A ready transport.
 pub(crate) struct Connection {
     pub(crate) stream: Box<dyn Stream>,
+    /// The TCP socket that bears it, where there is one, to be told how much it may hold unsent.
+    pub(crate) socket: Option<OwnedFd>,
     /// What was read already, on a plain link the line with the hello.
     pub(crate) early: BytesMut,
     pub(crate) transport: Transport,
@@ -41,10 +44,12 @@ impl Connection {
     }
 }
 
-/// Keeps what a socket holds that was not sent yet small: what waits there is in nobody's order any more.
-pub(crate) fn keep_little_unsent(socket: &TcpStream) {
+/// Keeps what a socket holds that was not sent yet small: what waits there is in nobody's order any more. Returns what
+/// to tell it by how small, once its rate is known; `None` if the system allows no more open files.
+pub(crate) fn keep_little_unsent(socket: &TcpStream) -> Option<OwnedFd> {
     // Not every system can; the queue then lies deeper there.
     let _ = SockRef::from(socket).set_tcp_notsent_lowat(MAX_UNSENT);
+    socket.as_fd().try_clone_to_owned().ok()
 }
 
 /// The address as it is shown: v4 as v4, whatever the socket.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use bytes::BytesMut;
@@ -54,6 +55,7 @@ pub(crate) async fn prove(
 /// What an attempt came to.
 struct Opened {
     stream: Box<dyn crate::connection::Stream>,
+    socket: Option<OwnedFd>,
     transport: Transport,
     local: SocketAddr,
     remote: SocketAddr,
@@ -71,6 +73,7 @@ impl Opened {
     fn into_connection(self, spent_us: u64) -> Connection {
         Connection {
             stream: self.stream,
+            socket: self.socket,
             early: BytesMut::new(),
             transport: self.transport,
             local: shown(self.local),
@@ -85,7 +88,8 @@ impl Opened {
 async fn plain(address: &Address) -> Result<Opened, ProveError> {
     let socket = connect(address).await?;
     let (local, remote) = ends(&socket)?;
-    Ok(Opened { stream: Box::new(socket), transport: Transport::Plain, local, remote, proved: None })
+    let lever = keep_little_unsent(&socket);
+    Ok(Opened { stream: Box::new(socket), socket: lever, transport: Transport::Plain, local, remote, proved: None })
 }
 
 async fn direct(address: &Address, expected: Option<NodeId>, tls: &TlsIdentity) -> Result<Opened, ProveError> {
@@ -109,9 +113,10 @@ async fn over_tls(
     tls: &TlsIdentity,
 ) -> Result<Opened, ProveError> {
     let (local, remote) = ends(&socket)?;
+    let lever = keep_little_unsent(&socket);
     let socket = Gulp::new(socket);
     let (stream, proved) = if client { tls.connect(socket).await? } else { tls.accept(socket).await? };
-    Ok(Opened { stream: Box::new(stream), transport, local, remote, proved: Some(proved) })
+    Ok(Opened { stream: Box::new(stream), socket: lever, transport, local, remote, proved: Some(proved) })
 }
 
 /// Connects to the first address of a host that answers.
@@ -133,7 +138,6 @@ async fn connect(address: &Address) -> Result<TcpStream, ProveError> {
 async fn connect_one(address: SocketAddr, limit: Duration) -> io::Result<TcpStream> {
     let socket = timeout(limit, TcpStream::connect(address)).await.map_err(|_| io::ErrorKind::TimedOut)??;
     socket.set_nodelay(true)?;
-    keep_little_unsent(&socket);
     Ok(socket)
 }
 

@@ -150,20 +150,21 @@ async fn first_line(stream: &mut TcpStream) -> Result<BytesMut, Fault> {
 }
 
 async fn secure(door: &Door, stream: TcpStream, arrival: Arrival) -> Result<(), Fault> {
-    keep_little_unsent(&stream);
+    let socket = keep_little_unsent(&stream);
     let local = stream.local_addr().map_err(|error| lost(&error))?;
     let (stream, proved) =
         door.tls.accept(Gulp::new(stream)).await.map_err(|error| Fault::new(error.code, error.detail))?;
     let connection = arrival.into_connection(door, Box::new(stream), local, Some(proved));
+    let connection = Box::new(Connection { socket, ..*connection });
     let _ = door.notices.send(Notice::Opened { connection, dial: None }).await;
     Ok(())
 }
 
 async fn plain(door: &Door, stream: TcpStream, early: BytesMut, arrival: Arrival) {
-    keep_little_unsent(&stream);
+    let socket = keep_little_unsent(&stream);
     let Ok(local) = stream.local_addr() else { return };
     let connection = arrival.into_connection(door, Box::new(stream), local, None);
-    let connection = Box::new(Connection { early, ..*connection });
+    let connection = Box::new(Connection { early, socket, ..*connection });
     let _ = door.notices.send(Notice::Opened { connection, dial: None }).await;
 }
 
@@ -177,6 +178,7 @@ impl Arrival {
     ) -> Box<Connection> {
         Box::new(Connection {
             stream,
+            socket: None,
             early: BytesMut::new(),
             transport: if proved.is_some() { Transport::Tcp } else { Transport::Plain },
             local: shown(local),

@@ -38,6 +38,13 @@ pub const WRITE_AT_ONCE: usize = 64 * 1024;
 /// Bytes that the system may hold unsent of a link: two writes.
 pub const MAX_UNSENT: u32 = 128 * 1024;
 
+/// The least that it may hold unsent, and that a write may hold, however slow the link: a record of TLS.
+pub const MIN_UNSENT: u32 = 16 * 1024;
+
+/// On a link of known goodput the system may hold unsent what goes in this time, and so may a write: less lets a busy
+/// machine come too late with more, and small traffic waits for both.
+pub const UNSENT_TIME: Duration = Duration::from_micros(1_500);
+
 /// Frames written at once, so that the list of slices fits on the stack.
 pub const FRAMES_AT_ONCE: usize = 64;
 

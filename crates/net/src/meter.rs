@@ -174,6 +174,11 @@ impl Meter {
         self.carried_at.is_some_and(|at| now.micros_since(at) < 1_000_000)
     }
 
+    /// The best rate of late, if the link was full.
+    pub(crate) fn goodput_bps(&self) -> Option<u64> {
+        self.goodput.best()
+    }
+
     /// Takes in what is seen now; says what is known, if that is worth telling.
     pub(crate) fn look(&mut self, seen: Seen, tcp: Option<TcpInfo>, now: Mono) -> Option<LinkMeasured> {
         self.takes = false;

@@ -41,6 +41,7 @@ fn plane() -> Plane {
         let address = || "127.0.0.1:1".parse().unwrap();
         let connection = Connection {
             stream: Box::new(near),
+            socket: None,
             early: BytesMut::new(),
             transport: Transport::Plain,
             local: address(),

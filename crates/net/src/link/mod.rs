@@ -9,6 +9,7 @@ mod outlet;
 mod pace;
 mod queue;
 mod reader;
+mod slack;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests measure")]
 mod tests;
@@ -41,6 +42,7 @@ pub(crate) use fair::Waiting;
 pub(crate) use outlet::Outlet;
 pub(crate) use queue::Pushed;
 use queue::Queue;
+use slack::Slack;
 
 /// What a link's tasks need of the rest.
 #[derive(Clone)]
@@ -60,6 +62,7 @@ pub(crate) struct Link {
     /// Both addresses, where the system can tell of the connection all the way.
     ends: Option<(SocketAddr, SocketAddr)>,
     meter: Meter,
+    slack: Slack,
     tasks: Tasks,
 }
 
@@ -112,7 +115,8 @@ impl Link {
             writer: tokio::spawn(async move { writer.run().await }),
             alive,
         };
-        Self { shared, encoding: Encoding::Json, permit: connection.permit, ends, meter: Meter::default(), tasks }
+        let (meter, slack) = (Meter::default(), Slack::new(connection.socket));
+        Self { shared, encoding: Encoding::Json, permit: connection.permit, ends, meter, slack, tasks }
     }
 
     /// How to write to it now.
@@ -138,7 +142,13 @@ impl Link {
         let seen = Seen { received, heard_at, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
         let ends = self.ends.filter(|_| self.meter.wants_to_ask(&seen, now));
         let tcp = ends.and_then(|(local, remote)| asker.ask(local, remote));
-        self.meter.look(seen, tcp, now)
+        let measured = self.meter.look(seen, tcp, now);
+        if let Some(tcp) = tcp {
+            let ran_dry = seen.waiting && tcp.unsent == 0;
+            let write = self.slack.look(self.meter.goodput_bps(), ran_dry);
+            write.into_iter().for_each(|bytes| self.shared.queue.write_at_once(bytes));
+        }
+        measured
     }
 
     /// Whether datagrams went over it within the last second.

@@ -32,6 +32,18 @@ struct State {
     /// Datagrams are not taken any more.
     diverted: bool,
     closed: bool,
+    /// Bytes written at once.
+    at_once: AtOnce,
+}
+
+/// Bytes written at once: as many as ever, until something is known of the link.
+#[derive(Clone, Copy, Debug)]
+struct AtOnce(usize);
+
+impl Default for AtOnce {
+    fn default() -> Self {
+        Self(WRITE_AT_ONCE)
+    }
 }
 
 /// What became of a datagram.
@@ -118,6 +130,11 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).datagrams.depth()
     }
 
+    /// A write takes so many bytes from now on.
+    pub(super) fn write_at_once(&self, bytes: usize) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).at_once = AtOnce(bytes);
+    }
+
     /// Takes no more frames; the writer ends when those in it are written.
     pub(super) fn close(&self) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).closed = true;
@@ -152,7 +169,7 @@ impl State {
         let fitting = self.frames.iter().take(FRAMES_AT_ONCE).take_while(|frame| {
             let first = bytes == 0;
             bytes += frame.len();
-            first || bytes <= WRITE_AT_ONCE
+            first || bytes <= self.at_once.0
         });
         let fitting = fitting.count();
         let batch: VecDeque<Bytes> = self.frames.drain(..fitting).collect();
@@ -165,7 +182,7 @@ impl State {
     /// below is not.
     fn take_datagrams(&mut self, batch: &mut VecDeque<Bytes>, mut bytes: usize) {
         while batch.len() + SLICES <= FRAMES_AT_ONCE && self.frames.is_empty() {
-            let room = if batch.is_empty() { usize::MAX } else { WRITE_AT_ONCE.saturating_sub(bytes) };
+            let room = if batch.is_empty() { usize::MAX } else { self.at_once.0.saturating_sub(bytes) };
             let Some(next) = self.datagrams.pop(room) else { return };
             bytes += next.len();
             batch.extend([next.head, next.body]);

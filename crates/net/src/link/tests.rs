@@ -37,6 +37,7 @@ fn bench(early: &[u8]) -> Bench {
     let (alive, gone) = mpsc::channel(1);
     let connection = Connection {
         stream: Box::new(near),
+        socket: None,
         early: BytesMut::from(early),
         transport: Transport::Plain,
         local: "127.0.0.1:1".parse().unwrap(),
@@ -272,6 +273,20 @@ fn a_write_holds_no_more_than_64_kib_of_datagrams() {
         let Taken::Frames(batch) = queue.take() else { panic!("frames wait") };
         assert!(batch.iter().map(Bytes::len).sum::<usize>() <= WRITE_AT_ONCE);
         assert_eq!(batch.len(), 4);
+    }
+    assert_eq!(queue.take(), Taken::Nothing);
+}
+
+#[test]
+fn writes_of_a_slow_link_are_small_ones() {
+    let queue = Queue::default();
+    queue.write_at_once(20_000);
+    for _ in 0..3 {
+        assert_eq!(queue.push_datagram(waiting(1, 9_000)), Pushed::Done(None));
+    }
+    for datagrams in [2, 1] {
+        let Taken::Frames(batch) = queue.take() else { panic!("frames wait") };
+        assert_eq!(batch.len(), 2 * datagrams);
     }
     assert_eq!(queue.take(), Taken::Nothing);
 }
