@@ -84,7 +84,7 @@ async fn serve(config: &SignalServerConfig, store: StoreSetting) -> anyhow::Resu
 fn store(config: &SignalServerConfig, file: Option<&Path>, is_told: bool) -> StoreSetting {
     let is_told = is_told || std::env::var_os("MESHLINE_STORE").is_some();
     match file.filter(|_| !is_told) {
-        Some(file) => StoreSetting::parse(&config.store, file.parent().unwrap_or(Path::new(""))),
+        Some(file) => StoreSetting::parse(&config.store, file.parent().unwrap_or_else(|| Path::new(""))),
         None if is_told => StoreSetting::parse(&config.store, Path::new("")),
         None => StoreSetting::Memory,
     }

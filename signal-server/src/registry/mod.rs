@@ -5,6 +5,7 @@
 
 mod candidate;
 mod counts;
+mod entries;
 mod entry;
 mod facts;
 mod floors;
@@ -327,16 +328,6 @@ impl Registry {
         held.is_some_and(|held| held.revoked.ends(id, seq))
     }
 
-    /// The entry of a member, unless it has ended: then it is dropped.
-    fn live(&mut self, (id, network): &Key, now: UnixMicros) -> Option<Slot> {
-        let slot = self.slots.find(id, self.networks.number(network)?)?;
-        if self.slots.get(slot).is_some_and(|entry| entry.ends <= now) {
-            self.end(slot, now);
-            return None;
-        }
-        Some(slot)
-    }
-
     /// Makes secrets with another key from now on. Those made with the one before hold on.
     pub fn adopt_key(&mut self, key: SecretKey) {
         self.older_key = Some(std::mem::replace(&mut self.key, key));
@@ -350,98 +341,6 @@ impl Registry {
 
     fn secret_of(&self, entry: &Entry, network: &NetworkId) -> Secret {
         self.key.secret(network, &entry.id, (entry.seq.get(), entry.nonce))
-    }
-
-    /// Puts an entry in and counts it. It ends with its announcement until it is given its term.
-    fn put(&mut self, key: &Key, facts: &Facts, (seq, expires): (UnixMicros, UnixMicros)) -> Result<Slot, Refusal> {
-        let network = self.networks.number_or_new(&key.1);
-        let entry = Entry {
-            id: key.0,
-            seq,
-            expires,
-            ends: expires,
-            packed: facts.pack(),
-            nonce: self.chance.number(),
-            network,
-            place: NO_SLOT,
-            proxy_place: NO_SLOT,
-            due: 0,
-            before: NO_SLOT,
-            after: NO_SLOT,
-        };
-        let Some(slot) = self.slots.insert(entry) else {
-            self.networks.tidy(network);
-            return Err(Refusal::ServerFull);
-        };
-        if let Some(held) = self.networks.get_mut(network) {
-            held.join(slot, facts.is_proxy(), &mut self.slots);
-        }
-        self.counts.add(facts.observed);
-        self.floors.clear(key);
-        Ok(slot)
-    }
-
-    /// Gives the entry a full term from `now` on.
-    fn prolong(&mut self, slot: Slot, at: Seen) -> Result<Granted, Refusal> {
-        if self.slots.get(slot).is_some_and(|entry| !is_settled(&entry.packed)) {
-            self.amend(slot, |facts| facts.see(at.observed));
-        }
-        let entry = self.slots.get(slot).ok_or(Refusal::NoSuchEntry)?;
-        let network = &self.networks.get(entry.network).ok_or(Refusal::NoSuchEntry)?.id;
-        let ends = entry.expires.min(at.now.offset(self.rules.ttl_micros));
-        let unproved = if is_settled(&entry.packed) {
-            Vec::new()
-        } else {
-            entry.facts().map(|facts| facts.unproved()).unwrap_or_default()
-        };
-        let granted = Granted {
-            outcome: Outcome::Refreshed,
-            ends,
-            secret: self.secret_of(entry, network),
-            seq: entry.seq,
-            unproved,
-        };
-        self.slots.set_end(slot, ends);
-        self.touch_refreshed(slot);
-        Ok(granted)
-    }
-
-    /// Changes what an entry holds, if `change` says that it did.
-    fn amend(&mut self, slot: Slot, change: impl FnOnce(&mut Facts) -> bool) {
-        let Some(entry) = self.slots.get_mut(slot) else { return };
-        let Some(mut facts) = entry.facts() else { return };
-        if change(&mut facts) {
-            entry.packed = facts.pack();
-            let (id, network) = (entry.id, entry.network);
-            let Some(held) = self.networks.get_mut(network) else { return };
-            held.on_changed(slot);
-            let network = held.id.clone();
-            self.touch_changed(id, &network);
-        }
-    }
-
-    /// An entry has come to its end: its member must not fall behind what it announced.
-    fn end(&mut self, slot: Slot, now: UnixMicros) {
-        let number = self.slots.get(slot).map(|entry| entry.network);
-        let network = number.and_then(|number| self.networks.get(number)).map(|held| held.id.clone());
-        if let (Some(entry), Some(network)) = (self.take(slot), network) {
-            self.touch_changed(entry.id, &network);
-            self.floors.raise((entry.id, network), entry.seq, entry.expires, now);
-        }
-    }
-
-    /// Takes an entry out of everything that knows of it.
-    fn take(&mut self, slot: Slot) -> Option<Entry> {
-        let number = self.slots.get(slot)?.network;
-        if let Some(held) = self.networks.get_mut(number) {
-            held.leave(slot, &mut self.slots);
-        }
-        self.networks.tidy(number);
-        let entry = self.slots.remove(slot)?;
-        if let Some(facts) = entry.facts() {
-            self.counts.remove(facts.observed);
-        }
-        Some(entry)
     }
 }
 

@@ -1,5 +1,7 @@
 //! What happens, told in the log: to people in the words of the seed, to programs with stable field names.
 
+use std::net::SocketAddr;
+
 use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RingSide};
 use meshline_protocol::{Address, Code};
 use meshline_services::{Event, chat};
@@ -86,40 +88,21 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             warn!(target: "meshline", peer = %id, name, "membership revoked");
         }
         MeshEvent::RingChanged { next, previous } => {
-<<<<<<< HEAD
             debug!(target: "meshline", next = neighbour(next), previous = neighbour(previous), "ring changed");
-=======
-            let shown =
-                |peer: &Option<PeerName>| peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone());
-            debug!(target: "meshline", next = shown(next), previous = shown(previous), "ring changed");
->>>>>>> relay
         }
-        MeshEvent::RouteChanged { peer, path, cost_us, cause } => {
-            let (name, hops) = (escape(&peer.name), path.len());
-            debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
-        }
+        MeshEvent::RouteChanged { peer, path, cost_us, cause } => tell_route(peer, path.len(), *cost_us, cause),
         MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
-        MeshEvent::AddressesChanged { seen, mapping, filtering } => {
-            let address = seen.first().map(ToString::to_string);
-            debug!(target: "meshline", address, count = seen.len(), "seen from outside (mapping {mapping}, filtering {filtering})");
-        }
+        MeshEvent::AddressesChanged { seen, mapping, filtering } => tell_addresses(seen, mapping, filtering),
         MeshEvent::SignalFailed { url, detail } => {
             debug!(target: "meshline", address = url, detail, "signal server did not answer")
         }
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
-<<<<<<< HEAD
-        MeshEvent::StandsBy { peer, proxy, .. } => {
-            let proxy = escape(&proxy.name);
-            info!(target: "meshline", peer = %peer.id, "a second relayed link to {} stands by, through {proxy}", escape(&peer.name));
-        }
+        MeshEvent::StandsBy { peer, proxy, .. } => tell_standby(peer, proxy),
         MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
             tell_punch(event)
         }
-=======
-        MeshEvent::StandsBy { peer, proxy, .. } => tell_standby(peer, proxy),
->>>>>>> relay
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }
@@ -128,7 +111,6 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
     }
 }
 
-<<<<<<< HEAD
 fn neighbour(peer: &Option<meshline_mesh::PeerName>) -> String {
     peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
 }
@@ -141,11 +123,22 @@ fn tell_punch(event: &MeshEvent) {
     } else if let MeshEvent::PunchFailed { peer, reason } = event {
         debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}");
     }
-=======
+}
+
+fn tell_addresses(seen: &[SocketAddr], mapping: &str, filtering: &str) {
+    let address = seen.first().map(ToString::to_string);
+    let count = seen.len();
+    debug!(target: "meshline", address, count, "seen from outside (mapping {mapping}, filtering {filtering})");
+}
+
+fn tell_route(peer: &PeerName, hops: usize, cost_us: Option<u64>, cause: &str) {
+    let name = escape(&peer.name);
+    debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
+}
+
 fn tell_standby(peer: &PeerName, proxy: &PeerName) {
     let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
     info!(target: "meshline", peer = %peer.id, "a second relayed link to {name} stands by, through {proxy}");
->>>>>>> relay
 }
 
 fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {

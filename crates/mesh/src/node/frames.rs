@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::message::{ErrorMessage, Hello, Relay, TimeFrame};
+use meshline_protocol::message::{ErrorMessage, Hello, Relay, Routing, TimeFrame};
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -172,14 +172,7 @@ impl Node {
                 let asker = Asker { id: peer, host: host_of(link.transport, &link.remote) };
                 self.nat.handle_message(asker, &message, &mut self.shared)
             }
-            Message::Routing(message) => {
-                let version = self.routing.version();
-                let done = self.routing.handle(peer, message, frame.body, &mut self.shared);
-                if self.routing.version() != version {
-                    self.broadcast.links_changed(&self.routing, &mut self.shared);
-                }
-                done
-            }
+            Message::Routing(message) => self.on_routing(peer, message, frame.body),
             Message::Punch(message) => self.on_punch(peer, &message),
             Message::Datagram(datagram) if self.takes_punch(&datagram, frame.body.as_ref()) => Ok(()),
             Message::Datagram(datagram) => {
@@ -195,6 +188,15 @@ impl Node {
         if let Err(code) = done {
             self.on_invalid(id, &Fault::new(code, "refused"));
         }
+    }
+
+    fn on_routing(&mut self, peer: NodeId, message: Routing, body: Option<Bytes>) -> Result<(), Code> {
+        let version = self.routing.version();
+        let done = self.routing.handle(peer, message, body, &mut self.shared);
+        if self.routing.version() != version {
+            self.broadcast.links_changed(&self.routing, &mut self.shared);
+        }
+        done
     }
 
     fn on_time(&mut self, id: LinkId, peer: NodeId, step: &TimeFrame) -> Result<(), Code> {

@@ -1,0 +1,69 @@
+//! Members dialled otherwise than at an address of theirs: through a proxy, over a hole, to meet them.
+
+use meshline_protocol::message::RelayRefusal;
+use meshline_protocol::{Address, NodeId};
+
+use super::{Attempt, Dialling, Key, MAX_DIALS, Peers};
+use crate::input::{DialId, Transport};
+use crate::now::Mono;
+use crate::output::{DialTarget, Output};
+use crate::shared::Shared;
+
+impl Peers {
+    /// Dials a member through a proxy that granted a ticket.
+    pub(crate) fn dial_relay(&mut self, shared: &mut Shared, id: NodeId, via: (NodeId, Address), target: DialTarget) {
+        let (key, (via, address)) = (Key::Member(id), via);
+        if self.dialling.values().any(|dialling| dialling.key == key && dialling.via == Some(via)) {
+            return;
+        }
+        let dial = shared.next_dial();
+        let dialling = Dialling { key, address, transport: Transport::Relay, via: Some(via), met: false };
+        self.dialling.insert(dial, dialling);
+        shared.push(Output::Dial { dial, target });
+    }
+
+    /// The proxy of an attempt, and the member it is for.
+    pub(crate) fn relayed_by(&self, dial: DialId) -> Option<(NodeId, NodeId)> {
+        let dialling = self.dialling.get(&dial)?;
+        match dialling.key {
+            Key::Member(id) => Some((dialling.via?, id)),
+            Key::Address(_) => None,
+        }
+    }
+
+    /// A proxy would not join us with a member.
+    pub(crate) fn relay_refused(&mut self, at: Mono, proxy: String, refusal: RelayRefusal) {
+        if let Some(target) = self.targets.get_mut(&Key::Member(refusal.peer)) {
+            target.note(Attempt {
+                at,
+                transport: Transport::Relay.name(),
+                address: proxy,
+                outcome: Some(refusal.code),
+                detail: refusal.detail,
+            });
+        }
+    }
+
+    /// Dials a member over a hole, or to meet it.
+    pub(crate) fn dial_punched(&mut self, shared: &mut Shared, id: NodeId, target: DialTarget) -> Option<DialId> {
+        let (transport, remote) = match &target {
+            DialTarget::Quic { remote, .. } => (Transport::Quic, *remote),
+            DialTarget::Meet { remote, .. } => (Transport::Tcp, *remote),
+            DialTarget::Direct { .. } | DialTarget::Relay { .. } => return None,
+        };
+        if self.dialling.len() >= MAX_DIALS {
+            return None;
+        }
+        let dial = shared.next_dial();
+        let key = Key::Member(id);
+        let met = transport == Transport::Tcp;
+        self.dialling.insert(dial, Dialling { key, address: remote.into(), transport, via: None, met });
+        shared.push(Output::Dial { dial, target });
+        Some(dial)
+    }
+
+    /// Whether an attempt is one to meet.
+    pub(crate) fn is_meeting(&self, dial: DialId) -> bool {
+        self.dialling.get(&dial).is_some_and(|dialling| dialling.met)
+    }
+}
