@@ -111,7 +111,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
     }
 }
 
-fn neighbour(peer: &Option<meshline_mesh::PeerName>) -> String {
+fn neighbour(peer: &Option<PeerName>) -> String {
     peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
 }
 
