@@ -125,6 +125,13 @@ pub enum Input {
         /// More about it, for people.
         detail: String,
     },
+    /// A frame arrived over UDP beside a link, sealed by the other end.
+    FrameBeside {
+        /// Which link.
+        link: LinkId,
+        /// The message.
+        frame: Frame,
+    },
     /// A known message arrived.
     Frame {
         /// On which link.
@@ -266,6 +273,8 @@ pub enum Command {
         service: meshline_protocol::ServiceName,
         /// What it belongs to.
         flow: u32,
+        /// What may bear it.
+        over: meshline_protocol::message::Over,
         /// What it holds, at most 64 KiB.
         body: Bytes,
     },

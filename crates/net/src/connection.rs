@@ -1,6 +1,7 @@
 //! A connection whose transport is ready, on its way to become a link.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use meshline_mesh::Transport;
@@ -11,6 +12,7 @@ use tokio::net::TcpStream;
 
 use crate::gate::Permit;
 use crate::limits::MAX_UNSENT;
+use crate::quic::Gauge;
 
 /// Anything that carries bytes both ways.
 pub(crate) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -28,6 +30,8 @@ pub(crate) struct Connection {
     pub(crate) spent_us: u64,
     /// Held until the hello is accepted; connections that this side opened need none.
     pub(crate) permit: Option<Permit>,
+    /// What measures it, if QUIC bears it.
+    pub(crate) quic: Option<Arc<Gauge>>,
 }
 
 impl Connection {

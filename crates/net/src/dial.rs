@@ -2,10 +2,11 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use meshline_mesh::{DialTarget, Transport};
+use meshline_mesh::{DialTarget, Mono, Transport};
 use meshline_protocol::message::{Message, Relay};
 use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, Ticket, frame};
 use tokio::io::AsyncWriteExt;
@@ -15,27 +16,43 @@ use tokio::time::{timeout, timeout_at};
 use crate::clock::Clock;
 use crate::connection::{Connection, keep_little_unsent, shown};
 use crate::gulp::Gulp;
-use crate::limits::DIAL_LIMIT;
+use crate::limits::{DIAL_LIMIT, MEET_HANDSHAKE};
+use crate::meet::{Meeting, Meetings};
+use crate::quic::Quic;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
-/// Opens a connection within [`DIAL_LIMIT`].
-pub(crate) async fn dial(target: DialTarget, tls: TlsIdentity, clock: Clock) -> Result<Connection, ProveError> {
-    let began = clock.mono();
-    let deadline = clock.instant(began.after(DIAL_LIMIT));
-    let attempt = async {
-        match target {
+/// What opens connections.
+pub(crate) struct Dialler {
+    pub(crate) tls: TlsIdentity,
+    pub(crate) clock: Clock,
+    pub(crate) quic: Arc<Quic>,
+    pub(crate) meetings: Arc<Meetings>,
+}
+
+impl Dialler {
+    /// Opens a connection within [`DIAL_LIMIT`].
+    pub(crate) async fn dial(self, target: DialTarget) -> Result<Connection, ProveError> {
+        let began = self.clock.mono();
+        let deadline = self.clock.instant(began.after(DIAL_LIMIT));
+        let attempt = Box::pin(self.attempt(target, began));
+        timeout_at(deadline, attempt).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    async fn attempt(&self, target: DialTarget, began: Mono) -> Result<Connection, ProveError> {
+        let tls = &self.tls;
+        let opened = match target {
             DialTarget::Direct { address, plain: true, .. } => plain(&address).await,
-            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, &tls).await,
-            DialTarget::Quic { .. } | DialTarget::Meet { .. } => {
-                Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
+            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, tls).await,
+            DialTarget::Quic { socket, remote, peer } => return self.quic.dial(socket, remote, peer).await,
+            DialTarget::Meet { local, remote, peer, client } => {
+                met(self.meetings.begin(&local, remote).await?, peer, client, tls).await
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
-                relayed(&proxy, ticket, client, &tls).await.and_then(|opened| opened.expect(Some(peer)))
+                relayed(&proxy, ticket, client, tls).await.and_then(|opened| opened.expect(Some(peer)))
             }
-        }
-    };
-    let opened = timeout_at(deadline, attempt).await.unwrap_or_else(|_| Err(too_slow()))?;
-    Ok(opened.into_connection(clock.mono().micros_since(began)))
+        };
+        Ok(opened?.into_connection(self.clock.mono().micros_since(began)))
+    }
 }
 
 /// Connects, lets the other side prove its key, and closes.
@@ -55,12 +72,12 @@ pub(crate) async fn prove(
 }
 
 /// What an attempt came to.
-struct Opened {
+pub(crate) struct Opened {
     stream: Box<dyn crate::connection::Stream>,
-    transport: Transport,
-    local: SocketAddr,
-    remote: SocketAddr,
-    proved: Option<NodeId>,
+    pub(crate) transport: Transport,
+    pub(crate) local: SocketAddr,
+    pub(crate) remote: SocketAddr,
+    pub(crate) proved: Option<NodeId>,
 }
 
 impl Opened {
@@ -81,6 +98,7 @@ impl Opened {
             proved: self.proved,
             spent_us,
             permit: None,
+            quic: None,
         }
     }
 }
@@ -94,6 +112,23 @@ async fn plain(address: &Address) -> Result<Opened, ProveError> {
 async fn direct(address: &Address, expected: Option<NodeId>, tls: &TlsIdentity) -> Result<Opened, ProveError> {
     let socket = connect(address).await?;
     over_tls(socket, Transport::Tcp, true, tls).await?.expect(expected)
+}
+
+/// Goes on with the first connection whose other end is the member that is met.
+pub(crate) async fn met(
+    mut meeting: Meeting,
+    peer: NodeId,
+    client: bool,
+    tls: &TlsIdentity,
+) -> Result<Opened, ProveError> {
+    loop {
+        let opened = timeout(MEET_HANDSHAKE, over_tls(meeting.next().await, Transport::Tcp, client, tls)).await;
+        match opened.map(|opened| opened.and_then(|opened| opened.expect(Some(peer)))) {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(error)) => tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail),
+            Err(_) => tracing::debug!("met somebody who says nothing"),
+        }
+    }
 }
 
 /// Shows the ticket and goes on as TLS client or server, as the errand says.

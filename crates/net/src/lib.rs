@@ -7,6 +7,7 @@
 //! Start with [`start`], which returns the [`MeshHandle`] through which the rest of the process talks to the mesh.
 
 mod clock;
+mod companion;
 mod connection;
 mod core;
 mod dial;
@@ -21,7 +22,9 @@ mod keeper;
 pub mod limits;
 mod link;
 mod listener;
+mod meet;
 mod meter;
+mod quic;
 mod refusals;
 mod relay;
 mod signal;
@@ -30,8 +33,10 @@ mod tap;
 mod tcp_info;
 pub mod tls;
 mod tunnel;
+mod udp;
 
 pub use clock::Clock;
+pub use companion::CompanionReport;
 pub use core::Core;
 pub use driver::Incoming;
 pub use driver::{EventSink, MeshHandle, Settings, start};
@@ -42,3 +47,4 @@ pub use meshline_tunnel::{PathReport, TunnelReport};
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
 pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};
+pub use udp::UdpReport;

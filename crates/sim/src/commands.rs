@@ -84,7 +84,13 @@ impl World {
     pub fn send_datagram(&mut self, node: usize, to: usize, flow: u32, body: &[u8]) -> Result<(), String> {
         let service = "test".parse().unwrap_or_else(|_| unreachable!("a constant label"));
         let to = self.id(to);
-        let command = Mesh::SendDatagram { to, service, flow, body: bytes::Bytes::copy_from_slice(body) };
+        let command = Mesh::SendDatagram {
+            to,
+            service,
+            flow,
+            over: Default::default(),
+            body: bytes::Bytes::copy_from_slice(body),
+        };
         match self.command(node, Command::Mesh(command)) {
             Reply::Mesh(MeshReply::Sent) => Ok(()),
             Reply::Mesh(MeshReply::Refused { detail, .. }) => Err(detail),

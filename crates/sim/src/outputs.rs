@@ -54,6 +54,8 @@ impl World {
             Output::CancelDial { .. } => {}
             // Nothing of this is asked for yet.
             Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
+            // Without addresses no node here offers it.
+            Output::OpenCompanion { .. } | Output::UseCompanion { .. } | Output::SendBeside { .. } => {}
             Output::RelayJoin { first, second } => self.join_relay(run, first, second),
             Output::RelayDrop { connection, code } => self.drop_relay(connection, code),
             Output::Signal { url, request } => {

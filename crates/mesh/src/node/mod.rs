@@ -19,6 +19,7 @@ use meshline_identity::{KeyPair, admit, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
+use crate::companion::Companions;
 use crate::config::Config;
 use crate::event::Event;
 use crate::gossip::{Gossip, News};
@@ -56,6 +57,7 @@ pub struct Node {
     probes: Probes,
     signal: Signal,
     nat: Nat,
+    companions: Companions,
     punch: Punch,
     routing: Routing,
     round_trips: RoundTripCounts,
@@ -92,6 +94,7 @@ impl Node {
             probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
             nat: Nat::default(),
+            companions: Companions::default(),
             punch: Punch::default(),
             routing: Routing::new(now.mono),
             round_trips: RoundTripCounts::default(),
@@ -123,6 +126,7 @@ impl Node {
                 self.peers.fail(&mut self.shared, dial, failure);
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::FrameBeside { link, frame } => self.on_frame_beside(link, frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
             Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
             Input::LinkCounters { link, sent_bytes, received_bytes } => {
@@ -135,7 +139,7 @@ impl Node {
             Input::RelayEnded { connection } => self.relay_server.handle_end(connection),
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
-            Input::UdpAddresses { addresses } => self.nat.set_addresses(addresses),
+            Input::UdpAddresses { addresses } => self.on_udp_addresses(addresses),
             Input::Packet { socket, from, bytes } => self.on_packet(socket, from, &bytes),
             Input::SocketFailed { socket, detail } => self.punch.socket_failed(socket, &detail),
             Input::Timeout => {}

@@ -107,7 +107,7 @@ impl Node {
             sent_bytes: link.sent_bytes,
             received_bytes: link.received_bytes,
             up_ms: self.shared.now.mono.micros_since(link.since) / 1_000,
-            bearers: Vec::new(),
+            bearers: self.companions.bearer(link.id).into_iter().collect(),
         }
     }
 
