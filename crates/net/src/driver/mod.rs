@@ -14,10 +14,11 @@ use meshline_identity::KeyPair;
 use meshline_mesh::{Config, DialId, LinkId, PortMapping, RelayConnection};
 use meshline_protocol::message::Datagram;
 use meshline_protocol::signal::NodeList;
-use meshline_protocol::{Address, Code, Decoded, Fault, NodeId, Ticket as RelayTicket};
+use meshline_protocol::{Address, Code, Decoded, Fault, Frame, NodeId, Ticket as RelayTicket};
 use meshline_services::Event;
 use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
+use tokio::task::AbortHandle;
 
 use crate::approach::Approaches;
 use crate::clock::Clock;
@@ -32,6 +33,8 @@ use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
 use crate::portmap::PortMaps;
+use crate::meet::Meetings;
+use crate::quic::Quic;
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
@@ -39,6 +42,7 @@ use crate::tap::{Hook, Tap};
 use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 use crate::tunnel::Tunnels;
+use crate::udp::{self, Hub};
 
 pub use handle::MeshHandle;
 use handle::Plane;
@@ -55,6 +59,8 @@ pub struct Settings {
     pub key: KeyPair,
     /// Where to listen; port 0 takes any.
     pub listen: Vec<Address>,
+    /// A node that listens nowhere receives over UDP from this host alone.
+    pub is_local: bool,
     /// Links without TLS are taken, from loopback only.
     pub plain: bool,
     /// Relay tickets are taken.
@@ -86,6 +92,7 @@ impl Settings {
             clock,
             key,
             listen: config.listen.clone(),
+            is_local: config.network.is_open(),
             plain: config.plain,
             proxy: config.is_proxy(),
             relay_bps_per_member: config.relay_bps_per_member,
@@ -118,11 +125,13 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
+    let meetings = Arc::new(Meetings::default());
     let door = Arc::new(Door {
         tls: tls.clone(),
         plain: settings.plain,
         proxy: settings.proxy,
         gate: Arc::new(Gate::default()),
+        meetings: Arc::clone(&meetings),
         refusals: Arc::clone(&refusals),
         notices: notices.clone(),
         clock: settings.clock,
@@ -130,7 +139,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let port_maps = settings.port_mapping.then(|| PortMaps::start(&listening, notices.clone())).flatten();
-    let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
+    let bound = listeners.iter().flat_map(Listener::bound).collect();
+    let (hub, packets) = Hub::bind(&bound, settings.is_local, settings.clock).map_err(StartError::Udp)?;
+    let (quic, serving) = Quic::serve(Arc::clone(&hub), Arc::clone(&door));
+    let watching = udp::watch(hub.locals(), notices.clone());
+    let mut accepting: Vec<AbortHandle> = vec![serving, tokio::spawn(watching).abort_handle()];
+    accepting.extend(listeners.into_iter().flat_map(|listener| listener.run(&door)));
     let driver = Driver {
         core,
         tls,
@@ -141,9 +155,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
             forwarder: Arc::clone(&forwarder),
             alive,
         },
-        channels: Channels { notices: incoming, orders: ordered, gone },
+        channels: Channels { notices: incoming, orders: ordered, packets, gone },
         accepting,
         port_maps,
+        hub: Arc::clone(&hub),
+        quic,
+        meetings,
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         waiting: BTreeMap::new(),
@@ -165,7 +182,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours };
+    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }
 
@@ -180,6 +197,8 @@ pub(crate) enum Notice {
     DialFailed { dial: DialId, code: Code, detail: String },
     /// Something came over a link; if the reader waits, it wants to be released afterwards.
     Frame { link: LinkId, decoded: Decoded, waits: bool },
+    /// Something for the core came over UDP beside a link.
+    FrameBeside { link: LinkId, frame: Frame },
     /// What came over a link is no frame.
     Fault { link: LinkId, fault: Fault },
     /// A connection ended by itself.
@@ -196,6 +215,8 @@ pub(crate) enum Notice {
     PortsMapped(Vec<PortMapping>),
     /// A write of a service is on disk, and all before it; or cannot be.
     Kept { ticket: Ticket, result: Result<(), String> },
+    /// The addresses at which this host receives over UDP.
+    UdpAddresses(Vec<SocketAddr>),
     /// Somebody here sends to a member for a while.
     DestinationUsed(NodeId),
     /// A stranger was turned away.

@@ -174,6 +174,8 @@ async fn a_proxy_that_meddles_is_named_and_another_one_carries_the_link() {
                 signal: new.signal,
                 max_links: new.max_links,
                 retries: new.retries,
+                punch: new.punch,
+                stun: new.stun,
                 routing: new.routing,
             };
             let command = meshline_services::Command::Mesh(meshline_mesh::Command::Reconfigure(Box::new(new)));
