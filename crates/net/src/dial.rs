@@ -149,7 +149,8 @@ pub(crate) async fn met(
     tls: &TlsIdentity,
 ) -> Result<Opened, ProveError> {
     loop {
-        let opened = timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(meeting.next().await), Transport::Tcp, client, tls)).await;
+        let opened =
+            timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(meeting.next().await), Transport::Tcp, client, tls)).await;
         match opened.map(|opened| opened.and_then(|opened| opened.expect(Some(peer)))) {
             Ok(Ok(opened)) => return Ok(opened),
             Ok(Err(error)) => tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail),

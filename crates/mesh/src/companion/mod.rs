@@ -5,6 +5,7 @@
 //! whether it lives is its own affair, and with it this ends.
 
 #[cfg(test)]
+#[expect(clippy::wildcard_enum_match_arm, reason = "of all outputs a few are expected")]
 mod tests;
 
 use std::collections::BTreeMap;

@@ -143,12 +143,7 @@ impl Node {
                 self.echoes.handle(peer, &echo, &mut self.shared);
                 Ok(())
             }
-            Message::Companion(Companion::Offer(offer)) => {
-                self.companions.handle_offer((&*link).into(), &offer, &mut self.shared);
-                Ok(())
-            }
-            // On a link nothing is sealed twice.
-            Message::Companion(Companion::Sealed(_)) => Err(Code::UnexpectedMessage),
+            Message::Companion(message) => self.on_companion(id, &message),
             Message::Probe(probe) => self.probes.handle(link, &probe, frame.body, &mut self.shared),
             Message::Error(error) => {
                 self.on_error(id, &error);
@@ -206,8 +201,20 @@ impl Node {
         done
     }
 
+    fn on_companion(&mut self, id: LinkId, message: &Companion) -> Result<(), Code> {
+        match (message, self.links.get(id)) {
+            (Companion::Offer(offer), Some(link)) => {
+                self.companions.handle_offer(link.into(), offer, &mut self.shared);
+                Ok(())
+            }
+            (Companion::Offer(_), None) => Ok(()),
+            // On a link nothing is sealed twice.
+            (Companion::Sealed(_), _) => Err(Code::UnexpectedMessage),
+        }
+    }
+
     /// What came over UDP beside a link. Datagrams have gone their way before.
-    pub(super) fn on_frame_beside(&mut self, id: LinkId, frame: Frame) {
+    pub(super) fn on_frame_beside(&mut self, id: LinkId, frame: &Frame) {
         let peer = self.links.get(id).filter(|link| link.is_up()).and_then(|link| link.peer());
         if let (Some(peer), Message::Time(step)) = (peer, &frame.message) {
             self.companions.handle_time(id, peer, step, &mut self.shared);

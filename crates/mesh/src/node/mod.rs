@@ -132,7 +132,7 @@ impl Node {
                 }
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
-            Input::FrameBeside { link, frame } => self.on_frame_beside(link, frame),
+            Input::FrameBeside { link, frame } => self.on_frame_beside(link, &frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
             Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
             Input::LinkCounters { link, sent_bytes, received_bytes } => {

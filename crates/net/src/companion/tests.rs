@@ -92,10 +92,11 @@ async fn a_datagram_goes_as_it_asks_for_and_as_udp_works() {
     assert!(matches!(carry(Over::Drop, &small), Carried::Sent(_)));
     assert_eq!(other.body().await, small);
     assert_eq!([Over::Udp, Over::Drop].map(|over| carry(over, &large)), [Carried::ByLink; 2]);
-    let fits = (0..MAX_PACKET).rev().find_map(|length| match one.companion.carry(&line(Over::Udp), &vec![7; length].into()) {
-        Carried::Sent(bytes) => Some((length, bytes)),
-        Carried::ByLink | Carried::Dropped => None,
-    });
+    let fits =
+        (0..MAX_PACKET).rev().find_map(|length| match one.companion.carry(&line(Over::Udp), &vec![7; length].into()) {
+            Carried::Sent(bytes) => Some((length, bytes)),
+            Carried::ByLink | Carried::Dropped => None,
+        });
     let (length, bytes) = fits.unwrap();
     assert!(bytes <= MAX_PACKET && length > 700, "{length} bytes made {bytes}");
     assert_eq!(other.body().await.len(), length);

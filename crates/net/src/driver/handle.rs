@@ -11,8 +11,8 @@ use meshline_services::{Command, Event, Reply};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::detour::{Detour, Detours};
 use crate::companion::CompanionReport;
+use crate::detour::{Detour, Detours};
 use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::refusals::Refusals;

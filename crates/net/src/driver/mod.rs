@@ -18,7 +18,6 @@ use meshline_protocol::{Address, Code, Decoded, Fault, Frame, NodeId, Ticket as 
 use meshline_services::Event;
 use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
-use tokio::task::AbortHandle;
 
 use crate::approach::Approaches;
 use crate::clock::Clock;
@@ -33,7 +32,6 @@ use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
 use crate::portmap::PortMaps;
-use crate::meet::Meetings;
 use crate::quic::Quic;
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
@@ -125,13 +123,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
-    let meetings = Arc::new(Meetings::default());
     let door = Arc::new(Door {
         tls: tls.clone(),
         plain: settings.plain,
         proxy: settings.proxy,
         gate: Arc::new(Gate::default()),
-        meetings: Arc::clone(&meetings),
+        meetings: Arc::default(),
         refusals: Arc::clone(&refusals),
         notices: notices.clone(),
         clock: settings.clock,
@@ -142,9 +139,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let bound = listeners.iter().flat_map(Listener::bound).collect();
     let (hub, packets) = Hub::bind(&bound, settings.is_local, settings.clock).map_err(StartError::Udp)?;
     let (quic, serving) = Quic::serve(Arc::clone(&hub), Arc::clone(&door));
-    let watching = udp::watch(hub.locals(), notices.clone());
-    let mut accepting: Vec<AbortHandle> = vec![serving, tokio::spawn(watching).abort_handle()];
-    accepting.extend(listeners.into_iter().flat_map(|listener| listener.run(&door)));
+    let watching = tokio::spawn(udp::watch(hub.locals(), notices.clone())).abort_handle();
+    let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).chain([serving, watching]).collect();
     let driver = Driver {
         core,
         tls,
@@ -160,7 +156,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         port_maps,
         hub: Arc::clone(&hub),
         quic,
-        meetings,
+        meetings: Arc::clone(&door.meetings),
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         waiting: BTreeMap::new(),

@@ -109,7 +109,7 @@ impl Quic {
         };
         let fault = match timeout_at(deadline, Box::pin(opened)).await {
             Ok(Ok((proved, halves))) => {
-                let connection = self.into_connection(proved, halves, began, Some(permit));
+                let connection = self.connection_of(proved, halves, began, Some(permit));
                 let _ = self.door.notices.send(Notice::Opened { connection: Box::new(connection), dial: None }).await;
                 return;
             }
@@ -135,7 +135,7 @@ impl Quic {
         let connection = connecting.await.map_err(|error| failure(&error))?;
         let proved = self.prove(connection, Some((peer, route)))?;
         let halves = proved.connection.open_bi().await.map_err(|error| failure(&error))?;
-        Ok(self.into_connection(proved, halves, began, None))
+        Ok(self.connection_of(proved, halves, began, None))
     }
 
     /// Takes down who is there, and refuses another than is expected.
@@ -154,7 +154,7 @@ impl Quic {
         }
     }
 
-    fn into_connection(
+    fn connection_of(
         &self,
         proved: Proved,
         halves: (SendStream, RecvStream),
