@@ -121,18 +121,9 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let tap = Arc::new(Tap::default());
     let forwarder = Arc::new(Forwarder::new(Arc::clone(&tap)));
     let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
+    let door = door(&settings, &tls, &refusals, &notices);
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
-    let door = Arc::new(Door {
-        tls: tls.clone(),
-        plain: settings.plain,
-        proxy: settings.proxy,
-        gate: Arc::new(Gate::default()),
-        meetings: Arc::default(),
-        refusals: Arc::clone(&refusals),
-        notices: notices.clone(),
-        clock: settings.clock,
-    });
     let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let port_maps = settings.port_mapping.then(|| PortMaps::start(&listening, notices.clone())).flatten();
@@ -180,6 +171,19 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
     let plane = Plane { forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
+}
+
+fn door(settings: &Settings, tls: &TlsIdentity, refusals: &Arc<Refusals>, notices: &mpsc::Sender<Notice>) -> Arc<Door> {
+    Arc::new(Door {
+        tls: tls.clone(),
+        plain: settings.plain,
+        proxy: settings.proxy,
+        gate: Arc::new(Gate::default()),
+        meetings: Arc::default(),
+        refusals: Arc::clone(refusals),
+        notices: notices.clone(),
+        clock: settings.clock,
+    })
 }
 
 /// A datagram that arrived, with its content.

@@ -5,6 +5,7 @@
 //! goes to the core, which delivers, counts and reports.
 
 mod counters;
+mod ends;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
@@ -15,14 +16,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
-use meshline_protocol::message::{Datagram, Message, Over};
+use meshline_protocol::message::{Datagram, Over};
 use meshline_protocol::{Bounded, NodeId, ServiceName};
 use meshline_tunnel::{Arrival, PathInfo};
 
 use crate::clock::Clock;
 use crate::companion::Carried;
 use crate::link::{Outlet, Pushed, Waiting};
-use crate::tap::{Content, Tap, Tapped};
+use crate::tap::Tap;
 use crate::tunnel::{self, Registry};
 use counters::Counters;
 
@@ -184,30 +185,6 @@ impl Forwarder {
             }
             Forward::Deliver | Forward::Drop(_) => Some((datagram, body)),
         }
-    }
-
-    /// Shows watchers a packet of a tunnel that begins or ends here, which the core does not see: how long it is, and
-    /// nothing of what is in it.
-    fn show(&self, (peer, sent): (&NodeId, bool), packet: &Datagram, len: usize) {
-        if !self.tap.is_watched() {
-            return;
-        }
-        let ways = self.ways.load();
-        if let (Some(outlet), Some(served)) = (ways.outlets.get(peer), self.tunnels.get()) {
-            let content =
-                Content::Message(Box::new(Message::Datagram(Box::new(packet.clone()))), Some((len, Bytes::new())));
-            let (time, link, peer) = (served.clock.now().wall, outlet.link(), Some(*peer));
-            self.tap.put(Tapped { time, sent, link, peer, content });
-        }
-    }
-
-    /// Drops a packet that came inside the very tunnel it belongs to. Unanswered, the other end finds that way dead.
-    fn drops_circle(&self, from: &NodeId, packet: &Datagram) -> bool {
-        let is_circle = self.ways.load().outlets.get(from).and_then(Outlet::through) == Some(packet.src);
-        if is_circle {
-            self.counters.drop("circle", 1);
-        }
-        is_circle
     }
 
     /// Sends a datagram from here, if the core was told lately that its destination is in use.

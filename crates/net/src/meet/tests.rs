@@ -54,8 +54,8 @@ async fn both_ends_meet_with_one_connection_between_their_listening_ports() {
         let (near, far) = tokio::join!(one.meet(&other, round % 2 == 0), other.meet(&one, round % 2 != 0));
         assert_eq!((near.proved, far.proved), (Some(other.tls.id()), Some(one.tls.id())));
         assert_eq!((near.transport, far.transport), (Transport::Tcp, Transport::Tcp));
-        assert_eq!((near.local, near.remote), (one.address(), other.address()));
-        assert_eq!((far.local, far.remote), (other.address(), one.address()));
+        assert_eq!((near.local, near.remote), (one.address().into(), other.address().into()));
+        assert_eq!((far.local, far.remote), (other.address().into(), one.address().into()));
     }
 }
 
