@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::limits::MAX_INCOMING;
 use crate::link::{Link, LinkContext};
+use crate::tap::Content;
 use meshline_protocol::{Decoded, Decoder, Encoding, Frame, Message};
 
 fn id(byte: u8) -> NodeId {
