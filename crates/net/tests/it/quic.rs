@@ -90,6 +90,19 @@ impl Dialler {
     }
 }
 
+/// Two nodes, the one with the smaller id first, which are linked over QUIC.
+async fn two_over_quic() -> (Dialler, Dialler) {
+    let mut keys = [new_key(), new_key()];
+    keys.sort_by_key(KeyPair::id);
+    let [small, large] = keys;
+    let mut large = Dialler::run(large, config("large")).await;
+    let mut small = Dialler::run(small, config("small")).await;
+    small.dial(quic_to(&large)).await;
+    small.linked_over(large.running.id, "quic").await;
+    large.linked_over(small.running.id, "quic").await;
+    (small, large)
+}
+
 /// Two nodes, the one with the smaller id first, which are linked over TCP.
 async fn two() -> (Dialler, Dialler) {
     let mut keys = [new_key(), new_key()];
@@ -105,25 +118,29 @@ async fn two() -> (Dialler, Dialler) {
     (small, large)
 }
 
+fn tcp_to(other: &Dialler) -> DialTarget {
+    DialTarget::Direct { address: other.running.address(), expected: Some(other.running.id), plain: false }
+}
+
 fn quic_to(other: &Dialler) -> DialTarget {
     DialTarget::Quic { socket: SocketId::MAIN, remote: other.socket(), peer: other.running.id }
 }
 
 #[tokio::test]
-async fn a_link_over_quic_takes_the_place_of_one_over_tcp_and_no_message_is_lost_or_doubled() {
+async fn a_link_over_tcp_takes_the_place_of_one_over_quic_and_no_message_is_lost_or_doubled() {
     const LINES: usize = 200;
-    let (mut small, mut large) = two().await;
+    let (mut small, mut large) = two_over_quic().await;
     let (small_id, large_id) = (small.running.id, large.running.id);
     let mut heard = [small.running.handle.subscribe(), large.running.handle.subscribe()];
     for line in 0..LINES {
         if line == LINES / 4 {
-            small.dial(quic_to(&large)).await;
+            small.dial(tcp_to(&large)).await;
         }
         small.running.say(&format!("small {line}")).await;
         large.running.say(&format!("large {line}")).await;
         if line == LINES / 2 {
-            small.linked_over(large_id, "quic").await;
-            large.linked_over(small_id, "quic").await;
+            small.linked_over(large_id, "tcp").await;
+            large.linked_over(small_id, "tcp").await;
         }
     }
     for (events, from) in heard.iter_mut().zip(["large", "small"]) {
@@ -139,19 +156,16 @@ async fn a_link_over_quic_takes_the_place_of_one_over_tcp_and_no_message_is_lost
         assert!((0..LINES).all(|line| counts.get(&format!("{from} {line}")) == Some(&1)), "{counts:?}");
     }
     let row = small.running.link_to(large_id).await;
-    assert_eq!((row.transport, row.direction), ("quic", "outbound"));
+    assert_eq!((row.transport, row.direction), ("tcp", "outbound"));
     assert_eq!(large.running.link_to(small_id).await.direction, "inbound");
-    assert_eq!(small.running.status().await.links.len(), 1, "the other one is gone");
+    assert_eq!(small.running.status().await.links.len(), 1, "the other one stands back");
     assert!(row.sent_bytes > 0 && row.received_bytes > 0);
 }
 
 #[tokio::test]
 async fn a_member_that_leaves_says_goodbye_over_quic_too() {
-    let (mut small, mut large) = two().await;
-    let (small_id, large_id) = (small.running.id, large.running.id);
-    small.dial(quic_to(&large)).await;
-    small.linked_over(large_id, "quic").await;
-    large.linked_over(small_id, "quic").await;
+    let (small, mut large) = two_over_quic().await;
+    let small_id = small.running.id;
     timeout(PATIENCE, small.running.handle.shutdown()).await.unwrap();
     let left = |event: &MeshEvent| match event {
         MeshEvent::MemberLeft { peer } if peer.id == small_id => Some(()),
@@ -227,14 +241,31 @@ async fn udp_beside_a_link_bears_what_asks_for_it_and_ends_with_the_link() {
     let after = (small.running.handle.companions().sent, large.running.handle.companions().received);
     assert!(after.0 >= before.0 + 2 && after.1 >= before.1 + 2, "{before:?} {after:?}");
     let long = bytes::Bytes::from(vec![1; 20_000]);
-    small.running.handle.send_datagram_over(large_id, (service.clone(), 1, Over::Drop), long.clone()).await;
+    small.running.handle.send_datagram_over(large_id, (service, 1, Over::Drop), long.clone()).await;
     assert_eq!(timeout(PATIENCE, arriving.recv()).await.unwrap().unwrap().1, long, "what is too long goes over TCP");
 
-    small.dial(quic_to(&large)).await;
-    small.linked_over(large_id, "quic").await;
-    large.linked_over(small_id, "quic").await;
+    timeout(PATIENCE, large.running.handle.shutdown()).await.unwrap();
+    let gone = |event: &MeshEvent| match event {
+        MeshEvent::LinkDown { peer, .. } if peer.id == large_id => Some(()),
+        _ => None,
+    };
+    small.running.mesh_event("end", gone).await;
+    assert!(small.running.status().await.links.is_empty());
+}
+
+#[tokio::test]
+async fn a_link_over_quic_has_no_udp_beside_it_and_bears_what_asks_for_udp() {
+    let (small, large) = two_over_quic().await;
+    let large_id = large.running.id;
+    let service: meshline_protocol::ServiceName = "test".parse().unwrap();
+    let mut arriving = large.running.handle.datagrams();
     assert!(small.running.link_to(large_id).await.bearers.is_empty());
     let body = bytes::Bytes::from_static(b"by UDP anyway");
-    small.running.handle.send_datagram_over(large_id, (service, 1, Over::Drop), body.clone()).await;
+    let sent = async {
+        // The way is known a moment after the link.
+        let send = || small.running.handle.send_datagram_over(large_id, (service.clone(), 1, Over::Drop), body.clone());
+        while send().await != Reply::Sent {}
+    };
+    timeout(PATIENCE, sent).await.expect("a way");
     assert_eq!(timeout(PATIENCE, arriving.recv()).await.unwrap().unwrap().1, body);
 }
