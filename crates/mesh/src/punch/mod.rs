@@ -20,7 +20,7 @@ mod window;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -155,9 +155,14 @@ impl Punch {
     }
 
     /// Takes in where this node may be reached now. Another place means that what was in vain may succeed.
-    pub(crate) fn set_own(&mut self, known: &Candidates, listening: Option<&Address>, shared: &mut Shared) {
+    pub(crate) fn set_own(
+        &mut self,
+        known: &Candidates,
+        (listening, seen): (Option<&Address>, &[IpAddr]),
+        shared: &mut Shared,
+    ) {
         let now = shared.now.mono;
-        let own = Own::new(known, listening);
+        let own = Own::new(known, listening, seen);
         self.moved |= self.own.as_ref().is_some_and(|before| before.places() != own.places());
         if own.has_udp() && self.known_since.is_none() {
             self.known_since = Some(now);
