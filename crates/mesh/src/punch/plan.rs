@@ -234,7 +234,7 @@ impl Ports {
     /// An order that follows from a random number.
     pub(super) fn new(random: u32) -> Self {
         // Odd and no multiple of 3 or 7, so without a common divisor with 64,512 = 2^10 · 3^2 · 7.
-        let stride = (random >> 8) % PORT_COUNT | 1;
+        let stride = ((random >> 8) % PORT_COUNT) | 1;
         let stride = (stride..).step_by(2).find(|stride| stride % 3 != 0 && stride % 7 != 0).unwrap_or(1);
         Self { next: random % PORT_COUNT, stride: stride % PORT_COUNT }
     }

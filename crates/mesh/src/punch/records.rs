@@ -194,7 +194,7 @@ impl Punch {
     pub(crate) fn leave(&mut self, reason: PunchReason, shared: &mut Shared) {
         let trying = self.pursuits.iter().filter_map(|(peer, pursuit)| {
             let run = pursuit.run.as_ref().filter(|run| !run.over);
-            let number = run.map(|run| run.start.number).or(pursuit.call.as_ref().map(|call| call.number));
+            let number = run.map(|run| run.start.number).or_else(|| pursuit.call.as_ref().map(|call| call.number));
             number.map(|number| (*peer, number))
         });
         for (peer, number) in trying.collect::<Vec<_>>() {

@@ -174,7 +174,8 @@ impl Run {
         let now = cx.shared.now.mono;
         self.asked.retain(|_, asked| now.since(asked.at.mono) < ASK_LIMIT);
         let mut steps = Vec::new();
-        while let Some((_, volley)) = self.plan.pop_front_if(|(at, _)| *at <= now) {
+        while self.plan.front().is_some_and(|(at, _)| *at <= now) {
+            let Some((_, volley)) = self.plan.pop_front() else { break };
             if !self.over {
                 steps.extend(self.fire(volley, ports, cx));
             }

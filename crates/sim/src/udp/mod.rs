@@ -101,13 +101,14 @@ impl Udp {
     }
 
     /// A packet leaves: through the routers outward as far as it has to go.
-    fn leave(&mut self, at: (usize, u16), to: SocketAddr, ttl: Option<u8>, now: u64, rng: &mut Rng) -> Option<Transit> {
-        let (node, port) = at;
+    fn leave(&mut self, at: (usize, u16), aim: (SocketAddr, Option<u8>), now: u64, rng: &mut Rng) -> Option<Transit> {
+        let ((node, port), (to, ttl)) = (at, aim);
         let place = self.places.get(&node)?;
         let mut transit =
             Transit { network: place.network, from: SocketAddr::new(place.ip, port), to, ttl: ttl.unwrap_or(TTL) };
         loop {
-            let is_here = self.host_at(transit.network, to.ip()).or(self.router_at(transit.network, to.ip())).is_some();
+            let is_here =
+                self.host_at(transit.network, to.ip()).or_else(|| self.router_at(transit.network, to.ip())).is_some();
             let Some(index) = transit.network.checked_sub(1).filter(|_| !is_here) else { return Some(transit) };
             let router = self.routers.get_mut(index)?;
             transit.ttl = transit.ttl.checked_sub(1).filter(|left| *left > 0 && !router.kind.blocks)?;

@@ -38,7 +38,7 @@ impl World {
     /// Whether a packet passes now, and who gets it.
     fn pass(&mut self, from: (usize, u16), to: SocketAddr) -> Option<(usize, u16, SocketAddr)> {
         let (udp, now) = (&mut self.udp, self.now);
-        let transit = udp.leave(from, to, None, now, &mut self.rng)?;
+        let transit = udp.leave(from, (to, None), now, &mut self.rng)?;
         if self.rng.below(100) < udp.loss {
             return None;
         }

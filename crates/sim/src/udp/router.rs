@@ -158,7 +158,7 @@ impl Box {
             Mapping::Independent => (from, None),
             Mapping::Random | Mapping::Counting(_) => (from, Some(to)),
         };
-        let wanted = self.mappings.get(&usual).map_or(from.port(), |mapped| mapped.port);
+        let wanted = self.mappings.get(&usual).map_or_else(|| from.port(), |mapped| mapped.port);
         let has_way = self.mappings.get(&usual).is_some_and(|mapped| mapped.remotes.contains_key(&to));
         let clashes = !has_way && self.clashes.contains_key(&(to, wanted));
         let key = if clashes || self.mappings.contains_key(&(from, Some(to))) { (from, Some(to)) } else { usual };

@@ -102,7 +102,7 @@ impl World {
     }
 
     pub(crate) fn udp_address(&self, node: usize, port: u16) -> SocketAddr {
-        let ip = self.udp.places.get(&node).map_or(IpAddr::from([0, 0, 0, 0]), |place| place.ip);
+        let ip = self.udp.places.get(&node).map_or_else(|| IpAddr::from([0, 0, 0, 0]), |place| place.ip);
         SocketAddr::new(ip, port)
     }
 
@@ -120,7 +120,7 @@ impl World {
     /// If the frame cannot be written, which it can.
     pub fn tell_seen(&mut self, node: usize, observer: usize) {
         let (now, to) = (self.now, self.udp_address(observer, PORT));
-        let Some(transit) = self.udp.leave((node, PORT), to, None, now, &mut self.rng) else { return };
+        let Some(transit) = self.udp.leave((node, PORT), (to, None), now, &mut self.rng) else { return };
         let Some((_, _, seen)) = self.udp.arrive(transit, now) else { return };
         let frame = TimeFrame {
             network: self.network_id(),
@@ -175,7 +175,7 @@ impl World {
         let now = self.now;
         let Some(port) = self.udp.port_of(at.0, at.1) else { return };
         self.udp.book.sent(at, to, &bytes, now);
-        let Some(transit) = self.udp.leave((at.0, port), to, ttl, now, &mut self.rng) else { return };
+        let Some(transit) = self.udp.leave((at.0, port), (to, ttl), now, &mut self.rng) else { return };
         // What is lost is lost behind the own router.
         if self.rng.below(100) >= self.udp.loss {
             let at = self.later();
