@@ -12,7 +12,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::config::Config;
 use crate::event::{Event, PeerName};
-use crate::input::{DialId, LinkId, Transport};
+use crate::input::{DialId, LinkId, SocketId, Transport};
 use crate::link::is_traffic;
 use crate::now::{Mono, Now};
 use crate::output::Output;
@@ -58,6 +58,7 @@ pub(crate) struct Shared {
     pub(crate) refused_us: Option<Code>,
     rng: ChaCha12Rng,
     last_dial: u64,
+    last_socket: u32,
     out: VecDeque<Output>,
 }
 
@@ -83,6 +84,7 @@ impl Shared {
             refused_us: None,
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,
+            last_socket: SocketId::MAIN.0,
             out: VecDeque::new(),
         };
         if let Some(signed) = shared.membership_seq() {
@@ -200,6 +202,12 @@ impl Shared {
     pub(crate) fn next_dial(&mut self) -> DialId {
         self.last_dial += 1;
         DialId(self.last_dial)
+    }
+
+    /// A name for another UDP socket.
+    pub(crate) fn next_socket(&mut self) -> SocketId {
+        self.last_socket += 1;
+        SocketId(self.last_socket)
     }
 
     /// Thirty-two bytes nobody can guess.
