@@ -222,12 +222,7 @@ impl Punch {
         let Some(peer) = self.numbers.get(&number).copied() else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let Some(run) = pursuit.run.as_mut() else { return };
-        let mut cx = Cx {
-            shared,
-            counts: &mut self.counts,
-            pace: &mut self.pace,
-            searching: &mut self.searching,
-        };
+        let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
         match run.handle(at, bytes, &mut cx) {
             Ok(Some(step)) => self.on_step(peer, step, shared),
             Ok(None) => {}
@@ -242,12 +237,7 @@ impl Punch {
         for peer in peers {
             let Some(pursuit) = self.pursuits.get_mut(&peer) else { continue };
             let Some(run) = pursuit.run.as_mut() else { continue };
-            let mut cx = Cx {
-                shared,
-                counts: &mut self.counts,
-                pace: &mut self.pace,
-                searching: &mut self.searching,
-                };
+            let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
             let steps = run.handle_timeout(&mut pursuit.ports, &mut cx);
             for step in steps {
                 self.on_step(peer, step, shared);
