@@ -73,14 +73,6 @@ pub(super) struct Cx<'a> {
     counts: &'a mut Counts,
     pace: &'a mut Bucket,
     searching: &'a mut Option<NodeId>,
-    last_socket: &'a mut u32,
-}
-
-impl Cx<'_> {
-    fn next_socket(&mut self) -> SocketId {
-        *self.last_socket = self.last_socket.wrapping_add(1).max(1);
-        SocketId(*self.last_socket)
-    }
 }
 
 /// What others are to do.
@@ -119,7 +111,6 @@ pub(crate) struct Punch {
     seq: Sequence,
     pace: Bucket,
     searching: Option<NodeId>,
-    last_socket: u32,
     wishes: Vec<Wish>,
     counts: Counts,
 }
@@ -139,7 +130,6 @@ impl Punch {
             seq: Sequence::default(),
             pace: Bucket::new(PACE, now),
             searching: None,
-            last_socket: 0,
             wishes: Vec::new(),
             counts: Counts::default(),
         }
@@ -232,13 +222,7 @@ impl Punch {
         let Some(peer) = self.numbers.get(&number).copied() else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let Some(run) = pursuit.run.as_mut() else { return };
-        let mut cx = Cx {
-            shared,
-            counts: &mut self.counts,
-            pace: &mut self.pace,
-            searching: &mut self.searching,
-            last_socket: &mut self.last_socket,
-        };
+        let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
         match run.handle(at, bytes, &mut cx) {
             Ok(Some(step)) => self.on_step(peer, step, shared),
             Ok(None) => {}
@@ -253,13 +237,7 @@ impl Punch {
         for peer in peers {
             let Some(pursuit) = self.pursuits.get_mut(&peer) else { continue };
             let Some(run) = pursuit.run.as_mut() else { continue };
-            let mut cx = Cx {
-                shared,
-                counts: &mut self.counts,
-                pace: &mut self.pace,
-                searching: &mut self.searching,
-                last_socket: &mut self.last_socket,
-            };
+            let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
             let steps = run.handle_timeout(&mut pursuit.ports, &mut cx);
             for step in steps {
                 self.on_step(peer, step, shared);

@@ -232,7 +232,7 @@ impl Run {
             *cx.searching = Some(peer);
         }
         for _ in 0..self.search.sockets() {
-            let socket = cx.next_socket();
+            let socket = cx.shared.next_socket();
             self.sockets.push(socket);
             cx.shared.push(Output::OpenSocket { socket });
         }
