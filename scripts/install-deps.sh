@@ -20,6 +20,7 @@ test|chromedriver|chromium-driver|browser tests are skipped
 test|ssh|openssh-client|tests that carry ssh through a tunnel are skipped
 test|sshd|openssh-server|tests that carry ssh through a tunnel are skipped
 test|rsync|rsync|tests that carry rsync through a tunnel are skipped
+test|miniupnpd|miniupnpd-nftables|the test that has a real router forward ports is skipped
 test|redis-server|redis-server redis-tools|tests that carry redis through a tunnel are skipped
 test|dnsmasq|dnsmasq-base|tests that carry DNS through a tunnel are skipped
 test|dig|bind9-dnsutils|tests that carry DNS through a tunnel are skipped

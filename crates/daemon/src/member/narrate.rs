@@ -96,10 +96,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
             debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
         }
         MeshEvent::RingClosed { length } => info!(target: "meshline", count = length, "ring closed"),
-        MeshEvent::AddressesChanged { seen, mapping, filtering } => {
-            let address = seen.first().map(ToString::to_string);
-            debug!(target: "meshline", address, count = seen.len(), "seen from outside (mapping {mapping}, filtering {filtering})");
-        }
+        MeshEvent::AddressesChanged { seen, mapping, filtering } => tell_addresses(seen, mapping, filtering),
         MeshEvent::SignalFailed { url, detail } => {
             debug!(target: "meshline", address = url, detail, "signal server did not answer")
         }
@@ -112,6 +109,11 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         // The chat tells its own; other services will.
         MeshEvent::Broadcast { .. } | MeshEvent::Delivered { .. } => {}
     }
+}
+
+fn tell_addresses(seen: &[std::net::SocketAddr], mapping: &str, filtering: &str) {
+    let (address, count) = (seen.first().map(ToString::to_string), seen.len());
+    debug!(target: "meshline", address, count, "seen from outside (mapping {mapping}, filtering {filtering})");
 }
 
 fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {

@@ -105,4 +105,6 @@ fn is_usable(external: Ipv4Addr, port: u16) -> Option<SocketAddr> {
 }
 
 #[cfg(test)]
+mod daemon_test;
+#[cfg(test)]
 mod tests;
