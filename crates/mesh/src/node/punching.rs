@@ -26,6 +26,7 @@ impl Node {
         if has_udp && self.shared.config.punch && !self.shared.leaving && self.punch.takes_look(self.shared.now.mono) {
             self.punch.set_own(known, self.listening.first(), &mut self.shared);
             if self.punch.is_ready(&self.shared) {
+                self.punch.answer_held(&mut self.shared);
                 let wanted = self.wanted_directly();
                 self.punch.pursue(&wanted, &mut self.shared);
                 let has_hole = self.shared.up.values().any(|up| up.transport == Transport::Quic);

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshline_identity::Sequence;
-use meshline_protocol::message::Punch as Message;
+use meshline_protocol::message::{Punch as Message, PunchMapping};
 use meshline_protocol::{Address, NodeId};
 
 use crate::bucket::{Bucket, Rate};
@@ -35,7 +35,7 @@ use crate::now::Mono;
 use crate::output::DialTarget;
 use crate::shared::Shared;
 use offer::Own;
-use pursuit::Pursuit;
+use pursuit::{Held, Pursuit};
 use report::Counts;
 use run::Step;
 
@@ -55,8 +55,11 @@ const LINGER: Duration = Duration::from_secs(3);
 const CHANGE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What others see of this node is asked for at the start; an attempt before the answers would be made with half of what
-/// is soon known.
+/// is soon known. So long after the first of them no more is waited for,
 const EVIDENCE_WAIT: Duration = Duration::from_secs(1);
+
+/// and so long after the addresses of this host are known, if nobody answers.
+const NO_EVIDENCE_WAIT: Duration = Duration::from_secs(3);
 
 /// Members are gone through so often at most.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -105,6 +108,10 @@ pub(crate) struct Punch {
     moved: bool,
     moved_at: Option<Mono>,
     known_since: Option<Mono>,
+    seen_since: Option<Mono>,
+    /// Where this node was seen last, and how many ports searches of its own have taken since.
+    counted_from: Option<SocketAddr>,
+    taken: u32,
     look_at: Mono,
     look_waits: bool,
     next_call: Option<Mono>,
@@ -124,6 +131,9 @@ impl Punch {
             moved: false,
             moved_at: None,
             known_since: None,
+            seen_since: None,
+            counted_from: None,
+            taken: 0,
             look_at: now,
             look_waits: false,
             next_call: None,
@@ -148,9 +158,17 @@ impl Punch {
     pub(crate) fn set_own(&mut self, known: &Candidates, listening: Option<&Address>, shared: &mut Shared) {
         let now = shared.now.mono;
         let own = Own::new(known, listening);
+        let seen = own.candidates.reflexive.first().copied();
+        if self.counted_from != seen {
+            (self.counted_from, self.taken) = (seen, 0);
+        }
+        let own = own.counted_on(self.taken);
         self.moved |= self.own.as_ref().is_some_and(|before| before.places() != own.places());
         if own.has_udp() && self.known_since.is_none() {
             self.known_since = Some(now);
+        }
+        if !own.candidates.reflexive.is_empty() && self.seen_since.is_none() {
+            self.seen_since = Some(now);
         }
         self.own = Some(own);
         let settled = self.moved_at.is_none_or(|at| now.since(at) >= CHANGE_PAUSE);
@@ -165,8 +183,20 @@ impl Punch {
     /// Whether there is something to begin with.
     pub(crate) fn is_ready(&self, shared: &Shared) -> bool {
         let Some(own) = self.own.as_ref().filter(|own| own.has_udp() && shared.config.punch) else { return false };
-        let waited = self.known_since.is_some_and(|since| shared.now.mono.since(since) >= EVIDENCE_WAIT);
-        waited || !own.candidates.reflexive.is_empty()
+        let waited = |since: Option<Mono>, wait| since.is_some_and(|since| shared.now.mono.since(since) >= wait);
+        let waited = waited(self.seen_since, EVIDENCE_WAIT) || waited(self.known_since, NO_EVIDENCE_WAIT);
+        waited || own.mapping != PunchMapping::Unknown
+    }
+
+    /// Answers the calls that came before there was something to begin with.
+    pub(crate) fn answer_held(&mut self, shared: &mut Shared) {
+        let held = |(peer, pursuit): (&NodeId, &mut Pursuit)| Some((*peer, pursuit.held.take()?));
+        let held: Vec<(NodeId, Held)> = self.pursuits.iter_mut().filter_map(held).collect();
+        for (peer, call) in held {
+            if let Err(code) = self.answer(peer, &call, shared) {
+                self.refuse(code);
+            }
+        }
     }
 
     /// Calls those to whom a direct way is wanted and due, and forgets those to whom none is wanted any more.
