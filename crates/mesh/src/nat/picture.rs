@@ -115,10 +115,14 @@ impl Picture {
 /// What the sightings of one family say.
 fn view(sightings: &[&Sighting]) -> (Vec<SocketAddr>, Mapping) {
     let hosts = leading(sightings, |sighting| sighting.seen.ip());
-    let believed: Vec<&Sighting> =
+    let mut believed: Vec<&Sighting> =
         sightings.iter().filter(|sighting| hosts.contains(&sighting.seen.ip())).copied().collect();
     // Two hosts with as many voices each: no telling which ports belong together.
     let mapping = if hosts.len() == 1 { mapping(&believed) } else { Mapping::Unknown };
+    if matches!(mapping, Mapping::Dependent { step: Some(_) }) {
+        // The port counted last is the nearest to the next one, whoever answered last.
+        believed.sort_by_key(|sighting| sighting.order);
+    }
     let ports = leading(&believed, |sighting| sighting.seen);
     let mut seen = Vec::new();
     for sighting in believed.iter().rev() {
@@ -172,5 +176,11 @@ fn step(sightings: &[&Sighting]) -> Option<i32> {
         |up: bool| steps.iter().copied().filter(move |step| (1..=MAX_STEP).contains(&step.abs()) && (*step > 0) == up);
     let counts = |up: &bool| small(*up).count() >= 2 && 2 * small(*up).count() >= steps.len();
     let up = [true, false].into_iter().find(counts)?;
-    small(up).min_by_key(|step| step.abs())
+    // Ports taken in between leave out steps, never parts of one.
+    small(up).reduce(common_divisor)
+}
+
+/// The largest number that divides both, with the sign of the first.
+fn common_divisor(a: i32, b: i32) -> i32 {
+    if b == 0 { a } else { common_divisor(b, a % b) }
 }

@@ -29,6 +29,7 @@ impl Node {
                 self.signal.observed.iter().filter_map(|address| address.host().parse().ok()).collect();
             self.punch.set_own(known, (self.listening.first(), &seen), &mut self.shared);
             if self.punch.is_ready(&self.shared) {
+                self.punch.answer_held(&mut self.shared);
                 let wanted = self.wanted_directly();
                 self.punch.pursue(&wanted, &mut self.shared);
                 let has_hole = self.shared.up.values().any(|up| up.transport == Transport::Quic);

@@ -25,7 +25,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshline_identity::Sequence;
-use meshline_protocol::message::Punch as Message;
+use meshline_protocol::message::{Punch as Message, PunchMapping};
 use meshline_protocol::{Address, NodeId};
 
 use crate::bucket::{Bucket, Rate};
@@ -35,7 +35,7 @@ use crate::now::Mono;
 use crate::output::DialTarget;
 use crate::shared::Shared;
 use offer::Own;
-use pursuit::Pursuit;
+use pursuit::{Held, Pursuit};
 use report::Counts;
 use run::Step;
 
@@ -55,8 +55,11 @@ const LINGER: Duration = Duration::from_secs(3);
 const CHANGE_PAUSE: Duration = Duration::from_secs(5);
 
 /// What others see of this node is asked for at the start; an attempt before the answers would be made with half of what
-/// is soon known.
+/// is soon known. So long after the first of them no more is waited for,
 const EVIDENCE_WAIT: Duration = Duration::from_secs(1);
+
+/// and so long after the addresses of this host are known, if nobody answers.
+const NO_EVIDENCE_WAIT: Duration = Duration::from_secs(3);
 
 /// Members are gone through so often at most.
 const LOOK_PAUSE: Duration = Duration::from_millis(250);
@@ -73,14 +76,6 @@ pub(super) struct Cx<'a> {
     counts: &'a mut Counts,
     pace: &'a mut Bucket,
     searching: &'a mut Option<NodeId>,
-    last_socket: &'a mut u32,
-}
-
-impl Cx<'_> {
-    fn next_socket(&mut self) -> SocketId {
-        *self.last_socket = self.last_socket.wrapping_add(1).max(1);
-        SocketId(*self.last_socket)
-    }
 }
 
 /// What others are to do.
@@ -113,13 +108,16 @@ pub(crate) struct Punch {
     moved: bool,
     moved_at: Option<Mono>,
     known_since: Option<Mono>,
+    seen_since: Option<Mono>,
+    /// Where this node was seen last, and how many ports searches of its own have taken since.
+    counted_from: Option<SocketAddr>,
+    taken: u32,
     look_at: Mono,
     look_waits: bool,
     next_call: Option<Mono>,
     seq: Sequence,
     pace: Bucket,
     searching: Option<NodeId>,
-    last_socket: u32,
     wishes: Vec<Wish>,
     counts: Counts,
 }
@@ -133,13 +131,15 @@ impl Punch {
             moved: false,
             moved_at: None,
             known_since: None,
+            seen_since: None,
+            counted_from: None,
+            taken: 0,
             look_at: now,
             look_waits: false,
             next_call: None,
             seq: Sequence::default(),
             pace: Bucket::new(PACE, now),
             searching: None,
-            last_socket: 0,
             wishes: Vec::new(),
             counts: Counts::default(),
         }
@@ -163,9 +163,17 @@ impl Punch {
     ) {
         let now = shared.now.mono;
         let own = Own::new(known, listening, seen);
+        let seen = own.candidates.reflexive.first().copied();
+        if self.counted_from != seen {
+            (self.counted_from, self.taken) = (seen, 0);
+        }
+        let own = own.counted_on(self.taken);
         self.moved |= self.own.as_ref().is_some_and(|before| before.places() != own.places());
         if own.has_udp() && self.known_since.is_none() {
             self.known_since = Some(now);
+        }
+        if !own.candidates.reflexive.is_empty() && self.seen_since.is_none() {
+            self.seen_since = Some(now);
         }
         self.own = Some(own);
         let settled = self.moved_at.is_none_or(|at| now.since(at) >= CHANGE_PAUSE);
@@ -180,8 +188,20 @@ impl Punch {
     /// Whether there is something to begin with.
     pub(crate) fn is_ready(&self, shared: &Shared) -> bool {
         let Some(own) = self.own.as_ref().filter(|own| own.has_udp() && shared.config.punch) else { return false };
-        let waited = self.known_since.is_some_and(|since| shared.now.mono.since(since) >= EVIDENCE_WAIT);
-        waited || !own.candidates.reflexive.is_empty()
+        let waited = |since: Option<Mono>, wait| since.is_some_and(|since| shared.now.mono.since(since) >= wait);
+        let waited = waited(self.seen_since, EVIDENCE_WAIT) || waited(self.known_since, NO_EVIDENCE_WAIT);
+        waited || own.mapping != PunchMapping::Unknown
+    }
+
+    /// Answers the calls that came before there was something to begin with.
+    pub(crate) fn answer_held(&mut self, shared: &mut Shared) {
+        let held = |(peer, pursuit): (&NodeId, &mut Pursuit)| Some((*peer, pursuit.held.take()?));
+        let held: Vec<(NodeId, Held)> = self.pursuits.iter_mut().filter_map(held).collect();
+        for (peer, call) in held {
+            if let Err(code) = self.answer(peer, &call, shared) {
+                self.refuse(code);
+            }
+        }
     }
 
     /// Calls those to whom a direct way is wanted and due, and forgets those to whom none is wanted any more.
@@ -237,13 +257,7 @@ impl Punch {
         let Some(peer) = self.numbers.get(&number).copied() else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let Some(run) = pursuit.run.as_mut() else { return };
-        let mut cx = Cx {
-            shared,
-            counts: &mut self.counts,
-            pace: &mut self.pace,
-            searching: &mut self.searching,
-            last_socket: &mut self.last_socket,
-        };
+        let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
         match run.handle(at, bytes, &mut cx) {
             Ok(Some(step)) => self.on_step(peer, step, shared),
             Ok(None) => {}
@@ -258,13 +272,7 @@ impl Punch {
         for peer in peers {
             let Some(pursuit) = self.pursuits.get_mut(&peer) else { continue };
             let Some(run) = pursuit.run.as_mut() else { continue };
-            let mut cx = Cx {
-                shared,
-                counts: &mut self.counts,
-                pace: &mut self.pace,
-                searching: &mut self.searching,
-                last_socket: &mut self.last_socket,
-            };
+            let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
             let steps = run.handle_timeout(&mut pursuit.ports, &mut cx);
             for step in steps {
                 self.on_step(peer, step, shared);

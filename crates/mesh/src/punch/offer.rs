@@ -61,9 +61,17 @@ impl Own {
         }
     }
 
-    /// No address at all.
-    pub(super) fn nothing() -> Self {
-        Self::new(&Candidates::default(), None, &[])
+    /// The same after so many more ports were taken by own sockets: where ports are counted, the next one is not next to
+    /// the one that was seen. That one stays too, because a way that was begun before has a port there.
+    pub(super) fn counted_on(mut self, taken: u32) -> Self {
+        let PunchMapping::Counting(step) = self.mapping else { return self };
+        let Some(seen) = self.candidates.reflexive.first().copied().filter(|_| taken > 0) else { return self };
+        let port = i64::from(seen.port()) + i64::from(step) * i64::from(taken);
+        if let Ok(port) = u16::try_from(port) {
+            let all = [SocketAddr::new(seen.ip(), port)].into_iter().chain(self.candidates.reflexive.iter().copied());
+            self.candidates.reflexive = Bounded::from_first(all.collect::<Vec<_>>());
+        }
+        self
     }
 
     /// Whether there is any address to be reached at by UDP.
@@ -125,7 +133,7 @@ pub(super) fn meeting_places(told: &PunchCandidates, own: &PunchCandidates) -> V
     told.tcp.iter().filter(leads).copied().collect()
 }
 
-fn is_near(address: SocketAddr) -> bool {
+pub(super) fn is_near(address: SocketAddr) -> bool {
     match address.ip().to_canonical() {
         IpAddr::V4(ip) => ip.is_private() || ip.is_loopback() || ip.is_link_local(),
         IpAddr::V6(_) => true,

@@ -103,6 +103,7 @@ impl Punch {
         }
         self.numbers.retain(|_, other| other != peer);
         let Some(run) = self.pursuits.get_mut(peer).and_then(|pursuit| pursuit.run.take()) else { return };
+        self.taken = self.taken.saturating_add(u32::try_from(run.sockets.len()).unwrap_or(0));
         for socket in &run.sockets {
             shared.push(Output::CloseSocket { socket: *socket });
         }

@@ -1,6 +1,6 @@
 //! What leaves when: the volleys of an attempt, and the search for ports if those were in vain.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -41,12 +41,15 @@ pub(super) const SEARCH_SOCKETS: u32 = 256;
 /// Ports tried in an attempt: what the cap of all packets leaves.
 pub(super) const SEARCH_PORTS: usize = 1_900;
 
-/// Ports above the last one seen, where they are counted: as many as a busy home opens in a few seconds.
+/// Ports above the last one seen, where they are counted: as many as a busy home opens in a few seconds. From the second
+/// attempt on as many below it too, and none left out: the port for us was given at the first, others may have been counted
+/// since, and the step seen may have been of several ports.
 const AIMED: i32 = 20;
 
-/// Sockets where both sides count, and which of them each aims at: a few more than may open meanwhile elsewhere.
+/// Sockets where both sides count, and how many ports above the last one seen each aims: all steps up to 4 lead there, even
+/// if others took some ports meanwhile.
 const COUNTED_SOCKETS: u32 = 25;
-const COUNTED_AIM: i32 = 20;
+const COUNTED_AIM: i32 = 24;
 
 /// Such a step is taken for counting; larger ones are chance.
 const MAX_STEP: i16 = 4;
@@ -104,7 +107,7 @@ pub(super) fn opener_ttl(attempt: u32) -> u8 {
 pub(super) enum Search {
     /// There is nothing to search for, or no hope.
     None,
-    /// The other side counts its ports: those above the last one seen are tried. Nothing else need be open.
+    /// The other side counts its ports: those next to the last one seen are tried. Nothing else need be open.
     Aim(i16),
     /// Both count: many sockets, all aimed at the same one of the other's.
     Counted(i16),
@@ -115,8 +118,12 @@ pub(super) enum Search {
 }
 
 impl Search {
-    /// What fits two kinds of translation.
-    pub(super) fn choose(ours: PunchMapping, theirs: PunchMapping) -> Self {
+    /// What fits two kinds of translation, after so many attempts in vain. Whoever does not know its own kind yet mostly
+    /// does before the second, and needs no search if it is the usual one.
+    pub(super) fn choose(ours: PunchMapping, theirs: PunchMapping, earlier: u32) -> Self {
+        if earlier == 0 && [ours, theirs].contains(&PunchMapping::Unknown) {
+            return Self::None;
+        }
         match (kind(ours), kind(theirs)) {
             (Kind::Easy, Kind::Counting(step)) => Self::Aim(step),
             (Kind::Counting(_), Kind::Counting(step)) => Self::Counted(step),
@@ -141,8 +148,9 @@ impl Search {
     }
 
     /// What both sides wait for: those who have nothing to send must stay for what the other sends.
-    pub(super) fn end(ours: PunchMapping, theirs: PunchMapping) -> Duration {
-        let searched = Self::choose(ours, theirs) != Self::None || Self::choose(theirs, ours) != Self::None;
+    pub(super) fn end(ours: PunchMapping, theirs: PunchMapping, earlier: u32) -> Duration {
+        let is_searched = |(ours, theirs)| Self::choose(ours, theirs, earlier) != Self::None;
+        let searched = [(ours, theirs), (theirs, ours)].into_iter().any(is_searched);
         if searched { SEARCH_END } else { PLAIN_END }
     }
 }
@@ -176,6 +184,8 @@ pub(super) struct Shot {
 pub(super) struct Aim<'a> {
     /// Where the other side was seen last.
     pub(super) seen: SocketAddr,
+    /// And the time before that.
+    pub(super) before: Option<SocketAddr>,
     /// The sockets opened for it.
     pub(super) sockets: &'a [SocketId],
     /// The lifetime of openers.
@@ -190,11 +200,14 @@ pub(super) fn shots(search: Search, aim: &Aim<'_>, ports: &mut Ports) -> VecDequ
     match search {
         Search::None => VecDeque::new(),
         Search::Aim(step) => {
-            let many = if aim.earlier == 0 { AIMED } else { 2 * AIMED };
-            (0..=many).filter_map(|nth| stepped(aim.seen, step, nth)).map(from_main).collect()
+            let (step, below) = if aim.earlier == 0 { (step, 0) } else { (step.signum(), AIMED) };
+            let around = |seen| (-below..=AIMED).filter_map(move |nth| stepped(seen, step, nth));
+            let again = aim.before.filter(|before| aim.earlier > 0 && before.ip() == aim.seen.ip());
+            let ports: BTreeSet<u16> = around(aim.seen).chain(again.into_iter().flat_map(around)).collect();
+            ports.into_iter().map(from_main).collect()
         }
         Search::Counted(step) => {
-            let Some(port) = stepped(aim.seen, step, COUNTED_AIM) else { return VecDeque::new() };
+            let Some(port) = stepped(aim.seen, step.signum(), COUNTED_AIM) else { return VecDeque::new() };
             let to = with_port(aim.seen, port);
             let round = aim.sockets.iter().map(|socket| Shot { socket: *socket, to, ttl: None });
             // The later rounds are for what crossed with the other side's first.

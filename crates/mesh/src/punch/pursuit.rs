@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshline_identity::Ephemeral;
 use meshline_protocol::UnixMicros;
-use meshline_protocol::message::PunchMapping;
+use meshline_protocol::message::{PunchMapping, PunchOffer};
 
 use super::plan::Ports;
 use super::run::Run;
@@ -58,6 +58,16 @@ pub(super) struct Call {
     pub(super) until: Mono,
 }
 
+/// A call of a member that is to be answered.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) offer: PunchOffer,
+    /// The round trip to the member, if it is known.
+    pub(super) rtt_us: Option<u64>,
+    /// When it came.
+    pub(super) received: UnixMicros,
+}
+
 /// One member.
 #[derive(Debug)]
 pub(super) struct Pursuit {
@@ -65,6 +75,8 @@ pub(super) struct Pursuit {
     pub(super) failures: u32,
     pub(super) next_at: Mono,
     pub(super) call: Option<Call>,
+    /// The member's call, until this node knows where it may be reached.
+    pub(super) held: Option<Held>,
     pub(super) run: Option<Box<Run>>,
     /// Whether we called for the attempt under way.
     pub(super) called: bool,
@@ -88,6 +100,7 @@ impl Pursuit {
             failures: 0,
             next_at: if is_larger { now.after(LARGER_WAITS) } else { now },
             call: None,
+            held: None,
             run: None,
             called: false,
             ends_at: now,

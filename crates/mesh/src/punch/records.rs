@@ -7,9 +7,9 @@ use meshline_identity::{AttemptKeys, Ephemeral};
 use meshline_protocol::message::{Punch as Message, PunchEnd, PunchInstant, PunchOffer, PunchReason};
 use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
 
-use super::offer::{Heading, Own, meeting_places, read, targets, write_end, write_offer};
+use super::offer::{Heading, Own, is_near, meeting_places, read, targets, write_end, write_offer};
 use super::plan::{MEETING, Search};
-use super::pursuit::{Call, Pursuit, REFUSED_PAUSE};
+use super::pursuit::{Call, Held, Pursuit, REFUSED_PAUSE};
 use super::run::{Run, Start};
 use super::{MAX_RUNS, Punch, Wanted, Wish};
 use crate::now::Mono;
@@ -98,27 +98,32 @@ impl Punch {
         }
         let full = (busy && !pursuit.is_trying()).then_some(PunchReason::Busy);
         let own = self.own.clone().filter(Own::has_udp);
-        let (own, refusal) = match (own, refusal.or(full)) {
-            (Some(own), None) => (own, None),
-            (own, refusal) => (own.unwrap_or_else(Own::nothing), Some(refusal.unwrap_or(PunchReason::Busy))),
-        };
+        let refusal = refusal.or(full).or_else(|| own.is_none().then_some(PunchReason::Busy));
         if let Some(reason) = refusal {
             self.withdraw(peer, theirs.attempt, reason, shared);
             return Ok(());
         }
-        self.answer(from, &theirs, &own, shared)
+        let call = Held { offer: theirs, rtt_us: from.rtt_us, received: shared.now.wall };
+        if self.is_ready(shared) {
+            return self.answer(peer, &call, shared);
+        }
+        if let Some(pursuit) = self.pursuits.get_mut(&peer) {
+            pursuit.held = Some(call);
+        }
+        Ok(())
     }
 
-    fn answer(&mut self, from: Wanted, theirs: &PunchOffer, own: &Own, shared: &mut Shared) -> Result<(), Code> {
-        let peer = from.peer;
+    pub(super) fn answer(&mut self, peer: NodeId, call: &Held, shared: &mut Shared) -> Result<(), Code> {
+        let Some(own) = self.own.clone() else { return Ok(()) };
+        let theirs = &call.offer;
         let secret = Ephemeral::from_secret(shared.secret());
         let keys = agree(&secret, peer, theirs, shared)?;
-        let rtt = Duration::from_micros(from.rtt_us.unwrap_or(USUAL_RTT_US));
+        let rtt = Duration::from_micros(call.rtt_us.unwrap_or(USUAL_RTT_US));
         let lead = rtt.saturating_mul(2).clamp(LEAST_LEAD, MOST_LEAD);
         let (now, lead_us) = (shared.now, i64::try_from(lead.as_micros()).unwrap_or(0));
-        let instant = PunchInstant { receive: now.wall, at: now.wall.offset(lead_us) };
+        let instant = PunchInstant { receive: call.received, at: now.wall.offset(lead_us) };
         let heading = self.heading(peer, theirs.attempt, shared);
-        let record = write_offer(shared, heading, own, secret.public(), Some(instant));
+        let record = write_offer(shared, heading, &own, secret.public(), Some(instant));
         self.wishes.push(Wish::Tell(peer, Message::Answer(record)));
         self.start(peer, Agreed { theirs, keys, at: now.mono.after(lead), called: false }, shared);
         Ok(())
@@ -142,7 +147,8 @@ impl Punch {
         let Agreed { theirs, keys, at, called } = agreed;
         pursuit.called = called;
         let mappings = (own.mapping, theirs.mapping);
-        let is_dear = Search::choose(mappings.0, mappings.1).is_birthday();
+        let earlier = pursuit.failures;
+        let is_dear = Search::choose(mappings.0, mappings.1, earlier).is_birthday();
         let start = Start {
             peer,
             number: theirs.attempt,
@@ -150,12 +156,13 @@ impl Punch {
             at,
             targets: targets(&theirs.candidates, &own.candidates),
             meets: meeting_places(&theirs.candidates, &own.candidates),
-            seen: seen_at(theirs),
+            seen: seen_at(theirs).next(),
+            before: seen_at(theirs).nth(1),
             mappings,
-            earlier: pursuit.failures,
+            earlier,
             may_search: !is_dear || pursuit.take_search(shared.now.mono),
         };
-        let ends_at = at.after(Search::end(mappings.0, mappings.1).max(MEETING));
+        let ends_at = at.after(Search::end(mappings.0, mappings.1, earlier).max(MEETING));
         self.begin(peer, Run::new(start), ends_at, shared);
     }
 
@@ -223,10 +230,11 @@ fn instant_here(theirs: &PunchOffer, instant: PunchInstant, call: &Call, now: Mo
     Some(now.after(Duration::from_micros(lead.saturating_sub(round_trip / 2))))
 }
 
-/// Where others saw the peer last, or where a router forwards to it.
-fn seen_at(theirs: &PunchOffer) -> Option<SocketAddr> {
+/// Where others saw the peer last, or where a router forwards to it; without translation, an address of its own.
+fn seen_at(theirs: &PunchOffer) -> impl Iterator<Item = SocketAddr> {
     let lists = &theirs.candidates;
-    lists.reflexive.iter().chain(lists.mapped.iter()).find(|address| address.is_ipv4()).copied()
+    let own = lists.host.iter().filter(|address| !is_near(**address));
+    lists.reflexive.iter().chain(lists.mapped.iter()).chain(own).filter(|address| address.is_ipv4()).copied()
 }
 
 fn name_of(reason: PunchReason) -> &'static str {

@@ -110,6 +110,8 @@ pub(super) struct Start {
     pub(super) meets: Vec<SocketAddr>,
     /// Where others saw the peer last.
     pub(super) seen: Option<SocketAddr>,
+    /// And the time before that.
+    pub(super) before: Option<SocketAddr>,
     pub(super) mappings: (PunchMapping, PunchMapping),
     /// Attempts with this peer that failed before.
     pub(super) earlier: u32,
@@ -148,7 +150,7 @@ impl Run {
         Self {
             addresses: addresses.take(MAX_ADDRESSES).collect(),
             plan: plan.into(),
-            search: Search::choose(start.mappings.0, start.mappings.1),
+            search: Search::choose(start.mappings.0, start.mappings.1, start.earlier),
             start,
             asked: BTreeMap::new(),
             last_exchange: 0,
@@ -232,7 +234,7 @@ impl Run {
             *cx.searching = Some(peer);
         }
         for _ in 0..self.search.sockets() {
-            let socket = cx.next_socket();
+            let socket = cx.shared.next_socket();
             self.sockets.push(socket);
             cx.shared.push(Output::OpenSocket { socket });
         }
@@ -244,7 +246,8 @@ impl Run {
         if self.stage != "search" && self.search != Search::None {
             self.stage = "search";
             let (ttl, earlier) = (opener_ttl(self.start.earlier), self.start.earlier);
-            self.queue = shots(self.search, &Aim { seen, sockets: &self.sockets, ttl, earlier }, ports);
+            let aim = Aim { seen, before: self.start.before, sockets: &self.sockets, ttl, earlier };
+            self.queue = shots(self.search, &aim, ports);
         }
         for _ in 0..BATCH {
             let Some(shot) = self.queue.pop_front() else { return };

@@ -49,25 +49,26 @@ fn ports_come_in_an_order_of_chance_and_all_before_any_comes_again() {
 fn a_search_fits_the_routers_of_both() {
     use PunchMapping::{Counting, Independent, Random, Unknown};
     for easy in [Unknown, Independent] {
-        assert_eq!(Search::choose(easy, Unknown), Search::None);
-        assert_eq!(Search::choose(easy, Counting(-2)), Search::Aim(-2));
-        assert_eq!(Search::choose(Counting(1), easy), Search::None, "the other side aims");
-        assert_eq!(Search::choose(easy, Random), Search::Ports);
-        assert_eq!(Search::choose(Random, easy), Search::Sockets);
-        assert_eq!(Search::choose(easy, Counting(5)), Search::Ports, "a large step is chance");
-        assert_eq!(Search::choose(easy, Counting(0)), Search::Ports);
+        assert_eq!(Search::choose(easy, Unknown, 1), Search::None);
+        assert_eq!(Search::choose(Unknown, Random, 0), Search::None, "the kind may be known the next time");
+        assert_eq!(Search::choose(easy, Counting(-2), 1), Search::Aim(-2));
+        assert_eq!(Search::choose(Counting(1), easy, 1), Search::None, "the other side aims");
+        assert_eq!(Search::choose(easy, Random, 1), Search::Ports);
+        assert_eq!(Search::choose(Random, easy, 1), Search::Sockets);
+        assert_eq!(Search::choose(easy, Counting(5), 1), Search::Ports, "a large step is chance");
+        assert_eq!(Search::choose(easy, Counting(0), 1), Search::Ports);
     }
-    assert_eq!(Search::choose(Counting(1), Counting(2)), Search::Counted(2));
-    assert_eq!(Search::choose(Random, Counting(1)), Search::None, "there is no hope");
-    assert_eq!(Search::choose(Counting(1), Random), Search::None);
-    assert_eq!(Search::choose(Random, Random), Search::None);
+    assert_eq!(Search::choose(Counting(1), Counting(2), 1), Search::Counted(2));
+    assert_eq!(Search::choose(Random, Counting(1), 1), Search::None, "there is no hope");
+    assert_eq!(Search::choose(Counting(1), Random, 1), Search::None);
+    assert_eq!(Search::choose(Random, Random, 1), Search::None);
 }
 
 #[test]
 fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
     let sockets: Vec<SocketId> = (1..=SEARCH_SOCKETS).map(SocketId).collect();
     let mut ports = Ports::new(99);
-    let mut aim = Aim { seen: at("198.51.100.7:65530"), sockets: &sockets, ttl: 2, earlier: 0 };
+    let mut aim = Aim { seen: at("198.51.100.7:65530"), before: None, sockets: &sockets, ttl: 2, earlier: 0 };
     let first: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
     let second: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
     assert_eq!((first.len(), second.len()), (SEARCH_PORTS, SEARCH_PORTS));
@@ -77,11 +78,17 @@ fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
     assert_eq!(openers.len(), 256);
     assert!(openers.iter().all(|shot| shot.ttl == Some(2) && shot.to == aim.seen), "none of them is meant to arrive");
     assert_eq!(shots(Search::Aim(1), &aim, &mut ports).len(), 6, "there are no ports above the last");
-    (aim.seen, aim.earlier) = (at("198.51.100.7:40000"), 1);
-    assert_eq!(shots(Search::Aim(1), &aim, &mut ports).len(), 41, "the window is wider the second time");
+    (aim.seen, aim.before) = (at("198.51.100.7:40000"), Some(at("198.51.100.7:39990")));
+    let aimed: BTreeSet<u16> = shots(Search::Aim(2), &aim, &mut ports).iter().map(|shot| shot.to.port()).collect();
+    assert_eq!(aimed, (40_000..=40_040).step_by(2).collect(), "at first what is counted next");
+    aim.earlier = 1;
+    let aimed: BTreeSet<u16> = shots(Search::Aim(2), &aim, &mut ports).iter().map(|shot| shot.to.port()).collect();
+    assert_eq!(aimed, (39_970..=40_020).collect(), "then all around where it was seen the last two times");
+    aim.before = Some(at("192.0.2.7:39990"));
+    assert_eq!(shots(Search::Aim(1), &aim, &mut ports).len(), 41, "at another host nothing is searched for");
     let counted = shots(Search::Counted(2), &Aim { sockets: &sockets[..25], ..aim }, &mut ports);
     assert_eq!(counted.len(), 75);
-    assert!(counted.iter().all(|shot| shot.to.port() == 40_040));
+    assert!(counted.iter().all(|shot| shot.to.port() == 40_024));
 }
 
 #[test]

@@ -16,12 +16,12 @@ impl Window {
     pub(super) fn take(&mut self, exchange: u32) -> bool {
         if exchange > self.newest {
             let ahead = exchange - self.newest;
-            self.seen = if ahead < WIDTH { self.seen << ahead | 1 } else { 1 };
+            self.seen = if ahead < WIDTH { (self.seen << ahead) | 1 } else { 1 };
             self.newest = exchange;
             return true;
         }
         let behind = self.newest - exchange;
-        if exchange == 0 || behind >= WIDTH || self.seen >> behind & 1 == 1 {
+        if exchange == 0 || behind >= WIDTH || (self.seen >> behind) & 1 == 1 {
             return false;
         }
         self.seen |= 1 << behind;

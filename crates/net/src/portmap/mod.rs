@@ -20,6 +20,9 @@ use crate::driver::Notice;
 use gateway::Router;
 use lease::Lease;
 
+/// What is forwarded.
+const TRANSPORTS: [NatTransport; 2] = [NatTransport::Udp, NatTransport::Tcp];
+
 /// Between attempts while no router answers: it may have been switched on, or the host moved.
 const RETRY: Duration = Duration::from_secs(600);
 
@@ -78,7 +81,7 @@ async fn hold(port: u16, find: impl Fn() -> Option<Router>, leases: &mut Vec<Lea
         }
         *leases = kept;
         if let Some(router) = find() {
-            for transport in [NatTransport::Udp, NatTransport::Tcp] {
+            for transport in TRANSPORTS {
                 if leases.iter().all(|lease| lease.transport() != transport) {
                     leases.extend(Lease::ask(&router, transport, port).await);
                 }
@@ -93,7 +96,9 @@ async fn hold(port: u16, find: impl Fn() -> Option<Router>, leases: &mut Vec<Lea
             }
         }
         let soonest = leases.iter().map(Lease::lifetime).min();
-        let pause = soonest.map_or(RETRY, |lifetime| (lifetime / 2).max(LEAST_RENEWAL));
+        let renewal = soonest.map_or(RETRY, |lifetime| (lifetime / 2).max(LEAST_RENEWAL));
+        // What is still missing is asked for again sooner.
+        let pause = if leases.len() < TRANSPORTS.len() { renewal.min(RETRY) } else { renewal };
         tokio::time::sleep(pause).await;
     }
 }
@@ -104,5 +109,7 @@ fn is_usable(external: Ipv4Addr, port: u16) -> Option<SocketAddr> {
     (!is_nobody).then(|| SocketAddr::from((external, port)))
 }
 
+#[cfg(test)]
+mod daemon_test;
 #[cfg(test)]
 mod tests;

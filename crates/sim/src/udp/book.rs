@@ -1,7 +1,7 @@
 //! What was sent to whom: caps that no node may exceed, checked with every packet.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 
 use meshline_mesh::SocketId;
 use meshline_protocol::frame::decode_datagram;
@@ -76,6 +76,19 @@ impl Book {
         if let Some((number, _)) = attempt(bytes) {
             self.counts.entry((node, number, from)).or_default().heard += 1;
         }
+    }
+
+    /// A packet arrived at a host of which no node runs.
+    pub(crate) fn strayed(&mut self, to: SocketAddr, bytes: &[u8]) {
+        if attempt(bytes).is_some() {
+            *self.strays.entry(to).or_default() += 1;
+        }
+    }
+
+    /// Hosts to which a node sent packets from its main socket.
+    pub(crate) fn tried_hosts(&self, node: usize) -> BTreeSet<IpAddr> {
+        let sent = self.counts.iter().filter(|((owner, ..), count)| *owner == node && count.sent > 0);
+        sent.map(|((_, _, to), _)| to.ip()).collect()
     }
 
     /// The most probes a node sent in one attempt.

@@ -133,11 +133,6 @@ impl Box {
         self.clashes.clear();
     }
 
-    /// States held.
-    pub(crate) fn states(&self) -> usize {
-        self.mappings.values().map(|mapped| mapped.remotes.len()).sum()
-    }
-
     fn is_free(&self, port: u16) -> bool {
         self.mappings.values().all(|mapped| mapped.port != port)
     }

@@ -1,12 +1,11 @@
 //! Hosts and routers of a world, and the packets between them.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use meshline_mesh::{Input as Mesh, SocketId};
 use meshline_protocol::Address;
-use meshline_protocol::message::TimeFrame;
-use meshline_protocol::{Message, Ping};
 
 use super::router::{Box as RouterBox, Router};
 use super::{PORT, Place, RouterId, Transit};
@@ -71,12 +70,6 @@ impl World {
         self.udp.loss = percent;
     }
 
-    /// States a router holds.
-    #[must_use]
-    pub fn router_states(&self, router: RouterId) -> usize {
-        self.udp.routers.get(router.0).map_or(0, RouterBox::states)
-    }
-
     /// The most probes a node sent in one attempt.
     #[must_use]
     pub fn most_probes(&self, node: usize) -> u32 {
@@ -114,34 +107,6 @@ impl World {
         }
     }
 
-    /// Another node tells a node at which address it sees it, as static members do when they are asked.
-    ///
-    /// # Panics
-    /// If the frame cannot be written, which it can.
-    pub fn tell_seen(&mut self, node: usize, observer: usize) {
-        let (now, to) = (self.now, self.udp_address(observer, PORT));
-        let Some(transit) = self.udp.leave((node, PORT), (to, None), now, &mut self.rng) else { return };
-        let Some((_, _, seen)) = self.udp.arrive(transit, now) else { return };
-        let frame = TimeFrame {
-            network: self.network_id(),
-            version: meshline_protocol::limits::PROTOCOL_VERSION,
-            id: self.id(observer),
-            time: self.wall(),
-            ping: Ping::UNKNOWN,
-            exchange: 0,
-            step: 1,
-            stamps: None,
-            seen: Some(seen.into()),
-            attempt: None,
-            mac: None,
-        };
-        let bytes = meshline_protocol::frame::encode_datagram(&Message::Time(Box::new(frame)).into());
-        match bytes {
-            Ok(bytes) => self.input(node, Mesh::Packet { socket: SocketId::MAIN, from: to, bytes: bytes.into() }),
-            Err(error) => panic!("{error}"),
-        }
-    }
-
     /// Closes a socket, unless a QUIC link uses it.
     pub(crate) fn close_socket(&mut self, node: usize, socket: SocketId) {
         if self.udp.port_of(node, socket).is_some_and(|port| !self.network.uses(node, port)) {
@@ -154,7 +119,13 @@ impl World {
         self.input(node, Mesh::UdpAddresses { addresses });
     }
 
-    /// Packets that nodes sent to an address.
+    /// Hosts to which a node sent packets of attempts.
+    #[must_use]
+    pub fn tried_hosts(&self, node: usize) -> BTreeSet<IpAddr> {
+        self.udp.book.tried_hosts(node)
+    }
+
+    /// Packets of attempts that nodes sent to an address.
     #[must_use]
     pub fn sent_to(&self, address: SocketAddr) -> u32 {
         self.udp.book.addressed.get(&address).copied().unwrap_or(0)
@@ -184,12 +155,11 @@ impl World {
     }
 
     pub(crate) fn on_packet(&mut self, transit: Transit, bytes: Bytes) {
-        let now = self.now;
-        let told = transit.to;
+        let (now, told) = (self.now, transit.to);
         let arrived = self.udp.arrive(transit, now);
         let Some((node, port, from)) = arrived.filter(|(node, ..)| self.is_running(*node)) else {
             if arrived.is_some() {
-                *self.udp.book.strays.entry(told).or_default() += 1;
+                self.udp.book.strayed(told, &bytes);
             }
             return;
         };
