@@ -215,7 +215,7 @@ async fn nodes_meet_from_both_sides_over_tcp_and_chat() {
 
 #[tokio::test]
 async fn udp_beside_a_link_bears_what_asks_for_it_and_ends_with_the_link() {
-    let (mut small, mut large) = two().await;
+    let (mut small, large) = two().await;
     let (small_id, large_id) = (small.running.id, large.running.id);
     for (node, peer) in [(&small, large_id), (&large, small_id)] {
         let works = async {
