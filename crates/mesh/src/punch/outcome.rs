@@ -32,6 +32,9 @@ impl Punch {
             return;
         };
         run.over = true;
+        if let (Transport::Quic, Some(way)) = (transport, run.best) {
+            self.searched.forget(way.remote.ip());
+        }
         let kind = if transport == Transport::Quic { run.best.map_or("seen", |way| way.kind) } else { "tcp" };
         let outcome = if transport == Transport::Quic || !run.dials.is_empty() { kind } else { "linked" };
         let row = pursuit.row(outcome, now).at(remote);

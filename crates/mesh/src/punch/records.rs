@@ -149,6 +149,10 @@ impl Punch {
         let mappings = (own.mapping, theirs.mapping);
         let earlier = pursuit.failures;
         let is_dear = Search::choose(mappings.0, mappings.1, earlier).is_birthday();
+        let seen = seen_at(theirs).next();
+        let may_search = !is_dear
+            || (pursuit.take_search(shared.now.mono)
+                && seen.is_some_and(|seen| self.searched.take(seen.ip(), shared.now.mono)));
         let start = Start {
             peer,
             number: theirs.attempt,
@@ -156,11 +160,11 @@ impl Punch {
             at,
             targets: targets(&theirs.candidates, &own.candidates),
             meets: meeting_places(&theirs.candidates, &own.candidates),
-            seen: seen_at(theirs).next(),
+            seen,
             before: seen_at(theirs).nth(1),
             mappings,
             earlier,
-            may_search: !is_dear || pursuit.take_search(shared.now.mono),
+            may_search,
         };
         let ends_at = at.after(Search::end(mappings.0, mappings.1, earlier).max(MEETING));
         self.begin(peer, Run::new(start), ends_at, shared);

@@ -1,15 +1,18 @@
 //! What is tried, in which order, and how much of it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use meshline_protocol::Bounded;
 use meshline_protocol::message::{PunchCandidates, PunchMapping};
 
 use super::offer::{Told, targets};
 use super::plan::{Aim, MAX_PROBES, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, opener_ttl, shots, volleys};
+use super::pursuit::{SEARCH_PAUSE, SEARCHES_AT_ONCE};
+use super::searched::{MAX_HOSTS, Searched};
 use super::window::Window;
 use crate::input::SocketId;
+use crate::now::Mono;
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -89,6 +92,25 @@ fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
     let counted = shots(Search::Counted(2), &Aim { sockets: &sockets[..25], ..aim }, &mut ports);
     assert_eq!(counted.len(), 75);
     assert!(counted.iter().all(|shot| shot.to.port() == 40_024));
+}
+
+#[test]
+fn a_host_is_searched_as_seldom_as_one_member_may_however_many_name_it() {
+    let host = |nth: usize| IpAddr::from([198, 51, 100, u8::try_from(nth).expect("few")]);
+    let (mut searched, mut now) = (Searched::default(), Mono(0));
+    for _ in 0..SEARCHES_AT_ONCE {
+        assert!(searched.take(host(0), now));
+    }
+    assert!(!searched.take(host(0), now), "whoever says so");
+    assert!(searched.take(host(1), now), "another one");
+    searched.forget(host(0));
+    assert!(searched.take(host(0), now), "it was found there");
+    for nth in 2..MAX_HOSTS {
+        assert!(searched.take(host(nth), now));
+    }
+    assert!(!searched.take(host(MAX_HOSTS), now), "no room");
+    now = now.after(SEARCH_PAUSE);
+    assert!(searched.take(host(MAX_HOSTS), now) && searched.take(host(0), now), "after a while");
 }
 
 #[test]
