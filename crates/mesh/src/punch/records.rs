@@ -185,6 +185,9 @@ impl Punch {
         let end: PunchEnd = read(record, peer, |end: &PunchEnd| end.to, shared)?;
         let pursuit = self.pursuits.get_mut(&peer).ok_or(Code::RecordOutdated)?;
         accept(pursuit, end.seq, end.expires, shared)?;
+        if pursuit.held.take_if(|held| held.offer.attempt == end.attempt).is_some() {
+            return Ok(());
+        }
         let called = pursuit.call.as_ref().is_some_and(|call| call.number == end.attempt);
         let running = pursuit.run.as_ref().is_some_and(|run| !run.over && run.start.number == end.attempt);
         if !(called || running) {
