@@ -139,6 +139,13 @@ pub enum Input {
         /// More about it, for people.
         detail: String,
     },
+    /// A frame arrived over UDP beside a link, sealed by the other end.
+    FrameBeside {
+        /// Which link.
+        link: LinkId,
+        /// The message.
+        frame: Frame,
+    },
     /// A known message arrived.
     Frame {
         /// On which link.
@@ -303,6 +310,8 @@ pub enum Command {
         service: meshline_protocol::ServiceName,
         /// What it belongs to.
         flow: u32,
+        /// What may bear it.
+        over: meshline_protocol::message::Over,
         /// What it holds, at most 64 KiB.
         body: Bytes,
     },

@@ -9,6 +9,7 @@
 
 mod broadcast;
 mod bucket;
+mod companion;
 mod config;
 mod event;
 mod explain;
@@ -39,7 +40,7 @@ pub use input::{
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
-pub use output::{DialTarget, Output, Reply, RequestId, SignalRequest};
+pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, MappedPortRow, NatEvidence, NatReport,
     PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness, RelayMemberRow, RelayReport,

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::message::{Datagram, ErrorMessage};
+use meshline_protocol::message::{CompanionOffer, Datagram, ErrorMessage};
 use meshline_protocol::signal::RefreshRequest;
 use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, SignedRecord, Ticket};
 
@@ -88,6 +88,27 @@ pub enum Output {
         /// A `host:port`.
         name: Address,
     },
+    /// Both sides want UDP beside a link.
+    OpenCompanion {
+        /// Which.
+        link: LinkId,
+        /// How it is done.
+        beside: Box<Beside>,
+    },
+    /// Whether datagrams that may go over UDP beside a link do.
+    UseCompanion {
+        /// Which.
+        link: LinkId,
+        /// They do.
+        works: bool,
+    },
+    /// Send a frame over UDP beside a link. Whether it leaves is not told.
+    SendBeside {
+        /// Which.
+        link: LinkId,
+        /// What.
+        frame: Arc<Frame>,
+    },
     /// Splice two relay connections.
     RelayJoin {
         /// The one end.
@@ -138,6 +159,17 @@ pub enum Output {
     Routes(Arc<Table>),
     /// Something worth telling.
     Event(Event),
+}
+
+/// How UDP beside a link is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Beside {
+    /// What this node told the other.
+    pub ours: CompanionOffer,
+    /// What the other told this node.
+    pub theirs: CompanionOffer,
+    /// Where the other is, until its packets come from elsewhere.
+    pub remote: SocketAddr,
 }
 
 /// Where and how to connect.

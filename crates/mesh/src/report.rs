@@ -200,10 +200,14 @@ pub struct LinkRow {
 /// A further connection to a linked peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Bearer {
-    /// `tcp`, `relay` or `plain`.
+    /// `udp`: beside a link over TCP; otherwise what stands by: `relay`, `quic`, …
     pub transport: &'static str,
     /// The address at the other end.
     pub address: Address,
+    /// Packets pass both ways now.
+    pub works: bool,
+    /// The smoothed round trip in microseconds.
+    pub rtt_us: Option<u64>,
 }
 
 /// The ring as this node sees it.

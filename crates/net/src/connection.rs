@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
 
 use bytes::BytesMut;
 use meshline_mesh::Transport;
@@ -12,6 +13,7 @@ use tokio::net::TcpStream;
 
 use crate::gate::Permit;
 use crate::limits::MAX_UNSENT;
+use crate::quic::Gauge;
 
 /// Anything that carries bytes both ways.
 pub trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
@@ -33,6 +35,8 @@ pub(crate) struct Connection {
     pub(crate) spent_us: u64,
     /// Held until the hello is accepted; connections that this side opened need none.
     pub(crate) permit: Option<Permit>,
+    /// What measures it, if QUIC bears it.
+    pub(crate) quic: Option<Arc<Gauge>>,
 }
 
 impl Connection {

@@ -3,10 +3,11 @@
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use meshline_mesh::{DialTarget, Transport};
+use meshline_mesh::{DialTarget, Mono, Transport};
 use meshline_protocol::message::{Message, Relay};
 use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, Ticket, frame};
 use tokio::io::AsyncWriteExt;
@@ -18,36 +19,49 @@ use crate::clock::Clock;
 use crate::connection::{Connection, Stream, keep_little_unsent, shown};
 use crate::detour::{Carried, Detours, Errand, Opened as Borne};
 use crate::gulp::Gulp;
-use crate::limits::DIAL_LIMIT;
+use crate::limits::{DIAL_LIMIT, MEET_HANDSHAKE};
+use crate::meet::{Meeting, Meetings};
+use crate::quic::Quic;
 use crate::tls::{ProveError, TlsIdentity, check_expected};
 
-/// Opens a connection within [`DIAL_LIMIT`].
-pub(crate) async fn dial(
-    target: DialTarget,
-    approach: Option<Approach>,
-    hands: Hands,
-    clock: Clock,
-) -> Result<Connection, ProveError> {
-    let began = clock.mono();
-    let deadline = clock.instant(began.after(DIAL_LIMIT));
-    let attempt = async {
-        match target {
+/// What opens connections.
+pub(crate) struct Dialler {
+    pub(crate) hands: Hands,
+    pub(crate) clock: Clock,
+    pub(crate) quic: Arc<Quic>,
+    pub(crate) meetings: Arc<Meetings>,
+    /// A connection to the proxy that waits for its ticket.
+    pub(crate) approach: Option<Approach>,
+}
+
+impl Dialler {
+    /// Opens a connection within [`DIAL_LIMIT`].
+    pub(crate) async fn dial(mut self, target: DialTarget) -> Result<Connection, ProveError> {
+        let began = self.clock.mono();
+        let deadline = self.clock.instant(began.after(DIAL_LIMIT));
+        let attempt = Box::pin(self.attempt(target, began));
+        timeout_at(deadline, attempt).await.unwrap_or_else(|_| Err(too_slow()))
+    }
+
+    async fn attempt(&mut self, target: DialTarget, began: Mono) -> Result<Connection, ProveError> {
+        let hands = &self.hands;
+        let opened = match target {
             DialTarget::Direct { address, plain: true, .. } => plain(&address).await,
-            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, &hands).await,
-            DialTarget::Quic { .. } | DialTarget::Meet { .. } => {
-                Err(ProveError::new(Code::Unreachable, &"not dialled in this way"))
+            DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, hands).await,
+            DialTarget::Quic { socket, remote, peer } => return self.quic.dial(socket, remote, peer).await,
+            DialTarget::Meet { local, remote, peer, client } => {
+                met(self.meetings.begin(&local, remote).await?, peer, client, &hands.tls).await
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
-                let waiting = match approach {
+                let waiting = match self.approach.take() {
                     Some(approach) => approach.take().await,
                     None => None,
                 };
-                relayed((&proxy, waiting), ticket, client, &hands).await.and_then(|opened| opened.expect(Some(peer)))
+                relayed((&proxy, waiting), ticket, client, hands).await.and_then(|opened| opened.expect(Some(peer)))
             }
-        }
-    };
-    let opened = timeout_at(deadline, attempt).await.unwrap_or_else(|_| Err(too_slow()))?;
-    Ok(opened.into_connection(clock.mono().micros_since(began)))
+        };
+        Ok(opened?.into_connection(self.clock.mono().micros_since(began)))
+    }
 }
 
 /// What dialling takes.
@@ -74,13 +88,13 @@ pub(crate) async fn prove(
 }
 
 /// What an attempt came to.
-struct Opened {
+pub(crate) struct Opened {
     stream: Box<dyn Stream>,
     socket: Option<OwnedFd>,
-    transport: Transport,
-    local: Address,
-    remote: Address,
-    proved: Option<NodeId>,
+    pub(crate) transport: Transport,
+    pub(crate) local: Address,
+    pub(crate) remote: Address,
+    pub(crate) proved: Option<NodeId>,
     through: Option<NodeId>,
 }
 
@@ -104,6 +118,7 @@ impl Opened {
             through: self.through,
             spent_us,
             permit: None,
+            quic: None,
         }
     }
 }
@@ -124,6 +139,24 @@ async fn direct(address: &Address, expected: Option<NodeId>, hands: &Hands) -> R
         hands.detours.answered(address, id);
     }
     opened.expect(expected)
+}
+
+/// Goes on with the first connection whose other end is the member that is met.
+pub(crate) async fn met(
+    mut meeting: Meeting,
+    peer: NodeId,
+    client: bool,
+    tls: &TlsIdentity,
+) -> Result<Opened, ProveError> {
+    loop {
+        let opened =
+            timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(meeting.next().await), Transport::Tcp, client, tls)).await;
+        match opened.map(|opened| opened.and_then(|opened| opened.expect(Some(peer)))) {
+            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Err(error)) => tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail),
+            Err(_) => tracing::debug!("met somebody who says nothing"),
+        }
+    }
 }
 
 /// Shows the ticket and goes on as TLS client or server, as the errand says.

@@ -49,6 +49,11 @@ pub(crate) struct Permit {
 }
 
 impl Gate {
+    /// How many stand at the door.
+    pub(crate) fn strangers(&self) -> usize {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).total
+    }
+
     /// Lets a connection from `ip` in, or says why not.
     pub(crate) fn admit(self: &Arc<Self>, ip: IpAddr, now: Mono) -> Result<Permit, &'static str> {
         let source = source_of(ip);

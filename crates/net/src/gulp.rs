@@ -43,6 +43,14 @@ impl Rest {
     }
 }
 
+/// Lends the buffer of whoever reads next.
+pub(crate) fn with_spare<T>(read: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut buffer = SPARE.take().unwrap_or_else(|| vec![0; READ_AT_ONCE].into_boxed_slice());
+    let done = read(&mut buffer);
+    SPARE.set(Some(buffer));
+    done
+}
+
 impl<S> Gulp<S> {
     pub(crate) fn new(inner: S) -> Self {
         Self { inner, rest: None }

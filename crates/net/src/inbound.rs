@@ -21,6 +21,7 @@ use crate::driver::Notice;
 use crate::gate::{Gate, Permit};
 use crate::gulp::Gulp;
 use crate::limits::{CLOSE_LIMIT, HANDSHAKE_LIMIT, LINGER_BYTES, LINGER_LIMIT};
+use crate::meet::Meetings;
 use crate::refusals::Refusals;
 use crate::relay::Half;
 use crate::tls::TlsIdentity;
@@ -36,6 +37,8 @@ pub(crate) struct Door {
     /// Relay tickets are taken.
     pub(crate) proxy: bool,
     pub(crate) gate: Arc<Gate>,
+    /// Those who are met from both sides.
+    pub(crate) meetings: Arc<Meetings>,
     pub(crate) refusals: Arc<Refusals>,
     pub(crate) notices: mpsc::Sender<Notice>,
     pub(crate) clock: Clock,
@@ -187,6 +190,7 @@ impl Arrival {
             through: None,
             spent_us: door.clock.mono().micros_since(self.began),
             permit: Some(self.permit),
+            quic: None,
         })
     }
 }

@@ -8,6 +8,7 @@
 
 mod approach;
 mod clock;
+mod companion;
 mod connection;
 mod core;
 mod detour;
@@ -23,8 +24,10 @@ mod keeper;
 pub mod limits;
 mod link;
 mod listener;
+mod meet;
 mod meter;
 mod portmap;
+mod quic;
 mod refusals;
 mod relay;
 mod signal;
@@ -33,8 +36,10 @@ mod tap;
 mod tcp_info;
 pub mod tls;
 mod tunnel;
+mod udp;
 
 pub use clock::Clock;
+pub use companion::CompanionReport;
 pub use core::Core;
 pub use detour::{Carried, Detour, Errand, Way};
 pub use driver::Incoming;
@@ -46,3 +51,4 @@ pub use meshline_tunnel::{PathReport, TunnelReport};
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
 pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};
+pub use udp::UdpReport;

@@ -166,3 +166,72 @@ pub const BACKLOG: i32 = 1_024;
 
 /// Pause after a failed accept, which is nearly always a lack of file descriptors that takes time to pass.
 pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes that the system may hold of a UDP socket each way: 4 ms at 4 Gbit/s, while the one thread does something else.
+pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
+
+/// UDP sockets of a node: 256 for the search of a hole (so many make it likely within two seconds, and a household router
+/// bears them), and the main ones, one for each address listened on.
+pub const MAX_UDP_SOCKETS: usize = 256 + 16;
+
+/// Remote addresses whose packets leave from a certain socket: one for each link, and handshakes beside them.
+pub const MAX_UDP_ROUTES: usize = 1_024;
+
+/// Bytes of a datagram that is not QUIC's. It passes every path of the internet whole.
+pub const MAX_PACKET: usize = 1_200;
+
+/// Datagrams waiting for the core. What has to wait longer than it takes to handle so many is of no use for measuring.
+pub const MAX_PACKETS: usize = 64;
+
+/// Datagrams a second that the core is shown, QUIC aside: a search for a hole brings a thousand from one peer, and each
+/// costs the core some ten microseconds.
+pub const PACKETS_PER_SECOND: u64 = 4_000;
+
+/// Datagrams that may come at once.
+pub const PACKET_BURST: u64 = 512;
+
+/// Addresses of this host that are told: a host with more is full of bridges for containers.
+pub const MAX_HOST_ADDRESSES: usize = 16;
+
+/// How long addresses of this host must rest before they are told: an interface that comes up changes several.
+pub const HOST_SETTLED: Duration = Duration::from_millis(200);
+
+/// Connections without an accepted hello from which on one over QUIC has to prove its address first. Below it whoever
+/// writes others' addresses into packets cannot use up the accepts a second of those.
+pub const RETRY_FROM: usize = 32;
+
+/// How long a QUIC connection may be silent: longer than the core lets an idle link be (21.5 s), which knows why and says
+/// so.
+pub const QUIC_IDLE_LIMIT: Duration = Duration::from_secs(30);
+
+/// Bytes that a peer may send over QUIC beyond what was read, once its hello is accepted: 300 Mbit/s at 100 ms.
+pub const QUIC_WINDOW: u32 = 4 * 1024 * 1024;
+
+/// Bytes that it may send before: strangers together hold 16 MiB at worst. A hello with its revocations follows.
+pub const QUIC_BEFORE_ACCEPT: u32 = 64 * 1024;
+
+/// Bytes kept of a handshake that nobody has looked at yet: its first flight.
+pub const QUIC_INITIAL_BUFFER: u64 = 16 * 1024;
+
+/// Bytes that may be unconfirmed in any case: what is sent before anything is known of the way, and as much again.
+pub const QUIC_LEAST_ROOM: u64 = 32 * 1024;
+
+/// How long the way to the other end of a QUIC connection is kept after it: its last packet leaves later.
+pub const ROUTE_LINGER: Duration = Duration::from_secs(1);
+
+/// Links with UDP beside them: more than a node has links, those that are about to be replaced included.
+pub const MAX_COMPANIONS: usize = 1_024;
+
+/// Members met over TCP at the same time: one for each link.
+pub const MAX_MEETINGS: usize = 64;
+
+/// How long one connection to a member that is met may take. What came too early is dropped silently in places, and the
+/// system repeats itself after a second.
+pub const MEET_CONNECT: Duration = Duration::from_secs(1);
+
+/// Pauses between two such connections, in milliseconds, at random: where routers refuse what they do not expect, both
+/// sides have to ask within one round trip.
+pub const MEET_PAUSE_MS: std::ops::RangeInclusive<u64> = 10..=100;
+
+/// How long whoever answers at such an address may take to prove its key: it may be somebody else.
+pub const MEET_HANDSHAKE: Duration = Duration::from_secs(2);

@@ -24,6 +24,9 @@ pub enum StartError {
         /// What the system said.
         error: io::Error,
     },
+    /// There is no UDP socket.
+    #[error("no UDP socket: {0}")]
+    Udp(io::Error),
     /// The key does not serve for TLS.
     #[error(transparent)]
     Tls(#[from] crate::tls::TlsError),
@@ -65,6 +68,11 @@ impl Listener {
         Ok(Self { address: with_port(address, port), sockets })
     }
 
+    /// The addresses bound.
+    pub(crate) fn bound(&self) -> impl Iterator<Item = SocketAddr> {
+        self.sockets.iter().filter_map(|socket| socket.local_addr().ok())
+    }
+
     /// Starts to accept; each socket has a task of its own.
     pub(crate) fn run(self, door: &Arc<Door>) -> Vec<AbortHandle> {
         let accept = |socket| tokio::spawn(accept(socket, Arc::clone(door))).abort_handle();
@@ -90,6 +98,7 @@ fn admit(stream: TcpStream, remote: SocketAddr, door: &Arc<Door>) {
         tracing::debug!(remote = %remote, "connection ended before it began: {error}");
         return;
     }
+    let Some(stream) = door.meetings.hand_over(stream, remote) else { return };
     let now = door.clock.mono();
     match door.gate.admit(remote.ip(), now) {
         Ok(permit) => drop(tokio::spawn(receive(Arc::clone(door), stream, remote, permit))),
@@ -97,7 +106,7 @@ fn admit(stream: TcpStream, remote: SocketAddr, door: &Arc<Door>) {
     }
 }
 
-fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
+pub(crate) fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     if address.is_ipv6() {
         socket.set_only_v6(false)?;
@@ -106,6 +115,9 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
+    // Whoever is met at a router is dialled from this port. Set this late it shares the port with our own connections,
+    // and another listener still finds it taken.
+    socket.set_reuse_port(true)?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

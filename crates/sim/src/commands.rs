@@ -99,7 +99,13 @@ impl World {
     fn send(&mut self, node: usize, to: usize, (service, flow): (&str, u32), body: &[u8]) -> Result<(), String> {
         let Ok(service) = service.parse() else { panic!("{service} is no name") };
         let to = self.id(to);
-        let command = Mesh::SendDatagram { to, service, flow, body: bytes::Bytes::copy_from_slice(body) };
+        let command = Mesh::SendDatagram {
+            to,
+            service,
+            flow,
+            over: Default::default(),
+            body: bytes::Bytes::copy_from_slice(body),
+        };
         match self.command(node, Command::Mesh(command)) {
             Reply::Mesh(MeshReply::Sent) => Ok(()),
             Reply::Mesh(MeshReply::Refused { detail, .. }) => Err(detail),

@@ -55,6 +55,8 @@ impl World {
             Output::CancelDial { .. } => {}
             // Names lead nowhere in this world.
             Output::Resolve { .. } => {}
+            // Without addresses no node here offers it.
+            Output::OpenCompanion { .. } | Output::UseCompanion { .. } | Output::SendBeside { .. } => {}
             Output::SendPacket { socket, to, bytes, ttl } => self.send_packet((node, socket), to, ttl, bytes),
             Output::OpenSocket { socket } => self.udp.open(node, socket),
             Output::CloseSocket { socket } => self.close_socket(node, socket),

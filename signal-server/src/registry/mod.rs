@@ -32,8 +32,8 @@ pub use refusal::Refusal;
 pub use secret::{SECRET_CHARS, Secret, SecretKey};
 
 use counts::Counts;
-use entry::{Entry, NO_SLOT, Slot};
-use facts::{Facts, is_settled};
+use entry::Entry;
+use facts::Facts;
 use floors::Floors;
 use journal::Journal;
 use network::Networks;

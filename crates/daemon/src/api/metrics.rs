@@ -1,6 +1,7 @@
 //! Counters in the text form of Prometheus.
 
 mod gateway;
+mod udp;
 
 use std::fmt::Write;
 
@@ -23,6 +24,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
     let text = text + &punch(&status.punch);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
+    let text = text + &udp::text(&api.mesh.udp(), &api.mesh.companions());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

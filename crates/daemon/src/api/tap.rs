@@ -174,7 +174,7 @@ fn without_tickets(value: Value) -> Value {
     match value {
         Value::Object(members) => {
             let shown = |name: &str, value: Value| match value.as_str() {
-                Some(ticket) if name == "ticket" => {
+                Some(ticket) if matches!(name, "ticket" | "secret") => {
                     format!("{}…", ticket.chars().take(TICKET_SHOWN).collect::<String>()).into()
                 }
                 Some(_) | None => without_tickets(value),

@@ -281,7 +281,7 @@ impl Liveness {
         self.carrying.is_some_and(|carrying| now.since(carrying.last) < PROBED_FOR)
     }
 
-    fn is_active(&self, now: Mono) -> bool {
+    pub(crate) fn is_active(&self, now: Mono) -> bool {
         self.last_traffic.is_some_and(|last| now.since(last) < ACTIVE_FOR)
     }
 }

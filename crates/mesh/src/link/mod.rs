@@ -192,6 +192,11 @@ impl Link {
         [self.clock.min_rtt_us(), self.measured.min_rtt_us].into_iter().flatten().min()
     }
 
+    /// Something that others wait for went over it lately.
+    pub(crate) fn is_active(&self, now: Mono) -> bool {
+        self.liveness.is_active(now)
+    }
+
     /// Both sides accepted it, and it is the one in use.
     pub(crate) fn is_up(&self) -> bool {
         self.is_complete() && !self.standby

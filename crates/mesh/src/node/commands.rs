@@ -23,7 +23,9 @@ impl Node {
                 self.datagrams.probe(request, to, path, (self.routing.table(), &mut self.shared));
                 return;
             }
-            Command::SendDatagram { to, service, flow, body } => self.send_datagram(to, service, flow, body),
+            Command::SendDatagram { to, service, flow, over, body } => {
+                self.send_datagram(to, (service, flow, over), body)
+            }
             Command::Routes => Reply::Routes(self.route_rows()),
             Command::Apply(record) => match self.apply(&record) {
                 Ok(done) => Reply::Applied(done),

@@ -1,9 +1,10 @@
 //! Messages that arrive, taken to their areas.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::message::{ErrorMessage, Hello, Relay, Routing, TimeFrame};
+use meshline_protocol::message::{Companion, ErrorMessage, Hello, Relay, Routing, TimeFrame};
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -142,6 +143,7 @@ impl Node {
                 self.echoes.handle(peer, &echo, &mut self.shared);
                 Ok(())
             }
+            Message::Companion(message) => self.on_companion(id, &message),
             Message::Probe(probe) => self.probes.handle(link, &probe, frame.body, &mut self.shared),
             Message::Error(error) => {
                 self.on_error(id, &error);
@@ -197,6 +199,35 @@ impl Node {
             self.broadcast.links_changed(&self.routing, &mut self.shared);
         }
         done
+    }
+
+    fn on_companion(&mut self, id: LinkId, message: &Companion) -> Result<(), Code> {
+        match (message, self.links.get(id)) {
+            (Companion::Offer(offer), Some(link)) => {
+                self.companions.handle_offer(link.into(), offer, &mut self.shared);
+                Ok(())
+            }
+            (Companion::Offer(_), None) => Ok(()),
+            // On a link nothing is sealed twice.
+            (Companion::Sealed(_), _) => Err(Code::UnexpectedMessage),
+        }
+    }
+
+    /// What came over UDP beside a link. Datagrams have gone their way before.
+    pub(super) fn on_frame_beside(&mut self, id: LinkId, frame: &Frame) {
+        let peer = self.links.get(id).filter(|link| link.is_up()).and_then(|link| link.peer());
+        if let (Some(peer), Message::Time(step)) = (peer, &frame.message) {
+            self.companions.handle_time(id, peer, step, &mut self.shared);
+        }
+    }
+
+    /// The host has other addresses: links that came up before it had any get UDP beside them now.
+    pub(super) fn on_udp_addresses(&mut self, addresses: Vec<SocketAddr>) {
+        self.companions.set_addresses(&addresses);
+        for link in self.links.iter() {
+            self.companions.offer(link.into(), &mut self.shared);
+        }
+        self.nat.set_addresses(addresses, &mut self.shared);
     }
 
     fn on_time(&mut self, id: LinkId, peer: NodeId, step: &TimeFrame) -> Result<(), Code> {

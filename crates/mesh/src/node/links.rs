@@ -49,6 +49,7 @@ impl Node {
     }
 
     pub(super) fn on_link_closed(&mut self, id: LinkId, code: Code, detail: &str) {
+        self.companions.remove(id);
         if let Some(link) = self.links.remove(id) {
             self.after_end(&link, code, detail, true);
         }
@@ -69,6 +70,7 @@ impl Node {
     /// Ends a connection from our side with a named reason.
     pub(super) fn end_link(&mut self, id: LinkId, code: Code, detail: &str) {
         self.shared.close(id, code, detail);
+        self.companions.remove(id);
         if let Some(link) = self.links.remove(id) {
             self.after_end(&link, code, detail, false);
         }
@@ -225,6 +227,9 @@ impl Node {
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
         self.shared.dirty = true;
+        if let Some(link) = self.links.get(id) {
+            self.companions.offer(link.into(), &mut self.shared);
+        }
         self.ring.relink(&peer, &mut self.shared);
         self.routing.link_up(peer, &mut self.shared);
         self.broadcast.catch_up(peer, &mut self.shared);

@@ -21,6 +21,7 @@ use meshline_identity::{KeyPair, admit, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
+use crate::companion::Companions;
 use crate::config::Config;
 use crate::event::Event;
 use crate::gossip::{Gossip, News};
@@ -58,6 +59,7 @@ pub struct Node {
     probes: Probes,
     signal: Signal,
     nat: Nat,
+    companions: Companions,
     punch: Punch,
     routing: Routing,
     round_trips: RoundTripCounts,
@@ -95,6 +97,7 @@ impl Node {
             signal: Signal::new(&shared.config.signal, now.mono),
             nat: Nat::default(),
             punch: Punch::new(now.mono),
+            companions: Companions::default(),
             routing: Routing::new(now.mono),
             round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
@@ -129,6 +132,7 @@ impl Node {
                 }
             }
             Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::FrameBeside { link, frame } => self.on_frame_beside(link, &frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
             Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
             Input::LinkCounters { link, sent_bytes, received_bytes } => {
@@ -142,7 +146,7 @@ impl Node {
             Input::RelayEnded { connection } => self.relay_server.handle_end(connection),
             Input::SignalAnswer { url, result } => self.on_signal_answer(&url, result),
             Input::Command { request, command } => self.on_command(request, command),
-            Input::UdpAddresses { addresses } => self.nat.set_addresses(addresses, &mut self.shared),
+            Input::UdpAddresses { addresses } => self.on_udp_addresses(addresses),
             Input::PortsMapped { mapped } => self.nat.set_mapped(mapped, &mut self.shared),
             Input::Resolved { name, addresses } => self.nat.resolved(&name, &addresses),
             Input::Packet { socket, from, bytes } => {

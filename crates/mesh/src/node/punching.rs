@@ -1,6 +1,7 @@
 //! Direct ways through address translation: whom they are wanted to, and what attempts want of other areas.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use meshline_protocol::message::{Datagram, Punch as PunchMessage, PunchReason};
@@ -24,7 +25,9 @@ impl Node {
         let known = self.nat.candidates();
         let has_udp = !(known.host.is_empty() && known.reflexive.is_empty() && known.mapped.is_empty());
         if has_udp && self.shared.config.punch && !self.shared.leaving && self.punch.takes_look(self.shared.now.mono) {
-            self.punch.set_own(known, self.listening.first(), &mut self.shared);
+            let seen: Vec<IpAddr> =
+                self.signal.observed.iter().filter_map(|address| address.host().parse().ok()).collect();
+            self.punch.set_own(known, (self.listening.first(), &seen), &mut self.shared);
             if self.punch.is_ready(&self.shared) {
                 self.punch.answer_held(&mut self.shared);
                 let wanted = self.wanted_directly();

@@ -130,7 +130,12 @@ impl Node {
     /// Further connections to a linked peer.
     pub(super) fn bearers(&self, peer: NodeId) -> Vec<Bearer> {
         let standing = self.links.iter().filter(|link| link.standby && link.peer() == Some(peer));
-        let row = |link: &Link| Bearer { transport: link.transport.name(), address: link.remote.clone() };
+        let row = |link: &Link| Bearer {
+            transport: link.transport.name(),
+            address: link.remote.clone(),
+            works: link.is_complete(),
+            rtt_us: link.clock.rtt_us(),
+        };
         standing.map(row).collect()
     }
 }

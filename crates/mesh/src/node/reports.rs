@@ -112,7 +112,7 @@ impl Node {
             sent_bytes: link.sent_bytes,
             received_bytes: link.received_bytes,
             up_ms: self.shared.now.mono.micros_since(link.since) / 1_000,
-            bearers: self.bearers(peer),
+            bearers: self.bearers(peer).into_iter().chain(self.companions.bearer(link.id)).collect(),
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_BODY;
-use meshline_protocol::message::AdvertisedLink;
+use meshline_protocol::message::{AdvertisedLink, Datagram, Over};
 use meshline_protocol::{Code, NodeId, ServiceName};
 
 use super::Node;
@@ -66,13 +66,18 @@ impl Node {
         self.shared.event(Event::RouteChanged { peer, path, cost_us: new.map(|path| path.cost_us), cause });
     }
 
-    pub(super) fn send_datagram(&mut self, to: NodeId, service: ServiceName, flow: u32, body: Bytes) -> Reply {
+    pub(super) fn send_datagram(
+        &mut self,
+        to: NodeId,
+        (service, flow, over): (ServiceName, u32, Over),
+        body: Bytes,
+    ) -> Reply {
         if body.len() > MAX_BODY {
             let detail = format!("more than {MAX_BODY} bytes");
             return Reply::Refused { code: Code::BodyTooLong, detail };
         }
         self.routing.note_use(to, &self.shared);
-        let line = datagram_line(self.shared.id, to, flow, service);
+        let line = Datagram { over, ..datagram_line(self.shared.id, to, flow, service) };
         match self.datagrams.send(line, body, self.routing.table(), &mut self.shared) {
             Ok(()) => Reply::Sent,
             Err(reason) => Reply::Refused { code: Code::NoRoute, detail: reason.name().to_owned() },

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{ALONE_AFTER, Node};
+use crate::input::LinkId;
 use crate::now::Mono;
 
 /// Least time between two looks at the timers.
@@ -19,6 +20,7 @@ impl Node {
             self.ring.next_timeout(),
             self.relay_server.next_timeout(),
             self.echoes.next_timeout(),
+            self.companions.next_timeout(|link| self.is_active(link)),
             self.probes.next_timeout(&self.shared),
             self.routing.next_timeout(),
             self.datagrams.next_timeout(),
@@ -40,6 +42,10 @@ impl Node {
         timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
     }
 
+    fn is_active(&self, link: LinkId) -> bool {
+        self.links.get(link).is_some_and(|link| link.is_active(self.shared.now.mono))
+    }
+
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self) {
         self.expire_links();
@@ -54,6 +60,9 @@ impl Node {
         self.relay();
         self.relay_server.handle_timeout(&mut self.shared);
         self.echoes.handle_timeout(&mut self.shared);
+        let (links, now) = (&self.links, self.shared.now.mono);
+        let is_active = |link| links.get(link).is_some_and(|link| link.is_active(now));
+        self.companions.handle_timeout(is_active, &mut self.shared);
         self.probes.handle_timeout(&mut self.links, &mut self.shared);
         self.route();
         self.punch();

@@ -21,7 +21,7 @@ mod window;
 mod tests;
 
 use std::collections::BTreeMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -159,9 +159,14 @@ impl Punch {
     }
 
     /// Takes in where this node may be reached now. Another place means that what was in vain may succeed.
-    pub(crate) fn set_own(&mut self, known: &Candidates, listening: Option<&Address>, shared: &mut Shared) {
+    pub(crate) fn set_own(
+        &mut self,
+        known: &Candidates,
+        (listening, seen): (Option<&Address>, &[IpAddr]),
+        shared: &mut Shared,
+    ) {
         let now = shared.now.mono;
-        let own = Own::new(known, listening);
+        let own = Own::new(known, listening, seen);
         let seen = own.candidates.reflexive.first().copied();
         if self.counted_from != seen {
             (self.counted_from, self.taken) = (seen, 0);

@@ -29,11 +29,13 @@ pub(super) struct Own {
 }
 
 impl Own {
-    /// From what is known of address translation, and where this node listens.
-    pub(super) fn new(known: &Candidates, listening: Option<&Address>) -> Self {
+    /// From what is known of address translation, where this node listens, and where others saw its TCP come from: there
+    /// a router that keeps ports lets TCP be met, even where UDP is blocked and nothing else tells an address.
+    pub(super) fn new(known: &Candidates, listening: Option<&Address>, seen: &[IpAddr]) -> Self {
         let of_family = |v6: bool| known.host.iter().copied().filter(move |address| address.is_ipv6() == v6);
         let port = listening.map_or(0, Address::port);
-        let hosts = known.reflexive.iter().chain(&known.mapped).chain(&known.host).map(SocketAddr::ip);
+        let outside = known.reflexive.iter().chain(&known.mapped).map(SocketAddr::ip).chain(seen.iter().copied());
+        let hosts = outside.chain(known.host.iter().map(SocketAddr::ip));
         let mut tcp: Vec<SocketAddr> = Vec::new();
         for address in hosts.map(|ip| SocketAddr::new(ip, port)).filter(|address| address.port() != 0) {
             if !tcp.contains(&address) {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_PATH;
-use meshline_protocol::message::Datagram;
+use meshline_protocol::message::{Datagram, Over};
 use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, ServiceName};
 use serde::{Deserialize, Serialize};
 
@@ -225,5 +225,5 @@ impl Datagrams {
 /// A datagram from `src`, before it has a path.
 #[must_use]
 pub fn line(src: NodeId, dst: NodeId, flow: u32, service: ServiceName) -> Datagram {
-    Datagram { src, dst, flow, service, ttl: TTL, path: Bounded::default(), detours: 0 }
+    Datagram { src, dst, flow, service, ttl: TTL, path: Bounded::default(), detours: 0, over: Over::Tcp }
 }

@@ -7,6 +7,7 @@
 //! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
 //! | `tunnel` | MiB a transfer | one stream through a node and direct, beside TLS through a copy and alone |
 //! | `relay` | MiB a transfer | a proxy's pipe, beside a copy relay and a splice relay, and memory of a pair |
+//! | `quic` | MiB a round | a full link over QUIC, beside the same two nodes over TLS and TCP |
 //! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
 //! | `handshakes` | handshakes a round | processor time of a handshake with hello, beside bare tokio-rustls |
@@ -37,6 +38,7 @@ mod idle;
 mod member;
 mod oneway;
 mod placement;
+mod quic;
 mod raw;
 mod relay;
 mod stack;
@@ -89,8 +91,9 @@ fn main() {
         "idle" => with_many_files(|| block_on(idle::run(plan(3, 1_000)))),
         "handshakes" => block_on(handshakes::run(plan(5, 490))),
         "goodput" => block_on(goodput::run(plan(5, 0))),
+        "quic" => block_on(quic::run(plan(5, 256))),
         "forward" => block_on(forward::run(plan(5, 40_000))),
-        _ => println!("usage: bench relay|tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+        _ => println!("usage: bench quic|relay|tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
     }
 }
 

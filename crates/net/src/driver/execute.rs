@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_mesh::{DialId, DialTarget, Event, Input, LinkId, Output, SignalRequest};
+use meshline_mesh::{Beside, DialId, DialTarget, Event, Input, LinkId, Output, SignalRequest};
 use meshline_protocol::message::{ErrorMessage, Message};
 use meshline_protocol::{Address, Code, Encoding, Frame};
 use meshline_services as services;
@@ -11,6 +11,7 @@ use meshline_services::chat::{Ticket, Write};
 
 use super::Notice;
 use super::run::Driver;
+use crate::companion::Around;
 use crate::core::Core;
 use crate::limits::MAX_RESOLVED;
 use crate::link::Link;
@@ -53,8 +54,23 @@ impl<C: Core> Driver<C> {
                     task.abort();
                 }
             }
-            // Nothing of this is asked for yet.
-            Output::SendPacket { .. } | Output::OpenSocket { .. } | Output::CloseSocket { .. } => {}
+            Output::SendPacket { socket, to, bytes, ttl } => self.hub.send(socket, to, &bytes, ttl),
+            Output::OpenSocket { socket } => {
+                let failed = self.hub.open(socket).err();
+                return failed.map(|error| Input::SocketFailed { socket, detail: error.to_string() });
+            }
+            Output::CloseSocket { socket } => self.hub.close(socket),
+            Output::OpenCompanion { link, beside } => self.open_companion(link, &beside),
+            Output::UseCompanion { link, works } => {
+                if let Some(companion) = self.links.get(&link).and_then(|link| link.companion()) {
+                    companion.set_works(works);
+                }
+            }
+            Output::SendBeside { link, frame } => {
+                if let Some(companion) = self.links.get(&link).and_then(|link| link.companion()) {
+                    companion.send(&frame);
+                }
+            }
             Output::Resolve { name } => self.resolve(name),
             Output::ApproachProxy { proxy } => self.approaches.begin(proxy, self.detours.clone()),
             Output::RelayJoin { first, second, members } => {
@@ -141,10 +157,21 @@ impl<C: Core> Driver<C> {
         }
     }
 
+    /// Puts UDP beside a link whose peer is known.
+    fn open_companion(&mut self, link: LinkId, beside: &Beside) {
+        let Some((entry, peer)) = self.links.get(&link).and_then(|entry| Some((entry, entry.peer()?))) else { return };
+        let (notices, forwarder) = (self.context.notices.clone(), Arc::clone(&self.forwarder));
+        let around = Around { hub: Arc::clone(&self.hub), notices, forwarder };
+        if let Some(companion) = self.hub.companions().open((link, peer), beside, around) {
+            entry.accompany(companion);
+        }
+    }
+
     /// A link is gone: what waits for it goes another way at the end of this step, when the core has said which.
     pub(super) fn take_link(&mut self, link: LinkId) -> Option<Link> {
         let entry = *self.links.remove(&link)?;
         self.forwarder.link_down(link);
+        self.hub.companions().close(link);
         self.diverted.extend(entry.divert());
         Some(entry)
     }
@@ -154,14 +181,16 @@ impl<C: Core> Driver<C> {
     }
 
     fn dial(&mut self, dial: DialId, target: DialTarget) {
+        let notices = self.context.notices.clone();
         let hands = dial::Hands { tls: self.tls.clone(), detours: self.detours.clone() };
-        let (clock, notices) = (self.context.clock, self.context.notices.clone());
         let approach = match &target {
             DialTarget::Relay { proxy, .. } => self.approaches.find(proxy),
             DialTarget::Direct { .. } | DialTarget::Quic { .. } | DialTarget::Meet { .. } => None,
         };
+        let (quic, meetings) = (Arc::clone(&self.quic), Arc::clone(&self.meetings));
+        let dialler = dial::Dialler { hands, clock: self.context.clock, quic, meetings, approach };
         let attempt = tokio::spawn(async move {
-            let notice = match dial::dial(target, approach, hands, clock).await {
+            let notice = match dialler.dial(target).await {
                 Ok(connection) => Notice::Opened { connection: Box::new(connection), dial: Some(dial) },
                 Err(error) => Notice::DialFailed { dial, code: error.code, detail: error.detail },
             };

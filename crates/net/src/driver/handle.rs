@@ -5,17 +5,20 @@ use std::sync::{Arc, Weak};
 
 use bytes::Bytes;
 use meshline_mesh as mesh;
+use meshline_protocol::message::Over;
 use meshline_protocol::{Address, Code, NodeId, ServiceName};
 use meshline_services::{Command, Event, Reply};
 use tokio::sync::{broadcast, mpsc, oneshot};
 
 use crate::clock::Clock;
+use crate::companion::CompanionReport;
 use crate::detour::{Detour, Detours};
 use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::refusals::Refusals;
 use crate::tap::{Tap, TapReader};
 use crate::tunnel::Tunnels;
+use crate::udp::{Hub, UdpReport};
 
 /// What the driver is told through a handle.
 pub(super) enum Order {
@@ -42,6 +45,7 @@ pub(super) struct Plane {
     pub(super) clock: Clock,
     pub(super) tunnels: Tunnels,
     pub(super) detours: Detours,
+    pub(super) hub: Arc<Hub>,
 }
 
 impl std::fmt::Debug for MeshHandle {
@@ -92,12 +96,22 @@ impl MeshHandle {
     /// through the core, which says why not. One that was dropped because too much waits is refused with
     /// [`Code::SlowReader`].
     pub async fn send_datagram(&self, to: NodeId, service: ServiceName, flow: u32, body: Bytes) -> mesh::Reply {
+        self.send_datagram_over(to, (service, flow, Over::Tcp), body).await
+    }
+
+    /// As [`MeshHandle::send_datagram`], over what may bear it.
+    pub async fn send_datagram_over(
+        &self,
+        to: NodeId,
+        (service, flow, over): (ServiceName, u32, Over),
+        body: Bytes,
+    ) -> mesh::Reply {
         let now = self.plane.clock.mono();
-        match self.plane.forwarder.send(to, (service.clone(), flow), body, now) {
+        match self.plane.forwarder.send(to, (service.clone(), flow, over), body, now) {
             Sent::Queued => mesh::Reply::Sent,
             Sent::Dropped(reason) => mesh::Reply::Refused { code: Code::SlowReader, detail: reason.to_owned() },
             Sent::Unsettled(body) => {
-                let command = mesh::Command::SendDatagram { to, service, flow, body };
+                let command = mesh::Command::SendDatagram { to, service, flow, over, body };
                 match self.command(Command::Mesh(command)).await {
                     Reply::Mesh(reply) => reply,
                     Reply::Chat(_) => mesh::Reply::Sent,
@@ -121,6 +135,18 @@ impl MeshHandle {
     #[must_use]
     pub fn forwarding(&self) -> Forwarding {
         self.plane.forwarder.report()
+    }
+
+    /// What went over the UDP sockets, QUIC aside.
+    #[must_use]
+    pub fn udp(&self) -> UdpReport {
+        self.plane.hub.report()
+    }
+
+    /// What went over UDP beside links.
+    #[must_use]
+    pub fn companions(&self) -> CompanionReport {
+        self.plane.hub.companions().report()
     }
 
     /// Where it listens, as configured, with real ports.

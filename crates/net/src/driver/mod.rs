@@ -14,7 +14,7 @@ use meshline_identity::KeyPair;
 use meshline_mesh::{Config, DialId, LinkId, PortMapping, RelayConnection};
 use meshline_protocol::message::Datagram;
 use meshline_protocol::signal::NodeList;
-use meshline_protocol::{Address, Code, Decoded, Fault, NodeId, Ticket as RelayTicket};
+use meshline_protocol::{Address, Code, Decoded, Fault, Frame, NodeId, Ticket as RelayTicket};
 use meshline_services::Event;
 use meshline_services::chat::Ticket;
 use tokio::sync::{broadcast, mpsc};
@@ -32,6 +32,7 @@ use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
 use crate::portmap::PortMaps;
+use crate::quic::Quic;
 use crate::refusals::Refusals;
 use crate::relay::{Half, Relays};
 use crate::store::{Store, StoreSink};
@@ -39,6 +40,7 @@ use crate::tap::{Hook, Tap};
 use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
 use crate::tunnel::Tunnels;
+use crate::udp::{self, Hub};
 
 pub use handle::MeshHandle;
 use handle::Plane;
@@ -55,6 +57,8 @@ pub struct Settings {
     pub key: KeyPair,
     /// Where to listen; port 0 takes any.
     pub listen: Vec<Address>,
+    /// A node that listens nowhere receives over UDP from this host alone.
+    pub is_local: bool,
     /// Links without TLS are taken, from loopback only.
     pub plain: bool,
     /// Relay tickets are taken.
@@ -86,6 +90,7 @@ impl Settings {
             clock,
             key,
             listen: config.listen.clone(),
+            is_local: config.network.is_open(),
             plain: config.plain,
             proxy: config.is_proxy(),
             relay_bps_per_member: config.relay_bps_per_member,
@@ -116,21 +121,17 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let tap = Arc::new(Tap::default());
     let forwarder = Arc::new(Forwarder::new(Arc::clone(&tap)));
     let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
+    let door = door(&settings, &tls, &refusals, &notices);
     let keeper =
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
-    let door = Arc::new(Door {
-        tls: tls.clone(),
-        plain: settings.plain,
-        proxy: settings.proxy,
-        gate: Arc::new(Gate::default()),
-        refusals: Arc::clone(&refusals),
-        notices: notices.clone(),
-        clock: settings.clock,
-    });
     let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
     let port_maps = settings.port_mapping.then(|| PortMaps::start(&listening, notices.clone())).flatten();
-    let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).collect();
+    let bound = listeners.iter().flat_map(Listener::bound).collect();
+    let (hub, packets) = Hub::bind(&bound, settings.is_local, settings.clock).map_err(StartError::Udp)?;
+    let (quic, serving) = Quic::serve(Arc::clone(&hub), Arc::clone(&door));
+    let watching = tokio::spawn(udp::watch(hub.locals(), notices.clone())).abort_handle();
+    let accepting = listeners.into_iter().flat_map(|listener| listener.run(&door)).chain([serving, watching]).collect();
     let driver = Driver {
         core,
         tls,
@@ -141,9 +142,12 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
             forwarder: Arc::clone(&forwarder),
             alive,
         },
-        channels: Channels { notices: incoming, orders: ordered, gone },
+        channels: Channels { notices: incoming, orders: ordered, packets, gone },
         accepting,
         port_maps,
+        hub: Arc::clone(&hub),
+        quic,
+        meetings: Arc::clone(&door.meetings),
         links: BTreeMap::new(),
         dials: BTreeMap::new(),
         waiting: BTreeMap::new(),
@@ -165,8 +169,21 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours };
+    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
+}
+
+fn door(settings: &Settings, tls: &TlsIdentity, refusals: &Arc<Refusals>, notices: &mpsc::Sender<Notice>) -> Arc<Door> {
+    Arc::new(Door {
+        tls: tls.clone(),
+        plain: settings.plain,
+        proxy: settings.proxy,
+        gate: Arc::new(Gate::default()),
+        meetings: Arc::default(),
+        refusals: Arc::clone(refusals),
+        notices: notices.clone(),
+        clock: settings.clock,
+    })
 }
 
 /// A datagram that arrived, with its content.
@@ -180,6 +197,8 @@ pub(crate) enum Notice {
     DialFailed { dial: DialId, code: Code, detail: String },
     /// Something came over a link; if the reader waits, it wants to be released afterwards.
     Frame { link: LinkId, decoded: Decoded, waits: bool },
+    /// Something for the core came over UDP beside a link.
+    FrameBeside { link: LinkId, frame: Frame },
     /// What came over a link is no frame.
     Fault { link: LinkId, fault: Fault },
     /// A connection ended by itself.
@@ -196,6 +215,8 @@ pub(crate) enum Notice {
     PortsMapped(Vec<PortMapping>),
     /// A write of a service is on disk, and all before it; or cannot be.
     Kept { ticket: Ticket, result: Result<(), String> },
+    /// The addresses at which this host receives over UDP.
+    UdpAddresses(Vec<SocketAddr>),
     /// Somebody here sends to a member for a while.
     DestinationUsed(NodeId),
     /// A stranger was turned away.

@@ -25,12 +25,15 @@ use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext, Waiting};
+use crate::meet::Meetings;
 use crate::portmap::PortMaps;
+use crate::quic::Quic;
 use crate::relay::Relays;
 use crate::store::Store;
 use crate::tap::Hook;
 use crate::tcp_info::Asker;
 use crate::tls::TlsIdentity;
+use crate::udp::{Hub, Packet};
 
 /// Notices handled before the timer and the commands are looked at again.
 const BATCH: usize = 64;
@@ -44,6 +47,9 @@ pub(super) struct Driver<C> {
     pub(super) channels: Channels,
     pub(super) accepting: Vec<AbortHandle>,
     pub(super) port_maps: Option<PortMaps>,
+    pub(super) hub: Arc<Hub>,
+    pub(super) quic: Arc<Quic>,
+    pub(super) meetings: Arc<Meetings>,
     /// In boxes: numbers ascend, which leaves the nodes of the tree half empty.
     pub(super) links: BTreeMap<LinkId, Box<Link>>,
     pub(super) dials: BTreeMap<DialId, AbortHandle>,
@@ -72,6 +78,7 @@ pub(super) struct Driver<C> {
 pub(super) struct Channels {
     pub(super) notices: mpsc::Receiver<Notice>,
     pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) packets: mpsc::Receiver<Packet>,
     /// Ends when the last closed link is quite gone.
     pub(super) gone: mpsc::Receiver<()>,
 }
@@ -82,6 +89,7 @@ enum Wake {
     Look,
     Order(Option<Order>),
     Notices,
+    Packet(Packet),
 }
 
 /// The core's timer, moved only when it wants another time, and the one for the next look at the links.
@@ -107,6 +115,7 @@ impl<C: Core> Driver<C> {
                     timer.look.as_mut().reset(self.context.clock.instant(next));
                 }
                 Wake::Notices => batch.drain(..).for_each(|notice| self.handle_notice(notice)),
+                Wake::Packet(Packet { socket, from, bytes }) => self.step(Input::Packet { socket, from, bytes }),
                 Wake::Order(Some(Order::Command(command, answer))) => self.handle_command(command, Some(answer)),
                 Wake::Order(Some(Order::Shutdown(done))) => {
                     self.finish().await;
@@ -183,6 +192,7 @@ impl<C: Core> Driver<C> {
                 }
             }
             Notice::Frame { link, decoded, waits } => self.on_frame(link, decoded, waits),
+            Notice::FrameBeside { link, frame } => self.step(Input::FrameBeside { link, frame }),
             Notice::Fault { link, fault } => self.on_fault(link, fault),
             Notice::Ended { link, code, detail } => self.on_ended(link, code, detail),
             Notice::RelayArrived { ticket, half } => {
@@ -198,6 +208,7 @@ impl<C: Core> Driver<C> {
             Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
             Notice::Resolved { name, addresses } => self.step(Input::Resolved { name, addresses }),
             Notice::PortsMapped(mapped) => self.step(Input::PortsMapped { mapped }),
+            Notice::UdpAddresses(addresses) => self.step(Input::UdpAddresses { addresses }),
             Notice::DestinationUsed(to) => self.step(Input::DestinationUsed(to)),
             Notice::Refused { remote, code, detail } => {
                 let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };
@@ -315,6 +326,14 @@ impl Channels {
         if let Poll::Ready(order) = self.orders.poll_recv(context) {
             return Poll::Ready(Wake::Order(order));
         }
-        self.notices.poll_recv_many(context, batch, BATCH).map(|_| Wake::Notices)
+        if self.notices.poll_recv_many(context, batch, BATCH).is_ready() {
+            return Poll::Ready(Wake::Notices);
+        }
+        // Last: anybody can send one.
+        match self.packets.poll_recv(context) {
+            Poll::Ready(Some(packet)) => Poll::Ready(Wake::Packet(packet)),
+            // The sockets are there as long as the driver is.
+            Poll::Ready(None) | Poll::Pending => Poll::Pending,
+        }
     }
 }

@@ -5,6 +5,7 @@
 //! goes to the core, which delivers, counts and reports.
 
 mod counters;
+mod ends;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicUsize;
@@ -15,13 +16,14 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
 use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
-use meshline_protocol::message::{Datagram, Message};
+use meshline_protocol::message::{Datagram, Over};
 use meshline_protocol::{Bounded, NodeId, ServiceName};
 use meshline_tunnel::{Arrival, PathInfo};
 
 use crate::clock::Clock;
+use crate::companion::Carried;
 use crate::link::{Outlet, Pushed, Waiting};
-use crate::tap::{Content, Tap, Tapped};
+use crate::tap::Tap;
 use crate::tunnel::{self, Registry};
 use counters::Counters;
 
@@ -36,6 +38,9 @@ const MAX_DESTINATIONS: usize = 256;
 
 /// What a link costs for as long as routing has not said: the path is used, but is nobody's first choice.
 const UNKNOWN_COST_US: u64 = 100_000;
+
+/// Why a datagram is dropped that wants UDP or nothing.
+const NO_UDP: &str = "no_udp";
 
 /// A datagram that does not go on, with its content.
 type Back = (Box<Datagram>, Bytes);
@@ -182,38 +187,20 @@ impl Forwarder {
         }
     }
 
-    /// Shows watchers a packet of a tunnel that begins or ends here, which the core does not see: how long it is, and
-    /// nothing of what is in it.
-    fn show(&self, (peer, sent): (&NodeId, bool), packet: &Datagram, len: usize) {
-        if !self.tap.is_watched() {
-            return;
-        }
-        let ways = self.ways.load();
-        if let (Some(outlet), Some(served)) = (ways.outlets.get(peer), self.tunnels.get()) {
-            let content =
-                Content::Message(Box::new(Message::Datagram(Box::new(packet.clone()))), Some((len, Bytes::new())));
-            let (time, link, peer) = (served.clock.now().wall, outlet.link(), Some(*peer));
-            self.tap.put(Tapped { time, sent, link, peer, content });
-        }
-    }
-
-    /// Drops a packet that came inside the very tunnel it belongs to. Unanswered, the other end finds that way dead.
-    fn drops_circle(&self, from: &NodeId, packet: &Datagram) -> bool {
-        let is_circle = self.ways.load().outlets.get(from).and_then(Outlet::through) == Some(packet.src);
-        if is_circle {
-            self.counters.drop("circle", 1);
-        }
-        is_circle
-    }
-
     /// Sends a datagram from here, if the core was told lately that its destination is in use.
-    pub(crate) fn send(&self, to: NodeId, (service, flow): (ServiceName, u32), body: Bytes, now: Mono) -> Sent {
+    pub(crate) fn send(
+        &self,
+        to: NodeId,
+        (service, flow, over): (ServiceName, u32, Over),
+        body: Bytes,
+        now: Mono,
+    ) -> Sent {
         let ways = self.ways.load();
         let is_ours = |own: &NodeId| *own != to && !self.tap.is_watched() && self.was_told(to, now);
         let Some(own) = ways.table.own.filter(is_ours) else {
             return Sent::Unsettled(body);
         };
-        let datagram = Box::new(datagram_line(own, to, flow, service));
+        let datagram = Box::new(Datagram { over, ..datagram_line(own, to, flow, service) });
         match forward(&ways.table, &datagram, None, |id| ways.outlets.contains_key(id)) {
             Forward::To(next, line) => {
                 match ways.put(&next, line, Came { datagram, from: None, body }, &self.counters) {
@@ -364,8 +351,20 @@ impl Ways {
 
 fn put(outlet: &Outlet, line: Box<Datagram>, came: Came, counters: &Counters) -> Result<Option<&'static str>, Came> {
     let Came { datagram, from, body } = came;
+    let is_from_others = from.is_some() || datagram.detours > 0;
+    match outlet.carry_beside(&line, &body) {
+        Carried::ByLink => {}
+        Carried::Sent(bytes) => {
+            counters.forward(bytes, is_from_others);
+            return Ok(None);
+        }
+        Carried::Dropped => {
+            counters.drop(NO_UDP, 1);
+            return Ok(Some(NO_UDP));
+        }
+    }
     let Some(head) = outlet.head(line, &body) else { return Err(Came { datagram, from, body }) };
-    let (bytes, is_from_others) = (head.len() + body.len(), from.is_some() || datagram.detours > 0);
+    let bytes = head.len() + body.len();
     match outlet.push(Waiting { datagram, from, head, body }) {
         Pushed::Done(dropped) => {
             if let Some(dropped) = dropped {

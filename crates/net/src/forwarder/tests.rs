@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::limits::MAX_INCOMING;
 use crate::link::{Link, LinkContext};
+use crate::tap::Content;
 use meshline_protocol::{Decoded, Decoder, Encoding, Frame, Message};
 
 fn id(byte: u8) -> NodeId {
@@ -55,6 +56,7 @@ fn plane_with(through: [Option<NodeId>; 2]) -> Plane {
             through,
             spent_us: 0,
             permit: None,
+            quic: None,
         };
         let (alive, _) = mpsc::channel(1);
         let (notices, forwarder_of_link) = (notices.clone(), Arc::default());
@@ -179,7 +181,7 @@ async fn a_flow_that_is_full_is_dropped_by_reason_and_the_other_goes_on() {
 async fn the_core_is_told_of_a_destination_before_datagrams_go_past_it() {
     let mut plane = plane();
     let body = Bytes::from_static(b"x");
-    let send = |now| plane.forwarder.send(id(FAR), (service(), 1), body.clone(), Mono(now));
+    let send = |now| plane.forwarder.send(id(FAR), (service(), 1, Over::Tcp), body.clone(), Mono(now));
     assert_eq!(send(0), Sent::Unsettled(body.clone()));
     assert_eq!(send(1), Sent::Queued);
     assert_eq!(send(61_000_000), Sent::Unsettled(body.clone()), "and again after a while");

@@ -29,12 +29,14 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::clock::Clock;
+use crate::companion::Companion;
 use crate::connection::Connection;
 use crate::driver::Notice;
 use crate::forwarder::Forwarder;
 use crate::gate::Permit;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::meter::{Meter, Seen};
+use crate::quic::Gauge;
 use crate::tcp_info::Asker;
 
 pub(crate) use encoder::Encoder;
@@ -59,11 +61,19 @@ pub(crate) struct Link {
     shared: Arc<Shared>,
     encoding: Encoding,
     permit: Option<Permit>,
-    /// Both addresses, where the system can tell of the connection all the way.
-    ends: Option<(SocketAddr, SocketAddr)>,
+    bearer: Bearer,
     meter: Meter,
     slack: Slack,
     tasks: Tasks,
+}
+
+/// Who can tell of the connection all the way.
+enum Bearer {
+    /// The system, by both addresses.
+    Tcp(SocketAddr, SocketAddr),
+    Quic(Arc<Gauge>),
+    /// Nobody.
+    Unknown,
 }
 
 struct Tasks {
@@ -90,10 +100,14 @@ struct Shared {
     carried: AtomicU64,
     /// Who is at the other end, once the link is up.
     peer: OnceLock<NodeId>,
+    /// UDP beside it, once both sides want that.
+    companion: OnceLock<Arc<Companion>>,
     /// Nobody but the other end can read what goes over it.
     is_encrypted: bool,
     /// The member through whose exit it goes.
     through: Option<NodeId>,
+    /// UDP bears the link itself.
+    is_udp: bool,
 }
 
 const NOT_ACCEPTED: u8 = 0;
@@ -103,11 +117,14 @@ const BSON: u8 = 2;
 impl Link {
     /// Starts the tasks of a link.
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
-        let is_encrypted = connection.transport != Transport::Plain;
         let queue = Queue::sharing(context.forwarder.waiting());
-        let nature = (is_encrypted, connection.through);
+        let nature = (connection.transport, connection.through);
         let shared = Arc::new(Shared::new(id, queue, connection.early.len(), nature));
-        let ends = connection.ends();
+        let bearer = match (connection.quic.clone(), connection.ends()) {
+            (Some(gauge), _) => Bearer::Quic(gauge),
+            (None, Some((local, remote))) => Bearer::Tcp(local, remote),
+            (None, None) => Bearer::Unknown,
+        };
         let LinkContext { notices, clock, forwarder, alive } = context;
         let (read_half, write_half) = tokio::io::split(connection.stream);
         let around = reader::Around { notices: notices.clone(), clock, forwarder };
@@ -119,7 +136,7 @@ impl Link {
             alive,
         };
         let (meter, slack) = (Meter::default(), Slack::new(connection.socket));
-        Self { shared, encoding: Encoding::Json, permit: connection.permit, ends, meter, slack, tasks }
+        Self { shared, encoding: Encoding::Json, permit: connection.permit, bearer, meter, slack, tasks }
     }
 
     /// How to write to it now.
@@ -137,14 +154,34 @@ impl Link {
         Outlet::new(Arc::clone(&self.shared), self.encoding)
     }
 
+    /// Who is at the other end, once it is up.
+    pub(crate) fn peer(&self) -> Option<NodeId> {
+        self.shared.peer.get().copied()
+    }
+
+    /// There is UDP beside it from now on.
+    pub(crate) fn accompany(&self, companion: Arc<Companion>) {
+        // Once in its life.
+        let _ = self.shared.companion.set(companion);
+    }
+
+    /// UDP beside it.
+    pub(crate) fn companion(&self) -> Option<&Arc<Companion>> {
+        self.shared.companion.get()
+    }
+
     /// What there is to tell of the link since it was looked at last.
     pub(crate) fn look(&mut self, asker: &Asker, now: Mono) -> Option<LinkMeasured> {
         let (sent, received) = self.counters();
         let carried = self.shared.carried.load(Ordering::Relaxed);
         let heard_at = Mono(self.shared.heard_at.load(Ordering::Relaxed));
         let seen = Seen { received, heard_at, sent, carried, waiting: self.shared.queue.depth().0 > 0 };
-        let ends = self.ends.filter(|_| self.meter.wants_to_ask(&seen, now));
-        let tcp = ends.and_then(|(local, remote)| asker.ask(local, remote));
+        let tcp = match &self.bearer {
+            _ if !self.meter.wants_to_ask(&seen, now) => None,
+            Bearer::Tcp(local, remote) => asker.ask(*local, *remote),
+            Bearer::Quic(gauge) => Some(gauge.look()),
+            Bearer::Unknown => None,
+        };
         let measured = self.meter.look(seen, tcp, now);
         if let Some(tcp) = tcp {
             let ran_dry = seen.waiting && tcp.unsent == 0;
@@ -168,6 +205,9 @@ impl Link {
     pub(crate) fn accept(&mut self, encoding: Encoding) {
         self.encoding = encoding;
         self.permit = None;
+        if let Bearer::Quic(gauge) = &self.bearer {
+            gauge.accept();
+        }
         let reading = if encoding == Encoding::Bson { BSON } else { JSON };
         self.shared.reading.store(reading, Ordering::Release);
     }
@@ -204,7 +244,7 @@ impl Link {
 }
 
 impl Shared {
-    fn new(id: LinkId, queue: Queue, early: usize, (is_encrypted, through): (bool, Option<NodeId>)) -> Self {
+    fn new(id: LinkId, queue: Queue, early: usize, (transport, through): (Transport, Option<NodeId>)) -> Self {
         let received = AtomicU64::new(0);
         count(&received, early);
         Self {
@@ -218,7 +258,9 @@ impl Shared {
             heard_at: AtomicU64::new(0),
             carried: AtomicU64::new(0),
             peer: OnceLock::new(),
-            is_encrypted,
+            companion: OnceLock::new(),
+            is_encrypted: transport != Transport::Plain,
+            is_udp: transport == Transport::Quic,
             through,
         }
     }

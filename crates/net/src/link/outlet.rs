@@ -6,12 +6,13 @@ use std::task::Waker;
 
 use bytes::Bytes;
 use meshline_mesh::LinkId;
-use meshline_protocol::message::{Datagram, Message};
+use meshline_protocol::message::{Datagram, Message, Over};
 use meshline_protocol::{NodeId, frame};
 
 use super::fair::Waiting;
 use super::queue::Pushed;
 use super::{Encoding, Shared};
+use crate::companion::Carried;
 
 /// Where datagrams for a linked member are put. Clones are the same one.
 #[derive(Clone)]
@@ -56,6 +57,22 @@ impl Outlet {
     pub(crate) fn head(&self, line: Box<Datagram>, body: &Bytes) -> Option<Bytes> {
         let head = frame::encode_head(&Message::Datagram(line), body.len(), self.encoding);
         head.map_err(|error| tracing::error!("datagram not forwarded: {error}")).ok()
+    }
+
+    /// Sends a datagram over UDP beside the link, if it asks for that.
+    pub(crate) fn carry_beside(&self, line: &Datagram, body: &Bytes) -> Carried {
+        if matches!(line.over, Over::Tcp | Over::Other) {
+            return Carried::ByLink;
+        }
+        let carried = match self.shared.companion.get() {
+            Some(companion) => companion.carry(line, body),
+            None if line.over == Over::Drop && !self.shared.is_udp => Carried::Dropped,
+            None => Carried::ByLink,
+        };
+        if matches!(carried, Carried::Sent(_)) {
+            self.shared.carried.fetch_add(1, Ordering::Relaxed);
+        }
+        carried
     }
 
     /// Puts a datagram behind those of its flow.

@@ -46,6 +46,7 @@ fn bench(early: &[u8]) -> Bench {
         through: None,
         spent_us: 0,
         permit: None,
+        quic: None,
     };
     let context = LinkContext { notices: sender, clock: Clock::start(), forwarder: Arc::default(), alive };
     Bench { link: Link::open(LINK, connection, context), peer, notices, gone }
@@ -335,7 +336,7 @@ async fn the_tasks_of_a_link_stay_small() {
     let stream: Box<dyn crate::connection::Stream> = Box::new(near);
     let (read_half, write_half) = tokio::io::split(stream);
     let (notices, _receiver) = mpsc::channel(1);
-    let shared = Arc::new(Shared::new(LINK, Queue::default(), 0, (true, None)));
+    let shared = Arc::new(Shared::new(LINK, Queue::default(), 0, (Transport::Tcp, None)));
     let around = Around { notices: notices.clone(), clock: Clock::start(), forwarder: Arc::default() };
     let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), around);
     let mut writer = Writer::new(write_half, shared, notices);

@@ -8,6 +8,7 @@ mod bad_input;
 mod doors;
 mod forwarding;
 mod links;
+mod quic;
 mod relay;
 mod support;
 mod tunnels;

@@ -155,6 +155,8 @@ async fn a_proxy_that_meddles_is_named_and_another_one_carries_the_link() {
         let hidden = |name: &str, proxies: Vec<Address>| {
             let mut hidden = config(name);
             (hidden.listen, hidden.proxies) = (Vec::new(), proxies);
+            // Otherwise they would find each other on loopback, past any proxy.
+            hidden.punch = false;
             hidden
         };
         let first = vec![meddler.clone()];
@@ -174,6 +176,8 @@ async fn a_proxy_that_meddles_is_named_and_another_one_carries_the_link() {
                 signal: new.signal,
                 max_links: new.max_links,
                 retries: new.retries,
+                punch: false,
+                stun: new.stun,
                 routing: new.routing,
             };
             let command = meshline_services::Command::Mesh(meshline_mesh::Command::Reconfigure(Box::new(new)));

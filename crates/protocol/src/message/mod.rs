@@ -3,6 +3,7 @@
 
 mod broadcast;
 mod chat;
+mod companion;
 mod gossip;
 mod hello;
 mod link;
@@ -15,6 +16,7 @@ mod routing;
 
 pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
+pub use companion::{Companion, CompanionOffer, CompanionSealed};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
@@ -24,7 +26,7 @@ pub use record::{Announcement, Departure, Membership, RecordText, Revocation, Si
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
 pub use routing::{
-    AdvertisedLink, AdvertisementPart, Datagram, LinkState, Routing, RoutingAck, RoutingAdvertisement,
+    AdvertisedLink, AdvertisementPart, Datagram, LinkState, Over, Routing, RoutingAck, RoutingAdvertisement,
     RoutingAdvertisements, RoutingSummary, RoutingWant,
 };
 
@@ -51,6 +53,8 @@ pub enum Message {
     Revocation(SignedRecord),
     /// What the link carries, tried out.
     Probe(Probe),
+    /// UDP beside the link.
+    Companion(Companion),
     /// News about members.
     Gossip(Gossip),
     /// Who follows whom on the ring.
@@ -77,6 +81,7 @@ const PLAIN_TAGS: &[&str] = &["hello", "time", "error", "goodbye", "ping", "pong
 /// Tags that hold an area, with the messages of the area.
 const AREA_TAGS: &[(&str, &[&str])] = &[
     ("probe", &["ask", "agree", "decline", "filler", "report"]),
+    ("companion", &["offer", "sealed"]),
     ("gossip", &["summary", "want", "records", "departure"]),
     ("ring", &["attach", "detach", "token"]),
     ("broadcast", &["flood", "ring", "ack"]),
@@ -109,6 +114,7 @@ impl Message {
             Self::Pong(_) => "pong",
             Self::Revocation(_) => "revocation",
             Self::Probe(probe) => probe.kind(),
+            Self::Companion(companion) => companion.kind(),
             Self::Gossip(gossip) => gossip.kind(),
             Self::Ring(ring) => ring.kind(),
             Self::Broadcast(broadcast) => broadcast.kind(),
@@ -130,6 +136,7 @@ impl Message {
                 | Self::Chat(Chat::Messages(_))
                 | Self::Routing(Routing::Advertisement(_) | Routing::Advertisements(_))
                 | Self::Probe(Probe::Filler(_))
+                | Self::Companion(Companion::Sealed(_))
                 | Self::Datagram(_)
         )
     }

@@ -170,6 +170,30 @@ pub struct Datagram {
     /// a second detour is refused: so nothing passes a member more than twice.
     #[serde(default, skip_serializing_if = "is_none_yet")]
     pub detours: u8,
+    /// What may bear it on each link it crosses. Absent, it is as `tcp`.
+    #[serde(default, skip_serializing_if = "is_by_tcp")]
+    pub over: Over,
+}
+
+/// What may bear a datagram where a link over TCP has UDP beside it. What does not fit into one packet goes over TCP.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// The link itself.
+    #[default]
+    Tcp,
+    /// UDP where it works, else the link.
+    Udp,
+    /// UDP where it works; else it is dropped, because late it would be of no use.
+    Drop,
+    /// Something this version does not know: as `tcp`.
+    #[serde(other)]
+    Other,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]
+fn is_by_tcp(over: &Over) -> bool {
+    matches!(over, Over::Tcp | Over::Other)
 }
 
 fn is_empty(path: &Bounded<NodeId, MAX_PATH>) -> bool {

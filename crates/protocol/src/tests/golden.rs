@@ -189,6 +189,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .into_iter()
     .chain(probe_samples())
     .chain(nat_samples())
+    .chain(companion_samples())
     .chain(chat_samples())
     .chain(punch_samples())
     .chain(routing_samples())
@@ -252,7 +253,9 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
         ttl: 32,
         path: Bounded::from_first([node(2)]),
         detours: 0,
+        over: Over::Tcp,
     };
+    let over_udp = Datagram { over: Over::Drop, path: Bounded::default(), ..datagram.clone() };
     let part = |by: u8, len: usize| AdvertisementPart {
         by: node(by),
         seq: at(5),
@@ -270,6 +273,16 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
         ("routing.summary", Message::Routing(Routing::Summary(summary)).into()),
         ("routing.want", Message::Routing(Routing::Want(RoutingWant { ids: Bounded::from_first([node(1)]) })).into()),
         ("datagram", Frame { message: Message::Datagram(datagram.into()), body: Some("x".into()) }),
+        ("datagram.over", Frame { message: Message::Datagram(over_udp.into()), body: Some("x".into()) }),
+    ]
+}
+
+fn companion_samples() -> Vec<(&'static str, Frame)> {
+    let offer = CompanionOffer { port: 6001, id: 7, secret: "A".repeat(43).parse().expect("valid") };
+    let sealed = Message::Companion(Companion::Sealed(CompanionSealed { id: 7, number: 4 }));
+    vec![
+        ("companion.offer", Message::Companion(Companion::Offer(offer)).into()),
+        ("companion.sealed", Frame { message: sealed, body: Some("sealed bytes".into()) }),
     ]
 }
 

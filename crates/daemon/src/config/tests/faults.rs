@@ -55,7 +55,7 @@ fn an_unknown_key_like_no_other_is_answered_with_the_list() {
     assert_eq!(
         faults,
         ["1:2: /zzz: found the unknown key \"zzz\", expected one of listen, ttl_s, max_per_key, max_per_address, \
-          max_total, dial_back, networks, log"]
+          max_total, dial_back, networks, store, log"]
     );
 }
 

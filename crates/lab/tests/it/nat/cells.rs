@@ -4,7 +4,7 @@
 use meshline_lab::{Cell, Home, Lab, Member, Nat, Probe, skipped, soak, until};
 
 /// Whether members punch. Until they do, only what needs none of it is asked.
-const PUNCHES: bool = false;
+const PUNCHES: bool = true;
 
 /// How `one` and `other` must come to be linked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

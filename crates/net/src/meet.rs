@@ -1,0 +1,147 @@
+//! TCP from both sides at once: each connects from the port it listens on to the other's, so that the translation in
+//! front of each lets the other's packets in.
+//!
+//! Whether the two meet halfway or one finds the other's listener, there is one connection between the two ports. So what
+//! the listener takes from somebody who is being met is handed to the attempt, which knows who is TLS client.
+
+use std::collections::BTreeMap;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Poll;
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use meshline_protocol::{Address, Code};
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::mpsc;
+use tokio::time::{sleep, timeout};
+
+use crate::connection::keep_little_unsent;
+use crate::limits::{MAX_MEETINGS, MEET_CONNECT, MEET_PAUSE_MS};
+use crate::tls::ProveError;
+
+/// Connections handed over and not looked at yet, one after the other: there is one at a time between two ports.
+const MAX_HANDED: usize = 2;
+
+/// Who is being met now.
+#[derive(Debug, Default)]
+pub(crate) struct Meetings(Mutex<BTreeMap<SocketAddr, mpsc::Sender<TcpStream>>>);
+
+/// One attempt; it is nobody's any more when dropped.
+#[derive(Debug)]
+pub(crate) struct Meeting {
+    all: Arc<Meetings>,
+    local: SocketAddr,
+    remote: SocketAddr,
+    handed: mpsc::Receiver<TcpStream>,
+}
+
+impl Meetings {
+    /// Begins to meet whoever is at `remote`.
+    pub(crate) async fn begin(self: &Arc<Self>, local: &Address, remote: SocketAddr) -> Result<Meeting, ProveError> {
+        let unreachable = |detail: &str| ProveError::new(Code::Unreachable, &detail);
+        let remote = canonical(remote);
+        let mut locals =
+            tokio::net::lookup_host(local.as_str()).await.map_err(|error| unreachable(&error.to_string()))?;
+        let fits = |local: &SocketAddr| local.is_ipv4() == remote.is_ipv4() || local.ip().is_unspecified();
+        let local = locals.find(fits).ok_or_else(|| unreachable("this node listens in the other family"))?;
+        let (sender, handed) = mpsc::channel(MAX_HANDED);
+        let mut met = self.lock();
+        if met.len() >= MAX_MEETINGS || met.contains_key(&remote) {
+            return Err(unreachable("too many are met at the same time, or this one already"));
+        }
+        met.insert(remote, sender);
+        Ok(Meeting { all: Arc::clone(self), local, remote, handed })
+    }
+
+    /// Hands over a connection from somebody who is met: from that very address, or, where a router chose another port,
+    /// from the same host. Returns it if it is nobody's.
+    pub(crate) fn hand_over(&self, stream: TcpStream, remote: SocketAddr) -> Option<TcpStream> {
+        let remote = canonical(remote);
+        let met = self.lock();
+        // On this host all members have one address.
+        let is_host = |met: &SocketAddr| met.ip() == remote.ip() && !remote.ip().is_loopback();
+        let by_host = || met.iter().find(|(met, _)| is_host(met)).map(|(_, sender)| sender);
+        let Some(sender) = met.get(&remote).or_else(by_host) else { return Some(stream) };
+        sender.try_send(stream).err().map(|error| error.into_inner())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, mpsc::Sender<TcpStream>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Meeting {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.remote);
+    }
+}
+
+impl Meeting {
+    /// The next connection to or from the other side. The caller limits the time.
+    pub(crate) async fn next(&mut self) -> TcpStream {
+        let (local, remote) = (self.local, self.remote);
+        loop {
+            let connecting = async { timeout(MEET_CONNECT, connect(local, remote)).await.ok().and_then(Result::ok) };
+            if let Some(stream) = first(&mut self.handed, connecting).await {
+                return stream;
+            }
+            // Not in step with the other side: both must have asked before either is refused.
+            let pausing = async {
+                sleep(pause()).await;
+                None
+            };
+            if let Some(stream) = first(&mut self.handed, pausing).await {
+                return stream;
+            }
+        }
+    }
+}
+
+/// What was handed over, or else what the other future comes to.
+async fn first(
+    handed: &mut mpsc::Receiver<TcpStream>,
+    other: impl Future<Output = Option<TcpStream>>,
+) -> Option<TcpStream> {
+    let mut other = pin!(other);
+    poll_fn(|context| match handed.poll_recv(context) {
+        Poll::Ready(Some(stream)) => Poll::Ready(Some(stream)),
+        Poll::Ready(None) | Poll::Pending => other.as_mut().poll(context),
+    })
+    .await
+}
+
+/// Connects from a port that is listened on.
+async fn connect(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream> {
+    let socket = if remote.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.set_reuseport(true)?;
+    let ip = match remote {
+        SocketAddr::V4(_) if local.is_ipv6() => IpAddr::from([0, 0, 0, 0]),
+        SocketAddr::V6(_) if local.is_ipv4() => IpAddr::from([0_u16; 8]),
+        SocketAddr::V4(_) | SocketAddr::V6(_) => local.ip(),
+    };
+    socket.bind(SocketAddr::new(ip, local.port()))?;
+    let stream = socket.connect(remote).await?;
+    stream.set_nodelay(true)?;
+    keep_little_unsent(&stream);
+    Ok(stream)
+}
+
+fn pause() -> Duration {
+    let mut random = [0];
+    // Without a random number both sides still differ by what their machines do.
+    let _ = rand::fill(&mut random);
+    let span = MEET_PAUSE_MS.end() - MEET_PAUSE_MS.start();
+    Duration::from_millis(MEET_PAUSE_MS.start() + u64::from(random[0]) * span / u64::from(u8::MAX))
+}
+
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+#[cfg(test)]
+mod tests;

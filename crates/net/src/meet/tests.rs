@@ -1,0 +1,114 @@
+//! Two ends on loopback, each with its listener.
+
+use meshline_identity::KeyPair;
+use meshline_mesh::Transport;
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::listener::bind_one;
+use crate::tls::TlsIdentity;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+struct Place {
+    listener: TcpListener,
+    meetings: Arc<Meetings>,
+    tls: TlsIdentity,
+}
+
+impl Place {
+    fn new(key: u8) -> Self {
+        let listener = bind_one("127.0.0.1:0".parse().unwrap()).unwrap();
+        let tls = TlsIdentity::new(&KeyPair::from_secret([key; 32])).unwrap();
+        Self { listener, meetings: Arc::default(), tls }
+    }
+
+    fn address(&self) -> SocketAddr {
+        self.listener.local_addr().unwrap()
+    }
+
+    /// Meets the other end, with the listener at work beside.
+    async fn meet(&self, other: &Self, client: bool) -> crate::dial::Opened {
+        let local = self.address().into();
+        let meeting = self.meetings.begin(&local, other.address()).await.unwrap();
+        let mut met = pin!(crate::dial::met(meeting, other.tls.id(), client, &self.tls));
+        let mut accepting = pin!(self.hand_all_over());
+        let both = poll_fn(|context| {
+            let _ = accepting.as_mut().poll(context);
+            met.as_mut().poll(context)
+        });
+        timeout(PATIENCE, both).await.unwrap().unwrap()
+    }
+
+    async fn hand_all_over(&self) {
+        while let Ok((stream, remote)) = self.listener.accept().await {
+            assert!(self.meetings.hand_over(stream, remote).is_none(), "it is one who is met");
+        }
+    }
+}
+
+#[tokio::test]
+async fn both_ends_meet_with_one_connection_between_their_listening_ports() {
+    for round in 0..20 {
+        let (one, other) = (Place::new(1), Place::new(2));
+        let (near, far) = tokio::join!(one.meet(&other, round % 2 == 0), other.meet(&one, round % 2 != 0));
+        assert_eq!((near.proved, far.proved), (Some(other.tls.id()), Some(one.tls.id())));
+        assert_eq!((near.transport, far.transport), (Transport::Tcp, Transport::Tcp));
+        assert_eq!((near.local, near.remote), (one.address().into(), other.address().into()));
+        assert_eq!((far.local, far.remote), (other.address().into(), one.address().into()));
+    }
+}
+
+#[tokio::test]
+async fn whoever_is_refused_at_first_asks_again() {
+    let (one, other) = (Place::new(3), Place::new(4));
+    let (address, tls) = (other.address(), other.tls.clone());
+    drop(other.listener);
+    let mut meeting = one.meetings.begin(&one.address().into(), address).await.unwrap();
+    let (opened, late) = tokio::join!(timeout(PATIENCE, meeting.next()), async {
+        tokio::task::yield_now().await;
+        let listener = bind_one(address).unwrap();
+        listener.accept().await.unwrap()
+    });
+    assert_eq!(opened.unwrap().local_addr().unwrap(), late.1);
+    drop(tls);
+}
+
+#[tokio::test]
+async fn somebody_else_at_that_address_is_passed_over() {
+    let (one, wrong, right) = (Place::new(5), Place::new(6), Place::new(7));
+    let local = one.address().into();
+    let meeting = one.meetings.begin(&local, wrong.address()).await.unwrap();
+    let answering = async {
+        let (stream, _) = wrong.listener.accept().await.unwrap();
+        let _ = wrong.tls.accept(stream).await;
+        let (stream, _) = wrong.listener.accept().await.unwrap();
+        right.tls.accept(stream).await.unwrap()
+    };
+    let met = crate::dial::met(meeting, right.tls.id(), true, &one.tls);
+    let (met, _) = timeout(PATIENCE, async { tokio::join!(met, answering) }).await.unwrap();
+    assert_eq!(met.unwrap().proved, Some(right.tls.id()));
+}
+
+#[tokio::test]
+async fn nobody_is_met_twice_at_once_and_no_more_than_may_be() {
+    let meetings: Arc<Meetings> = Arc::default();
+    let local: Address = "127.0.0.1:1".parse().unwrap();
+    let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
+    let mut met = vec![];
+    for port in 1..=MAX_MEETINGS {
+        met.push(meetings.begin(&local, at(port)).await.unwrap());
+    }
+    assert!(meetings.begin(&local, at(MAX_MEETINGS + 1)).await.is_err());
+    met.pop();
+    assert!(meetings.begin(&local, at(1)).await.is_err(), "it is met already");
+    met.push(meetings.begin(&local, at(MAX_MEETINGS + 1)).await.unwrap());
+    let v6 = meetings.begin(&local, "[2001:db8::1]:5".parse().unwrap()).await.unwrap_err();
+    assert_eq!(v6.code, Code::Unreachable);
+}
+
+#[tokio::test]
+async fn a_listener_still_finds_its_port_taken() {
+    let place = Place::new(8);
+    assert_eq!(bind_one(place.address()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
