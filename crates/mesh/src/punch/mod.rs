@@ -14,6 +14,7 @@ mod pursuit;
 mod records;
 mod report;
 mod run;
+mod searched;
 mod window;
 
 #[cfg(test)]
@@ -38,6 +39,7 @@ use offer::Own;
 use pursuit::{Held, Pursuit};
 use report::Counts;
 use run::Step;
+use searched::Searched;
 
 /// Packets sent of our own accord, all attempts together. Answers are bounded by what came.
 const PACE: Rate = Rate { per_second: 1_000, burst: 256 };
@@ -118,6 +120,7 @@ pub(crate) struct Punch {
     seq: Sequence,
     pace: Bucket,
     searching: Option<NodeId>,
+    searched: Searched,
     wishes: Vec<Wish>,
     counts: Counts,
 }
@@ -140,6 +143,7 @@ impl Punch {
             seq: Sequence::default(),
             pace: Bucket::new(PACE, now),
             searching: None,
+            searched: Searched::default(),
             wishes: Vec::new(),
             counts: Counts::default(),
         }

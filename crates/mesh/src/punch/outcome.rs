@@ -26,12 +26,15 @@ impl Punch {
         let (transport, remote) = over;
         let Some(pursuit) = self.pursuits.get_mut(&peer).filter(|_| transport != Transport::Relay) else { return };
         let now = shared.now.mono;
-        pursuit.call = None;
+        (pursuit.call, pursuit.held) = (None, None);
         let Some(run) = pursuit.run.as_mut().filter(|run| !run.over) else {
             pursuit.failures = 0;
             return;
         };
         run.over = true;
+        if let (Transport::Quic, Some(way)) = (transport, run.best) {
+            self.searched.forget(way.remote.ip());
+        }
         let kind = if transport == Transport::Quic { run.best.map_or("seen", |way| way.kind) } else { "tcp" };
         let outcome = if transport == Transport::Quic || !run.dials.is_empty() { kind } else { "linked" };
         let row = pursuit.row(outcome, now).at(remote);
@@ -115,7 +118,7 @@ impl Punch {
         for peer in self.pursuits.keys().copied().collect::<Vec<_>>() {
             self.close_run(&peer, shared);
             if let Some(pursuit) = self.pursuits.get_mut(&peer) {
-                pursuit.call = None;
+                (pursuit.call, pursuit.held) = (None, None);
             }
         }
     }

@@ -27,8 +27,8 @@ pub(super) const REFUSED_PAUSE: Duration = LONG_PAUSE;
 const LARGER_WAITS: Duration = Duration::from_secs(1);
 
 /// The dear kind of search is made at the first attempts, and then so often.
-const SEARCHES_AT_ONCE: u32 = 2;
-const SEARCH_PAUSE: Duration = Duration::from_secs(600);
+pub(super) const SEARCHES_AT_ONCE: u32 = 2;
+pub(super) const SEARCH_PAUSE: Duration = Duration::from_secs(600);
 
 /// Calls of one member that are answered: it calls a few times when its network has changed, and never faster.
 const ANSWERS: Rate = Rate { per_second: 1, burst: 4 };

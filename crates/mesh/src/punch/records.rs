@@ -149,6 +149,10 @@ impl Punch {
         let mappings = (own.mapping, theirs.mapping);
         let earlier = pursuit.failures;
         let is_dear = Search::choose(mappings.0, mappings.1, earlier).is_birthday();
+        let seen = seen_at(theirs).next();
+        let may_search = !is_dear
+            || (pursuit.take_search(shared.now.mono)
+                && seen.is_some_and(|seen| self.searched.take(seen.ip(), shared.now.mono)));
         let start = Start {
             peer,
             number: theirs.attempt,
@@ -156,11 +160,11 @@ impl Punch {
             at,
             targets: targets(&theirs.candidates, &own.candidates),
             meets: meeting_places(&theirs.candidates, &own.candidates),
-            seen: seen_at(theirs).next(),
+            seen,
             before: seen_at(theirs).nth(1),
             mappings,
             earlier,
-            may_search: !is_dear || pursuit.take_search(shared.now.mono),
+            may_search,
         };
         let ends_at = at.after(Search::end(mappings.0, mappings.1, earlier).max(MEETING));
         self.begin(peer, Run::new(start), ends_at, shared);
@@ -181,6 +185,9 @@ impl Punch {
         let end: PunchEnd = read(record, peer, |end: &PunchEnd| end.to, shared)?;
         let pursuit = self.pursuits.get_mut(&peer).ok_or(Code::RecordOutdated)?;
         accept(pursuit, end.seq, end.expires, shared)?;
+        if pursuit.held.take_if(|held| held.offer.attempt == end.attempt).is_some() {
+            return Ok(());
+        }
         let called = pursuit.call.as_ref().is_some_and(|call| call.number == end.attempt);
         let running = pursuit.run.as_ref().is_some_and(|run| !run.over && run.start.number == end.attempt);
         if !(called || running) {

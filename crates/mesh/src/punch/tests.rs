@@ -1,15 +1,23 @@
 //! What is tried, in which order, and how much of it.
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
-use meshline_protocol::Bounded;
-use meshline_protocol::message::{PunchCandidates, PunchMapping};
+use meshline_identity::KeyPair;
+use meshline_protocol::message::{Punch as Message, PunchCandidates, PunchMapping, PunchReason};
+use meshline_protocol::{Bounded, UnixMicros};
 
 use super::offer::{Told, targets};
 use super::plan::{Aim, MAX_PROBES, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, opener_ttl, shots, volleys};
+use super::pursuit::{Pursuit, SEARCH_PAUSE, SEARCHES_AT_ONCE};
+use super::searched::{MAX_HOSTS, Searched};
 use super::window::Window;
+use super::{Punch, Wanted, Wish};
+use crate::config::Config;
 use crate::input::SocketId;
+use crate::nat::{Candidates, Mapping};
+use crate::now::{Mono, Now};
+use crate::shared::Shared;
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -92,6 +100,25 @@ fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
 }
 
 #[test]
+fn a_host_is_searched_as_seldom_as_one_member_may_however_many_name_it() {
+    let host = |nth: usize| IpAddr::from([198, 51, 100, u8::try_from(nth).expect("few")]);
+    let (mut searched, mut now) = (Searched::default(), Mono(0));
+    for _ in 0..SEARCHES_AT_ONCE {
+        assert!(searched.take(host(0), now));
+    }
+    assert!(!searched.take(host(0), now), "whoever says so");
+    assert!(searched.take(host(1), now), "another one");
+    searched.forget(host(0));
+    assert!(searched.take(host(0), now), "it was found there");
+    for nth in 2..MAX_HOSTS {
+        assert!(searched.take(host(nth), now));
+    }
+    assert!(!searched.take(host(MAX_HOSTS), now), "no room");
+    now = now.after(SEARCH_PAUSE);
+    assert!(searched.take(host(MAX_HOSTS), now) && searched.take(host(0), now), "after a while");
+}
+
+#[test]
 fn told_addresses_that_lead_nowhere_or_here_are_left_out_and_of_a_host_three_are_tried() {
     let own = PunchCandidates { host: list(&["192.168.1.7:6000"]), ..PunchCandidates::default() };
     let told = PunchCandidates {
@@ -116,4 +143,50 @@ fn told_addresses_that_lead_nowhere_or_here_are_left_out_and_of_a_host_three_are
 fn openers_take_turns_and_the_first_packet_leaves_with_the_head_start() {
     assert_eq!([0, 1, 2, 3].map(opener_ttl), [2, 3, 4, 2]);
     assert!(volleys().any(|(at, _)| at.is_zero()));
+}
+
+/// A member of the network with the UDP address of its host, which others have or have not seen.
+fn member(secret: u8, seen: bool) -> (Shared, Punch) {
+    let config = Config::new("lab".parse().expect("a name"), "n".parse().expect("a name"));
+    let mut shared = Shared::new(config, KeyPair::from_secret([secret; 32]), [secret; 32], now(0));
+    let mut punch = Punch::new(Mono(0));
+    let reflexive = if seen { vec![at("198.51.100.7:6000")] } else { Vec::new() };
+    let mapping = if seen { Mapping::Independent } else { Mapping::Unknown };
+    let known = Candidates { host: vec![at("192.168.1.7:6000")], reflexive, mapping, ..Candidates::default() };
+    punch.set_own(&known, (None, &[]), &mut shared);
+    (shared, punch)
+}
+
+fn now(millis: u64) -> Now {
+    let wall = UnixMicros::new(1_800_000_000_000_000).offset(i64::try_from(millis * 1_000).expect("soon"));
+    Now { mono: Mono(millis * 1_000), wall }
+}
+
+#[test]
+fn a_call_waits_until_the_called_member_knows_where_it_is_seen_or_nobody_tells() {
+    for withdrawn in [false, true] {
+        let (mut left, mut caller) = member(1, true);
+        let (mut right, mut called) = member(2, false);
+        caller.pursuits.insert(right.id, Pursuit::new(false, &mut left));
+        caller.call(right.id, &mut left);
+        let from = Wanted { peer: left.id, rtt_us: None };
+        let deliver = |wishes: Vec<Wish>, called: &mut Punch, right: &mut Shared| {
+            for wish in wishes {
+                let Wish::Tell(_, message) = wish else { continue };
+                called.handle(from, &message, None, right).expect("it is taken");
+            }
+        };
+        deliver(caller.take_wishes(), &mut called, &mut right);
+        assert!(called.take_wishes().is_empty() && !called.is_ready(&right), "it waits");
+        if withdrawn {
+            caller.leave(PunchReason::Leaving, &mut left);
+            deliver(caller.take_wishes(), &mut called, &mut right);
+        }
+        right.now = now(3_000);
+        assert!(called.is_ready(&right), "nobody told");
+        called.answer_held(&mut right);
+        let answers = called.take_wishes();
+        let is_answer = |wish: &Wish| matches!(wish, Wish::Tell(_, Message::Answer(_)));
+        assert_eq!(answers.iter().filter(|wish| is_answer(wish)).count(), usize::from(!withdrawn), "{answers:?}");
+    }
 }
