@@ -75,7 +75,7 @@ impl Server {
             return Err(StartError::NoAddress);
         }
         let (app, work) = App::new(settings, dial_back)?;
-        let store = Store::open(&settings.store, &app)?;
+        let store = Store::open(&settings.store, &app).await?;
         Ok(Self { listeners, app, store, work: Box::pin(work) })
     }
 

@@ -61,11 +61,11 @@ pub(crate) enum Store {
 
 impl Store {
     /// Opens the place and reads into the registry what is kept there. Redis is read later: a server starts without it.
-    pub(crate) fn open(setting: &StoreSetting, app: &App) -> Result<Self, StoreError> {
+    pub(crate) async fn open(setting: &StoreSetting, app: &App) -> Result<Self, StoreError> {
         Ok(match setting {
             StoreSetting::Memory => Self::Memory,
             StoreSetting::File(path) => Self::File(FileStore::open(path, app)?),
-            StoreSetting::Redis(url) => Self::Redis(Shared::new(url, app)?),
+            StoreSetting::Redis(url) => Self::Redis(Shared::open(url, app).await?),
         })
     }
 

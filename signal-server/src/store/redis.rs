@@ -29,6 +29,9 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 /// How long Redis may take to answer.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a start waits for Redis.
+const START_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long a read of the stream waits for news; shorter than [`PATIENCE`].
 const WAIT_MS: usize = 2_000;
 
@@ -59,13 +62,21 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// Reads the URL. That nobody answers there is no reason not to start.
-    pub(super) fn new(url: &str, app: &App) -> Result<Self, RedisError> {
+    /// Reads the URL, and asks for the key of the secrets: one that is given out before both know it would serve here
+    /// alone. That nobody answers there is no reason not to start.
+    pub(super) async fn open(url: &str, app: &App) -> Result<Self, RedisError> {
         let client = Client::open(url).map_err(|source| RedisError { url: url.to_owned(), source })?;
         app.registry().record(Recording::Refreshes);
         let name =
             random_bytes::<16>().map_or_else(|_| std::process::id().to_string(), |name| BASE64URL_NOPAD.encode(&name));
-        Ok(Self { client, name })
+        let shared = Self { client, name };
+        let asked = timeout(START_PATIENCE, async {
+            let mut connection = shared.connect().await?;
+            shared.agree_on_key(&mut connection, app).await
+        });
+        // What is wrong is told when it is tried again.
+        let _ = asked.await;
+        Ok(shared)
     }
 
     pub(super) async fn run(&self, app: &App) {
