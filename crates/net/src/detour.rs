@@ -36,7 +36,7 @@ impl<S: Stream> Carried for S {}
 pub enum Way {
     /// It is none of the detour's.
     Straight,
-    /// It is tried straight; if that fails within [`STRAIGHT_LIMIT`], the detour is asked again.
+    /// It is tried straight; if that fails within 1.5 s, the detour is asked again.
     First,
     /// It would be, but no way leads to the member it should go through: it is tried straight, because somebody has to be
     /// reached so first. The sentence says who is away.
