@@ -86,7 +86,7 @@ pub(crate) struct Candidates {
 
 impl Candidates {
     /// Whether a peer would do anything else with the other ones. Which was seen last changes all the time.
-    fn is_same(&self, other: &Self) -> bool {
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
         let set = |addresses: &[SocketAddr]| addresses.iter().copied().collect::<BTreeSet<_>>();
         self.mapping == other.mapping
             && set(&self.host) == set(&other.host)
@@ -99,7 +99,6 @@ impl Candidates {
 #[derive(Debug, Default)]
 pub(crate) struct Nat {
     candidates: Candidates,
-    generation: u64,
     picture: Picture,
     questions: Questions,
     answers: Answers,
@@ -138,12 +137,6 @@ impl Nat {
     /// Where this node may be reached, as far as it is known now.
     pub(crate) fn candidates(&self) -> &Candidates {
         &self.candidates
-    }
-
-    /// Another number whenever the candidates have changed.
-    #[allow(dead_code)]
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation
     }
 
     /// Whether the addresses seen from outside are to be kept fresh: while a peer is punched, or wants to be.
@@ -345,7 +338,6 @@ impl Nat {
         }
         self.candidates = candidates;
         if !is_same {
-            self.generation += 1;
             let seen = self.candidates.mapped.iter().chain(&self.candidates.reflexive).copied().collect();
             let (mapping, filtering) = (self.candidates.mapping.name(), self.calls.filtering().name());
             shared.event(Event::AddressesChanged { seen, mapping, filtering });

@@ -112,7 +112,6 @@ impl Rounds {
         self.plan(linked, shared);
     }
 
-    #[allow(dead_code)]
     pub(super) fn keep_fresh(&mut self, fresh: bool, linked: &BTreeMap<NodeId, Linked>, shared: &mut Shared) {
         if self.fresh != fresh {
             self.fresh = fresh;
