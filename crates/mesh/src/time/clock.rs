@@ -6,8 +6,9 @@
 //!
 //! Of two clocks nobody can tell which is wrong. So where one member is all that is known, what others signed is judged
 //! by the earlier of its clock and ours, or it could lock all others out by a clock that is ahead; and what we sign holds
-//! by the later. Of two members and us the one in the middle counts. An own clock from before what the network has signed
-//! is wrong without asking anybody.
+//! by the later. Of two members and us the one in the middle counts, however many more are known: those may be out of
+//! reach for as long as our clock is not put right. An own clock from before what the network has signed is wrong without
+//! asking anybody.
 
 use std::collections::VecDeque;
 
@@ -16,8 +17,9 @@ use meshline_protocol::{NodeId, UnixMicros};
 /// Votes kept, the latest of as many members: enough that a few liars do not move the median.
 const MAX_VOTES: usize = 16;
 
-/// Members that must agree before their median replaces our own clock, where so many are known.
-const QUORUM: usize = 3;
+/// Members that must have spoken before they are believed, where so many are known: with our own clock, which counts as
+/// one of three until a third has spoken, no single liar turns the median.
+const QUORUM: usize = 2;
 
 /// Below this the own clock is good enough for judging records, and steadier than any median.
 const TOLERANCE_MICROS: u64 = 60_000_000;
@@ -27,7 +29,7 @@ const TOLERANCE_MICROS: u64 = 60_000_000;
 pub(crate) struct Clock {
     /// Each member's clock less ours, in microseconds.
     votes: VecDeque<(NodeId, i64)>,
-    /// Members known at all; with fewer than the quorum, all of them must have spoken.
+    /// Members known at all: of one, its word is all there is.
     known_members: usize,
     newest_signed: UnixMicros,
 }
@@ -88,7 +90,7 @@ impl Clock {
         if let ([other], true) = (votes.as_slice(), own_counts) {
             return ((*other).min(0), (*other).max(0));
         }
-        if votes.len() < QUORUM && own_counts {
+        if votes.len() <= QUORUM && own_counts {
             votes.push(0);
         }
         let offset = median(votes).unwrap_or(0);
