@@ -34,6 +34,31 @@ impl Local for TcpStream {
 
 impl Local for UnixStream {}
 
+/// Another member, by whom a target is reached. Dropped before its end it resets the rest, as a stream does.
+pub(crate) struct Onward(pub(crate) Box<dyn Stream>);
+
+impl Local for Onward {}
+
+impl AsyncRead for Onward {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, to: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, to)
+    }
+}
+
+impl AsyncWrite for Onward {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}
+
 /// Carries both directions until both have ended, one breaks, or nothing moves for `idle`.
 pub(crate) async fn carry(local: Box<dyn Local>, mut stream: Box<dyn Stream>, place: &Place, idle: Duration) {
     let moved = AtomicU64::new(0);

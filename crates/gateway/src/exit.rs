@@ -4,12 +4,13 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use meshline_protocol::opening::{IncomingStream, OpenStream, StreamAnswer, StreamOpened, StreamRequest};
+use meshline_protocol::opening::{IncomingStream, MAX_PASSED, OpenStream, StreamAnswer, StreamOpened, StreamRequest};
 use meshline_protocol::{Code, NodeId, Target};
 use tokio::time::timeout;
 
 use crate::carrier::{Carrier, Stream};
-use crate::copy::carry;
+use crate::connector::Via;
+use crate::copy::{Onward, carry};
 use crate::counters::{Counters, Place};
 use crate::directory::{Member, soon};
 use crate::gateway::Shared;
@@ -125,6 +126,10 @@ async fn connect(
             let reached = reach(&target, &|address| by_rule(&rules, address, member, shared)).await;
             (target, reached)
         }
+        Ok(Grant::Through(target, via)) => {
+            let reached = onward(open, &target, &via, shared).await;
+            (target, reached)
+        }
         Err(refusal) => return Err((refusal, stream)),
     };
     let reached = match reached {
@@ -135,10 +140,29 @@ async fn connect(
     Ok(())
 }
 
+/// Asks another member for what is exposed through it. Members that expose something through each other end here.
+async fn onward(open: &OpenStream, target: &Target, via: &str, shared: &Shared) -> Result<Reached, Refusal> {
+    if open.passed >= MAX_PASSED {
+        return Err(refuse(Code::TargetUnreachable, format!("{MAX_PASSED} members have passed this on already")));
+    }
+    let via = match shared.connector.resolve_kept(via)? {
+        Via::Service(name) => return Err(refuse(Code::NoSuchPeer, format!("nobody is called {name}"))),
+        via @ (Via::Member(_) | Via::Auto) => via,
+    };
+    let wish = OpenStream { target: Some(target.clone()), passed: open.passed + 1, ..OpenStream::default() };
+    let connected = shared.connector.connect(&via, wish).await?;
+    let address = connected.opened.address;
+    let end = match connected.flow {
+        Some(flow) => End::Passed(flow, connected.stream),
+        None => End::Bytes(Box::new(Onward(connected.stream))),
+    };
+    Ok(Reached { end, address: address.and_then(|address| address.to_string().parse().ok()) })
+}
+
 /// Says what was reached, and carries.
 async fn join(mut stream: Box<dyn Stream>, target: Target, reached: Reached, place: &Place, shared: &Shared) {
     // Before the answer: payloads come right behind it.
-    let flow = matches!(reached.end, End::Payloads(_)).then(|| stream.flow());
+    let flow = matches!(reached.end, End::Payloads(_) | End::Passed(..)).then(|| stream.flow());
     let opened = StreamOpened { target: Some(target), address: reached.address.map(Into::into) };
     if lines::write(&mut stream, &StreamAnswer::Opened(opened)).await.is_err() {
         return;
@@ -148,7 +172,11 @@ async fn join(mut stream: Box<dyn Stream>, target: Target, reached: Reached, pla
         (End::Payloads(socket), Some(flow)) => {
             payloads::serve(&socket, flow.as_ref(), stream, place, shared.patience.udp_idle).await;
         }
-        (End::Payloads(_), None) => {}
+        (End::Passed(onward, next), Some(flow)) => {
+            let ends = [(flow.as_ref(), stream), (onward.as_ref(), next)];
+            payloads::pass_on(ends, place, shared.patience.udp_idle).await;
+        }
+        (End::Payloads(_) | End::Passed(..), None) => {}
     }
 }
 

@@ -41,6 +41,31 @@ pub(crate) async fn serve(
     }
 }
 
+/// At a member that asked another one: passes payloads between the two flows, until either stream ends or nothing moves
+/// for `idle`.
+pub(crate) async fn pass_on(ends: [(&dyn Flow, Box<dyn Stream>); 2], place: &Place, idle: Duration) {
+    let [(asker, mut asking), (target, mut reaching)] = ends;
+    let mut last = Instant::now();
+    loop {
+        tokio::select! {
+            payload = asker.recv() => {
+                let Some(payload) = payload else { return };
+                place.counters().received(payload.len());
+                target.send(payload);
+            }
+            payload = target.recv() => {
+                let Some(payload) = payload else { return };
+                place.counters().sent(payload.len());
+                asker.send(payload);
+            }
+            () = ended(&mut asking) => return,
+            () = ended(&mut reaching) => return,
+            () = sleep_until(last + idle) => return,
+        }
+        last = Instant::now();
+    }
+}
+
 /// Returns at the end of a stream that carries no bytes; such bytes are not looked at.
 pub(crate) async fn ended(stream: &mut Box<dyn Stream>) {
     let mut ignored = [0; 64];

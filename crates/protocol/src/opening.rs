@@ -41,6 +41,19 @@ pub struct OpenStream {
     /// Whether `port` is one of UDP.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub udp: bool,
+    /// How many members have passed this request on: each connects through another one what it exposes so. At
+    /// [`MAX_PASSED`] it is refused.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed: u8,
+}
+
+/// Members that may pass a request on, one to the next: enough for a device behind a member behind an exit, and the end
+/// of those that name each other.
+pub const MAX_PASSED: u8 = 3;
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands references")]
+const fn is_zero(value: &u8) -> bool {
+    *value == 0
 }
 
 /// Where to listen.

@@ -176,7 +176,8 @@ function stateOf({ state, listen }) {
 
 const allowed = (allow = []) => (allow.length === 0 ? "nobody" : allow.join(", ").replace("*", "everybody"));
 
-const exposedLine = ({ name, target, allow }) => `${name}: ${target}, for ${allowed(allow)}`;
+const exposedLine = ({ name, target, via, allow }) =>
+  `${name}: ${target}${via ? ` through ${via}` : ""}, for ${allowed(allow)}`;
 
 function proxyLine(proxy) {
   if (!proxy) return [];

@@ -83,7 +83,15 @@ struct Proxy {
 struct Exposed {
     name: String,
     target: String,
+    #[serde(default)]
+    via: Option<String>,
     allow: Vec<String>,
+}
+
+impl Exposed {
+    fn place(&self) -> String {
+        self.via.as_ref().map_or_else(|| self.target.clone(), |via| format!("{} via {via}", self.target))
+    }
 }
 
 pub(super) async fn run(client: &Client, verb: ForwardVerb, json: bool) -> anyhow::Result<()> {
@@ -134,7 +142,7 @@ fn text(document: &Forwards) -> String {
     if !document.exposed.is_empty() {
         let mut rows = vec![heading(&["EXPOSED", "TARGET", "ALLOWED"])];
         let allowed = |allow: &[String]| if allow.is_empty() { "nobody".to_owned() } else { allow.join(", ") };
-        rows.extend(document.exposed.iter().map(|one| vec![one.name.clone(), one.target.clone(), allowed(&one.allow)]));
+        rows.extend(document.exposed.iter().map(|one| vec![one.name.clone(), one.place(), allowed(&one.allow)]));
         parts.push(table(&rows));
     }
     parts.join("\n\n")

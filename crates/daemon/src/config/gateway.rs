@@ -6,6 +6,7 @@ use meshline_protocol::NodeId;
 
 use super::member::NodeConfig;
 use super::review::Review;
+use super::via::ViaMember;
 
 /// Services that one member exposes: each is looked through for every stream that another member opens.
 const MAX_EXPOSED: usize = 256;
@@ -16,6 +17,12 @@ const MAX_RULES: usize = 256;
 pub(super) fn check(config: &NodeConfig, review: &mut Review) {
     check_forwards(&config.forwards, review);
     most("/expose", config.expose.len(), MAX_EXPOSED, review);
+    for (index, via) in config.expose.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.via.clone()?)))
+    {
+        if let Err(error) = ViaMember::try_from(via) {
+            review.fault(&format!("/expose/{index}/via"), error.to_string());
+        }
+    }
     most("/exit/rules", config.exit.rules.len(), MAX_RULES, review);
     most("/exit/listen", config.exit.listen.len(), MAX_RULES, review);
     if let Some(Err(refusal)) = config.socks5.as_ref().map(meshline_gateway::ProxyConfig::check) {

@@ -15,6 +15,10 @@ pub struct Expose {
     pub name: ServiceName,
     /// Where it is: tcp://host:port, udp://host:port, unix:/path or serial:/device,baud.
     pub target: Target,
+    /// Through whom it is reached: a member, or "auto". Missing: from here. That member judges by its own rules what
+    /// this one may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
     /// Who may use it: "*", full ids, names of a closed network, "role:…". Missing: nobody.
     #[serde(default)]
     pub allow: Vec<Allow>,

@@ -51,6 +51,8 @@ pub struct ExitRules {
 pub(crate) enum Grant {
     /// This, wherever it is: it is exposed.
     Exposed(Target),
+    /// The same, through the member that is named.
+    Through(Target, String),
     /// This, at those of its addresses that [`Rules::judge_address`] lets pass.
     ByRule(Target),
 }
@@ -63,7 +65,11 @@ impl Rules {
         }
         let exposed = self.expose.iter().filter(|expose| expose.answers(request));
         if let Some(expose) = exposed.clone().find(|expose| allow::permits(&expose.allow, member)) {
-            return Ok(Grant::Exposed(expose.target.clone()));
+            let target = expose.target.clone();
+            return Ok(match &expose.via {
+                Some(via) => Grant::Through(target, via.clone()),
+                None => Grant::Exposed(target),
+            });
         }
         if let (Some(target @ (Target::Tcp(_) | Target::Udp(_))), None) = (&request.target, &request.service) {
             return Ok(Grant::ByRule(target.clone()));

@@ -14,6 +14,7 @@ use meshline_protocol::{Address, Code, Target};
 use tokio::net::{TcpStream, UdpSocket, UnixStream, lookup_host};
 use tokio::time::timeout;
 
+use crate::carrier::{Flow, Stream};
 use crate::copy::Local;
 use crate::limits::{DIAL_LIMIT, MAX_RESOLVED};
 use crate::refusal::{Refusal, refuse, unreached};
@@ -30,6 +31,8 @@ pub(crate) struct Reached {
 pub(crate) enum End {
     Bytes(Box<dyn Local>),
     Payloads(UdpSocket),
+    /// Payloads by way of another member.
+    Passed(Box<dyn Flow>, Box<dyn Stream>),
 }
 
 /// Judges an address before it is dialled.

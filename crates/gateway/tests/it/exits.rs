@@ -129,6 +129,65 @@ async fn a_serial_device_is_found_and_serves_one_at_a_time() {
     assert_eq!((busy.code, busy.detail.contains("in use")), (Code::TargetRefused, true), "{busy:?}");
 }
 
+fn rules_of(expose: Vec<meshline_gateway::Expose>) -> GatewaySettings {
+    GatewaySettings { rules: Rules { expose, ..Rules::default() }, ..Default::default() }
+}
+
+#[tokio::test]
+async fn what_is_exposed_through_another_member_is_reached_there_by_its_rules() {
+    let (members, target) = (Members::default(), tcp(echo_server().await));
+    let payloads = udp(udp_echo_server().await);
+    let eddy = members
+        .start(
+            3,
+            "eddy",
+            &[Role::Exit],
+            rules_of(vec![expose("web", &target, &["bobby"]), expose("dns", &payloads, &["bobby"])]),
+        )
+        .await;
+    let through = vec![expose_via("web", &target, "eddy"), expose_via("dns", &payloads, "auto")];
+    let bobby = members.start(1, "bobby", &[], rules_of(through)).await;
+    let alice = members.plain(2, "alice").await;
+    assert_eq!(refused(&alice, "eddy", &target.to_string()).await, Code::Forbidden, "only bobby may");
+    let mut connected = within(alice.connect("bobby", Some(target.clone()))).await.unwrap();
+    assert_eq!(connected.stream.peer(), id(1));
+    connected.stream.write_all(b"hello").await.unwrap();
+    connected.stream.shutdown().await.unwrap();
+    let mut answer = Vec::new();
+    within(connected.stream.read_to_end(&mut answer)).await.unwrap();
+    assert_eq!(answer, b"hello", "to the end in both directions");
+    let connected = within(alice.connect("bobby", Some(payloads))).await.unwrap();
+    let flow = connected.flow.unwrap();
+    within(async {
+        loop {
+            flow.send(bytes::Bytes::from_static(b"ask"));
+            let answered = tokio::time::timeout(std::time::Duration::from_millis(500), flow.recv()).await;
+            if let Ok(answer) = answered {
+                return assert_eq!(answer.as_deref(), Some(b"ask".as_slice()));
+            }
+        }
+    })
+    .await;
+    // What goes wrong there is told here.
+    eddy.set_exposed(vec![]);
+    assert_eq!(refused(&alice, "bobby", &target.to_string()).await, Code::Forbidden);
+    bobby.set_exposed(vec![expose_via("web", &target, "nobody")]);
+    assert_eq!(refused(&alice, "bobby", &target.to_string()).await, Code::NoSuchPeer);
+}
+
+#[tokio::test]
+async fn members_that_expose_through_each_other_end_after_some_hops() {
+    let (members, target) = (Members::default(), tcp(echo_server().await));
+    let bobby = members.start(1, "bobby", &[], rules_of(vec![expose_via("web", &target, "eddy")])).await;
+    let eddy = members.start(3, "eddy", &[], rules_of(vec![expose_via("web", &target, "bobby")])).await;
+    let alice = members.plain(2, "alice").await;
+    let refusal = within(alice.connect("bobby", Some(target))).await.unwrap_err();
+    assert_eq!(refusal.code, Code::TargetUnreachable);
+    assert!(refusal.detail.contains("3 members have passed this on"), "{refusal:?}");
+    let served = |of: &Gateway| of.report().served.connections;
+    assert_eq!((served(&bobby), served(&eddy)), (2, 2), "the fourth refuses");
+}
+
 #[tokio::test]
 async fn a_file_that_is_no_device_is_not_read() {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -74,7 +74,12 @@ impl Members {
 
 pub(crate) fn expose(name: &str, target: &Target, allow: &[&str]) -> Expose {
     let allow = allow.iter().map(|text| Allow::try_from((*text).to_owned()).unwrap()).collect();
-    Expose { name: name.parse().unwrap(), target: target.clone(), allow }
+    Expose { name: name.parse().unwrap(), target: target.clone(), via: None, allow }
+}
+
+/// The same, reached through another member.
+pub(crate) fn expose_via(name: &str, target: &Target, via: &str) -> Expose {
+    Expose { via: Some(via.to_owned()), ..expose(name, target, &["*"]) }
 }
 
 pub(crate) fn tcp(address: SocketAddr) -> Target {

@@ -183,7 +183,10 @@ fn throughput(square: &Square) {
         let streams = told["end"]["streams"].as_array().expect("streams");
         for stream in streams {
             let came = match words.contains(&"-u") {
-                true => stream["udp"]["packets"].as_u64() > stream["udp"]["lost_packets"].as_u64(),
+                // Far below what the way carries: one in ten may come too late on a busy machine.
+                true => {
+                    stream["udp"]["packets"].as_u64() > stream["udp"]["lost_packets"].as_u64().map(|lost| 10 * lost)
+                }
                 false => stream["receiver"]["bytes"].as_u64() > Some(0),
             };
             assert!(came, "{words:?}: {stream} {}", told["server_output_text"]);
