@@ -1,7 +1,9 @@
 //! A registry with many entries: what each costs in memory, and what a request costs with all of them there.
 //!
 //! `crowd N [FILE]`: with FILE it also writes them there, for a server to start with, and beside it the bodies of
-//! refreshes (`FILE.refreshes`, one a line).
+//! refreshes (`FILE.refreshes`, one a line). `crowd sign N FILE` writes announcements of as many members of a closed
+//! network, each with its membership, for a server that knows none of them, and says how many signatures one core
+//! verifies.
 
 #![expect(clippy::print_stdout, clippy::expect_used, reason = "a program to measure with ends where it fails")]
 
@@ -9,20 +11,29 @@ use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use meshline_identity::Member;
-use meshline_protocol::message::Role;
-use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
+use meshline_identity::{KeyPair, Member, sign, verify};
+use meshline_protocol::message::{Announcement, Membership, RecordText, Role};
+use meshline_protocol::{Address, Bounded, NetworkId, NodeId, SignedRecord, UnixMicros};
 use signal_server::registry::{Candidate, Caps, Recording, Registry, Rules, SecretKey, Seen};
 use signal_server::write_store;
 
 /// Refreshes in the file: more than a benchmark has connections.
 const REFRESHES: usize = 4_096;
 
+/// Signatures verified for the figure.
+const VERIFIED: usize = 4_096;
+
 const HOUR: i64 = 3_600_000_000;
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let count: u32 = arguments.next().and_then(|text| text.parse().ok()).expect("how many?");
+    let number = |text: Option<String>| text.and_then(|text| text.parse::<u32>().ok()).expect("how many?");
+    let first = arguments.next();
+    if first.as_deref() == Some("sign") {
+        let count = number(arguments.next());
+        return sign_all(count, &arguments.next().expect("which file?"));
+    }
+    let count = number(first);
     let file = arguments.next();
     let caps = Caps { per_key: 5, per_address: 32, total: 1_100_000 };
     let rules = Rules { ttl_micros: HOUR, caps, networks: [].into() };
@@ -103,6 +114,42 @@ fn write(registry: &mut Registry, network: &NetworkId, refreshes: &[Refresh], (f
         let body = format!("{{\"refresh\":{{\"network\":\"{network}\",\"id\":\"{id}\",\"secret\":\"{secret}\"}}}}");
         writeln!(bodies, "{body}").expect("written");
     }
+}
+
+/// Announcements that nobody has seen, one a line.
+fn sign_all(count: u32, file: &str) {
+    let network = KeyPair::from_secret([200; 32]);
+    let mut lines = std::io::BufWriter::new(std::fs::File::create(file).expect("a file"));
+    let mut some = Vec::new();
+    for n in 0..count {
+        let record = announced(n, &network);
+        writeln!(lines, "{}", serde_json::to_string(&record).expect("plain data")).expect("written");
+        if some.len() < VERIFIED {
+            some.push(record);
+        }
+    }
+    let closed = NetworkId::Closed(network.id());
+    let begin = Instant::now();
+    let verified = some.iter().filter(|record| verify::<Announcement>(record, &closed, now()).is_ok()).count();
+    println!("{:.0} signatures a second", verified as f64 / begin.elapsed().as_secs_f64());
+}
+
+fn announced(n: u32, network: &KeyPair) -> SignedRecord {
+    let mut secret = [9; 32];
+    secret[..4].copy_from_slice(&n.to_le_bytes());
+    let key = KeyPair::from_secret(secret);
+    let (seq, expires) = (now(), now().offset(HOUR));
+    let id = NetworkId::Closed(network.id());
+    let name: meshline_protocol::Name = format!("member-{n}").parse().expect("a name");
+    let roles = Bounded::from_first([Role::Node]);
+    let (node, kind) = (key.id(), Membership::TYPE.to_owned());
+    let membership =
+        Membership { kind, network: id.clone(), seq, expires, node, name: name.clone(), roles: roles.clone() };
+    let membership = sign(&membership, network).expect("plain data");
+    let addresses = Bounded::from_first(["127.0.0.1:6001".parse::<Address>().expect("an address")]);
+    let (kind, membership) = (Announcement::TYPE.to_owned(), Some(membership));
+    let text = Announcement { kind, network: id, seq, expires, name, roles, addresses, next: None, membership };
+    sign(&text, &key).expect("plain data")
 }
 
 fn candidate(n: u32, network: &NetworkId, now: UnixMicros) -> Candidate {

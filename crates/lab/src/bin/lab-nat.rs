@@ -1,5 +1,5 @@
-//! One cell of the figures behind NATs, again and again: `lab-nat ONE OTHER RUNS DELAY_MS LOSS_PERCENT PATIENCE_S`. A line
-//! of JSON for each run: how the two came together, or `null` if they did not.
+//! One cell of the figures behind NATs, again and again: `lab-nat ONE OTHER FIRST RUNS DELAY_MS LOSS_PERCENT PATIENCE_S`,
+//! the runs numbered from FIRST on. A line of JSON for each: how the two came together, or `null` if they did not.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -9,6 +9,7 @@ use meshline_lab::{Cell, Lab, Nat};
 
 struct Wanted {
     nats: [Nat; 2],
+    first: u64,
     runs: u64,
     delay_ms: u64,
     loss_percent: f64,
@@ -18,10 +19,10 @@ struct Wanted {
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let Some(wanted) = wanted(&words) else {
-        eprintln!("usage: lab-nat ONE OTHER RUNS DELAY_MS LOSS_PERCENT PATIENCE_S");
+        eprintln!("usage: lab-nat ONE OTHER FIRST RUNS DELAY_MS LOSS_PERCENT PATIENCE_S");
         return ExitCode::from(2);
     };
-    match (1..=wanted.runs).try_for_each(|seed| run(&wanted, seed)) {
+    match (wanted.first..wanted.first + wanted.runs).try_for_each(|seed| run(&wanted, seed)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("lab-nat: {error}");
@@ -31,9 +32,10 @@ fn main() -> ExitCode {
 }
 
 fn wanted(words: &[String]) -> Option<Wanted> {
-    let [one, other, runs, delay_ms, loss_percent, patience_s] = words else { return None };
+    let [one, other, first, runs, delay_ms, loss_percent, patience_s] = words else { return None };
     Some(Wanted {
         nats: [one.parse().ok()?, other.parse().ok()?],
+        first: first.parse().ok()?,
         runs: runs.parse().ok()?,
         delay_ms: delay_ms.parse().ok()?,
         loss_percent: loss_percent.parse().ok()?,

@@ -48,6 +48,8 @@ pub struct Meeting {
     pub direct_us: Option<u64>,
     /// The transport of their link in the end; `none` if the mesh carries for them.
     pub by: String,
+    /// What the one says the other's clock is ahead, in microseconds; both have the clock of this machine.
+    pub clock_offset_us: Option<i64>,
 }
 
 impl Cell {
@@ -144,6 +146,7 @@ impl Cell {
             first_byte_us: since(first.found),
             direct_us: direct.map(|direct| since(direct.at)),
             by: transport(&status, one.name()).unwrap_or_else(|| "none".to_owned()),
+            clock_offset_us: link(&status, one.name()).and_then(|link| link.get("clock_offset_us")?.as_i64()),
         })
     }
 }
@@ -185,9 +188,12 @@ fn echo(member: &Member, name: &str) -> Option<Instant> {
 }
 
 fn transport(status: &Value, name: &str) -> Option<String> {
+    Some(link(status, name)?.get("transport")?.as_str()?.to_owned())
+}
+
+fn link<'a>(status: &'a Value, name: &str) -> Option<&'a Value> {
     let links = status.get("links")?.as_array()?;
-    let link = links.iter().find(|link| link.get("name").is_some_and(|found| found == name))?;
-    Some(link.get("transport")?.as_str()?.to_owned())
+    links.iter().find(|link| link.get("name").is_some_and(|found| found == name))
 }
 
 /// A document of the local API, over its socket: to start a command would take longer than what is measured.

@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat` and `proxy`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy` and `signal`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`] and [`proxy::FIGURES`]; figures of
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`] and [`signal::FIGURES`]; figures of
 //! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -16,6 +16,7 @@ mod proxy;
 mod ring;
 mod routing;
 mod scratch;
+mod signal;
 mod start;
 mod table;
 mod tunnel;
@@ -86,6 +87,10 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
         return target(root);
     }
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
+    if what == "signal" {
+        cargo(root, &["build", "--release", "-p", "signal-server", "--bins", "--examples"])?;
+        return target(root);
+    }
     example("meshline-net", "bench")?;
     match what {
         "routing" => example("meshline-sim", "cold_start")?,

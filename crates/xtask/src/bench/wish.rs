@@ -1,8 +1,8 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, proxy, routing, tunnel};
+use super::{FIGURES, Figure, chat, proxy, routing, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy [--small] [--rounds N] [--bin FOLDER], \
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal [--small] [--rounds N] [--bin FOLDER], \
                      routing also with --outages N or --alone N, tunnel with \
                      --only PART[,PART] and --beside RIVAL[,RIVAL]; or bench nat";
 
@@ -28,6 +28,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "chat" => chat::FIGURES.to_vec(),
         "routing" => routing::FIGURES.to_vec(),
         "proxy" => proxy::FIGURES.to_vec(),
+        "signal" => signal::FIGURES.to_vec(),
         "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
     };
