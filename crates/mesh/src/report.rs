@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use meshline_protocol::{Address, NetworkId, NodeId};
+use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -296,15 +296,18 @@ pub struct NatEvidence {
     pub clock_error_us: Option<u64>,
 }
 
-/// The clock against the others'.
+/// Network time against this node's clock. It is the median of the clocks of all that are linked, or were lately, and of
+/// this node.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct TimeReport {
-    /// Median of the peers' clocks less ours; 0 without peers.
+    /// Network time less this node's clock; 0 without peers.
     pub offset_us: i64,
-    /// Bound on the error of that.
+    /// Bound on the error of that. 2^53 − 1 where the own clock is known to be wrong and no other is known.
     pub error_us: u64,
-    /// Peers it rests on.
+    /// Members whose clocks are in it.
     pub members: usize,
+    /// Network time when this was written: the one to agree on things by.
+    pub network_us: UnixMicros,
 }
 
 /// Bounds in force.

@@ -17,7 +17,7 @@ use crate::link::is_traffic;
 use crate::nat::Spoken;
 use crate::now::{Mono, Now};
 use crate::output::{DialTarget, Output};
-use crate::time::Clock;
+use crate::time::{Clock, Estimate, NetworkTime};
 
 /// How long an announcement holds. It is renewed at half of it; a member that vanished is forgotten by signal
 /// servers much sooner and by known-peers files much later.
@@ -42,6 +42,7 @@ pub(crate) struct Shared {
     pub(crate) id: NodeId,
     pub(crate) now: Now,
     pub(crate) clock: Clock,
+    pub(crate) network_time: NetworkTime,
     pub(crate) revoked: RevocationList,
     pub(crate) up: BTreeMap<NodeId, UpPeer>,
     pub(crate) announcement: SignedRecord,
@@ -70,6 +71,7 @@ impl Shared {
         let id = key.id();
         let mut shared = Self {
             clock: Clock::new(config.saved.newest_signed),
+            network_time: NetworkTime::default(),
             announcement_seq: Sequence::after(config.saved.announcement_seq),
             broadcast_seq: Sequence::after(config.saved.broadcast_seq),
             config,
@@ -96,6 +98,24 @@ impl Shared {
         }
         shared.announce();
         shared
+    }
+
+    /// An input comes at `now`.
+    pub(crate) fn advance(&mut self, now: Now) {
+        self.now = now;
+        self.network_time.advance(now);
+    }
+
+    /// Network time, the one that members agree things by, and the bound on its error in microseconds. For the validity of
+    /// records there is [`Self::judged`].
+    pub(crate) fn network_time(&self) -> (UnixMicros, u64) {
+        let estimate = self.network_estimate();
+        (self.now.wall.offset(estimate.offset_us), estimate.error_us)
+    }
+
+    /// The same against our own calendar.
+    pub(crate) fn network_estimate(&self) -> Estimate {
+        self.network_time.estimate(self.now, self.clock.newest_signed())
     }
 
     /// The time by which the validity of records is judged.

@@ -52,7 +52,13 @@ impl World {
 
     /// What the cable between two nodes adds to the latency, one way, in microseconds.
     pub fn set_distance(&mut self, one: usize, other: usize, micros: u64) {
-        self.network.set_distance(one, other, micros);
+        self.set_way(one, other, micros);
+        self.set_way(other, one, micros);
+    }
+
+    /// The same in one direction only.
+    pub fn set_way(&mut self, from: usize, to: usize, micros: u64) {
+        self.network.set_distance(from, to, micros);
     }
 
     /// Parts two sets of nodes from each other. What is sent meanwhile arrives after [`World::heal`].

@@ -27,9 +27,15 @@ pub struct WallClock {
 
 impl WallClock {
     pub(crate) fn at(self, now: u64) -> UnixMicros {
+        EPOCH.offset(i64::try_from(now).unwrap_or(i64::MAX).saturating_add(self.ahead(now)))
+    }
+
+    /// How far it is ahead at a virtual time, in microseconds.
+    #[must_use]
+    pub fn ahead(self, now: u64) -> i64 {
         let passed = i64::try_from(now).unwrap_or(i64::MAX);
         let gained = passed / 1_000_000 * self.drift_ppm + passed % 1_000_000 * self.drift_ppm / 1_000_000;
-        EPOCH.offset(passed.saturating_add(gained).saturating_add(self.offset_us))
+        gained.saturating_add(self.offset_us)
     }
 }
 

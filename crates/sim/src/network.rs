@@ -104,18 +104,18 @@ impl Network {
         self.cables = Some(pairs.iter().flat_map(|(a, b)| [(*a, *b), (*b, *a)]).collect());
     }
 
-    /// What the cable between two hosts adds to the latency, one way.
-    pub(crate) fn set_distance(&mut self, one: usize, other: usize, micros: u64) {
-        self.distances.insert((one, other), micros);
-        self.distances.insert((other, one), micros);
+    /// What the cable between two hosts adds to the latency in this direction.
+    pub(crate) fn set_distance(&mut self, from: usize, to: usize, micros: u64) {
+        self.distances.insert((from, to), micros);
     }
 
     /// What is added to the latency of what is sent from this end.
     pub(crate) fn distance(&self, from: LinkId) -> u64 {
-        let (number, _) = sides(from);
+        let (number, side) = sides(from);
         let Some(connection) = self.connections.get(&number) else { return 0 };
-        let [one, other] = &connection.ends;
-        self.distances.get(&(one.run.node, other.run.node)).copied().unwrap_or(0)
+        let [one, other] = connection.ends.each_ref().map(|end| end.run.node);
+        let way = if side == 0 { (one, other) } else { (other, one) };
+        self.distances.get(&way).copied().unwrap_or(0)
     }
 
     pub(crate) fn block(&mut self, from: usize, to: usize) {

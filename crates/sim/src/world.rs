@@ -267,6 +267,12 @@ impl World {
         self.host_mut(node).clock = clock;
     }
 
+    /// The calendar clock of a node's host.
+    #[must_use]
+    pub fn clock(&self, node: usize) -> WallClock {
+        self.host(node).clock
+    }
+
     /// Says what happens to those who dial an address.
     pub fn set_reach(&mut self, address: &Address, reach: Reach) {
         self.network.reach.insert(address.clone(), reach);

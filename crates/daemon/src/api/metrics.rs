@@ -8,7 +8,7 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status};
+use meshline_mesh::{NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status, TimeReport};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -22,7 +22,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let text =
         [text(&status), chat_text(&chat), peers(&status, &rows), nat(&status.nat), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
-    let text = text + &punch(&status.punch);
+    let text = text + &punch(&status.punch) + &network_time(&status.time);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &udp::text(&api.mesh.udp(), &api.mesh.companions());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
@@ -65,6 +65,19 @@ fn relay(report: &RelayReport) -> String {
         family("gauge", "relay_member_pairs", "links relayed, by member", &pairs),
         family("counter", "relay_bytes_total", "bytes relayed, both ways, by member", &by_member(|row| row.bytes)),
         family("counter", "relay_refused_total", "refused requests, by member and name", &refused),
+    ]
+    .concat()
+}
+
+/// Network time against the clock of this member.
+fn network_time(time: &TimeReport) -> String {
+    let sign = if time.offset_us < 0 { "-" } else { "" };
+    let offset = [format!(" {sign}{}", seconds(time.offset_us.unsigned_abs()))];
+    let error = [format!(" {}", seconds(time.error_us))];
+    [
+        family("gauge", "network_time_offset_seconds", "network time less the clock of this member", &offset),
+        family("gauge", "network_time_error_seconds", "bound on the error of that", &error),
+        family("gauge", "network_time_members", "members whose clocks are in it", &[format!(" {}", time.members)]),
     ]
     .concat()
 }

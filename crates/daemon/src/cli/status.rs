@@ -105,6 +105,21 @@ struct Time {
     members: usize,
 }
 
+impl Time {
+    /// An error of years is no measure: then nothing is known.
+    fn words(&self) -> String {
+        let (off, error) = (micros(Some(self.offset_us.unsigned_abs())), micros(Some(self.error_us)));
+        match (self.members, self.error_us) {
+            (0, 0) => "no other to compare with".to_owned(),
+            (0, _) => "known to be wrong, and no other to compare with".to_owned(),
+            (members, _) => {
+                let side = if self.offset_us > 0 { "behind" } else { "ahead of" };
+                format!("{off} {side} network time, ± {error}, by this clock and {members} of others")
+            }
+        }
+    }
+}
+
 pub(super) async fn run(client: &Client, json: bool) -> anyhow::Result<()> {
     let document: Value = client.get("/api/v1/status").await?;
     if json {
@@ -127,10 +142,7 @@ fn text(status: &Status) -> String {
             "listening {}",
             if status.listen.is_empty() { "nowhere: only connects out".to_owned() } else { status.listen.join(", ") }
         ),
-        format!(
-            "clock     {} µs off, ± {} µs, by {} peers",
-            status.time.offset_us, status.time.error_us, status.time.members
-        ),
+        format!("clock     {}", status.time.words()),
     ];
     lines.push(format!("routing   {}", status.routing.words()));
     lines.extend(tunnels(&status.gateway, &status.tunnels).map(|words| format!("tunnels   {words}")));

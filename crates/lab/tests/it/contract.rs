@@ -32,7 +32,7 @@ fn every_document_has_its_schema_and_its_members() {
     let [bobby, donald] = nodes.as_slice() else { panic!("two nodes") };
     let status = bobby.status();
     has(&status, "status", "id name network version state topology uptime_ms links ring nat time limits");
-    has(&status["time"], "", "offset_us error_us members");
+    has(&status["time"], "", "offset_us error_us members network_us");
     has(&status["ring"], "", "next previous length complete");
     assert_eq!((&status["state"], &status["topology"]), (&"connected".into(), &"ring".into()));
     assert_eq!((&status["ring"]["length"], &status["ring"]["complete"]), (&2.into(), &true.into()));

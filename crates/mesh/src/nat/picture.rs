@@ -11,6 +11,7 @@ use meshline_protocol::NodeId;
 
 use super::{Candidates, Mapping};
 use crate::now::Mono;
+use crate::time::Reading;
 
 /// Sightings older than the newest by more than this belong to another time: several rounds have passed without them.
 const SAME_TIME: Duration = Duration::from_secs(60);
@@ -44,8 +45,8 @@ pub(super) struct Sighting {
     pub(super) at: Mono,
     /// Questions in the order in which their destinations were first asked: ports are taken in that order.
     pub(super) order: u64,
-    /// The witness's clock less ours and the bound on the error of that, in microseconds.
-    pub(super) clock: Option<(i64, u64)>,
+    /// The witness's clock.
+    pub(super) clock: Option<Reading>,
 }
 
 /// All answers of late.

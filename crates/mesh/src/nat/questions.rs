@@ -15,6 +15,7 @@ use super::picture::{Sighting, Witness};
 use crate::input::SocketId;
 use crate::now::Mono;
 use crate::shared::Shared;
+use crate::time::Reading;
 
 /// A question is padded to this, because it is answered by at most as many bytes as it has: an answer has 350 with the
 /// longest ids and addresses.
@@ -135,7 +136,7 @@ impl Questions {
         };
         let at = self.pending.iter().position(is_answered)?;
         let seen = answer.seen.as_ref()?.as_str().parse().ok()?;
-        let clock = self.pending.get(at).and_then(|question| question.clock(answer, shared));
+        let clock = self.pending.get(at).and_then(|question| question.clock(answer, shared.now.mono));
         self.answered(at, seen, shared, clock)
     }
 
@@ -155,13 +156,7 @@ impl Questions {
     }
 
     /// An address that cannot be anybody's is no answer; neither is one of another family.
-    fn answered(
-        &mut self,
-        at: usize,
-        seen: SocketAddr,
-        shared: &Shared,
-        clock: Option<(i64, u64)>,
-    ) -> Option<Sighting> {
+    fn answered(&mut self, at: usize, seen: SocketAddr, shared: &Shared, clock: Option<Reading>) -> Option<Sighting> {
         let to = self.pending.get(at)?.to;
         if seen.is_ipv4() != to.is_ipv4() || seen.port() == 0 || seen.ip().is_unspecified() || seen.ip().is_multicast()
         {
@@ -197,16 +192,11 @@ impl Question {
         self.tries.first().map_or(Mono(0), |first| first.mono.after(PATIENCE))
     }
 
-    /// The witness's clock less ours. The stamp it echoes only tells which of the tries it answers.
-    fn clock(&self, answer: &TimeFrame, shared: &Shared) -> Option<(i64, u64)> {
+    /// The witness's clock. The stamp it echoes only tells which of the tries it answers.
+    fn clock(&self, answer: &TimeFrame, now: Mono) -> Option<Reading> {
         let stamps = answer.stamps?;
         let sent = self.tries.iter().find(|sent| sent.wall == stamps.origin)?;
-        let away = shared.now.mono.micros_since(sent.mono);
-        let held = u64::try_from(answer.time.since(stamps.receive)).ok()?;
-        let round_trip = away.checked_sub(held)?;
-        let arrived = sent.wall.offset(i64::try_from(away).ok()?);
-        let offset = i64::midpoint(stamps.receive.since(sent.wall), answer.time.since(arrived));
-        Some((offset, round_trip.div_ceil(2)))
+        Reading::measure(answer, sent.mono, now).map(|(_, reading)| reading)
     }
 }
 

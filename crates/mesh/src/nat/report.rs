@@ -9,7 +9,7 @@ use super::answers::written;
 use super::calls::{Filtering, Outcome, Purpose};
 use super::picture::{Sighting, Witness};
 use super::{Mapping, Nat};
-use crate::now::Mono;
+use crate::now::{Mono, Now};
 use crate::report::{MappedPortRow, NatEvidence, NatReport, ReachedRow};
 
 impl Mapping {
@@ -44,10 +44,10 @@ impl Filtering {
 
 impl Nat {
     /// What is known, with who said it.
-    pub(crate) fn report(&self, observed: &[Address], now: Mono, name_of: &dyn Fn(&NodeId) -> String) -> NatReport {
+    pub(crate) fn report(&self, observed: &[Address], now: Now, name_of: &dyn Fn(&NodeId) -> String) -> NatReport {
         let sighted = self.picture.iter().rev().map(|sighting| sighting_row(sighting, now, name_of));
-        let silent = self.questions.silent().map(|(to, at)| silent_row(*to, now.since(*at).as_millis()));
-        let called = self.calls.outcomes().iter().rev().map(|outcome| outcome_row(outcome, now, name_of));
+        let silent = self.questions.silent().map(|(to, at)| silent_row(*to, now.mono.since(*at).as_millis()));
+        let called = self.calls.outcomes().iter().rev().map(|outcome| outcome_row(outcome, now.mono, name_of));
         NatReport {
             observed: observed.to_vec(),
             host: addresses(&self.candidates.host),
@@ -57,7 +57,7 @@ impl Nat {
             filtering: self.calls.filtering().name(),
             hairpin: self.hairpin.result().map(|(_, works)| works),
             mapped: self.mapped_rows(),
-            reached: self.reached_rows(now, name_of),
+            reached: self.reached_rows(now.mono, name_of),
             evidence: sighted.chain(called).chain(silent).collect(),
             summary: self.words(),
         }
@@ -131,18 +131,19 @@ fn filtering_words(filtering: Filtering) -> Option<&'static str> {
     }
 }
 
-fn sighting_row(sighting: &Sighting, now: Mono, name_of: &dyn Fn(&NodeId) -> String) -> NatEvidence {
+fn sighting_row(sighting: &Sighting, now: Now, name_of: &dyn Fn(&NodeId) -> String) -> NatEvidence {
     let by = match sighting.by {
         Witness::Member(id) => name_of(&id),
         Witness::Server(_) => format!("stun {}", sighting.asked),
     };
+    let clock = sighting.clock.map(|clock| clock.offset(now));
     NatEvidence {
         by,
         what: "seen",
         address: written(sighting.seen),
-        ago_ms: now.micros_since(sighting.at) / 1_000,
-        clock_offset_us: sighting.clock.map(|(offset, _)| offset),
-        clock_error_us: sighting.clock.map(|(_, error)| error),
+        ago_ms: now.mono.micros_since(sighting.at) / 1_000,
+        clock_offset_us: clock.map(|(offset, _)| offset),
+        clock_error_us: clock.map(|(_, error)| error),
     }
 }
 

@@ -246,6 +246,9 @@ impl Node {
             // These two steps of the four end a measurement each.
             if let Some(rtt) = link.clock.last_rtt_us().filter(|_| matches!(step.step, 1 | 2)) {
                 self.round_trips.add(rtt);
+                if let Some(reading) = link.clock.latest() {
+                    self.shared.network_time.read(peer, reading, self.shared.now.mono);
+                }
             }
             self.shared.send_on(id, &Arc::new(Message::Time(Box::new(answer)).into()));
         }

@@ -118,7 +118,7 @@ impl Node {
 
     /// Takes in what happened.
     pub fn handle_input(&mut self, input: Input, now: Now) {
-        self.shared.now = now;
+        self.shared.advance(now);
         match input {
             Input::Listening { address } => self.on_listening(address),
             Input::LinkOpened(opened) => self.on_link_opened(opened),

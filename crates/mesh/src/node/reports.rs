@@ -11,6 +11,7 @@ use crate::input::Transport;
 use crate::link::Link;
 use crate::report::{LimitsReport, LinkRow, PeerRow, Readiness, Status, TimeReport};
 use crate::shared::role_name;
+use crate::time::Estimate;
 
 impl Node {
     /// This node's own name as others see it.
@@ -43,7 +44,7 @@ impl Node {
             ready: self.readiness(),
             links: self.links.iter().filter(|link| link.is_up()).map(|link| self.link_row(link)).collect(),
             ring: self.ring.is_enabled().then(|| self.ring.report()),
-            nat: self.nat.report(&self.signal.observed, shared.now.mono, &|id| self.peer_name(id).name),
+            nat: self.nat.report(&self.signal.observed, shared.now, &|id| self.peer_name(id).name),
             time: self.time_report(),
             limits: LimitsReport {
                 max_links: shared.config.max_links,
@@ -80,16 +81,12 @@ impl Node {
     }
 
     fn time_report(&self) -> TimeReport {
-        let mut offsets: Vec<(i64, u64)> =
-            self.links.iter().filter(|link| link.is_up()).filter_map(|link| link.clock.offset()).collect();
-        offsets.sort_unstable();
-        let middle = offsets.get(offsets.len().saturating_sub(1) / 2).copied();
-        let (offset_us, error_us) = middle.unwrap_or((0, 0));
-        TimeReport { offset_us, error_us, members: offsets.len() }
+        let Estimate { offset_us, error_us, members } = self.shared.network_estimate();
+        TimeReport { offset_us, error_us, members, network_us: self.shared.network_time().0 }
     }
 
     fn link_row(&self, link: &Link) -> LinkRow {
-        let offset = link.clock.offset();
+        let offset = link.clock.offset(self.shared.now);
         let peer = link.peer().unwrap_or(self.shared.id);
         LinkRow {
             peer,

@@ -41,6 +41,7 @@ impl Node {
         }
         self.gossip.members.remove(&id);
         self.peers.forget(id);
+        self.shared.network_time.forget(&id);
         self.punch.forget(&id, &mut self.shared);
         self.routing.purge(&id);
         self.relay_server.forget(id, &mut self.shared);

@@ -135,7 +135,8 @@ impl Punch {
         let pursuit = self.pursuits.get_mut(&peer).ok_or(Code::RecordOutdated)?;
         accept(pursuit, theirs.seq, theirs.expires, shared)?;
         let call = pursuit.call.take_if(|call| call.number == theirs.attempt).ok_or(Code::RecordOutdated)?;
-        let at = instant_here(&theirs, instant, &call, shared.now.mono).ok_or(Code::InvalidMessage)?;
+        let clock = shared.network_time.clock_of(&peer, shared.now.mono);
+        let at = instant_here(&theirs, instant, (&call, clock), shared.now.mono).ok_or(Code::InvalidMessage)?;
         let keys = agree(&call.secret, peer, &theirs, shared)?;
         self.start(peer, Agreed { theirs: &theirs, keys, at, called: true }, shared);
         Ok(())
@@ -227,14 +228,30 @@ fn agree(secret: &Ephemeral, peer: NodeId, theirs: &PunchOffer, shared: &Shared)
     secret.agree(&theirs.key, (shared.id, peer), network, theirs.attempt).ok_or(Code::InvalidMessage)
 }
 
-/// When the instant is by our clock. Only spans are taken from the other's.
-fn instant_here(theirs: &PunchOffer, instant: PunchInstant, call: &Call, now: Mono) -> Option<Mono> {
+/// When the instant is by our clock.
+fn instant_here(
+    theirs: &PunchOffer,
+    instant: PunchInstant,
+    (call, clock): (&Call, Option<(UnixMicros, u64)>),
+    now: Mono,
+) -> Option<Mono> {
     let away = now.micros_since(call.sent.mono);
     let held = u64::try_from(theirs.time.since(instant.receive)).ok()?;
     let round_trip = away.checked_sub(held)?;
     let lead =
         u64::try_from(instant.at.since(theirs.time)).ok().filter(|us| u128::from(*us) <= MOST_LEAD.as_micros())?;
-    Some(now.after(Duration::from_micros(lead.saturating_sub(round_trip / 2))))
+    Some(now.after(Duration::from_micros(lead.saturating_sub(passed(theirs.time, round_trip, clock)))))
+}
+
+/// How long an answer was on its way: no longer than the round trip, so half of that is off by as much at most. What
+/// time frames told of the clock it was stamped with counts where that is known better.
+pub(super) fn passed(stamp: UnixMicros, round_trip_us: u64, clock: Option<(UnixMicros, u64)>) -> u64 {
+    match clock {
+        Some((clock, error_us)) if error_us < round_trip_us / 2 => {
+            u64::try_from(clock.since(stamp)).unwrap_or(0).min(round_trip_us)
+        }
+        Some(_) | None => round_trip_us / 2,
+    }
 }
 
 /// Where others saw the peer last, or where a router forwards to it; without translation, an address of its own.

@@ -19,7 +19,7 @@ use super::plan::{
 };
 use super::window::Window;
 use crate::input::{DialId, SocketId};
-use crate::now::{Mono, Now};
+use crate::now::Mono;
 use crate::output::Output;
 use crate::time::{LinkClock, StepContext};
 
@@ -74,7 +74,7 @@ impl Traffic {
 /// A step 0 of ours that is on its way.
 #[derive(Clone, Copy, Debug)]
 struct Asked {
-    at: Now,
+    at: Mono,
     socket: SocketId,
     to: SocketAddr,
 }
@@ -174,7 +174,7 @@ impl Run {
     /// Sends what is due.
     pub(super) fn handle_timeout(&mut self, ports: &mut Ports, cx: &mut Cx<'_>) -> Vec<Step> {
         let now = cx.shared.now.mono;
-        self.asked.retain(|_, asked| now.since(asked.at.mono) < ASK_LIMIT);
+        self.asked.retain(|_, asked| now.since(asked.at) < ASK_LIMIT);
         let mut steps = Vec::new();
         while self.plan.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, volley)) = self.plan.pop_front() else { break };
@@ -279,7 +279,7 @@ impl Run {
         let exchange = self.last_exchange;
         let context = StepContext { network: &cx.shared.config.network, id: cx.shared.id, now };
         let frame = LinkClock::default().ask(exchange, context);
-        self.asked.insert(exchange, Asked { at: now, socket: shot.socket, to: shot.to });
+        self.asked.insert(exchange, Asked { at: now.mono, socket: shot.socket, to: shot.to });
         self.probes += 1;
         cx.counts.probes += 1;
         self.send(frame, shot, None, cx);
@@ -328,7 +328,7 @@ impl Run {
     }
 
     /// The ask that an answer belongs to, if it came from where that went.
-    fn take_asked(&mut self, frame: &TimeFrame, (socket, from): (SocketId, SocketAddr)) -> Result<Now, Code> {
+    fn take_asked(&mut self, frame: &TimeFrame, (socket, from): (SocketId, SocketAddr)) -> Result<Mono, Code> {
         let is_it = |asked: &Asked| asked.socket == socket && asked.to == from;
         if !self.asked.get(&frame.exchange).is_some_and(is_it) {
             return Err(Code::RecordOutdated);
@@ -356,7 +356,7 @@ impl Run {
         &mut self,
         at: (SocketId, SocketAddr),
         frame: &TimeFrame,
-        sent: Option<Now>,
+        sent: Option<Mono>,
         cx: &mut Cx<'_>,
     ) -> Option<Step> {
         let clock = self.ways.entry(at).or_default();

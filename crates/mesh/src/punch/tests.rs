@@ -43,6 +43,18 @@ fn an_exchange_counts_once_in_whatever_order_they_come() {
 }
 
 #[test]
+fn the_way_of_an_answer_is_told_by_time_frames_where_they_know_better_and_never_longer_than_the_round_trip() {
+    let stamp = UnixMicros::new(1_800_000_000_000_000);
+    let clock = |ahead: i64, error| Some((stamp.offset(ahead), error));
+    let of = |clock| super::records::passed(stamp, 100_000, clock);
+    assert_eq!(of(None), 50_000);
+    assert_eq!(of(clock(90_000, 49_999)), 90_000);
+    assert_eq!(of(clock(90_000, 50_000)), 50_000, "known no better");
+    assert_eq!(of(clock(31_536_000_000_000, 1)), 100_000, "another clock than that of the time frames");
+    assert_eq!(of(clock(-31_536_000_000_000, 1)), 0);
+}
+
+#[test]
 fn ports_come_in_an_order_of_chance_and_all_before_any_comes_again() {
     for random in [0, 1, 7, 0xffff_ffff, 0x1234_5678, 0x0003_0000] {
         let mut ports = Ports::new(random);

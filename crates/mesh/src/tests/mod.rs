@@ -4,6 +4,7 @@ mod dialling;
 mod duplicate;
 mod liveness;
 mod nat;
+mod network_time;
 mod relay;
 mod ring_order;
 mod routing;

@@ -50,9 +50,9 @@ fn the_true_offset_lies_within_the_bound_however_lopsided_the_way() {
     for (there, back) in [(1_000, 1_000), (100, 9_000), (9_000, 100), (0, 1)] {
         for offset in [0, 5_000_000, -5_000_000, 1_000_000_000_000] {
             let (asker, answerer) = exchange(there, back, offset);
-            let (measured, error) = asker.offset().expect("measured");
+            let (measured, error) = asker.offset(at(20_000, 0)).expect("measured");
             assert!(measured.abs_diff(offset) <= error, "{there} {back} {offset}: {measured} ± {error}");
-            let (measured, error) = answerer.offset().expect("measured");
+            let (measured, error) = answerer.offset(at(20_000, offset)).expect("measured");
             assert!(measured.abs_diff(-offset) <= error, "{there} {back} {offset}: {measured} ± {error}");
         }
     }

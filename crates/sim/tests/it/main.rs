@@ -12,6 +12,7 @@ mod history_attacks;
 mod links;
 mod membership;
 mod mesh;
+mod network_time;
 mod probes;
 mod punch;
 mod punch_attacks;

@@ -22,7 +22,7 @@ pub(super) fn behind(router: Option<Router>, witnesses: usize) -> (World, usize)
 
 pub(super) fn report(world: &World, host: usize) -> NatReport {
     let host = &world.hosts[host];
-    host.nat.report(&[], crate::now::Mono(world.now), &|id: &NodeId| id.to_string()[..4].to_owned())
+    host.nat.report(&[], super::world::at(world.now, host.ahead_us), &|id: &NodeId| id.to_string()[..4].to_owned())
 }
 
 #[test]
