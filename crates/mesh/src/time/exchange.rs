@@ -52,6 +52,12 @@ impl LinkClock {
         self.asked = Some((exchange, sent));
     }
 
+    /// Whether step 2 repeats what only our answer told: so that got where it went.
+    pub(crate) fn is_echo(&self, step: &TimeFrame) -> bool {
+        let answered = self.answered.filter(|(exchange, _)| *exchange == step.exchange);
+        answered.is_some_and(|(_, sent)| step.stamps.is_some_and(|stamps| stamps.origin == sent.wall))
+    }
+
     /// Takes a step of the peer and returns the one that answers it. A step that fits nothing is ignored.
     pub(crate) fn handle(&mut self, step: &TimeFrame, context: StepContext<'_>) -> Option<TimeFrame> {
         let stamps = Some(TimeStamps { origin: step.time, receive: context.now.wall });
