@@ -8,3 +8,4 @@ pub(crate) use client::{Known, RelayClient, Surplus};
 #[cfg(test)]
 pub(crate) use server::MAX_COUNTED;
 pub(crate) use server::RelayServer;
+pub(crate) use warm::is_quicker;

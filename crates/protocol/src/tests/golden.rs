@@ -189,6 +189,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .into_iter()
     .chain(probe_samples())
     .chain(nat_samples())
+    .chain(peers_samples())
     .chain(companion_samples())
     .chain(chat_samples())
     .chain(punch_samples())
@@ -221,6 +222,16 @@ fn nat_samples() -> Vec<(&'static str, Frame)> {
         ("nat.called", called(None)),
         ("nat.called.refused", called(Some(Code::Unreachable))),
         ("nat.back", Message::Nat(Nat::Back(NatBack { nonce: 9 })).into()),
+    ]
+}
+
+fn peers_samples() -> Vec<(&'static str, Frame)> {
+    let records = || Bounded::from_first([announcement()]);
+    let purposes = Bounded::from_first([LinkPurpose::Ring, LinkPurpose::Far]);
+    vec![
+        ("peers.purpose", Message::Peers(Peers::Purpose(PeersPurpose { purposes })).into()),
+        ("peers.others", Message::Peers(Peers::Others(PeersOthers { records: records() })).into()),
+        ("peers.shuffle", Message::Peers(Peers::Shuffle(PeersShuffle { records: records(), reply: true })).into()),
     ]
 }
 
