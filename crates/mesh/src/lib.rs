@@ -42,9 +42,9 @@ pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
-    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, MappedPortRow, NatEvidence, NatReport,
-    PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness, RelayMemberRow, RelayReport,
-    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
+    AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkSetReport, LinkView, MappedPortRow,
+    NatEvidence, NatReport, PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness,
+    RelayMemberRow, RelayReport, RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};

@@ -163,6 +163,10 @@ pub struct LinkRow {
     pub direction: &'static str,
     /// The address at the other end.
     pub address: Address,
+    /// What this node keeps it for: `all`, or of `ring`, `near`, `far`, `configured`, `entry`; empty for nothing.
+    pub purposes: Vec<&'static str>,
+    /// What the other end keeps it for, as it told.
+    pub their_purposes: Vec<&'static str>,
     /// The member through whose exit it goes, where the configuration says `via`.
     pub via: Option<NodeId>,
     /// Its name.
@@ -321,6 +325,27 @@ pub struct LimitsReport {
     pub handshakes: usize,
     /// Members known.
     pub members: usize,
+    /// What the links are for.
+    pub link_set: LinkSetReport,
+}
+
+/// The links by what they are for. A link may be for several things.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct LinkSetReport {
+    /// Whether there are more members than links, so that not all are linked.
+    pub bounded: bool,
+    /// Neighbours in the order of ids.
+    pub ring: usize,
+    /// The nearest by round trip.
+    pub near: usize,
+    /// Long links that this node chose.
+    pub far: usize,
+    /// Links that this node does not need itself.
+    pub others: usize,
+    /// Newcomers that are linked for a moment.
+    pub guests: usize,
+    /// Links that stay at most; what is left is for newcomers.
+    pub room: usize,
 }
 
 /// One row of `peers`.

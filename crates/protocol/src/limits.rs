@@ -52,6 +52,12 @@ pub const MAX_ECHO: usize = 1_024;
 /// Records in one `gossip.records`: sixteen announcements of 3 KiB stay below [`MAX_LINE`].
 pub const MAX_RECORDS: usize = 16;
 
+/// Records in one `peers.others` or `peers.shuffle`: eight of 3 KiB, enough to find a place with.
+pub const MAX_OTHERS: usize = 8;
+
+/// Purposes in one `peers.purpose`: more than there are.
+pub const MAX_PURPOSES: usize = 8;
+
 /// Entries in one `gossip.summary` and ids in one `gossip.want` or `ring.token`: 512 × 80 bytes stay below
 /// [`MAX_LINE`]. Larger memberships go in several messages.
 pub const MAX_IDS: usize = 512;

@@ -8,7 +8,9 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status, TimeReport};
+use meshline_mesh::{
+    LinkSetReport, NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status, TimeReport,
+};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -157,6 +159,16 @@ fn round_trips(report: &RoutingReport) -> String {
     family("histogram", "link_rtt_seconds", "round trips measured on links", &lines)
 }
 
+/// The links of a bounded set. A link kept for several things counts for each.
+fn kept_for(set: &LinkSetReport) -> String {
+    let rows =
+        [("ring", set.ring), ("near", set.near), ("far", set.far), ("others", set.others), ("guests", set.guests)];
+    rows.into_iter().fold(String::new(), |mut lines, (purpose, count)| {
+        let _ = writeln!(lines, "meshline_links_kept{{for=\"{purpose}\"}} {count}");
+        lines
+    })
+}
+
 fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
@@ -178,6 +190,7 @@ fn text(status: &Status) -> String {
         gauge("handshakes", count(status.limits.handshakes)),
     );
     sample("gauge", "members", "members known", gauge("members", count(status.limits.members)));
+    sample("gauge", "links_kept", "links by what they are kept for", kept_for(&status.limits.link_set));
     let bytes = |name: &str, of: fn(&meshline_mesh::LinkRow) -> u64| {
         status.links.iter().fold(String::new(), |mut lines, link| {
             let _ = writeln!(lines, "meshline_{name}{{peer=\"{}\"}} {}", link.peer, of(link));

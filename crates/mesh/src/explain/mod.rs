@@ -15,6 +15,7 @@ use crate::routing::{Graph, cost_us};
 
 pub(crate) use advice::advice;
 pub(crate) use why::why;
+pub(crate) use words::link_kept;
 
 /// What is neither preferred nor avoided, in per cent.
 const NEUTRAL: u16 = 100;

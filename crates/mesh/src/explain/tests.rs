@@ -2,7 +2,7 @@
 
 use meshline_protocol::NodeId;
 
-use super::words::{more, ms, percent, rate, span};
+use super::words::{link_kept, more, ms, percent, rate, span};
 use super::{Facts, advice, why};
 use crate::report::{AttemptRow, LinkEnds, LinkView, PeerRow, RouteRow};
 
@@ -233,4 +233,12 @@ fn figures_are_short() {
     );
     assert_eq!([more(100, 150), more(100, 350), more(0, 0)], ["50 % more", "3 times as much", "0 % more"]);
     assert_eq!([span(30_000_000), span(10_800_000_000)], ["30 s", "3 h"]);
+}
+
+#[test]
+fn a_link_of_a_bounded_set_says_what_both_ends_keep_it_for() {
+    assert_eq!(
+        link_kept("two", &["ring", "far"], &[]),
+        "this node keeps the link for ring, far, two for nothing of its own"
+    );
 }

@@ -45,3 +45,12 @@ pub(super) fn span(micros: u64) -> String {
         seconds => format!("{} days", seconds / 86_400),
     }
 }
+
+/// What the two ends of a link keep it for.
+pub(crate) fn link_kept(name: &str, ours: &[&'static str], theirs: &[&'static str]) -> String {
+    let purposes = |purposes: &[&'static str]| match purposes {
+        [] => "nothing of its own".to_owned(),
+        purposes => purposes.join(", "),
+    };
+    format!("this node keeps the link for {}, {name} for {}", purposes(ours), purposes(theirs))
+}

@@ -1,6 +1,7 @@
 //! The members known, each with its newest announcement.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 use std::sync::Arc;
 
 use meshline_identity::Member;
@@ -101,6 +102,17 @@ impl Members {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = &Known> {
         self.known.values()
+    }
+
+    /// All in the order of ids, round the ring: from the one behind an id.
+    pub(crate) fn clockwise(&self, from: &NodeId) -> impl Iterator<Item = &Known> {
+        let behind = self.known.range((Bound::Excluded(*from), Bound::Unbounded));
+        behind.chain(self.known.range(..=*from)).map(|(_, known)| known)
+    }
+
+    /// The other way round: from the one before an id.
+    pub(crate) fn counterclockwise(&self, from: &NodeId) -> impl Iterator<Item = &Known> {
+        self.known.range(..*from).rev().chain(self.known.range(*from..).rev()).map(|(_, known)| known)
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -57,6 +57,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Gossip(_)
             | Message::Routing(_)
             | Message::Punch(_)
+            | Message::Peers(_)
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
     );
     !is_own

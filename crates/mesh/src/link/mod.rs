@@ -192,6 +192,11 @@ impl Link {
         [self.clock.min_rtt_us(), self.measured.min_rtt_us].into_iter().flatten().min()
     }
 
+    /// The round trip that tells how far the other end is: the least, once there is one.
+    pub(crate) fn rtt_us(&self) -> Option<u64> {
+        self.min_rtt_us().or_else(|| self.clock.rtt_us())
+    }
+
     /// Something that others wait for went over it lately.
     pub(crate) fn is_active(&self, now: Mono) -> bool {
         self.liveness.is_active(now)

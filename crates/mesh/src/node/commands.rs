@@ -92,6 +92,7 @@ impl Node {
         if config.punch && !new.punch {
             self.punch.leave(PunchReason::Off, &mut self.shared);
         }
+        self.peers.set.changed(now);
         let config = &mut self.shared.config;
         if config.routing != new.routing {
             self.routing.policy_changed(now);

@@ -4,7 +4,7 @@ use meshline_protocol::NodeId;
 use meshline_protocol::message::Role;
 
 use super::Node;
-use crate::explain::{Facts, advice, link_ends, why};
+use crate::explain::{Facts, advice, link_ends, link_kept, why};
 use crate::input::Transport;
 use crate::report::{AttemptRow, Explanation, LinkEnds, PeerRow, RouteRow};
 use crate::routing::Graph;
@@ -37,6 +37,7 @@ impl Node {
             name_of: &|id| self.any_name(id),
         };
         let (mut why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
+        why.extend(self.kept_for(&row));
         if !row.direct {
             // What stands between here and everybody stands between here and this one.
             why.extend(self.nat.words());
@@ -55,6 +56,20 @@ impl Node {
             damped,
             why,
             advice,
+        })
+    }
+
+    /// Where there are more members than links: what the link is kept for, or why there is none.
+    fn kept_for(&self, row: &PeerRow) -> Option<String> {
+        let set = self.peers.set.report(&self.shared);
+        let (ours, theirs) = self.peers.set.purposes(&row.id);
+        let linked = self.shared.up.contains_key(&row.id);
+        set.bounded.then(|| match linked {
+            true => link_kept(&row.name, &ours.names(), &theirs.names()),
+            false => format!(
+                "there are more members than links: {} of them are kept, and {} is not chosen",
+                set.room, row.name
+            ),
         })
     }
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::message::{Companion, ErrorMessage, Hello, Nat, Relay, Routing, TimeFrame};
+use meshline_protocol::message::{Companion, ErrorMessage, Hello, Nat, Peers, Relay, Routing, TimeFrame};
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -23,6 +23,10 @@ impl Node {
             Stage::Accepted(_) => {
                 if let Message::Error(error) = &frame.message {
                     self.on_error(id, error);
+                    return;
+                }
+                if let Message::Peers(Peers::Others(others)) = frame.message {
+                    self.on_others_from(id, others);
                     return;
                 }
                 self.bring_up(id);
@@ -159,9 +163,11 @@ impl Node {
                 }
                 other => other.map(|_| ()),
             },
-            Message::Gossip(message) => {
-                self.gossip.handle(peer, message, &mut self.shared).map(|news| self.on_news(news))
-            }
+            Message::Gossip(message) => self.gossip.handle(peer, message, &mut self.shared).map(|news| {
+                self.peers.set.note_brought(peer, news.len());
+                self.on_news(news);
+            }),
+            Message::Peers(message) => self.on_peers(peer, message),
             Message::Ring(message) => {
                 if self.ring.handle(peer, message, &mut self.shared) {
                     self.reselect_ring();

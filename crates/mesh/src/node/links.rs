@@ -125,13 +125,17 @@ impl Node {
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
+        let was_guest = self.peers.set.is_guest(&peer);
+        self.peers.ended(&mut self.shared, peer, code);
         if link.transport == Transport::Relay && !is_wanted {
             self.relay_client.lost(peer, link.via, &self.shared);
         }
         if link.transport == Transport::Quic {
             self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
         }
-        self.routing.link_down(&peer, !is_wanted, &self.shared);
+        if !was_guest {
+            self.routing.link_down(&peer, !is_wanted, &self.shared);
+        }
         self.shared.dirty = true;
         if self.shared.up.is_empty() {
             // The addresses known may be old.
@@ -149,11 +153,7 @@ impl Node {
     /// that it is accepted.
     pub(super) fn accept(&mut self, id: LinkId, member: Arc<meshline_identity::Member>) {
         let peer = member.id;
-        if let Some(fault) = self.no_room_for(id, peer) {
-            self.refuse(id, &fault);
-            return;
-        }
-        if !self.settle_duplicate(id, peer) {
+        if !self.settle_duplicate(id, peer) || !self.make_room_for(id, &member) {
             return;
         }
         let Some(link) = self.links.get_mut(id) else { return };
@@ -164,12 +164,6 @@ impl Node {
         let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
         link.stage = Stage::Accepted(member);
         self.shared.push(Output::Accepted { link: id, encoding, peer });
-    }
-
-    fn no_room_for(&self, id: LinkId, peer: NodeId) -> Option<Fault> {
-        let full =
-            self.links.accepted() >= self.shared.config.max_links && self.links.others_to(peer, id).next().is_none();
-        full.then(|| Fault::new(Code::TooManyLinks, format!("all {} links are taken", self.shared.config.max_links)))
     }
 
     /// Keeps one of two links to a member; says whether it is the new one. The other one hands its place over
@@ -235,7 +229,10 @@ impl Node {
             self.companions.offer(link.into(), &mut self.shared);
         }
         self.ring.relink(&peer, &mut self.shared);
-        self.routing.link_up(peer, &mut self.shared);
+        if !self.peers.set.is_guest(&peer) {
+            self.routing.link_up(peer, &mut self.shared);
+        }
+        self.peers.set.changed(self.shared.now.mono);
         self.broadcast.catch_up(peer, &mut self.shared);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();

@@ -1,5 +1,6 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
+mod choosing;
 mod commands;
 mod explain;
 mod frames;
@@ -185,6 +186,7 @@ impl Node {
                 }
             }
         }
+        self.peers.set.changed(self.shared.now.mono);
         self.reorder_ring();
     }
 
@@ -258,6 +260,7 @@ impl Node {
         if !self.shared.config.routing.via.is_empty() {
             self.routing.look_again(self.shared.now.mono);
         }
+        self.peers.set.changed(self.shared.now.mono);
         self.reorder_ring();
     }
 
@@ -334,7 +337,7 @@ impl Node {
         }
     }
 
-    fn configured_ids(&self) -> BTreeSet<NodeId> {
+    pub(super) fn configured_ids(&self) -> BTreeSet<NodeId> {
         let config = &self.shared.config;
         let addresses = config.peers.iter().chain(&config.proxies).chain(&config.next);
         addresses.filter_map(|address| self.peers.id_at(address)).chain(config.peer_ids.iter().copied()).collect()

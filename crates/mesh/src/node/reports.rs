@@ -51,6 +51,7 @@ impl Node {
                 links: shared.up.len(),
                 handshakes: self.links.handshakes(),
                 members: self.gossip.members.len() + 1,
+                link_set: self.peers.set.report(shared),
             },
             routing: self.routing_report(),
             proxies: self.proxy_rows(),
@@ -88,12 +89,15 @@ impl Node {
     fn link_row(&self, link: &Link) -> LinkRow {
         let offset = link.clock.offset(self.shared.now);
         let peer = link.peer().unwrap_or(self.shared.id);
+        let (purposes, their_purposes) = self.peers.set.purposes(&peer);
         LinkRow {
             peer,
             name: self.peer_name(&peer).name,
             transport: link.transport.name(),
             direction: link.direction().name(),
             address: link.remote.clone(),
+            purposes: purposes.names(),
+            their_purposes: their_purposes.names(),
             via: link.through,
             via_name: link.through.map(|id| self.peer_name(&id).name),
             rtt_us: link.clock.rtt_us(),

@@ -11,7 +11,7 @@ use meshline_protocol::{Code, NodeId, ServiceName};
 use super::Node;
 use crate::config::RoutingPolicy;
 use crate::event::Event;
-use crate::link::{Link, Links};
+use crate::link::Link;
 use crate::output::Reply;
 use crate::report::{RouteRow, RoutingReport};
 use crate::routing::{Graph, Path, Table, datagram_line, loss_ppm};
@@ -30,11 +30,13 @@ impl Node {
     /// Advertises, floods and computes where it is due, and tells which ways changed.
     pub(super) fn route(&mut self) {
         let before = Arc::clone(self.routing.table());
-        let (links, names) = (&self.links, &self.gossip.members);
+        let (links, names, set) = (&self.links, &self.gossip.members, &self.peers.set);
         let policy = self.shared.config.routing.clone();
         let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
         let via = || steering(&policy, names.iter().map(|known| (known.member.id, known.member.name.as_str())));
-        let links = || advertised(links, |id| weight(&policy, id, name_of(id).as_deref()));
+        // Who is here for a moment is no way to anybody.
+        let lasting = || links.iter().filter(|link| link.peer().is_some_and(|peer| !set.is_guest(&peer)));
+        let links = || advertised(lasting(), |id| weight(&policy, id, name_of(id).as_deref()));
         let changed = self.routing.handle_timeout(&mut self.shared, links, via);
         self.datagrams.handle_timeout(&mut self.shared);
         if changed {
@@ -156,9 +158,9 @@ fn cause_of(old: Option<&Path>, new: Option<&Path>, is_linked: impl Fn(&NodeId) 
 }
 
 /// What the links that are up cost, as measured at this end.
-fn advertised(links: &Links, weight: impl Fn(&NodeId) -> u16) -> Vec<AdvertisedLink> {
+fn advertised<'a>(links: impl Iterator<Item = &'a Link>, weight: impl Fn(&NodeId) -> u16) -> Vec<AdvertisedLink> {
     let mut rows: BTreeMap<NodeId, AdvertisedLink> = BTreeMap::new();
-    for link in links.iter().filter(|link| link.is_up()) {
+    for link in links.filter(|link| link.is_up()) {
         if let Some(peer) = link.peer() {
             rows.insert(peer, advertised_link(peer, link, weight(&peer)));
         }

@@ -1,6 +1,8 @@
 //! Whom to dial and when: configured addresses for ever, known members as the topology wants them.
 
+mod choice;
 mod indirect;
+mod set;
 mod target;
 mod targets;
 
@@ -10,6 +12,7 @@ use std::time::Duration;
 use meshline_identity::Member;
 use meshline_protocol::{Address, Code, NodeId};
 
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 
@@ -75,9 +78,11 @@ pub(crate) struct Failure<'a> {
 /// All places to dial.
 #[derive(Debug, Default)]
 pub(crate) struct Peers {
+    /// Which members should be linked, where there are too many for all.
+    pub(crate) set: LinkSet,
     targets: Targets,
     dialling: BTreeMap<DialId, Dialling>,
-    /// Ring: the members the ring wants linked. Mesh: all of them.
+    /// The members the ring wants linked, or the set of links; `None` for all of them.
     wanted: Option<BTreeSet<NodeId>>,
     /// All links are taken: until this time, unless a connection comes or goes meanwhile.
     full: Option<(Mono, u64)>,
@@ -101,7 +106,7 @@ impl Peers {
     /// Takes in addresses of a member.
     pub(crate) fn add_member(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], heard: Heard) {
         let key = Key::Member(id);
-        if id == shared.id || (self.targets.get(&key).is_none() && self.targets.len() >= MAX_TARGETS) {
+        if id == shared.id || (self.targets.get(&key).is_none() && !self.has_place()) {
             return;
         }
         let wait = match heard {
@@ -147,7 +152,7 @@ impl Peers {
         self.targets.remove(&Key::Member(id));
     }
 
-    /// Ring: says which members should be linked, and dials newly wanted ones at once.
+    /// Says which members should be linked, and dials newly wanted ones at once.
     pub(crate) fn want(&mut self, wanted: BTreeSet<NodeId>, now: Mono) {
         if self.wanted.as_ref() == Some(&wanted) {
             return;
@@ -190,7 +195,8 @@ impl Peers {
         if self.is_full(shared.now.mono, links) {
             return false;
         }
-        if links.accepted() + self.dialling.len() >= shared.config.max_links {
+        // A bounded set is small, and makes room for what it wants.
+        if !self.set.is_bounded() && links.accepted() + self.dialling.len() >= shared.config.max_links {
             self.full = Some((shared.now.mono.after(FULL_PAUSE), links.changes()));
             return false;
         }
@@ -299,6 +305,13 @@ impl Peers {
         target.attempts = target.attempts.saturating_add(1);
         let delay = target.delay(shared.config.retries);
         target.next_at = shared.jittered_or_exact(delay, target.attempts <= shared.config.retries);
+        if let Key::Member(id) = dialled.key {
+            self.set.failed(id, code, shared.now.mono);
+        }
+        if choice::is_full_there(code) {
+            self.rest(shared, &dialled.key);
+        }
+        let Some(target) = self.targets.get(&dialled.key) else { return };
         if target.purpose != Purpose::Member && !target.is_self {
             let event = Event::ConnectFailed {
                 address: dialled.address,

@@ -88,6 +88,16 @@ impl Targets {
         self.marked.extend(ids.map(Key::Member));
     }
 
+    /// All addresses of the configuration are due.
+    pub(super) fn hurry_addresses(&mut self, now: Mono) {
+        let keys: Vec<Key> = self.addresses().map(|(key, _)| key.clone()).collect();
+        for key in keys {
+            if let Some(target) = self.get_mut(&key) {
+                target.next_at = target.next_at.min(now);
+            }
+        }
+    }
+
     pub(super) fn mark_all(&mut self) {
         self.marked.extend(self.targets.keys().cloned());
     }

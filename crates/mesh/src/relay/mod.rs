@@ -6,5 +6,6 @@ mod warm;
 
 pub(crate) use client::{Known, RelayClient, Surplus};
 pub(crate) use server::RelayServer;
+pub(crate) use warm::is_quicker;
 #[cfg(test)]
 pub(crate) use {client::MAX_AWAITED, server::MAX_COUNTED};

@@ -26,8 +26,8 @@ pub(crate) struct StepContext<'a> {
 pub(crate) struct LinkClock {
     /// Our own ask: its number, and when step 0 left.
     asked: Option<(u32, Mono)>,
-    /// Our answer to the peer's ask: its number, and when step 1 left.
-    answered: Option<(u32, Mono)>,
+    /// Our answer to the peer's ask: its number, and when step 1 left by both clocks.
+    answered: Option<(u32, Now)>,
     round_trips_us: VecDeque<u64>,
     /// The reading with the least error, which mostly is that of the least round trip (RFC 5905 §10).
     reading: Option<Reading>,
@@ -63,7 +63,7 @@ impl LinkClock {
         let stamps = Some(TimeStamps { origin: step.time, receive: context.now.wall });
         match step.step {
             0 => {
-                self.answered = Some((step.exchange, context.now.mono));
+                self.answered = Some((step.exchange, context.now));
                 Some(frame(context, step.exchange, 1, Ping::UNKNOWN, stamps))
             }
             1 => {
@@ -73,7 +73,7 @@ impl LinkClock {
             }
             2 => {
                 let (_, sent) = self.answered.take().filter(|(exchange, _)| *exchange == step.exchange)?;
-                let rtt = self.measure(step, sent, context.now.mono)?;
+                let rtt = self.measure(step, sent.mono, context.now.mono)?;
                 self.agree(step.ping);
                 Some(frame(context, step.exchange, 3, Ping::measured(rtt / 2), stamps))
             }

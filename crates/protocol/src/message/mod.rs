@@ -8,6 +8,7 @@ mod gossip;
 mod hello;
 mod link;
 mod nat;
+mod peers;
 mod punch;
 mod record;
 mod relay;
@@ -23,6 +24,7 @@ pub use link::{
     Echo, ErrorMessage, Goodbye, Header, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps,
 };
 pub use nat::{Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere};
+pub use peers::{LinkPurpose, Peers, PeersOthers, PeersPurpose, PeersShuffle};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
@@ -73,6 +75,8 @@ pub enum Message {
     Routing(Routing),
     /// Addresses tried out from outside.
     Nat(Nat),
+    /// Which links are kept, and for what.
+    Peers(Peers),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -90,6 +94,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back", "where", "there"]),
+    ("peers", &["purpose", "others", "shuffle"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
@@ -125,6 +130,7 @@ impl Message {
             Self::Chat(chat) => chat.kind(),
             Self::Routing(routing) => routing.kind(),
             Self::Nat(nat) => nat.kind(),
+            Self::Peers(peers) => peers.kind(),
             Self::Datagram(_) => "datagram",
         }
     }

@@ -187,6 +187,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .into_iter()
     .chain(probe_samples())
     .chain(nat_samples())
+    .chain(peers_samples())
     .chain(companion_samples())
     .chain(chat_samples())
     .chain(punch_samples())
@@ -230,6 +231,16 @@ fn nat_samples() -> Vec<(&'static str, Frame)> {
         ("nat.where", Message::Nat(Nat::Where(NatWhere { peer, host })).into()),
         ("nat.there", there(Some(true))),
         ("nat.there.unknown", there(None)),
+    ]
+}
+
+fn peers_samples() -> Vec<(&'static str, Frame)> {
+    let records = || Bounded::from_first([announcement()]);
+    let purposes = Bounded::from_first([LinkPurpose::Ring, LinkPurpose::Far]);
+    vec![
+        ("peers.purpose", Message::Peers(Peers::Purpose(PeersPurpose { purposes })).into()),
+        ("peers.others", Message::Peers(Peers::Others(PeersOthers { records: records() })).into()),
+        ("peers.shuffle", Message::Peers(Peers::Shuffle(PeersShuffle { records: records(), reply: true })).into()),
     ]
 }
 

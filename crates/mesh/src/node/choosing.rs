@@ -1,0 +1,138 @@
+//! Which members are linked where there are too many for all, and who is told of whom.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use meshline_identity::Member;
+use meshline_protocol::message::{Gossip as GossipMessage, Peers as Message, PeersOthers, Records};
+use meshline_protocol::{Bounded, Code, Fault, Message as Wire, NodeId, SignedRecord};
+
+use super::Node;
+use crate::input::LinkId;
+use crate::peers::{Admission, Around, Purposes};
+
+/// Records told to somebody who is refused fit into a line before the hello is accepted, with the quotes in them.
+const MAX_REFUSED_TEXT: usize = 3_000;
+
+impl Node {
+    /// Chooses links if something bears on the choice, and ends those that have to go.
+    pub(super) fn choose_links(&mut self) {
+        if self.shared.leaving || self.ring.is_enabled() || !self.peers.set.is_due(self.shared.now.mono) {
+            return;
+        }
+        let mut kept: BTreeSet<NodeId> = self.configured_ids();
+        kept.extend(self.relay_client.wanted_proxies());
+        let around = Around { links: &self.links, members: &self.gossip.members };
+        let choice = self.peers.choose(kept, around, &mut self.shared);
+        for peer in choice.promoted {
+            self.routing.link_up(peer, &mut self.shared);
+        }
+        for peer in choice.ended {
+            self.let_go(peer);
+        }
+    }
+
+    /// Ends a link for want of room, and names others.
+    fn let_go(&mut self, peer: NodeId) {
+        let Some(link) = self.shared.up.get(&peer).map(|up| up.link) else { return };
+        self.tell_others((link, peer), usize::MAX);
+        self.end_link(link, Code::NotNeeded, "all links are taken");
+    }
+
+    /// Whether there is a place for a link whose hello is good; somebody else may have to go for it. Further links to a
+    /// linked member take none.
+    pub(super) fn make_room_for(&mut self, id: LinkId, member: &Arc<Member>) -> bool {
+        let peer = member.id;
+        if self.links.others_to(peer, id).next().is_some() {
+            return true;
+        }
+        self.note_newcomer(member);
+        let is_ours = self.links.get(id).is_some_and(|link| link.dial.is_some());
+        let around = Around { links: &self.links, members: &self.gossip.members };
+        match self.peers.set.admit(peer, (self.links.accepted(), is_ours), around, &mut self.shared) {
+            Admission::In => true,
+            Admission::InPlaceOf(other) => {
+                self.let_go(other);
+                true
+            }
+            Admission::Full => {
+                if !is_ours && self.peers.set.may_be_bounded(&self.shared) {
+                    self.tell_others((id, peer), MAX_REFUSED_TEXT);
+                }
+                let detail = format!("all {} links are taken", self.shared.config.max_links);
+                self.refuse(id, &Fault::new(Code::TooManyLinks, detail));
+                false
+            }
+        }
+    }
+
+    /// Whoever finds all links taken is a member all the same: others hear of it, and the links may be too few for all now.
+    fn note_newcomer(&mut self, member: &Arc<Member>) {
+        let is_full = self.links.accepted() >= self.shared.config.max_links;
+        if !is_full || !self.peers.set.may_be_bounded(&self.shared) {
+            return;
+        }
+        let news = self.gossip.learn(None, Arc::clone(member), &mut self.shared);
+        self.on_news(news.into_iter().collect());
+        if !self.peers.set.is_bounded() {
+            self.peers.set.choose_now(self.shared.now.mono);
+            self.choose_links();
+        }
+    }
+
+    /// Names some linked members to somebody who has to look elsewhere.
+    fn tell_others(&mut self, (link, peer): (LinkId, NodeId), most_text: usize) {
+        let mut ids: Vec<NodeId> = self.shared.up.keys().filter(|id| **id != peer).copied().collect();
+        let mut records = Bounded::default();
+        let mut left = most_text;
+        while !ids.is_empty() {
+            let id = ids.swap_remove(self.shared.below(ids.len()));
+            let Some(record) = self.dialable_record(&id) else { continue };
+            let length = record.signed.len() + record.signed.len() / 4;
+            if length > left || !records.push(record) {
+                break;
+            }
+            left -= length;
+        }
+        if !records.is_empty() {
+            let others = Wire::Peers(Message::Others(PeersOthers { records }));
+            self.shared.send_on(link, &Arc::new(others.into()));
+        }
+    }
+
+    /// The announcement of a member that can be dialled.
+    fn dialable_record(&self, id: &NodeId) -> Option<SignedRecord> {
+        let known = self.gossip.members.get(id)?;
+        let is_good = known.is_current(self.shared.judged()) && !known.member.addresses.is_empty();
+        is_good.then(|| known.member.record.clone())
+    }
+
+    pub(super) fn on_peers(&mut self, peer: NodeId, message: Message) -> Result<(), Code> {
+        match message {
+            Message::Purpose(purpose) => {
+                let purposes = Purposes::from_iter(purpose.purposes.iter().copied());
+                self.peers.set.handle_purpose(peer, purposes, self.shared.now.mono);
+                Ok(())
+            }
+            Message::Others(others) => self.on_others(peer, others),
+            Message::Shuffle(_) => Ok(()),
+        }
+    }
+
+    /// Members named together with a refusal.
+    pub(super) fn on_others_from(&mut self, id: LinkId, others: PeersOthers) {
+        let Some(peer) = self.links.get(id).and_then(crate::link::Link::peer) else { return };
+        if let Err(code) = self.on_others(peer, others) {
+            self.shared.count(code);
+        }
+    }
+
+    fn on_others(&mut self, peer: NodeId, others: PeersOthers) -> Result<(), Code> {
+        let ids: Vec<NodeId> = others.records.iter().map(|record| record.by).collect();
+        let records = Records { records: Bounded::from_first(others.records.into_vec()) };
+        let news = self.gossip.handle(peer, GossipMessage::Records(records), &mut self.shared)?;
+        self.on_news(news);
+        self.peers.set.hint(ids.into_iter(), self.shared.now.mono);
+        Ok(())
+    }
+}

@@ -1,0 +1,80 @@
+//! What the chosen set of links means for whom to dial.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use meshline_protocol::{Code, NodeId};
+
+use super::{Around, Choice, Heard, Key, MAX_TARGETS, Peers, Target};
+use crate::shared::Shared;
+
+/// Before an address of the configuration is dialled again where there was no room, by a node that has other links.
+const FULL_ADDRESS_PAUSE: Duration = Duration::from_secs(600);
+
+impl Peers {
+    /// Chooses links where there are more members than links.
+    pub(crate) fn choose(&mut self, kept: BTreeSet<NodeId>, around: Around<'_>, shared: &mut Shared) -> Choice {
+        let now = shared.now.mono;
+        let Some(choice) = self.set.choose(kept, around, shared) else {
+            if self.wanted.take().is_some() {
+                self.changes += 1;
+                self.targets.mark_all();
+            }
+            return Choice::default();
+        };
+        self.want(choice.wanted.clone(), now);
+        for id in &choice.wanted {
+            if self.targets.get(&Key::Member(*id)).is_none()
+                && let Some(known) = around.members.get(id)
+            {
+                self.add_member(shared, *id, &known.member.addresses, Heard::Listed);
+            }
+        }
+        choice
+    }
+
+    /// Whether another member can be remembered; one that nobody wants gives way.
+    pub(super) fn has_place(&mut self) -> bool {
+        if self.targets.len() < MAX_TARGETS {
+            return true;
+        }
+        let Some(wanted) = &self.wanted else { return false };
+        let is_idle = |key: &Key, target: &Target| match key {
+            Key::Member(id) => !wanted.contains(id) && target.dialling.is_none(),
+            Key::Address(_) => false,
+        };
+        let idle = self.targets.iter().find(|(key, target)| is_idle(key, target)).map(|(key, _)| key.clone());
+        idle.is_some_and(|key| {
+            self.targets.remove(&key);
+            true
+        })
+    }
+
+    /// A link that was up ended, and the other end said why.
+    pub(crate) fn ended(&mut self, shared: &mut Shared, id: NodeId, code: Code) {
+        self.set.failed(id, code, shared.now.mono);
+        if shared.up.is_empty() {
+            self.targets.hurry_addresses(shared.now.mono);
+        } else if is_full_there(code) {
+            for key in self.targets.keys_of(id) {
+                self.rest(shared, &key);
+            }
+        }
+    }
+
+    /// There is no room at a configured address. Its purpose was to get in, and there are other links.
+    pub(super) fn rest(&mut self, shared: &mut Shared, key: &Key) {
+        if !self.set.is_bounded() || shared.up.is_empty() || !matches!(key, Key::Address(_)) {
+            return;
+        }
+        let later = shared.jittered(FULL_ADDRESS_PAUSE);
+        if let Some(target) = self.targets.get_mut(key) {
+            target.next_at = target.next_at.max(later);
+        }
+    }
+}
+
+/// Whether the other end had no room for a link.
+pub(super) fn is_full_there(code: Code) -> bool {
+    matches!(code, Code::TooManyLinks | Code::NotNeeded)
+}

@@ -1,0 +1,175 @@
+//! Who gets in where there is no room, and who has to go for it.
+//!
+//! A neighbour always gets in. Anybody else is a guest for seconds, long enough to learn of others and to be made known;
+//! one with hardly any links takes the place of a link that two others can spare, and these are told of each other. How
+//! often that happens is limited, and what this node chose itself is never given up, so that a crowd of newcomers
+//! changes little.
+
+use std::time::Duration;
+
+use meshline_protocol::NodeId;
+use meshline_protocol::message::LinkPurpose;
+
+use super::eviction::{Candidate, evicted};
+use super::far::position;
+use super::shape::Shape;
+use super::{Around, Choice, LinkSet, Purposes, link_to};
+use crate::now::Mono;
+use crate::shared::Shared;
+
+/// A guest stays so long at most, and at least if others want its place: gossip tells it of all members within two
+/// seconds.
+const GUEST_TIME: Duration = Duration::from_secs(10);
+const GUEST_LEAST: Duration = Duration::from_secs(2);
+
+/// Between two newcomers that take the place of others.
+const LET_IN_PAUSE: Duration = Duration::from_secs(5);
+
+/// A link that is younger does not go: its ends have hardly told each other what it is for.
+const SETTLED: Duration = Duration::from_secs(5);
+
+/// Peers on a side that may say that we are their neighbour, for each neighbour there is: between an honest one and us
+/// there may be some that it has not found yet.
+const CLAIMS: usize = 2;
+
+/// What becomes of somebody whose hello is good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Admission {
+    /// It is linked.
+    In,
+    /// It is linked, and this one goes.
+    InPlaceOf(NodeId),
+    /// There is no room.
+    Full,
+}
+
+impl LinkSet {
+    /// Judges a newcomer; `accepted` members are linked or about to be.
+    pub(crate) fn admit(
+        &mut self,
+        peer: NodeId,
+        (accepted, is_ours): (usize, bool),
+        around: Around<'_>,
+        shared: &mut Shared,
+    ) -> Admission {
+        let Some(shape) = self.shape else {
+            return if accepted < shared.config.max_links { Admission::In } else { Admission::Full };
+        };
+        let is_wanted = (is_ours && self.is_own(&peer)) || self.would_be_neighbour(shape, &peer, shared);
+        if !is_wanted && accepted >= shape.room {
+            if accepted >= shared.config.max_links && self.oldest_guest(shared.now.mono).is_none() {
+                return Admission::Full;
+            }
+            self.guests.insert(peer, shared.now.mono);
+        }
+        if accepted < shared.config.max_links {
+            return Admission::In;
+        }
+        let gone = self.oldest_guest(shared.now.mono).filter(|guest| *guest != peer);
+        let gone = gone.or_else(|| self.victim(shape, around, shared).filter(|_| is_wanted));
+        gone.map_or(Admission::Full, Admission::InPlaceOf)
+    }
+
+    fn oldest_guest(&self, now: Mono) -> Option<NodeId> {
+        let settled = self.guests.iter().filter(|(_, since)| now.since(**since) >= GUEST_LEAST);
+        settled.min_by_key(|(_, since)| **since).map(|(id, _)| *id)
+    }
+
+    /// Whether fewer peers than there are neighbours stand between us and a member, on either side.
+    fn would_be_neighbour(&self, shape: Shape, peer: &NodeId, shared: &Shared) -> bool {
+        self.between(peer, shared, |id| shared.up.get(id).is_some_and(|up| !up.is_view)) < shape.side
+    }
+
+    /// The peers that stand between us and a member on the side where they are fewer.
+    fn between(&self, peer: &NodeId, shared: &Shared, counts: impl Fn(&NodeId) -> bool) -> usize {
+        let own = position(&shared.id);
+        let (mut after, mut before) = (0, 0);
+        let ahead = position(peer).wrapping_sub(own);
+        for id in shared.up.keys().filter(|id| *id != peer && counts(id)) {
+            if position(id).wrapping_sub(own) < ahead {
+                after += 1;
+            } else {
+                before += 1;
+            }
+        }
+        after.min(before)
+    }
+
+    /// Whether a peer says that we are its neighbour, and we may well be.
+    fn is_needed_there(&self, shape: Shape, peer: &NodeId, shared: &Shared) -> bool {
+        let claims = |id: &NodeId| self.theirs.get(id).is_some_and(|purposes| purposes.has(LinkPurpose::Ring));
+        claims(peer) && self.between(peer, shared, claims) < shape.side * CLAIMS
+    }
+
+    /// Guests that turn out to be more stay, others go when their time is over.
+    pub(super) fn judge_guests(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&Shared, &mut Choice)) {
+        let now = shared.now.mono;
+        let mut guests: Vec<(Mono, NodeId)> = self.guests.iter().map(|(id, since)| (*since, *id)).collect();
+        guests.sort_unstable();
+        for (since, id) in guests {
+            let is_up = shared.up.contains_key(&id);
+            if is_up && self.may_stay(shape, &id, around, shared) {
+                self.guests.remove(&id);
+                choice.promoted.push(id);
+            } else if now.since(since) >= GUEST_TIME || (is_up && self.is_content(&id)) {
+                self.guests.remove(&id);
+                choice.ended.extend(is_up.then_some(id));
+            }
+        }
+    }
+
+    fn may_stay(&mut self, shape: Shape, id: &NodeId, around: Around<'_>, shared: &Shared) -> bool {
+        if self.is_own(id) || self.is_needed_there(shape, id, shared) || self.regular(shared) < shape.room {
+            return true;
+        }
+        let asks = self.theirs.get(id).is_some_and(|purposes| purposes.has(LinkPurpose::Entry));
+        let address = link_to(id, around.links, shared).map(|link| &link.remote);
+        let has_share = address.is_some_and(|address| self.far.has_share(shape, address, (around, shared)));
+        let is_let_in = asks && has_share && self.let_in_at <= shared.now.mono;
+        if is_let_in {
+            self.let_in_at = shared.now.mono.after(LET_IN_PAUSE);
+        }
+        is_let_in
+    }
+
+    /// Whether a guest told what it wants, and it is not to be let in at any price.
+    fn is_content(&self, id: &NodeId) -> bool {
+        let wishes = |purposes: &Purposes| purposes.has(LinkPurpose::Entry) || purposes.has(LinkPurpose::All);
+        self.theirs.get(id).is_some_and(|purposes| !wishes(purposes))
+    }
+
+    /// Ends as many links as there are too many.
+    pub(super) fn trim(&self, shape: Shape, around: Around<'_>, (shared, choice): (&mut Shared, &mut Choice)) {
+        let surplus = self.regular(shared).saturating_sub(shape.room);
+        for _ in 0..surplus {
+            let Some(victim) = self.victim_but(shape, around, (&mut *shared, &choice.ended)) else { return };
+            choice.ended.push(victim);
+        }
+    }
+
+    fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<NodeId> {
+        self.victim_but(shape, around, (shared, &[]))
+    }
+
+    fn victim_but(&self, shape: Shape, around: Around<'_>, (shared, gone): (&mut Shared, &[NodeId])) -> Option<NodeId> {
+        let now = shared.now.mono;
+        let may_go = |id: &NodeId| {
+            !gone.contains(id)
+                && !self.guests.contains_key(id)
+                && !self.is_own(id)
+                && !self.is_needed_there(shape, id, shared)
+        };
+        let candidate = |id: &NodeId| {
+            let link = link_to(id, around.links, shared).filter(|link| now.since(link.since) >= SETTLED)?;
+            let brought = self.brought.get(id).copied().unwrap_or(0);
+            let (since, rtt_us) = (link.since, link.rtt_us());
+            Some(Candidate { peer: *id, since, rtt_us, brought, address: link.remote.clone() })
+        };
+        let candidates: Vec<Candidate> = shared.up.keys().filter(|id| may_go(id)).filter_map(candidate).collect();
+        // What neither end needs goes first.
+        let is_needed = |candidate: &Candidate| self.purposes(&candidate.peer).1.is_needed();
+        let (needed, idle): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_needed);
+        let candidates = if idle.is_empty() { needed } else { idle };
+        evicted(candidates, |bound| shared.below(bound))
+    }
+}

@@ -1,0 +1,335 @@
+//! The links of a node that knows more members than it can link: a bounded, mixed set.
+//!
+//! Neighbours in the order of ids are a must: they make the mesh one, whoever dies, and a message that goes nearer to its
+//! destination with each hop arrives. A few links lead to those nearest by round trip, the others far, to members this
+//! node chose itself. Each end tells the other what it keeps a link for; what an end needs as neighbour stays.
+//! Up to `max_links` members all of this rests, and every member is linked.
+
+mod admission;
+mod around;
+mod eviction;
+mod far;
+mod group;
+mod picks;
+mod purposes;
+mod shape;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use meshline_protocol::message::{LinkPurpose, Peers as Message, Role};
+use meshline_protocol::{Code, Message as Wire, NodeId};
+
+pub(crate) use admission::Admission;
+pub(crate) use purposes::Purposes;
+
+use crate::config::Topology;
+use crate::gossip::{Known, Members};
+use crate::link::{Link, Links};
+use crate::now::Mono;
+use crate::relay::is_quicker;
+use crate::report::LinkSetReport;
+use crate::shared::Shared;
+use around::Side;
+use picks::Picks;
+use shape::Shape;
+
+/// Least time between two choices: members and links come in bursts.
+const PACE: Duration = Duration::from_millis(100);
+
+/// Between choices when nothing happens, for round trips change too; and while links are missing.
+const REVIEW: Duration = Duration::from_secs(30);
+const SEARCH: Duration = Duration::from_secs(1);
+
+/// What the choice is made from.
+#[derive(Clone, Copy)]
+pub(crate) struct Around<'a> {
+    pub(crate) links: &'a Links,
+    pub(crate) members: &'a Members,
+}
+
+/// What follows from a choice.
+#[derive(Debug, Default)]
+pub(crate) struct Choice {
+    /// Members that should be linked from now on.
+    pub(crate) wanted: BTreeSet<NodeId>,
+    /// Links that are to be ended.
+    pub(crate) ended: Vec<NodeId>,
+    /// Guests whose links stay.
+    pub(crate) promoted: Vec<NodeId>,
+}
+
+/// The choice of links.
+#[derive(Debug, Default)]
+pub(crate) struct LinkSet {
+    /// What is kept for what; `None` while every member is linked.
+    shape: Option<Shape>,
+    sides: [Side; 2],
+    ring: BTreeSet<NodeId>,
+    near: BTreeSet<NodeId>,
+    far: Picks,
+    /// Named by the configuration, and the proxies that are kept.
+    kept: BTreeSet<NodeId>,
+    /// What peers told of their ends, and what they were told of ours.
+    theirs: BTreeMap<NodeId, Purposes>,
+    told: BTreeMap<NodeId, Purposes>,
+    /// Peers that are linked for a moment only, with the time they came.
+    guests: BTreeMap<NodeId, Mono>,
+    /// News that peers brought first.
+    brought: BTreeMap<NodeId, u32>,
+    choose_at: Option<Mono>,
+    chosen_at: Mono,
+    /// From then on another newcomer may take the place of somebody else.
+    let_in_at: Mono,
+}
+
+impl LinkSet {
+    /// Whether there are more members than links.
+    pub(crate) fn is_bounded(&self) -> bool {
+        self.shape.is_some()
+    }
+
+    /// Something bears on the choice.
+    pub(crate) fn changed(&mut self, now: Mono) {
+        let at = now.max(self.chosen_at.after(PACE));
+        self.choose_at = Some(self.choose_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// The choice waits for nothing.
+    pub(crate) fn choose_now(&mut self, now: Mono) {
+        self.choose_at = Some(now);
+    }
+
+    /// Whether not all are linked where there are more members than links.
+    pub(crate) fn may_be_bounded(&self, shared: &Shared) -> bool {
+        shape_of(shared).is_some()
+    }
+
+    pub(crate) fn is_due(&self, now: Mono) -> bool {
+        self.choose_at.is_some_and(|at| at <= now)
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        self.choose_at
+    }
+
+    /// Chooses anew; `None` if every member is to be linked.
+    pub(crate) fn choose(&mut self, kept: BTreeSet<NodeId>, around: Around<'_>, shared: &mut Shared) -> Option<Choice> {
+        (self.chosen_at, self.choose_at) = (shared.now.mono, None);
+        self.forget(shared);
+        let Some(shape) = self.reshape(around.members, shared) else {
+            self.unbound(shared);
+            return None;
+        };
+        self.kept = kept;
+        let mut wanted = self.choose_ring(shape, around.members, shared);
+        self.choose_near(shape, around.links, shared);
+        let mut choice = Choice::default();
+        self.judge_guests(shape, around, (&*shared, &mut choice));
+        let regular = self.regular(shared);
+        let is_searching = self.far.review(shape, regular, (around, &mut *shared), &self.ring);
+        wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
+        choice.wanted = wanted;
+        self.trim(shape, around, (&mut *shared, &mut choice));
+        self.tell(&choice.ended, shared);
+        self.plan(is_searching, shared);
+        Some(choice)
+    }
+
+    /// Which members count depends on how many there are, with some slack so that one that comes and goes changes nothing.
+    fn reshape(&mut self, members: &Members, shared: &Shared) -> Option<Shape> {
+        let config = &shared.config;
+        let shape = shape_of(shared);
+        let most = if self.shape.is_some() { config.max_links - config.max_links / 8 } else { config.max_links };
+        // Most of the time that is all there is to it.
+        let may_exceed = members.len() > most;
+        let now = shared.judged();
+        let exceeds = || members.iter().filter(|known| known.is_current(now)).take(most + 1).count() > most;
+        self.shape = shape.filter(|_| may_exceed && exceeds());
+        self.shape
+    }
+
+    /// Every member is linked from now on.
+    fn unbound(&mut self, shared: &mut Shared) {
+        let all = Purposes::from_iter([LinkPurpose::All]);
+        for (peer, before) in std::mem::take(&mut self.told) {
+            if before != all {
+                shared.send(&peer, Wire::Peers(Message::Purpose(all.told())));
+            }
+        }
+        (self.ring, self.near, self.kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+        self.guests.clear();
+        self.far = Picks::default();
+    }
+
+    /// Nothing is kept of who is not linked any more.
+    fn forget(&mut self, shared: &Shared) {
+        let is_up = |id: &NodeId| shared.up.contains_key(id);
+        self.theirs.retain(|id, _| is_up(id));
+        self.told.retain(|id, _| is_up(id));
+        self.brought.retain(|id, _| is_up(id));
+        self.near.retain(is_up);
+    }
+
+    /// The neighbours that are linked, and whom to dial before them.
+    fn choose_ring(&mut self, shape: Shape, members: &Members, shared: &Shared) -> BTreeSet<NodeId> {
+        if !shared.config.carries() {
+            // Whoever only connects out has no place in the order.
+            self.ring.clear();
+            return BTreeSet::new();
+        }
+        let (judged, now) = (shared.judged(), shared.now.mono);
+        let candidate = |known: &Known| {
+            let (id, is_linked) = (known.member.id, shared.up.contains_key(&known.member.id));
+            (is_linkable(known, judged) && (is_linked || !known.member.addresses.is_empty())).then_some((id, is_linked))
+        };
+        let [after, before] = &mut self.sides;
+        let (next, missing_after) = after.choose(members.clockwise(&shared.id).filter_map(candidate), shape.side, now);
+        let (previous, missing_before) =
+            before.choose(members.counterclockwise(&shared.id).filter_map(candidate), shape.side, now);
+        self.ring = next.into_iter().chain(previous).collect();
+        missing_after.into_iter().chain(missing_before).chain(self.ring.iter().copied()).collect()
+    }
+
+    /// The nearest of those that are linked; one gives way to another only if that is quicker by far.
+    fn choose_near(&mut self, shape: Shape, links: &Links, shared: &Shared) {
+        let rtt = |id: &NodeId| links.get(shared.up.get(id)?.link)?.rtt_us();
+        let mut others: Vec<(u64, NodeId)> = shared
+            .up
+            .keys()
+            .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id))
+            .filter_map(|id| Some((rtt(id)?, *id)))
+            .collect();
+        others.sort_unstable();
+        for (quick, id) in others {
+            let slowest = self.near.iter().map(|id| (rtt(id).unwrap_or(u64::MAX), *id)).max();
+            match slowest {
+                Some((slow, worst)) if self.near.len() >= shape.near => {
+                    if !is_quicker(quick, slow) {
+                        break;
+                    }
+                    self.near.remove(&worst);
+                    self.near.insert(id);
+                }
+                Some(_) | None => {
+                    self.near.insert(id);
+                }
+            }
+        }
+    }
+
+    /// What this node keeps a link for.
+    fn own_purposes(&self, id: &NodeId, shared: &Shared) -> Purposes {
+        let mut purposes = Purposes::default();
+        let sets = [
+            (LinkPurpose::Ring, self.ring.contains(id)),
+            (LinkPurpose::Near, self.near.contains(id)),
+            (LinkPurpose::Far, self.far.has(id)),
+            (LinkPurpose::Configured, self.kept.contains(id)),
+            (LinkPurpose::Entry, self.shape.is_some_and(|shape| shape.is_poor(shared.up.len()))),
+        ];
+        sets.into_iter().filter(|(_, is_so)| *is_so).for_each(|(purpose, _)| purposes.add(purpose));
+        purposes
+    }
+
+    /// Tells peers what changed.
+    fn tell(&mut self, ended: &[NodeId], shared: &mut Shared) {
+        let peers: Vec<NodeId> = shared.up.keys().filter(|id| !ended.contains(id)).copied().collect();
+        for peer in peers {
+            let purposes = self.own_purposes(&peer, shared);
+            if self.told.insert(peer, purposes) != Some(purposes) {
+                shared.send(&peer, Wire::Peers(Message::Purpose(purposes.told())));
+            }
+        }
+    }
+
+    /// When to choose again if nothing happens.
+    fn plan(&mut self, is_searching: bool, shared: &Shared) {
+        let now = shared.now.mono;
+        let review = now.after(if is_searching || !self.guests.is_empty() { SEARCH } else { REVIEW });
+        self.choose_at = self.sides.iter().filter_map(Side::next_timeout).chain([review]).min();
+    }
+
+    /// Links that are meant to stay.
+    fn regular(&self, shared: &Shared) -> usize {
+        shared.up.keys().filter(|id| !self.guests.contains_key(id)).count()
+    }
+
+    /// A peer told what it keeps the link for.
+    pub(crate) fn handle_purpose(&mut self, from: NodeId, purposes: Purposes, now: Mono) {
+        self.theirs.insert(from, purposes);
+        self.changed(now);
+    }
+
+    /// A peer brought news of so many members first.
+    pub(crate) fn note_brought(&mut self, from: NodeId, count: usize) {
+        let brought = self.brought.entry(from).or_default();
+        *brought = brought.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    }
+
+    /// Somebody named these members as worth a try.
+    pub(crate) fn hint(&mut self, ids: impl Iterator<Item = NodeId>, now: Mono) {
+        if self.is_bounded() {
+            self.far.hint(ids);
+            self.changed(now);
+        }
+    }
+
+    /// An attempt at a member failed, or its link ended.
+    pub(crate) fn failed(&mut self, id: NodeId, code: Code, now: Mono) {
+        self.guests.remove(&id);
+        if self.is_bounded() {
+            self.far.failed(id, code, now);
+        }
+        self.changed(now);
+    }
+
+    /// Whether a link that came up is there for a moment only.
+    pub(crate) fn is_guest(&self, id: &NodeId) -> bool {
+        self.guests.contains_key(id)
+    }
+
+    /// What the two ends of a link keep it for: ours, and theirs as they told.
+    pub(crate) fn purposes(&self, id: &NodeId) -> (Purposes, Purposes) {
+        let all = Purposes::from_iter([LinkPurpose::All]);
+        let ours = if self.is_bounded() { self.told.get(id).copied().unwrap_or_default() } else { all };
+        (ours, self.theirs.get(id).copied().unwrap_or(all))
+    }
+
+    pub(crate) fn report(&self, shared: &Shared) -> LinkSetReport {
+        let regular = self.regular(shared);
+        LinkSetReport {
+            bounded: self.is_bounded(),
+            ring: self.ring.len(),
+            near: self.near.len(),
+            far: self.far.ids().filter(|id| shared.up.contains_key(id)).count(),
+            guests: self.guests.len(),
+            others: regular.saturating_sub(shared.up.keys().filter(|id| self.is_own(id)).count()),
+            room: self.shape.map_or(shared.config.max_links, |shape| shape.room),
+        }
+    }
+
+    /// Whether this node needs a link itself.
+    fn is_own(&self, id: &NodeId) -> bool {
+        self.ring.contains(id) || self.near.contains(id) || self.far.has(id) || self.kept.contains(id)
+    }
+}
+
+/// The shape for the configuration. On a ring the order decides who is linked, and a proxy is there for whoever comes.
+fn shape_of(shared: &Shared) -> Option<Shape> {
+    let config = &shared.config;
+    Shape::of(config.max_links).filter(|_| config.topology == Topology::Mesh && !config.is_proxy())
+}
+
+/// Whether a member can be a neighbour or the end of a long link.
+fn is_linkable(known: &Known, judged: meshline_protocol::UnixMicros) -> bool {
+    known.is_current(judged) && !known.member.has_role(Role::View)
+}
+
+/// The link in use to a peer.
+fn link_to<'a>(id: &NodeId, links: &'a Links, shared: &Shared) -> Option<&'a Link> {
+    links.get(shared.up.get(id)?.link)
+}
+
+#[cfg(test)]
+mod tests;

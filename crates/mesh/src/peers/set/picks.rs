@@ -1,0 +1,146 @@
+//! Long links that this node chose: looked for until there are enough, and anew when one ends.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::time::Duration;
+
+use meshline_protocol::{Address, Code, NodeId};
+
+use super::far::far_place;
+use super::group::{Group, is_counted};
+use super::shape::Shape;
+use super::{Around, is_linkable, link_to};
+use crate::gossip::Known;
+use crate::now::Mono;
+use crate::shared::Shared;
+
+/// A choice that is not linked by then was none: a direct dial takes four seconds at most, a relayed one as many more.
+const PICK_LIMIT: Duration = Duration::from_secs(9);
+
+/// Whoever could not be linked is not chosen again for so long.
+const AVOID_FOR: Duration = Duration::from_secs(20);
+
+/// So many are remembered. Of more the first to be forgotten are those whose time ends first.
+const MAX_AVOIDED: usize = 256;
+
+/// Members others named, the latest.
+const MAX_HINTS: usize = 16;
+
+/// Choices under way at once.
+const MAX_PENDING: usize = 4;
+
+/// Members looked at from a place on the ring.
+const MAX_LOOK: usize = 64;
+
+/// The pause after everybody asked was full: at first, and at most.
+const FIRST_PAUSE: Duration = Duration::from_millis(500);
+const LAST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The choices.
+#[derive(Debug, Default)]
+pub(super) struct Picks {
+    /// With the time each was made.
+    picks: BTreeMap<NodeId, Mono>,
+    avoided: BTreeMap<NodeId, Mono>,
+    hints: VecDeque<NodeId>,
+    pick_at: Mono,
+    pause: Duration,
+}
+
+impl Picks {
+    pub(super) fn ids(&self) -> impl Iterator<Item = NodeId> {
+        self.picks.keys().copied()
+    }
+
+    pub(super) fn has(&self, id: &NodeId) -> bool {
+        self.picks.contains_key(id)
+    }
+
+    pub(super) fn hint(&mut self, ids: impl Iterator<Item = NodeId>) {
+        self.hints.extend(ids);
+        self.hints.drain(..self.hints.len().saturating_sub(MAX_HINTS));
+    }
+
+    /// A choice came to nothing. If it was because there is no room, others will be full as well: the next one waits.
+    pub(super) fn failed(&mut self, id: NodeId, code: Code, now: Mono) {
+        self.avoided.insert(id, now.after(AVOID_FOR));
+        self.avoided.retain(|_, until| *until > now);
+        while self.avoided.len() > MAX_AVOIDED {
+            let first = self.avoided.iter().min_by_key(|(_, until)| **until).map(|(id, _)| *id);
+            first.map(|id| self.avoided.remove(&id));
+        }
+        if self.picks.remove(&id).is_some() && matches!(code, Code::TooManyLinks | Code::NotNeeded) {
+            self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LAST_PAUSE);
+            self.pick_at = now.after(self.pause);
+        }
+    }
+
+    /// Drops what came to nothing and makes as many choices as links are missing. Says whether some still are.
+    pub(super) fn review(
+        &mut self,
+        shape: Shape,
+        regular: usize,
+        (around, shared): (Around<'_>, &mut Shared),
+        ring: &BTreeSet<NodeId>,
+    ) -> bool {
+        let now = shared.now.mono;
+        self.picks.retain(|id, since| shared.up.contains_key(id) || now.since(*since) < PICK_LIMIT);
+        let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id)).count();
+        if pending < self.picks.len() && regular >= shape.fill {
+            self.pause = Duration::ZERO;
+        }
+        let missing = shape.far.saturating_sub(self.picks.len()).max(shape.fill.saturating_sub(regular + pending));
+        if self.pick_at <= now {
+            for _ in 0..missing.min(MAX_PENDING.saturating_sub(pending)) {
+                let Some(id) = self.pick(shape, regular, (around, &mut *shared), ring) else { break };
+                self.picks.insert(id, now);
+            }
+        }
+        missing + pending > 0
+    }
+
+    fn pick(
+        &mut self,
+        shape: Shape,
+        regular: usize,
+        (around, shared): (Around<'_>, &mut Shared),
+        ring: &BTreeSet<NodeId>,
+    ) -> Option<NodeId> {
+        // Others' words are taken where there is hardly anything else: who has links chooses itself.
+        while let Some(id) = self.hints.pop_front().filter(|_| shape.is_poor(regular)) {
+            let known = around.members.get(&id);
+            if known.is_some_and(|known| self.is_good(shape, known, (around, &*shared))) {
+                return Some(id);
+            }
+        }
+        let place = far_place(shared, around.members.len());
+        let shared = &*shared;
+        let near_place = around.members.clockwise(&place).take(MAX_LOOK);
+        let mut good = near_place.filter(|known| self.is_good(shape, known, (around, shared)));
+        good.find(|known| !ring.contains(&known.member.id)).map(|known| known.member.id)
+    }
+
+    fn is_good(&self, shape: Shape, known: &Known, (around, shared): (Around<'_>, &Shared)) -> bool {
+        let (member, now) = (&known.member, shared.now.mono);
+        let Some(address) = member.addresses.first() else { return false };
+        let is_avoided = self.avoided.get(&member.id).is_some_and(|until| *until > now);
+        is_linkable(known, shared.judged())
+            && !is_avoided
+            && !shared.up.contains_key(&member.id)
+            && !self.picks.contains_key(&member.id)
+            && self.has_share(shape, address, (around, shared))
+    }
+
+    /// Whether one link more may lead to this prefix: no prefix has more than a quarter of all.
+    pub(super) fn has_share(&self, shape: Shape, address: &Address, (around, shared): (Around<'_>, &Shared)) -> bool {
+        if !is_counted(address) {
+            return true;
+        }
+        let group = Group::of(address);
+        let is_same = |address: &Address| is_counted(address) && Group::of(address) == group;
+        let linked = shared.up.keys().filter_map(|id| link_to(id, around.links, shared));
+        let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id));
+        let pending = pending.filter_map(|id| around.members.get(id)?.member.addresses.first());
+        let count = linked.map(|link| &link.remote).chain(pending).filter(|address| is_same(address)).count();
+        count < (shape.room / 4).max(1)
+    }
+}

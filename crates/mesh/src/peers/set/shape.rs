@@ -1,0 +1,46 @@
+//! How many links are kept for what.
+
+/// With fewer links than this there is nothing to mix: they go to whoever comes first.
+const LEAST_LINKS: usize = 4;
+
+/// Places for newcomers at most: each is taken for seconds only.
+const MAX_GUESTS: usize = 4;
+
+/// From so many links on there are two neighbours on each side, so that one may die without a gap.
+const TWO_A_SIDE_FROM: usize = 16;
+
+/// What a node does with its links when there are more members than links.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// Neighbours in the order of ids, on each side.
+    pub(super) side: usize,
+    /// Of those nearest by round trip.
+    pub(super) near: usize,
+    /// Links that this node chose and dialled itself, at least: nobody else decides who they lead to.
+    pub(super) far: usize,
+    /// With fewer links more are looked for.
+    pub(super) fill: usize,
+    /// No more stay for long: what is left is for newcomers.
+    pub(super) room: usize,
+}
+
+impl Shape {
+    /// For so many links; `None` if they are too few for it.
+    pub(crate) fn of(max_links: usize) -> Option<Self> {
+        let eighth = (max_links / 8).max(1);
+        let room = max_links.checked_sub(eighth.min(MAX_GUESTS))?;
+        (max_links >= LEAST_LINKS).then_some(Self {
+            side: if max_links < TWO_A_SIDE_FROM { 1 } else { 2 },
+            near: eighth,
+            far: max_links / 4,
+            // If everybody filled its room, nobody who looks for a link would find one.
+            fill: room - eighth,
+            room,
+        })
+    }
+
+    /// With fewer links a node asks to be let in where there is no room.
+    pub(super) fn is_poor(&self, links: usize) -> bool {
+        links < self.fill.div_ceil(2)
+    }
+}

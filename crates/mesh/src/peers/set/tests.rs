@@ -1,0 +1,142 @@
+//! Who is chosen, who goes, who shares a prefix.
+
+use std::collections::BTreeSet;
+
+use meshline_identity::KeyPair;
+use meshline_protocol::message::LinkPurpose;
+use meshline_protocol::{Address, NodeId, UnixMicros};
+
+use super::around::Side;
+use super::eviction::{Candidate, evicted};
+use super::far::{far_place, position};
+use super::group::{Group, is_counted};
+use super::purposes::Purposes;
+use super::shape::Shape;
+use crate::config::Config;
+use crate::now::{Mono, Now};
+use crate::shared::Shared;
+
+fn id(n: u8) -> NodeId {
+    NodeId::from_bytes([n; 32])
+}
+
+fn address(text: &str) -> Address {
+    text.parse().expect("an address")
+}
+
+/// How far two ids are from each other on the ring, the shorter way round.
+fn distance(one: &NodeId, other: &NodeId) -> u64 {
+    let clockwise = position(one).wrapping_sub(position(other));
+    clockwise.min(clockwise.wrapping_neg())
+}
+
+fn shared() -> Shared {
+    let config = Config::new("lab".parse().expect("a name"), "n".parse().expect("a name"));
+    let now = Now { mono: Mono(0), wall: UnixMicros::new(1_800_000_000_000_000) };
+    Shared::new(config, KeyPair::from_secret([9; 32]), [7; 32], now)
+}
+
+fn group(text: &str) -> Group {
+    Group::of(&address(text))
+}
+
+#[test]
+fn every_shape_has_room_for_what_it_promises_and_a_place_for_newcomers() {
+    assert_eq!(Shape::of(3), None);
+    for links in 4..=4_096 {
+        let shape = Shape::of(links).expect("enough links");
+        assert!(shape.room < links, "{links}: {shape:?}");
+        assert!(shape.fill < shape.room, "{links}: {shape:?}");
+        assert!(2 * shape.side + shape.far <= shape.room, "{links}: {shape:?}");
+    }
+    let eight = Shape::of(8).expect("enough links");
+    assert_eq!((eight.side, eight.near, eight.far, eight.fill, eight.room), (1, 1, 2, 6, 7));
+    let default = Shape::of(64).expect("enough links");
+    assert_eq!((default.side, default.near, default.far, default.fill, default.room), (2, 8, 16, 52, 60));
+}
+
+#[test]
+fn purposes_are_told_and_read_alike_and_unknown_ones_are_nothing() {
+    let purposes = Purposes::from_iter([LinkPurpose::Far, LinkPurpose::Ring, LinkPurpose::Other]);
+    assert_eq!(purposes.names(), ["ring", "far"]);
+    assert_eq!(Purposes::from_iter(purposes.told().purposes.iter().copied()), purposes);
+    assert!(purposes.is_needed());
+    assert!(!Purposes::from_iter([LinkPurpose::Other, LinkPurpose::Entry]).is_needed());
+}
+
+#[test]
+fn addresses_of_one_prefix_are_one_group_and_private_ones_are_not_counted() {
+    assert_eq!(group("203.0.113.7:1"), group("203.0.9.200:6000"));
+    assert_ne!(group("203.0.113.7:1"), group("203.1.113.7:1"));
+    assert_eq!(group("[2001:db8:1::7]:1"), group("[2001:db8:1:ff::]:1"));
+    assert_ne!(group("[2001:db8:1::7]:1"), group("[2001:db8:2::7]:1"));
+    assert_eq!(group("[::ffff:203.0.113.7]:1"), group("203.0.113.7:1"));
+    assert_eq!(group("one.example.org:1"), group("two.example.org:1"));
+    assert_ne!(group("one.example.org:1"), group("one.example.net:1"));
+    for private in
+        ["127.0.0.1:1", "10.1.2.3:1", "192.168.1.7:1", "[::1]:1", "[fd00::1]:1", "localhost:1", "[fe80::1]:1"]
+    {
+        assert!(!is_counted(&address(private)), "{private}");
+    }
+    for counted in ["203.0.113.7:1", "[2001:db8::1]:1", "example.org:1", "[::ffff:8.8.8.8]:1"] {
+        assert!(is_counted(&address(counted)), "{counted}");
+    }
+}
+
+#[test]
+fn the_nearest_linked_ones_are_neighbours_and_a_gap_is_crossed_faster_and_faster() {
+    let mut side = Side::default();
+    // Thirty that are not linked, then three that are.
+    let candidates = || (0..33).map(|n| (id(n), n >= 30));
+    let (linked, missing) = side.choose(candidates(), 2, Mono(0));
+    assert_eq!((linked, missing.len()), (vec![id(30), id(31)], 2));
+    let mut reached = Vec::new();
+    while let Some(at) = side.next_timeout() {
+        let (_, missing) = side.choose(candidates(), 2, at);
+        reached.push(missing.len());
+    }
+    assert_eq!(reached, [3, 4, 6, 9, 13, 19, 28, 30]);
+    // The gap is filled: it begins anew.
+    let (linked, missing) = side.choose((0..9).map(|n| (id(n), n > 0)), 2, Mono(9_000_000));
+    assert_eq!((linked, missing), (vec![id(1), id(2)], BTreeSet::from([id(0)])));
+}
+
+#[test]
+fn far_places_are_as_often_in_each_octave_of_distance() {
+    let mut shared = shared();
+    let (members, draws) = (1_000, 20_000);
+    let mut octaves = [0_u32; 64];
+    for _ in 0..draws {
+        let away = distance(&shared.id.clone(), &far_place(&mut shared, members));
+        octaves[usize::try_from(away.max(1).ilog2()).expect("small")] += 1;
+    }
+    let used: Vec<u32> = octaves.into_iter().filter(|count| *count > 0).collect();
+    assert_eq!(used.len(), 10, "a thousand members are ten octaves");
+    assert!(used.iter().all(|count| (1_800..2_200).contains(count)), "{used:?}");
+}
+
+fn candidates(addresses: &[&str]) -> Vec<Candidate> {
+    let candidate = |(n, text): (usize, &&str)| {
+        let n = u8::try_from(n).expect("small");
+        Candidate { peer: id(n), since: Mono(u64::from(n)), rtt_us: Some(1_000), brought: 0, address: address(text) }
+    };
+    addresses.iter().enumerate().map(candidate).collect()
+}
+
+#[test]
+fn who_goes_is_of_the_most_crowded_prefix_and_any_of_it() {
+    let of = candidates(&["198.51.100.1:1", "203.0.113.1:1", "203.0.113.2:1"]);
+    let gone: BTreeSet<NodeId> = (0..2).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
+    assert_eq!(gone, BTreeSet::from([id(1), id(2)]));
+    assert_eq!(evicted(Vec::new(), |_| 0), None);
+}
+
+#[test]
+fn the_longest_lived_the_quickest_and_the_most_useful_do_not_go() {
+    // Eight of one prefix: two are spared for each of the three reasons.
+    let mut of = candidates(&["203.0.113.1:1"; 8]);
+    (of[4].rtt_us, of[5].rtt_us) = (Some(1), Some(2));
+    (of[6].brought, of[7].brought) = (9, 8);
+    let gone: BTreeSet<NodeId> = (0..8).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
+    assert_eq!(gone, BTreeSet::from([id(2), id(3)]));
+}

@@ -1,0 +1,172 @@
+//! More members than links: who is linked for what, and how the mesh stays one.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use meshline_mesh::Status;
+use meshline_sim::{MS, SECOND, World, address, invariants, seed};
+
+use crate::support::{add_by_first, seconds};
+
+const LINKS: usize = 8;
+
+/// So many nodes, or with `MESHLINE_SOAK=1` a hundred: ways are computed for all of them, which takes a while.
+fn size(count: usize) -> usize {
+    if std::env::var_os("MESHLINE_SOAK").is_some() { 100 } else { count }
+}
+
+/// Nodes with few links each, all started, that know the first one.
+fn bounded(count: usize, seed: u64) -> World {
+    let mut world = World::new(seed).verified_once().latency(5 * MS, 20 * MS);
+    for node in 0..count {
+        world.add(|config| {
+            config.max_links = LINKS;
+            config.peers = (node > 0).then(|| address(0)).into_iter().collect();
+        });
+    }
+    world.start_all();
+    world
+}
+
+/// Runs until an invariant holds; the time it took. It looks seldom, for what it looks at is costly.
+fn settle(world: &mut World, limit: u64, mut check: impl FnMut(&mut World) -> Result<(), String>) -> u64 {
+    match world.run_until(limit, 250 * MS, |world| check(world).is_ok()) {
+        Some(took) => took,
+        None => panic!("after {} s: {}", seconds(limit), check(world).expect_err("it did not hold")),
+    }
+}
+
+fn statuses(world: &mut World) -> BTreeMap<usize, Status> {
+    world.running().into_iter().map(|node| (node, world.status(node))).collect()
+}
+
+/// How many nodes that run are in the largest part of the mesh.
+fn largest_part(world: &World) -> usize {
+    let nodes = world.running();
+    let mut seen = BTreeSet::new();
+    let mut largest = 0;
+    for start in &nodes {
+        let mut part = 0;
+        let mut ahead = vec![*start];
+        while let Some(node) = ahead.pop() {
+            if seen.insert(node) {
+                part += 1;
+                ahead.extend(nodes.iter().filter(|other| world.is_linked(node, **other)));
+            }
+        }
+        largest = largest.max(part);
+    }
+    largest
+}
+
+fn is_one(world: &World) -> bool {
+    largest_part(world) == world.running().len()
+}
+
+/// Every node is linked with its neighbours among those that run, on both sides.
+fn neighbours_are_linked(world: &mut World) -> Result<(), String> {
+    let mut order: Vec<_> = world.running().into_iter().map(|node| (world.id(node), node)).collect();
+    order.sort();
+    for (at, (_, node)) in order.iter().enumerate() {
+        let (_, next) = order[(at + 1) % order.len()];
+        if !world.is_linked(*node, next) {
+            return Err(format!("node {node} is not linked with its neighbour {next}"));
+        }
+    }
+    Ok(())
+}
+
+fn is_settled(world: &mut World) -> Result<(), String> {
+    neighbours_are_linked(world)?;
+    for (node, status) in statuses(world) {
+        let set = status.limits.link_set;
+        if !set.bounded || set.far < LINKS / 4 || status.links.len() < LINKS / 2 {
+            return Err(format!("node {node} has {set:?}"));
+        }
+        if status.links.len() > LINKS {
+            return Err(format!("node {node} has {} links", status.links.len()));
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn nodes_with_eight_links_each_become_one_mesh_with_every_neighbour_linked() {
+    let mut world = bounded(size(24), seed(1));
+    let took = settle(&mut world, 120 * SECOND, is_settled);
+    assert!(is_one(&world));
+    println!("settled after {:.2} s", seconds(took));
+    world.run_for(30 * SECOND);
+    is_settled(&mut world).expect("it stays so");
+    invariants::everyone_knows_everyone(&mut world).expect("gossip reaches everybody");
+}
+
+#[test]
+fn up_to_the_limit_all_are_linked_and_nothing_is_told() {
+    let mut world = World::new(seed(1));
+    add_by_first(&mut world, LINKS + 1);
+    for node in 0..world.len() {
+        world.edit(node, |config, _| config.max_links = LINKS);
+    }
+    world.start_all();
+    settle(&mut world, 30 * SECOND, invariants::full_mesh);
+    for node in world.running() {
+        assert_eq!(world.sent(node, "peers.purpose"), 0);
+        assert!(!world.status(node).limits.link_set.bounded);
+    }
+}
+
+#[test]
+fn a_newcomer_gets_in_where_everybody_is_full() {
+    let mut world = bounded(size(20), seed(1));
+    settle(&mut world, 120 * SECOND, is_settled);
+    world.run_for(20 * SECOND);
+    let newcomer = world.add(|config| {
+        config.max_links = LINKS;
+        config.peers = vec![address(7)];
+    });
+    world.start(newcomer);
+    let took = settle(&mut world, 30 * SECOND, is_settled);
+    println!("in after {:.2} s", seconds(took));
+}
+
+/// So many nodes in a hundred die at once; the time until all others are one mesh again.
+fn after_death_of(percent: usize, is_silent: bool, count: usize, seed: u64) -> u64 {
+    let mut world = bounded(count, seed);
+    settle(&mut world, 120 * SECOND, is_settled);
+    world.run_for(20 * SECOND);
+    let mut alive = world.running();
+    for _ in 0..count * percent / 100 {
+        let at = world.rng().index(alive.len());
+        let node = alive.swap_remove(at);
+        if is_silent { world.power_off(node) } else { world.kill(node) }
+    }
+    let limit = if is_silent { 60 } else { 30 } * SECOND;
+    let took = settle(&mut world, limit, |world| {
+        neighbours_are_linked(world)?;
+        if is_one(world) { Ok(()) } else { Err("parts".to_owned()) }
+    });
+    // Links to the dead are gone too, and those missing have been replaced.
+    world.run_for(30 * SECOND);
+    for (node, status) in statuses(&mut world) {
+        let linked: Vec<_> = status.links.iter().filter_map(|link| world.index(link.peer)).collect();
+        assert!(linked.iter().all(|other| alive.contains(other)), "node {node} is linked with the dead");
+        assert!(linked.len() >= LINKS / 2, "node {node} has {} links", linked.len());
+    }
+    println!("{percent} % of {count} dead, silently {is_silent}: one mesh after {:.2} s", seconds(took));
+    took
+}
+
+#[test]
+fn half_of_the_nodes_die_and_the_others_are_one_mesh_within_half_a_minute() {
+    after_death_of(50, false, size(24), seed(1));
+}
+
+#[test]
+fn four_of_five_nodes_die_without_a_word_and_the_others_are_one_mesh_within_a_minute() {
+    after_death_of(80, true, size(24), seed(2));
+}
+
+#[test]
+fn four_of_five_nodes_die_and_the_others_are_one_mesh_within_half_a_minute() {
+    after_death_of(80, false, size(24), seed(3));
+}
