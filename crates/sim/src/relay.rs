@@ -34,6 +34,8 @@ pub enum Misdeed {
     JoinsOthers,
     /// What it passes on is not what it got: the two ends' TLS breaks.
     Garbles,
+    /// No proxy's: of the datagrams that it should carry for others it sends none on.
+    Swallows,
 }
 
 /// All ends that wait at proxies.
@@ -64,6 +66,10 @@ impl World {
 
     /// What a node really sends when it wants to send this.
     pub(crate) fn as_misused(&self, node: usize, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
+        let misdeed = self.relays.misdeeds.get(&node);
+        if let (Message::Datagram(datagram), Some(Misdeed::Swallows)) = (&frame.message, misdeed) {
+            return (datagram.src == self.id(node)).then(|| Arc::clone(frame));
+        }
         let Message::Relay(Relay::Grant(grant)) = &frame.message else { return Some(Arc::clone(frame)) };
         match self.relays.misdeeds.get(&node) {
             Some(Misdeed::NeverGrants) => None,
@@ -71,7 +77,7 @@ impl World {
                 let grant = RelayTicket { peer: self.id(node), ..grant.clone() };
                 Some(Arc::new(Message::Relay(Relay::Grant(grant)).into()))
             }
-            Some(Misdeed::JoinsOthers | Misdeed::Garbles) | None => Some(Arc::clone(frame)),
+            Some(Misdeed::JoinsOthers | Misdeed::Garbles | Misdeed::Swallows) | None => Some(Arc::clone(frame)),
         }
     }
 
@@ -95,7 +101,7 @@ impl World {
         let misdeed = match self.relays.misdeeds.get(&proxy.node) {
             Some(Misdeed::JoinsOthers) => Some(Code::IdentityMismatch),
             Some(Misdeed::Garbles) => Some(Code::TlsFailed),
-            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother) | None => None,
+            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother | Misdeed::Swallows) | None => None,
         };
         let fault = if misdeed.is_some() {
             misdeed

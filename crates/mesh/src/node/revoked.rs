@@ -40,6 +40,7 @@ impl Node {
             return;
         }
         self.gossip.members.remove(&id);
+        self.find.pointers.forget(&id);
         self.peers.forget(id);
         self.punch.forget(&id, &mut self.shared);
         self.routing.purge(&id);
