@@ -141,18 +141,18 @@ impl Find {
     }
 
     /// Looks for a member, or for those of a name. The reply to the request comes with the answer.
-    pub(crate) fn search(&mut self, sought: Sought, request: Option<RequestId>, mut around: Around<'_>) {
-        let has_room = self.searches.len() < MAX_SEARCHES || self.searches.contains_key(&sought);
+    pub(crate) fn search(&mut self, sought: &Sought, request: Option<RequestId>, mut around: Around<'_>) {
+        let has_room = self.searches.len() < MAX_SEARCHES || self.searches.contains_key(sought);
         let search = self.searches.entry(sought.clone()).or_default();
         if !has_room || search.requests.len() >= MAX_WAITING {
             if !has_room {
-                self.searches.remove(&sought);
+                self.searches.remove(sought);
             }
             return refuse(request, Code::RateLimited, "too many members are looked for", around.shared);
         }
         search.requests.extend(request);
         if search.tries == 0 {
-            self.attempt(&sought, &mut around);
+            self.attempt(sought, &mut around);
         }
     }
 
@@ -353,7 +353,7 @@ impl Find {
         if at <= now && !around.shared.up.is_empty() {
             self.settle_at = Some((around.shared.jittered(pause), (pause * 2).min(SETTLE)));
             let again = Around { datagrams: around.datagrams, table: around.table, shared: around.shared };
-            self.search(Sought::Neighbours, None, again);
+            self.search(&Sought::Neighbours, None, again);
         }
     }
 

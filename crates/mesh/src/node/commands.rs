@@ -27,7 +27,7 @@ impl Node {
                 self.send_datagram(to, (service, flow, over), body)
             }
             Command::Find(sought) => {
-                self.find(request, sought);
+                self.find(request, &sought);
                 return;
             }
             Command::Routes => Reply::Routes(self.route_rows()),

@@ -14,11 +14,11 @@ use crate::routing::{Drop, Forward, Path, REPORT, Report, forward};
 
 impl Node {
     /// Looks for a member, known or not.
-    pub(super) fn find(&mut self, request: RequestId, sought: Sought) {
-        if let Sought::Id(id) = &sought {
+    pub(super) fn find(&mut self, request: RequestId, sought: &Sought) {
+        if let Sought::Id(id) = sought {
             self.routing.note_use(*id, &self.shared);
         }
-        if let Some(known) = self.known_as(&sought) {
+        if let Some(known) = self.known_as(sought) {
             self.shared.push(Output::Reply { request, reply: found_or_not(known) });
             return;
         }
@@ -44,7 +44,7 @@ impl Node {
         (!self.routing.is_part() || (is_all && !found.is_empty())).then_some(found)
     }
 
-    fn search(&mut self, sought: Sought, request: Option<RequestId>) {
+    fn search(&mut self, sought: &Sought, request: Option<RequestId>) {
         let table = std::sync::Arc::clone(self.routing.table());
         let around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
         self.find.search(sought, request, around);
@@ -53,7 +53,7 @@ impl Node {
     /// Asks where it is due.
     pub(super) fn seek_members(&mut self) {
         for id in self.routing.take_lacking(&self.shared) {
-            self.search(Sought::Id(id), None);
+            self.search(&Sought::Id(id), None);
         }
         let table = std::sync::Arc::clone(self.routing.table());
         let mut around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
@@ -119,7 +119,7 @@ impl Node {
         let records = match text.what {
             _ if is_here => vec![self.shared.announcement.clone()],
             FindWhat::Near => self.records_near(&text.to, &by),
-            _ => self.records_at(&text),
+            FindWhat::Member | FindWhat::Name | FindWhat::Keep | FindWhat::Other => self.records_at(&text),
         };
         if !is_here && text.what == FindWhat::Member {
             // Whoever would know the member best does not reach it.
@@ -203,7 +203,7 @@ impl Node {
         let is_linked = hops.first().is_some_and(|first| self.shared.up.contains_key(first));
         if self.routing.is_part() && is_first && is_linked && self.routing.level(&id).is_none() {
             let path = Path { hops, cost_us: cost_us.unwrap_or(super::routes::UNKNOWN_COST_US), share: 0 };
-            self.routing.learn_way(id, path, &self.shared);
+            self.routing.learn_way(id, &path, &self.shared);
         }
     }
 }

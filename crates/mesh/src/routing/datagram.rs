@@ -141,7 +141,8 @@ impl Datagrams {
             Forward::Drop(reason) => Err(reason),
             Forward::To(next, line) => {
                 let toward = line.seek.as_ref().and_then(|seek| seek.toward);
-                let toward = toward.or(line.path.last().copied()).or((next != line.dst).then_some(next));
+                let last = || line.path.last().copied().or_else(|| (next != line.dst).then_some(next));
+                let toward = toward.or_else(last);
                 shared.send_frame(&next, &Frame { message: Wire::Datagram(line), body: Some(body) }.into());
                 Ok(toward)
             }

@@ -51,7 +51,7 @@ impl Far {
     }
 
     /// Keeps a way; says whether it is another one.
-    pub(super) fn learn(&mut self, to: NodeId, path: Path, now: Mono) -> bool {
+    pub(super) fn learn(&mut self, to: NodeId, path: &Path, now: Mono) -> bool {
         self.lacking.insert(to, now.after(RENEW));
         let before = self.ways.insert(to, Known { path: path.clone(), at: now });
         before.is_none_or(|before| before.path.hops != path.hops)

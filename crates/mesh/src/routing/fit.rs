@@ -107,7 +107,7 @@ impl Routing {
     }
 
     /// The way to a member beyond the area became known.
-    pub(crate) fn learn_way(&mut self, to: NodeId, way: super::Path, shared: &Shared) {
+    pub(crate) fn learn_way(&mut self, to: NodeId, way: &super::Path, shared: &Shared) {
         if self.far.learn(to, way, shared.now.mono) {
             self.note_use(to, shared);
             self.look_again(shared.now.mono);

@@ -131,8 +131,8 @@ pub(super) fn seek(
         let seek = Seek { toward, way: way.clone(), avoid: seek.avoid.clone() };
         Forward::To(next, Box::new(Datagram { ttl, path, seek: Some(seek.into()), ..datagram.clone() }))
     };
-    let ahead = std::iter::once(datagram.path.first().copied().or(seek.toward.is_none().then_some(datagram.dst)));
-    let ahead = ahead.flatten().find(|next| from.is_some() && is_linked(next));
+    let ahead = datagram.path.first().copied().or_else(|| seek.toward.is_none().then_some(datagram.dst));
+    let ahead = ahead.filter(|next| from.is_some() && is_linked(next));
     let onward = |next: NodeId| go(std::iter::once(next).chain(rest(datagram)).collect(), seek.toward);
     if let (Some(next), None) = (ahead, seek.toward) {
         return onward(next);
