@@ -45,6 +45,8 @@ pub struct Config {
     pub stun: Vec<Address>,
     /// Links up and being dialled together; more are neither dialled nor accepted.
     pub max_links: usize,
+    /// Members whose links are known and whose records are kept at least; of a larger network those that are near.
+    pub max_area: usize,
     /// Fast attempts, a second apart, before an address is tried more slowly.
     pub retries: u32,
     /// The encoding asked for on links this node dials.
@@ -112,6 +114,7 @@ impl Config {
             signal: Vec::new(),
             stun: Vec::new(),
             max_links: 64,
+            max_area: crate::routing::MAX_AREA,
             retries: 10,
             encoding: Encoding::Json,
             plain: false,

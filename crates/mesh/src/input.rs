@@ -315,6 +315,8 @@ pub enum Command {
         /// What it holds, at most 64 KiB.
         body: Bytes,
     },
+    /// Looks for a member, in a network too large to know all: it is asked for where it is. The reply comes with the answer.
+    Find(crate::Sought),
     /// The ways to all members.
     Routes,
     /// Takes in a signed record: a membership of this node, or a revocation, which it spreads.

@@ -2,7 +2,7 @@
 //!
 //! [`Node`] is the dispatcher and holds no rules; each area has a folder of its own: `link` (who may be
 //! linked, for how long), `time` (clocks), `peers` (whom to dial, when), `gossip` (who is a member), `ring`
-//! (who follows whom), `broadcast` (messages to all), `routing` (which way to whom), `explain` (why), `relay` (proxies),
+//! (who follows whom), `find` (members that are not known here), `broadcast` (messages to all), `routing` (which way to whom), `explain` (why), `relay` (proxies),
 //! `signal` (signal servers). There is no
 //! socket, clock, thread, disk or random source in here: the same code runs in the daemon, in a
 //! simulation of thousands and under a fuzzer.
@@ -13,6 +13,7 @@ mod companion;
 mod config;
 mod event;
 mod explain;
+mod find;
 mod gossip;
 mod input;
 mod link;
@@ -34,6 +35,7 @@ pub use broadcast::tree::{MessageId, Step, Tree};
 pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
+pub use find::Sought;
 pub use input::{
     Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, PortMapping, Reconfiguration, RelayConnection, SocketId,
     Transport,
@@ -49,7 +51,7 @@ pub use report::{
     Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
-pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};
+pub use routing::{Drop, Forward, Graph, Landmarks, Path, Route, Table, cost_us, datagram_line, forward};
 
 #[cfg(test)]
 mod tests;

@@ -250,6 +250,8 @@ pub enum Reply {
         /// From the request to the answer.
         micros: u64,
     },
+    /// To `Find`: the members, which are known now.
+    Found(Vec<NodeId>),
     /// To `Routes`.
     Routes(Vec<RouteRow>),
     /// To `SendDatagram`: it is on its way.

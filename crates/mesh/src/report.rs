@@ -514,6 +514,9 @@ pub struct RoutingReport {
     pub carries: bool,
     /// Members whose advertisement is here, this node among them.
     pub advertisements: usize,
+    /// Links within which all members are known; absent if all there are.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub radius: Option<u8>,
     /// Links that both ends claim, each direction counted.
     pub links: usize,
     /// Ways to all members together.

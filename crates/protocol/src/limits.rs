@@ -62,6 +62,9 @@ pub const MAX_PURPOSES: usize = 8;
 /// [`MAX_LINE`]. Larger memberships go in several messages.
 pub const MAX_IDS: usize = 512;
 
+/// Members of one name in an answer: names of a closed network are one member's alone, those of an open one are claimed.
+pub const MAX_FOUND: usize = 4;
+
 /// Longest signed text inside a record that travels in a line. Announcements carry a membership
 /// record inside their text, whose quotes are escaped once more on the line.
 pub const MAX_RECORD_TEXT: usize = 2_048;
@@ -91,6 +94,12 @@ pub const MAX_ADVERTISEMENTS: usize = 64;
 
 /// Members a datagram passes between its source and its destination.
 pub const MAX_PATH: usize = 16;
+
+/// Members that a datagram names which looks for its way: as many as it may pass, the source among them.
+pub const MAX_WAY: usize = 32;
+
+/// Members that such a datagram is to leave out. Whoever sends it tries another one each time, and gives up after so many.
+pub const MAX_AVOIDED: usize = 4;
 
 /// Pieces in one `chat.ranges`: 64 × 250 bytes are a quarter of [`MAX_LINE`], and two steps of 64 find one message
 /// among a million.

@@ -2,7 +2,7 @@
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 
-use crate::message::{Announcement, Departure, Membership, Message, Revocation, SignedBroadcast};
+use crate::message::{Announcement, Departure, Find, Finding, Found, Membership, Message, Revocation, SignedBroadcast};
 use crate::opening::{StreamAnswer, StreamRequest};
 
 /// The schema of every message (`$defs` holds the parts), of every text that is signed, and of the lines at the
@@ -23,6 +23,9 @@ fn record_texts(generator: &mut SchemaGenerator) {
     generator.subschema_for::<Membership>();
     generator.subschema_for::<Revocation>();
     generator.subschema_for::<Announcement>();
+    generator.subschema_for::<Finding>();
+    generator.subschema_for::<Find>();
+    generator.subschema_for::<Found>();
     generator.subschema_for::<Departure>();
     generator.subschema_for::<SignedBroadcast>();
 }

@@ -10,6 +10,7 @@ mod commands;
 mod config;
 mod disk;
 mod faults;
+mod finding;
 mod host;
 pub mod invariants;
 mod network;
@@ -28,6 +29,7 @@ mod wire;
 mod world;
 
 pub use config::{Reach, address};
+pub use finding::Asked;
 pub use host::{Logged, WallClock};
 pub use pair::Pair;
 pub use puppet::Puppet;

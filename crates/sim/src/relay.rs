@@ -36,6 +36,8 @@ pub enum Misdeed {
     Garbles,
     /// It says that it sees every member wherever that is said to be.
     Vouches,
+    /// No proxy's: of the datagrams that it should carry for others it sends none on.
+    Swallows,
 }
 
 /// All ends that wait at proxies.
@@ -66,7 +68,11 @@ impl World {
 
     /// What a node really sends when it wants to send this.
     pub(crate) fn as_misused(&self, node: usize, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
-        match (self.relays.misdeeds.get(&node), &frame.message) {
+        let misdeed = self.relays.misdeeds.get(&node);
+        if let (Message::Datagram(datagram), Some(Misdeed::Swallows)) = (&frame.message, misdeed) {
+            return (datagram.src == self.id(node)).then(|| Arc::clone(frame));
+        }
+        match (misdeed, &frame.message) {
             (Some(Misdeed::NeverGrants), Message::Relay(Relay::Grant(_))) => None,
             (Some(Misdeed::GrantsForAnother), Message::Relay(Relay::Grant(grant))) => {
                 let grant = RelayTicket { peer: self.id(node), ..grant.clone() };
@@ -100,7 +106,9 @@ impl World {
         let misdeed = match self.relays.misdeeds.get(&proxy.node) {
             Some(Misdeed::JoinsOthers) => Some(Code::IdentityMismatch),
             Some(Misdeed::Garbles) => Some(Code::TlsFailed),
-            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother | Misdeed::Vouches) | None => None,
+            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother | Misdeed::Vouches | Misdeed::Swallows) | None => {
+                None
+            }
         };
         let fault = if misdeed.is_some() {
             misdeed

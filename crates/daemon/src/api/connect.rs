@@ -60,13 +60,13 @@ pub(super) struct Wanted {
 /// Answered with bytes in pieces, each after its length, both ways; a piece of length zero ends its direction.
 pub(super) async fn connect(
     State(api): State<Api>,
-    Params(wanted): Params<Wanted>,
+    Params(mut wanted): Params<Wanted>,
     mut request: Request,
 ) -> Result<Response, Problem> {
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().filter(|_| is_wanted(request.headers()));
     let upgrade = upgrade.ok_or_else(|| Problem::upgrade_required(PROTOCOL))?;
     let room = api.connects.clone().try_acquire_owned().map_err(|_| Problem::too_many("connections of this kind"))?;
-    one_at_most(&api, &wanted.peer)?;
+    one_at_most(&api, &mut wanted.peer).await?;
     if wanted.target.as_ref().is_some_and(Target::is_udp) {
         return Err(Problem::bad_request("payloads of UDP need a forward, not a connection"));
     }

@@ -3,6 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use meshline_gateway::{ExitRules, Expose, ForwardConfig, ForwardRow, ProxyReport, Refusal, Traffic};
+use meshline_mesh::Sought;
 use meshline_protocol::Code;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -10,6 +11,7 @@ use serde::Serialize;
 use super::Api;
 use super::extract::{Posted, Segment};
 use super::problem::Problem;
+use super::select::{look_for, sought};
 
 /// The document of `forward list`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -58,9 +60,9 @@ pub(super) async fn list(State(api): State<Api>) -> Json<Forwards> {
 
 pub(super) async fn add(
     State(api): State<Api>,
-    Posted(forward): Posted<ForwardConfig>,
+    Posted(mut forward): Posted<ForwardConfig>,
 ) -> Result<Json<Added>, Problem> {
-    one_at_most(&api, &forward.peer)?;
+    one_at_most(&api, &mut forward.peer).await?;
     match api.gateway.add(forward).await {
         Ok(forward) => Ok(Json(Added { schema: "meshline/forward/1", forward })),
         // Nothing was dialled yet, so it is the listener that failed.
@@ -80,8 +82,17 @@ pub(super) async fn remove(State(api): State<Api>, Segment(id): Segment) -> Resu
     }
 }
 
-/// Words that may mean several members mean none.
-pub(super) fn one_at_most(api: &Api, peer: &str) -> Result<(), Problem> {
-    let meant = api.gateway.meant(peer);
-    if meant.len() > 1 { Err(Problem::ambiguous(peer, meant)) } else { Ok(()) }
+/// Words that may mean several members mean none. Whom nobody knows here is looked for, and named by its id if it is found.
+pub(super) async fn one_at_most(api: &Api, peer: &mut String) -> Result<(), Problem> {
+    let known = api.gateway.meant(peer);
+    if known.len() > 1 {
+        return Err(Problem::ambiguous(peer, known));
+    }
+    let sought = known.first().map_or_else(|| sought(peer), |id| Some(Sought::Id(*id)));
+    match look_for(api, sought.filter(|_| peer.as_str() != "auto")).await?.as_slice() {
+        [id] if known.is_empty() => *peer = id.to_string(),
+        [] | [_] => {}
+        found => return Err(Problem::ambiguous(peer, found.to_vec())),
+    }
+    Ok(())
 }

@@ -306,6 +306,7 @@ mod tests {
         let report = RoutingReport {
             carries: true,
             advertisements: 3,
+            radius: None,
             links: 6,
             routes: 4,
             damped: 0,

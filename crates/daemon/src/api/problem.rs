@@ -76,6 +76,11 @@ impl Problem {
         Self::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_readers", detail)
     }
 
+    /// Whether it is that no member is known by a word.
+    pub(crate) fn is_nobody(&self) -> bool {
+        self.code == Code::NoSuchPeer.name()
+    }
+
     pub(crate) fn no_such_peer(selector: &str) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NoSuchPeer.name(), format!("no member is known as {selector:?}"))
     }

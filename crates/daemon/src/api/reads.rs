@@ -9,7 +9,7 @@ use meshline_protocol::SignedRecord;
 use super::documents::{Applied, Peers, Ready, Routes};
 use super::extract::{Posted, Segment};
 use super::problem::Problem;
-use super::select::select;
+use super::select::meant;
 use super::{Api, Shared, ask};
 
 pub(super) async fn read_status(shared: &Shared) -> Result<Status, Problem> {
@@ -43,7 +43,7 @@ pub(super) async fn explain(State(api): State<Api>, Segment(selector): Segment) 
 
 /// What is known of the one member that `selector` names.
 pub(super) async fn explanation(shared: &Shared, selector: &str) -> Result<Explanation, Problem> {
-    let id = select(&rows(shared).await?, selector)?;
+    let id = meant(shared, selector).await?;
     let Reply::Explanation(found) = mesh(shared, Command::Explain(id)).await? else {
         return Err(Problem::unexpected());
     };

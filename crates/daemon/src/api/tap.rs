@@ -18,8 +18,7 @@ use super::events::{Lagged, Reset};
 use super::extract::Params;
 use super::operations::Parameter;
 use super::problem::Problem;
-use super::reads::rows;
-use super::select::select;
+use super::select::meant;
 use crate::feed::{Bounds, Feed};
 
 /// Frames kept for one slow reader, and bytes of them.
@@ -107,7 +106,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
 
 pub(super) async fn stream(State(api): State<Api>, Params(wanted): Params<Wanted>) -> Result<Response, Problem> {
     let peer = match &wanted.peer {
-        Some(selector) => Some(select(&rows(&api).await?, selector)?),
+        Some(selector) => Some(meant(&api, selector).await?),
         None => None,
     };
     let tap = api.mesh.tap().ok_or_else(Problem::too_many_readers)?;

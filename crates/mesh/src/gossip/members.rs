@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::Arc;
+use std::time::Duration;
 
 use meshline_identity::Member;
 use meshline_protocol::limits::MAX_IDS;
 use meshline_protocol::message::SummaryEntry;
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 
+use super::kept::MAX_TALKED;
+use crate::now::Mono;
 use crate::shared::Shared;
 
 /// Members known at most; a record is a kilobyte, so this is a few megabytes. Beyond it new ones are ignored.
@@ -42,6 +45,8 @@ impl Known {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     known: BTreeMap<NodeId, Known>,
+    /// Members asked for, or that asked for us, and when.
+    talked: BTreeMap<NodeId, Mono>,
 }
 
 impl Members {
@@ -85,6 +90,34 @@ impl Members {
             known.departure.as_deref().cloned()
         };
         entries.iter().filter_map(unheard).collect()
+    }
+
+    /// A member was asked for, or asked for us.
+    pub(super) fn talked(&mut self, id: NodeId, now: Mono) {
+        self.talked.insert(id, now);
+        if self.talked.len() > MAX_TALKED {
+            let oldest = self.talked.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);
+            oldest.map(|id| self.talked.remove(&id));
+        }
+    }
+
+    pub(super) fn was_talked(&self, id: &NodeId) -> bool {
+        self.talked.contains_key(id)
+    }
+
+    pub(super) fn forget_talked(&mut self, now: Mono, after: Duration) {
+        self.talked.retain(|_, at| now.since(*at) < after);
+    }
+
+    /// Whether fewer than so many members are known between two places on the ring of ids, on one side or the other.
+    pub(super) fn is_ring_near(&self, id: &NodeId, own: &NodeId, most: usize) -> bool {
+        let between = |from: &NodeId, to: &NodeId| {
+            let (behind, wrapped) = if from < to { (to, None) } else { (&NodeId::from_bytes([255; 32]), Some(to)) };
+            let ahead = self.known.range((Bound::Excluded(from), Bound::Excluded(behind)));
+            let around = wrapped.into_iter().flat_map(|to| self.known.range(..to));
+            ahead.chain(around).take(most).count() < most
+        };
+        id != own && (between(own, id) || between(id, own))
     }
 
     pub(crate) fn remove(&mut self, id: &NodeId) -> Option<Known> {

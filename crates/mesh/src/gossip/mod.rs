@@ -1,6 +1,7 @@
 //! Who is a member: announcements pushed to a few peers at once, and summaries compared with one peer at a
 //! time that repair whatever the pushes missed.
 
+mod kept;
 mod members;
 
 use std::collections::BTreeMap;
@@ -12,9 +13,11 @@ use meshline_protocol::limits::MAX_IDS;
 use meshline_protocol::message::{Departure, Gossip as Message, Records, Summary, SummaryEntry, Want};
 use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord};
 
+pub(crate) use kept::most_kept;
 pub(crate) use members::{Known, MAX_MEMBERS, Members};
 
 use crate::now::Mono;
+use crate::routing::Routing;
 use crate::shared::Shared;
 
 /// Peers to whom news is pushed at once where no tree is: on a ring. Three reach everyone in a few rounds; the summaries
@@ -54,6 +57,9 @@ pub(crate) enum News {
 #[derive(Debug)]
 pub(crate) struct Gossip {
     pub(crate) members: Members,
+    max_kept: usize,
+    /// When peers were last asked for the records of members near.
+    asked_at: Mono,
     next_summary: Mono,
     last_news: Mono,
     /// Members whose announcements are to be pushed, and from whom they came. No more than there are members.
@@ -62,8 +68,11 @@ pub(crate) struct Gossip {
 }
 
 impl Gossip {
-    pub(crate) fn new(now: Mono) -> Self {
+    /// Keeps up to `max_kept` members and those that are near.
+    pub(crate) fn new(now: Mono, max_kept: usize) -> Self {
         Self {
+            max_kept,
+            asked_at: now,
             members: Members::default(),
             next_summary: now,
             last_news: now,
@@ -73,14 +82,21 @@ impl Gossip {
     }
 
     /// Takes in a message of a peer and returns what is new.
-    pub(crate) fn handle(&mut self, from: NodeId, message: Message, shared: &mut Shared) -> Result<Vec<News>, Code> {
+    pub(crate) fn handle(
+        &mut self,
+        from: NodeId,
+        message: Message,
+        (shared, routing): (&mut Shared, &Routing),
+    ) -> Result<Vec<News>, Code> {
         match message {
+            // Where everybody holds other members, there is nothing to compare.
+            Message::Summary(_) if routing.is_part() => {}
             Message::Summary(summary) => self.handle_summary(from, &summary, shared),
             Message::Want(want) => {
                 let wanted = self.members.records_of(want.ids.iter(), shared.judged());
                 send_records(from, &wanted, shared);
             }
-            Message::Records(records) => return self.handle_records(from, records, shared),
+            Message::Records(records) => return self.handle_records(from, records, (shared, routing)),
             Message::Departure(record) => {
                 return self.handle_departure(Some(from), &record, shared).map(|news| news.into_iter().collect());
             }
@@ -88,16 +104,24 @@ impl Gossip {
         Ok(Vec::new())
     }
 
-    fn handle_records(&mut self, from: NodeId, records: Records, shared: &mut Shared) -> Result<Vec<News>, Code> {
+    fn handle_records(
+        &mut self,
+        from: NodeId,
+        records: Records,
+        (shared, routing): (&mut Shared, &Routing),
+    ) -> Result<Vec<News>, Code> {
         let (mut news, mut fault) = (Vec::new(), None);
         for record in records.records.into_vec() {
             // Most records come from several peers. What is known to the letter has been judged.
             if record.by == shared.id || self.members.judged_before(&record).is_some() {
                 continue;
             }
+            if !self.wants(&record.by, shared, routing) {
+                continue;
+            }
             let (config, judged) = (&shared.config, shared.judged());
             match meshline_identity::admit_by(&config.verifier, &record, &config.network, &shared.revoked, judged) {
-                Ok(member) => news.extend(self.learn(Some(from), member.into(), shared)),
+                Ok(member) => news.extend(self.learn(Some(from), member.into(), (shared, routing))),
                 // The sender may not have heard yet, or its clock differs a little.
                 Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),
                 Err(error) => fault = Some(error.code()),
@@ -115,15 +139,25 @@ impl Gossip {
     }
 
     /// Takes in a checked member and passes it on if it is news.
-    pub(crate) fn learn(&mut self, from: Option<NodeId>, member: Arc<Member>, shared: &mut Shared) -> Option<News> {
+    pub(crate) fn learn(
+        &mut self,
+        from: Option<NodeId>,
+        member: Arc<Member>,
+        (shared, routing): (&mut Shared, &Routing),
+    ) -> Option<News> {
+        if !self.wants(&member.id, shared, routing) {
+            return None;
+        }
         let arrived = self.members.get(&member.id).is_none_or(Known::has_left);
         if member.id == shared.id || !self.members.insert(Arc::clone(&member)) {
             return None;
         }
         self.note_news(shared);
         shared.clock.set_known_members(self.members.len());
-        self.waiting.insert(member.id, from);
-        self.push_waiting(shared);
+        if routing.is_shared(&member.id) {
+            self.waiting.insert(member.id, from);
+            self.push_waiting(shared);
+        }
         Some(News::Member { member, arrived })
     }
 
@@ -231,24 +265,25 @@ impl Gossip {
     }
 
     /// Compares with one peer when it is time.
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, routing: &Routing) {
         self.push_waiting(shared);
+        self.ask_near(shared, routing);
         if shared.now.mono < self.next_summary {
             return;
         }
         let busy = shared.now.mono.since(self.last_news) < BUSY_FOR;
         self.next_summary = shared.jittered(if busy { BUSY_INTERVAL } else { QUIET_INTERVAL });
-        let peers: Vec<NodeId> = shared.up.keys().copied().collect();
+        let peers: Vec<NodeId> = shared.up.keys().copied().filter(|_| !routing.is_part()).collect();
         if let Some(peer) = peers.get(shared.below(peers.len())) {
             let summary = Summary { digest: self.digest(shared), entries: Bounded::default(), reply: false };
             shared.send(peer, Wire::Gossip(Message::Summary(summary)));
         }
     }
 
-    pub(crate) fn next_timeout(&self, shared: &Shared) -> Option<Mono> {
+    pub(crate) fn next_timeout(&self, shared: &Shared, is_part: bool) -> Option<Mono> {
         let push_at = Some(self.paced_until).filter(|_| !self.waiting.is_empty());
         let summary_at = (!shared.up.is_empty()).then_some(self.next_summary);
-        push_at.into_iter().chain(summary_at).min()
+        push_at.into_iter().chain(summary_at).chain(self.next_ask(is_part)).min()
     }
 }
 

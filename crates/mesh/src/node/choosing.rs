@@ -72,7 +72,7 @@ impl Node {
         if !is_full || !self.peers.set.may_be_bounded(&self.shared) {
             return;
         }
-        let news = self.gossip.learn(None, Arc::clone(member), &mut self.shared);
+        let news = self.gossip.learn(None, Arc::clone(member), (&mut self.shared, &self.routing));
         self.on_news(news.into_iter().collect());
         if !self.peers.set.is_bounded() {
             self.peers.set.choose_now(self.shared.now.mono);
@@ -130,7 +130,7 @@ impl Node {
     fn on_others(&mut self, peer: NodeId, others: PeersOthers) -> Result<(), Code> {
         let ids: Vec<NodeId> = others.records.iter().map(|record| record.by).collect();
         let records = Records { records: Bounded::from_first(others.records.into_vec()) };
-        let news = self.gossip.handle(peer, GossipMessage::Records(records), &mut self.shared)?;
+        let news = self.gossip.handle(peer, GossipMessage::Records(records), (&mut self.shared, &self.routing))?;
         self.on_news(news);
         self.peers.set.hint(ids.into_iter(), self.shared.now.mono);
         Ok(())

@@ -26,6 +26,10 @@ impl Node {
             Command::SendDatagram { to, service, flow, over, body } => {
                 self.send_datagram(to, (service, flow, over), body)
             }
+            Command::Find(sought) => {
+                self.find(request, &sought);
+                return;
+            }
             Command::Routes => Reply::Routes(self.route_rows()),
             Command::Apply(record) => match self.apply(&record) {
                 Ok(done) => Reply::Applied(done),

@@ -167,10 +167,12 @@ impl Node {
                 }
                 other => other.map(|_| ()),
             },
-            Message::Gossip(message) => self.gossip.handle(peer, message, &mut self.shared).map(|news| {
-                self.peers.set.note_brought(peer, news.len());
-                self.on_news(news);
-            }),
+            Message::Gossip(message) => {
+                self.gossip.handle(peer, message, (&mut self.shared, &self.routing)).map(|news| {
+                    self.peers.set.note_brought(peer, news.len());
+                    self.on_news(news);
+                })
+            }
             Message::Peers(message) => self.on_peers(peer, message),
             Message::Ring(message) => {
                 if self.ring.handle(peer, message, &mut self.shared) {
@@ -187,6 +189,7 @@ impl Node {
             Message::Routing(message) => self.on_routing(peer, message, frame.body),
             Message::Punch(message) => self.on_punch(peer, &message),
             Message::Datagram(datagram) if self.takes_punch(&datagram, frame.body.as_ref()) => Ok(()),
+            Message::Datagram(datagram) if self.takes_find(peer, &datagram, frame.body.as_ref()) => Ok(()),
             Message::Datagram(datagram) => {
                 let around = (self.routing.table(), &mut self.shared);
                 self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);

@@ -213,7 +213,7 @@ impl Node {
         self.take_into_use(id, &member);
         let linked = Linked::new(transport, direction, &remote, &member.addresses);
         self.nat.link_up(peer, linked, &mut self.shared);
-        let news = self.gossip.learn(Some(peer), Arc::clone(&member), &mut self.shared);
+        let news = self.gossip.learn(Some(peer), Arc::clone(&member), (&mut self.shared, &self.routing));
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
         self.punch.linked(peer, (transport, &remote), &mut self.shared);

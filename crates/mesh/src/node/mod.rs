@@ -3,6 +3,7 @@
 mod choosing;
 mod commands;
 mod explain;
+mod finding;
 mod frames;
 mod links;
 mod packets;
@@ -26,6 +27,7 @@ use crate::broadcast::{Around, Broadcast};
 use crate::companion::Companions;
 use crate::config::Config;
 use crate::event::Event;
+use crate::find::Find;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
 use crate::link::{Echoes, Links, Probes, RoundTripCounts};
@@ -66,6 +68,7 @@ pub struct Node {
     routing: Routing,
     round_trips: RoundTripCounts,
     datagrams: Datagrams,
+    find: Find,
     started: Mono,
     listening: BTreeSet<Address>,
     store_at: Option<Mono>,
@@ -89,7 +92,7 @@ impl Node {
         configured(&mut peers, shared.config.next.as_slice(), Purpose::Next);
         let mut node = Self {
             links: Links::default(),
-            gossip: Gossip::new(now.mono),
+            gossip: Gossip::new(now.mono, crate::gossip::most_kept(shared.config.max_area)),
             ring: Ring::new(&shared),
             broadcast: Broadcast::default(),
             relay_client: RelayClient::default(),
@@ -100,9 +103,10 @@ impl Node {
             nat: Nat::default(),
             punch: Punch::new(now.mono),
             companions: Companions::default(),
-            routing: Routing::new(now.mono),
+            routing: Routing::new(now.mono, shared.config.max_area),
             round_trips: RoundTripCounts::default(),
             datagrams: Datagrams::new(now.mono),
+            find: Find::new(now.mono),
             started: now.mono,
             listening: BTreeSet::new(),
             store_at: None,
@@ -205,7 +209,7 @@ impl Node {
         for row in list.nodes.iter().chain(list.proxies.iter()) {
             if let Some(member) = row.record.as_ref().and_then(|record| self.admit(record)) {
                 self.peers.add_member(&mut self.shared, member.id, &row.addresses, Heard::Listed);
-                let news = self.gossip.learn(None, member, &mut self.shared);
+                let news = self.gossip.learn(None, member, (&mut self.shared, &self.routing));
                 self.on_news(news.into_iter().collect());
             } else if let Some(id) = row.id {
                 self.peers.add_member(&mut self.shared, id, &row.addresses, Heard::Listed);
@@ -249,6 +253,7 @@ impl Node {
                     self.release_parked(member.id);
                 }
                 News::Left(id) => {
+                    self.find.pointers.forget(&id);
                     self.peers.leave(id);
                     self.routing.purge(&id);
                     let peer = self.peer_name(&id);
@@ -256,6 +261,7 @@ impl Node {
                 }
             }
         }
+        self.gossip.trim(&self.shared, &self.routing);
         // A name of the configuration may be known only now.
         if !self.shared.config.routing.via.is_empty() {
             self.routing.look_again(self.shared.now.mono);

@@ -53,6 +53,7 @@ impl Node {
             return;
         }
         self.gossip.members.remove(&id);
+        self.find.pointers.forget(&id);
         self.peers.forget(id);
         self.shared.network_time.forget(&id);
         self.punch.forget(&id, &mut self.shared);

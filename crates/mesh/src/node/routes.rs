@@ -19,6 +19,9 @@ use crate::routing::{Graph, Path, Table, datagram_line, loss_ppm};
 /// A link that was not measured yet: a millisecond, as in one building.
 const ASSUMED_RTT_US: u64 = 1_000;
 
+/// What a way costs that came with a question, and was never measured.
+pub(super) const UNKNOWN_COST_US: u64 = 100_000;
+
 /// What `prefer` and `avoid` make of the cost of a link, in per cent.
 const PREFERRED: u16 = 50;
 const AVOIDED: u16 = 1_000;

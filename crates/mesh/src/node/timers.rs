@@ -16,7 +16,7 @@ impl Node {
         let alone = self.started.after(ALONE_AFTER);
         let timeouts = [
             self.links.next_timeout(),
-            self.gossip.next_timeout(&self.shared),
+            self.gossip.next_timeout(&self.shared, self.routing.is_part()),
             self.ring.next_timeout(),
             self.relay_server.next_timeout(),
             self.echoes.next_timeout(),
@@ -25,6 +25,7 @@ impl Node {
             self.routing.next_timeout(),
             self.broadcast.next_timeout(&self.shared),
             self.datagrams.next_timeout(),
+            self.find.next_timeout(),
             self.store_at,
             Some(self.renew_at),
             Some(self.sweep_at),
@@ -53,7 +54,7 @@ impl Node {
         self.expire_links();
         self.choose_links();
         self.peers.handle_timeout(&mut self.shared, &self.links);
-        self.gossip.handle_timeout(&mut self.shared);
+        self.gossip.handle_timeout(&mut self.shared, &self.routing);
         if self.ring.handle_timeout(&mut self.shared) {
             self.reselect_ring();
         }
@@ -69,6 +70,7 @@ impl Node {
         self.companions.handle_timeout(is_active, &mut self.shared);
         self.probes.handle_timeout(&mut self.links, &mut self.shared);
         self.route();
+        self.seek_members();
         self.punch();
         self.signal.handle_timeout(&mut self.shared);
         self.nat.handle_timeout(&mut self.shared);

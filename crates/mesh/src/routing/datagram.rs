@@ -11,6 +11,7 @@ use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, ServiceName};
 use serde::{Deserialize, Serialize};
 
 use super::Table;
+use super::greedy::seeking;
 use super::table::{Drop, Forward, forward};
 use crate::bucket::{Bucket, Rate};
 use crate::now::Mono;
@@ -35,12 +36,12 @@ pub(crate) const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// The services that every node has.
 const ECHO: &str = "echo";
 const REPLY: &str = "echo-reply";
-const REPORT: &str = "report";
+pub(crate) const REPORT: &str = "report";
 
 /// What a report says.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// `no_route`, `ttl_exceeded` or `not_carried`.
+    /// `no_route`, `ttl_exceeded`, `not_carried` or `dead_end`.
     pub(crate) code: String,
     /// Whom the datagram was for.
     pub(crate) dst: NodeId,
@@ -118,8 +119,47 @@ impl Datagrams {
                 shared.send_frame(&next, &Frame { message: Wire::Datagram(line), body: Some(body) }.into());
                 Ok(())
             }
+            Forward::Drop(Drop::NoRoute) if table.is_part() && datagram.path.is_empty() => {
+                self.send_seeking(datagram, body, &[], (table, shared)).map(|_| ())
+            }
             Forward::Drop(reason) => Err(reason),
         }
+    }
+
+    /// Sends a datagram that looks for its way, not over those to be avoided. Says towards whom it goes, if not to the
+    /// destination itself.
+    pub(crate) fn send_seeking(
+        &mut self,
+        datagram: Datagram,
+        body: Bytes,
+        avoid: &[NodeId],
+        (table, shared): (&std::sync::Arc<Table>, &mut Shared),
+    ) -> Result<Option<NodeId>, Drop> {
+        let datagram = seeking(datagram, avoid.iter().copied());
+        match forward(table, &datagram, None, |id| shared.up.contains_key(id)) {
+            Forward::Deliver => Err(Drop::NoRoute),
+            Forward::Drop(reason) => Err(reason),
+            Forward::To(next, line) => {
+                let toward = line.seek.as_ref().and_then(|seek| seek.toward);
+                let last = || line.path.last().copied().or_else(|| (next != line.dst).then_some(next));
+                let toward = toward.or_else(last);
+                shared.send_frame(&next, &Frame { message: Wire::Datagram(line), body: Some(body) }.into());
+                Ok(toward)
+            }
+        }
+    }
+
+    /// Sends a datagram over members that one from its destination passed; if the first of them is gone, it finds its own way.
+    pub(crate) fn send_back(
+        &mut self,
+        datagram: Datagram,
+        body: Bytes,
+        over: Vec<NodeId>,
+        (table, shared): (&std::sync::Arc<Table>, &mut Shared),
+    ) -> Result<(), Drop> {
+        let is_linked = over.first().is_some_and(|first| shared.up.contains_key(first));
+        let path = Bounded::from_first(over.into_iter().filter(|_| is_linked));
+        self.send(Datagram { path, ..datagram }, body, table, shared)
     }
 
     fn deliver(&mut self, datagram: Datagram, body: Bytes, table: &std::sync::Arc<Table>, shared: &mut Shared) {
@@ -163,7 +203,13 @@ impl Datagrams {
     }
 
     /// Tells the sender that its datagram goes no further, unless it was itself such a report.
-    fn refuse(&mut self, datagram: &Datagram, reason: Drop, table: &std::sync::Arc<Table>, shared: &mut Shared) {
+    pub(crate) fn refuse(
+        &mut self,
+        datagram: &Datagram,
+        reason: Drop,
+        table: &std::sync::Arc<Table>,
+        shared: &mut Shared,
+    ) {
         *self.dropped.entry(reason.name()).or_default() += 1;
         if datagram.service.as_str() == REPORT || !self.reports.take(shared.now.mono) {
             return;
@@ -225,5 +271,5 @@ impl Datagrams {
 /// A datagram from `src`, before it has a path.
 #[must_use]
 pub fn line(src: NodeId, dst: NodeId, flow: u32, service: ServiceName) -> Datagram {
-    Datagram { src, dst, flow, service, ttl: TTL, path: Bounded::default(), detours: 0, over: Over::Tcp }
+    Datagram { src, dst, flow, service, ttl: TTL, path: Bounded::default(), detours: 0, over: Over::Tcp, seek: None }
 }

@@ -65,6 +65,8 @@ struct Neighbour {
     /// To be acknowledged.
     received: BTreeMap<NodeId, UnixMicros>,
     ack_at: Option<Mono>,
+    /// Links within which it keeps advertisements, as it said; `None` if it keeps all.
+    radius: Option<u8>,
 }
 
 /// What is under way on each link.
@@ -142,15 +144,33 @@ impl Flood {
         self.neighbours.remove(peer);
     }
 
-    /// Sends an advertisement to all but the one it came from, those who have it already, and those to whom its author
-    /// says to be linked: they have it from the author. In a full mesh nothing is passed on at all.
-    pub(super) fn spread(&mut self, entry: &Entry, except: Option<NodeId>, shared: &mut Shared) {
+    /// Within how many links a peer keeps advertisements.
+    pub(super) fn radius(&self, peer: &NodeId) -> Option<u8> {
+        self.neighbours.get(peer).and_then(|neighbour| neighbour.radius)
+    }
+
+    /// Whether any peer keeps a part only.
+    pub(super) fn is_any_part(&self) -> bool {
+        self.neighbours.values().any(|neighbour| neighbour.radius.is_some())
+    }
+
+    pub(super) fn set_radius(&mut self, peer: &NodeId, radius: Option<u8>) {
+        if let Some(neighbour) = self.neighbours.get_mut(peer) {
+            neighbour.radius = radius;
+        }
+    }
+
+    /// Sends an advertisement to all but the one it came from, those who have it already, those for whom its author, so
+    /// many links away from here, is too far, and those to whom its author says to be linked: they have it from the
+    /// author. In a full mesh nothing is passed on at all.
+    pub(super) fn spread(&mut self, entry: &Entry, (except, level): (Option<NodeId>, u8), shared: &mut Shared) {
         let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
         let lacks = |neighbour: &Neighbour| neighbour.received.get(&author).is_none_or(|received| *received < seq);
         let is_meant = |(peer, neighbour): &(&NodeId, &Neighbour)| {
-            Some(**peer) != except && **peer != author && !is_linked(peer) && lacks(neighbour)
+            let is_near = neighbour.radius.is_none_or(|radius| level < radius);
+            Some(**peer) != except && **peer != author && !is_linked(peer) && is_near && lacks(neighbour)
         };
         let meant = self.neighbours.iter().filter(is_meant).map(|(peer, _)| (rank(&author, &shared.id, peer), *peer));
         let mut meant: Vec<(u64, NodeId)> = meant.collect();
@@ -258,7 +278,8 @@ impl Neighbour {
         self.offer_at = None;
         let offered = std::mem::take(&mut self.offered);
         if std::mem::take(&mut self.offers_all) {
-            let summary = RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true };
+            let summary =
+                RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true, radius: None };
             shared.send(peer, Wire::Routing(Message::Summary(summary)));
         } else {
             offer(peer, &listed(offered), shared);

@@ -91,7 +91,7 @@ impl Lsdb {
         self.entries.len()
     }
 
-    fn pairs(&self) -> impl Iterator<Item = SummaryEntry> {
+    pub(super) fn pairs(&self) -> impl Iterator<Item = SummaryEntry> {
         self.entries.values().map(|entry| SummaryEntry { id: entry.line.by, seq: entry.line.seq })
     }
 
@@ -123,6 +123,14 @@ impl Lsdb {
     /// What of a list is newer than what is here.
     pub(super) fn older_than(&self, list: &[SummaryEntry]) -> impl Iterator<Item = SummaryEntry> {
         list.iter().filter(|entry| self.age(&entry.id, entry.seq) == Age::Newer).copied()
+    }
+
+    /// What is newer here, of those a list names.
+    pub(super) fn newer_among(&self, list: &[SummaryEntry]) -> impl Iterator<Item = SummaryEntry> {
+        list.iter().filter_map(|theirs| {
+            let seq = self.get(&theirs.id)?.line.seq;
+            (seq > theirs.seq).then_some(SummaryEntry { id: theirs.id, seq })
+        })
     }
 
     /// What is newer here than a list shows, within the piece that the list covers.

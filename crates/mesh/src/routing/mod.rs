@@ -3,13 +3,18 @@
 //! `lsdb` keeps the newest advertisement of each member, `flood` passes them on until they are acknowledged, `own`
 //! decides when our own is worth telling, `damping` keeps flapping links out of it, `cost` makes one number of what was
 //! measured, `spf` finds the ways in the `graph` of links that both ends claim, and `table` is what datagrams are
-//! forwarded by, here and in the driver's forwarding plane.
+//! forwarded by, here and in the driver's forwarding plane. `area` says whose advertisements are kept in a large network,
+//! `greedy` where datagrams go whose destination is beyond, and `far` what ways were found there.
 
+mod area;
 mod cost;
 pub(crate) mod damping;
 mod datagram;
+mod far;
+mod fit;
 mod flood;
 mod graph;
+pub(crate) mod greedy;
 mod linked;
 mod lsdb;
 pub(crate) mod own;
@@ -36,17 +41,21 @@ use crate::now::Mono;
 use crate::output::Output;
 use crate::report::{RoundTrips, RoutingReport};
 use crate::shared::Shared;
+use area::Area;
 use damping::Damping;
+use far::Far;
 use flood::Flood;
 use lsdb::{Entry, Lsdb};
 use own::{Own, VALIDITY};
 use wanted::Wanted;
 
+pub(crate) use area::MAX_AREA;
 pub use cost::cost_us;
 pub(crate) use cost::{ASSUMED_KBPS, loss_ppm};
-pub(crate) use datagram::Datagrams;
 pub use datagram::line as datagram_line;
+pub(crate) use datagram::{Datagrams, REPORT, Report};
 pub use graph::Graph;
+pub use greedy::Landmarks;
 pub use table::{Drop, Forward, Path, Route, Table, forward};
 
 /// After a change the ways are computed at once, and then not again before this; ten times what one computation takes
@@ -73,6 +82,8 @@ const USED_FOR: Duration = Duration::from_secs(300);
 #[derive(Debug)]
 pub(crate) struct Routing {
     lsdb: Lsdb,
+    area: Area,
+    far: Far,
     flood: Flood,
     wanted: Wanted,
     own: Own,
@@ -96,9 +107,12 @@ pub(crate) struct Routing {
 }
 
 impl Routing {
-    pub(crate) fn new(now: Mono) -> Self {
+    /// Keeps the advertisements of up to `max_area` members.
+    pub(crate) fn new(now: Mono, max_area: usize) -> Self {
         Self {
             lsdb: Lsdb::default(),
+            area: Area::new(max_area),
+            far: Far::default(),
             flood: Flood::default(),
             wanted: Wanted::default(),
             own: Own::new(now),
@@ -137,6 +151,7 @@ impl Routing {
         RoutingReport {
             carries,
             advertisements: self.lsdb.len(),
+            radius: self.area.radius(),
             links: self.links,
             routes: self.table.routes.values().map(|route| route.paths.len()).sum(),
             damped: self.damping.kept_out(),
@@ -167,8 +182,7 @@ impl Routing {
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
         self.own.gained(shared.now.mono);
-        let summary = RoutingSummary { digest: self.lsdb.digest(), entries: Bounded::default(), reply: true };
-        shared.send(&peer, Wire::Routing(Message::Summary(summary)));
+        self.compare_with(&peer, shared);
     }
 
     /// A link is gone; `by_itself` if neither side wanted that.
@@ -191,7 +205,11 @@ impl Routing {
     pub(crate) fn note_use(&mut self, to: NodeId, shared: &Shared) {
         let now = shared.now.mono;
         let is_new = self.used.insert(to, now).is_none();
-        if is_new && self.lsdb.len() > table::ALL_PATHS_UP_TO {
+        let is_far = self.is_part() && !self.table.routes.contains_key(&to);
+        if is_far {
+            self.far.lack(to, now);
+        }
+        if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
             self.compute_at.get_or_insert(now);
         }
         if self.used.len() > MAX_USED {
@@ -231,13 +249,21 @@ impl Routing {
 
     fn handle_summary(&mut self, from: NodeId, summary: &RoutingSummary, shared: &mut Shared) {
         self.flood.compared(&from);
+        self.flood.set_radius(&from, summary.radius);
+        if summary.radius.is_some() && !self.is_part() {
+            self.look_again(shared.now.mono);
+        }
+        if summary.radius.is_some() || self.area.radius().is_some() {
+            self.handle_near_summary(&from, summary, shared);
+            return;
+        }
         if summary.entries.is_empty() && summary.digest == self.lsdb.digest() {
             return;
         }
         if summary.reply {
             for list in self.lsdb.lists() {
                 let entries = Bounded::from_first(list);
-                let own = RoutingSummary { digest: self.lsdb.digest(), entries, reply: false };
+                let own = RoutingSummary { digest: self.lsdb.digest(), entries, reply: false, radius: None };
                 shared.send(&from, Wire::Routing(Message::Summary(own)));
             }
             if summary.entries.is_empty() {
@@ -253,6 +279,7 @@ impl Routing {
     /// Asks a peer for what is newer there.
     fn want(&mut self, peer: &NodeId, entries: &[SummaryEntry], shared: &mut Shared) {
         let newer = self.lsdb.older_than(entries);
+        let newer = newer.filter(|entry| self.lsdb.get(&entry.id).is_some() || self.area.lacks(&entry.id));
         let wanted = self.wanted.ask(*peer, newer, shared.now.mono);
         if !wanted.is_empty() {
             let want = RoutingWant { ids: Bounded::from_first(wanted) };
@@ -303,7 +330,7 @@ impl Routing {
         let line = RoutingAdvertisement { by: shared.id, seq: state.seq, sig: shared.key.sign_bytes(&body) };
         let entry = Entry { line, body: body.into(), state };
         if let Some(entry) = self.lsdb.insert(entry) {
-            self.flood.spread(entry, None, shared);
+            self.flood.spread(entry, (None, 0), shared);
         }
     }
 
@@ -311,11 +338,12 @@ impl Routing {
     fn compare(&mut self, shared: &mut Shared) {
         self.compare_at = shared.now.mono.after(COMPARE_EVERY);
         self.lsdb.expire(shared.judged());
+        let now = shared.now.mono;
+        self.rates.retain(|_, rate| !rate.is_full(now));
         let after = self.compared.and_then(|last| shared.up.keys().find(|peer| **peer > last));
         let Some(peer) = after.or_else(|| shared.up.keys().next()).copied() else { return };
         self.compared = Some(peer);
-        let summary = RoutingSummary { digest: self.lsdb.digest(), entries: Bounded::default(), reply: true };
-        shared.send(&peer, Wire::Routing(Message::Summary(summary)));
+        self.compare_with(&peer, shared);
     }
 
     /// Computes the ways anew if anything that bears on them changed, but not all the time.
@@ -333,10 +361,13 @@ impl Routing {
         self.burst = (self.lsdb.version, None);
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
+        self.fit(shared);
+        self.computed.0 = self.lsdb.version;
         let carries = shared.config.carries_for_others();
         let graph = self.graph();
         self.links = graph.links();
         let table = Table::compute(&graph, shared.id, carries, |id| self.used.contains_key(id)).steered(&graph, &via());
+        let table = self.reaching_beyond(table, shared);
         if table == *self.table {
             return false;
         }
@@ -358,7 +389,8 @@ impl Routing {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
-        let areas = [self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
+        let areas =
+            [self.far.next_timeout(), self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
         areas.into_iter().chain([self.compute_at, Some(self.compare_at)]).flatten().min()
     }
 }

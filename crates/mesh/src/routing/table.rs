@@ -8,6 +8,7 @@ use meshline_protocol::message::Datagram;
 use meshline_protocol::{Bounded, NodeId};
 
 use super::graph::Graph;
+use super::greedy::{Landmarks, seek};
 use super::spf::{Tree, cost, paths};
 
 /// Ways to one member.
@@ -43,13 +44,17 @@ pub struct Table {
     pub carries: bool,
     /// By destination.
     pub routes: BTreeMap<NodeId, Route>,
+    /// Links within which there is a way to all members; `None` if there is to all there are.
+    pub radius: Option<u8>,
+    /// Towards whom a datagram may be sent whose destination is beyond.
+    pub landmarks: Landmarks,
 }
 
 impl Table {
     /// Computes the ways from `own` to all. To those in `used` several are found even in a large network.
     #[must_use]
     pub fn compute(graph: &Graph, own: NodeId, carries: bool, used: impl Fn(&NodeId) -> bool) -> Self {
-        let mut table = Self { own: Some(own), carries, routes: BTreeMap::new() };
+        let mut table = Self { own: Some(own), carries, ..Self::default() };
         let Some(from) = graph.number(&own) else { return table };
         let tree = Tree::find(graph, from);
         let is_small = graph.len() <= ALL_PATHS_UP_TO;
@@ -84,6 +89,32 @@ impl Table {
             route.paths.truncate(MAX_PATHS);
         }
         self
+    }
+
+    /// Whether there are members to whom no way is known beforehand.
+    #[must_use]
+    pub fn is_part(&self) -> bool {
+        self.radius.is_some()
+    }
+
+    /// Adds the way to a member beyond the area: over whom it is listed with, or as it was found.
+    pub(super) fn reach(&mut self, to: &NodeId, found: Option<&Path>) {
+        if self.routes.contains_key(to) {
+            return;
+        }
+        let over = self.landmarks.over(to).and_then(|over| self.routes.get(&over)?.paths.first());
+        let listed = over.filter(|path| path.hops.len() < MAX_PATH).map(|path| {
+            let hops = path.hops.iter().copied().chain([*to]).collect();
+            // What the last link costs nobody has said; as much as those before it.
+            let last = path.cost_us / u64::try_from(path.hops.len()).unwrap_or(1).max(1);
+            Path { hops, cost_us: path.cost_us.saturating_add(last), share: 0 }
+        });
+        // One that was found has been proved.
+        let mut paths: Vec<Path> = found.cloned().into_iter().collect();
+        paths.extend(listed.filter(|listed| found.is_none_or(|found| found.hops != listed.hops)));
+        if !paths.is_empty() {
+            self.routes.insert(*to, Route { paths: shared(paths) });
+        }
     }
 
     /// The best way to a member whose first hop satisfies a condition.
@@ -132,6 +163,8 @@ pub enum Drop {
     NoRoute,
     /// This node carries nothing for others.
     NotCarried,
+    /// Nobody nearer to the destination is known here.
+    DeadEnd,
 }
 
 impl Drop {
@@ -142,6 +175,7 @@ impl Drop {
             Self::TtlExceeded => "ttl_exceeded",
             Self::NoRoute => "no_route",
             Self::NotCarried => "not_carried",
+            Self::DeadEnd => "dead_end",
         }
     }
 }
@@ -174,6 +208,9 @@ pub fn forward(
         return Forward::Drop(Drop::NotCarried);
     }
     let Some(ttl) = datagram.ttl.checked_sub(1) else { return Forward::Drop(Drop::TtlExceeded) };
+    if datagram.seek.is_some() {
+        return seek(table, datagram, ttl, from, is_linked);
+    }
     // A path that comes back here is no path: with this no source can send anything round in circles.
     if datagram.path.iter().any(|hop| Some(*hop) == table.own) {
         return Forward::Drop(Drop::NoRoute);
@@ -201,9 +238,26 @@ fn detour(
     if detours > 1 {
         return Forward::Drop(Drop::NoRoute);
     }
-    let Some(path) = table.best(&datagram.dst, is_linked) else { return Forward::Drop(Drop::NoRoute) };
-    let Some(next) = path.hops.first().copied() else { return Forward::Drop(Drop::NoRoute) };
-    let between = path.hops.len().saturating_sub(1);
-    let rest = Bounded::from_first(path.hops.iter().copied().take(between).skip(1));
+    let Some(hops) = table.best(&datagram.dst, &is_linked).map(|path| path.hops.clone()).or_else(|| {
+        // Beyond the area, but some of those it was to pass may be known.
+        splice(table, datagram, &is_linked)
+    }) else {
+        return Forward::Drop(Drop::NoRoute);
+    };
+    let Some(next) = hops.first().copied() else { return Forward::Drop(Drop::NoRoute) };
+    let between = hops.len().saturating_sub(1);
+    let rest = Bounded::from_first(hops.iter().copied().take(between).skip(1));
     Forward::To(next, Box::new(Datagram { ttl, path: rest, detours, ..datagram.clone() }))
+}
+
+/// A way around a break to a member that the datagram was to pass, the latest that is known here, and on from there.
+fn splice(table: &Table, datagram: &Datagram, is_linked: &impl Fn(&NodeId) -> bool) -> Option<Vec<NodeId>> {
+    let known = |(at, hop): (usize, &NodeId)| Some((at, table.best(hop, is_linked)?));
+    let (at, path) = datagram.path.iter().enumerate().rev().find_map(known)?;
+    let rest: Vec<NodeId> = datagram.path.iter().copied().skip(at + 1).chain([datagram.dst]).collect();
+    // Where the way around meets the rest of the old one it goes on there.
+    let meets = path.hops.iter().enumerate().find_map(|(to, hop)| Some((to, rest.iter().position(|on| on == hop)?)));
+    let (around, on) = meets.unwrap_or((path.hops.len(), 0));
+    let hops: Vec<NodeId> = path.hops.iter().take(around).chain(rest.iter().skip(on)).copied().collect();
+    (hops.len() <= MAX_PATH + 1).then_some(hops)
 }

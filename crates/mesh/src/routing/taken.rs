@@ -68,13 +68,28 @@ impl Routing {
                 }
                 self.flood.received(&from, author, seq, now);
                 self.wanted.came(&author, seq);
-                let entry = Entry { line, body, state };
-                if let Some(entry) = self.lsdb.insert(entry) {
-                    self.flood.spread(entry, Some(from), shared);
-                }
+                self.take_in(from, Entry { line, body, state }, shared);
             }
         }
         Ok(())
+    }
+
+    /// Keeps an advertisement that was checked and passes it on, if its author is near enough.
+    fn take_in(&mut self, from: NodeId, entry: Entry, shared: &mut Shared) {
+        let author = entry.line.by;
+        let is_linked = shared.up.contains_key(&author);
+        let is_held = self.lsdb.get(&author).is_some();
+        if !is_held && !self.area.admit(author, &entry.state, &self.lsdb, is_linked) {
+            self.rates.remove(&author);
+            return;
+        }
+        let level = self.area.level(&author).unwrap_or(0);
+        if let Some(entry) = self.lsdb.insert(entry) {
+            self.flood.spread(entry, (Some(from), level), shared);
+        }
+        if self.area.is_overfull(self.lsdb.len()) {
+            self.fit(shared);
+        }
     }
 
     /// Somebody holds an advertisement of ours from an earlier run that is newer than what we told: ours must be newer

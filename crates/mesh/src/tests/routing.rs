@@ -112,7 +112,7 @@ fn a_link_that_one_end_claims_alone_is_none() {
 fn datagram(path: &[u8], ttl: u8, detours: u8) -> Datagram {
     let service = "test".parse().expect("a name");
     let path = Bounded::from_first(path.iter().map(|n| id(*n)));
-    Datagram { src: id(9), dst: id(2), flow: 1, service, ttl, path, detours, over: Over::Tcp }
+    Datagram { src: id(9), dst: id(2), flow: 1, service, ttl, path, detours, over: Over::Tcp, seek: None }
 }
 
 #[test]

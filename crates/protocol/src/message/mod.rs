@@ -4,6 +4,7 @@
 mod broadcast;
 mod chat;
 mod companion;
+mod find;
 mod gossip;
 mod hello;
 mod link;
@@ -21,6 +22,7 @@ pub use broadcast::{
 };
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
 pub use companion::{Companion, CompanionOffer, CompanionSealed};
+pub use find::{Find, FindAnswer, FindAsk, FindWhat, Finding, Found};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{
@@ -34,7 +36,7 @@ pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
 pub use routing::{
     AdvertisedLink, AdvertisementPart, Datagram, LinkState, Over, Routing, RoutingAck, RoutingAdvertisement,
-    RoutingAdvertisements, RoutingSummary, RoutingWant,
+    RoutingAdvertisements, RoutingSummary, RoutingWant, Seek,
 };
 
 use schemars::JsonSchema;

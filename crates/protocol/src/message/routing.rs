@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::SummaryEntry;
 use super::record::{RecordText, record_text};
-use crate::limits::{MAX_ADVERTISED_LINKS, MAX_ADVERTISEMENTS, MAX_IDS, MAX_PATH};
+use crate::limits::{MAX_ADVERTISED_LINKS, MAX_ADVERTISEMENTS, MAX_AVOIDED, MAX_IDS, MAX_PATH, MAX_WAY};
 use crate::{Bounded, NetworkId, NodeId, ServiceName, UnixMicros};
 
 /// Link-state routing.
@@ -86,6 +86,10 @@ pub struct RoutingSummary {
     /// Whether the receiver should answer with its own entries if the digests differ.
     #[serde(default)]
     pub reply: bool,
+    /// The sender keeps the advertisements of members up to so many links away from it: those of others need not be sent to
+    /// it, and what is not listed is not missing here. Absent, it keeps all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub radius: Option<u8>,
 }
 
 /// Asks for advertisements.
@@ -113,6 +117,14 @@ pub struct LinkState {
     pub links: Bounded<AdvertisedLink, MAX_ADVERTISED_LINKS>,
 }
 record_text!(LinkState, "links");
+
+impl LinkState {
+    /// Whether the author says that it is linked with a member.
+    #[must_use]
+    pub fn lists(&self, peer: &NodeId) -> bool {
+        self.links.iter().any(|link| link.peer == *peer)
+    }
+}
 
 /// One link as its one end measures it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -173,6 +185,25 @@ pub struct Datagram {
     /// What may bear it on each link it crosses. Absent, it is as `tcp`.
     #[serde(default, skip_serializing_if = "is_by_tcp")]
     pub over: Over,
+    /// Its source knows no way to the destination, which lies beyond the area of which it does: members on the way choose
+    /// where it goes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seek: Option<Box<Seek>>,
+}
+
+/// How a datagram finds a destination whose way its source does not know. Whoever has a way to the destination sends it
+/// there. Whoever has none sends it towards a member that is nearer to the destination on the ring of ids than itself and
+/// than whoever it was sent towards so far; so it comes nearer with each choice, and does not run in circles.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Seek {
+    /// The member at the end of `path`; absent where `path` leads to the destination.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub toward: Option<NodeId>,
+    /// The members it passed, its source first. Whoever finds itself in it twice passes it on no more.
+    pub way: Bounded<NodeId, MAX_WAY>,
+    /// Members it is not to be sent over, because it was lost there before.
+    #[serde(default, skip_serializing_if = "is_nobody")]
+    pub avoid: Bounded<NodeId, MAX_AVOIDED>,
 }
 
 /// What may bear a datagram where a link over TCP has UDP beside it. What does not fit into one packet goes over TCP.
@@ -198,6 +229,10 @@ fn is_by_tcp(over: &Over) -> bool {
 
 fn is_empty(path: &Bounded<NodeId, MAX_PATH>) -> bool {
     path.is_empty()
+}
+
+fn is_nobody(avoided: &Bounded<NodeId, MAX_AVOIDED>) -> bool {
+    avoided.is_empty()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde wants")]

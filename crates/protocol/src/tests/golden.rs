@@ -209,6 +209,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .chain(chat_samples())
     .chain(punch_samples())
     .chain(routing_samples())
+    .chain(finding_samples())
     .collect()
 }
 
@@ -281,7 +282,9 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
     let body: Bytes = serde_json::to_vec(&state).expect("plain data").into();
     let line = RoutingAdvertisement { by: node(1), seq: at(5), sig: "c2lnbmF0dXJl".to_owned() };
     let entries = || Bounded::from_first([SummaryEntry { id: node(1), seq: at(5) }]);
-    let summary = RoutingSummary { digest: "00112233445566ff".to_owned(), entries: entries(), reply: true };
+    let summary =
+        RoutingSummary { digest: "00112233445566ff".to_owned(), entries: entries(), reply: true, radius: None };
+    let near = RoutingSummary { radius: Some(2), ..summary.clone() };
     let datagram = Datagram {
         src: node(1),
         dst: node(3),
@@ -291,7 +294,11 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
         path: Bounded::from_first([node(2)]),
         detours: 0,
         over: Over::Tcp,
+        seek: None,
     };
+    let seek =
+        Seek { toward: Some(node(2)), way: Bounded::from_first([node(1)]), avoid: Bounded::from_first([node(4)]) };
+    let seeking = Datagram { seek: Some(seek.into()), ..datagram.clone() };
     let over_udp = Datagram { over: Over::Drop, path: Bounded::default(), ..datagram.clone() };
     let part = |by: u8, len: usize| AdvertisementPart {
         by: node(by),
@@ -308,9 +315,57 @@ fn routing_samples() -> Vec<(&'static str, Frame)> {
         ("routing.advertisements", Frame { message: advertisements, body: Some(both) }),
         ("routing.ack", Message::Routing(Routing::Ack(RoutingAck { entries: entries() })).into()),
         ("routing.summary", Message::Routing(Routing::Summary(summary)).into()),
+        ("routing.summary.near", Message::Routing(Routing::Summary(near)).into()),
         ("routing.want", Message::Routing(Routing::Want(RoutingWant { ids: Bounded::from_first([node(1)]) })).into()),
         ("datagram", Frame { message: Message::Datagram(datagram.into()), body: Some("x".into()) }),
+        ("datagram.seek", Frame { message: Message::Datagram(seeking.into()), body: Some("x".into()) }),
         ("datagram.over", Frame { message: Message::Datagram(over_udp.into()), body: Some("x".into()) }),
+    ]
+}
+
+fn finding_samples() -> Vec<(&'static str, Frame)> {
+    let ask = Find {
+        kind: Find::TYPE.to_owned(),
+        network: network(),
+        seq: at(7),
+        expires: at(60_000_007),
+        to: node(3),
+        what: FindWhat::Member,
+        name: None,
+    };
+    let answer = Found {
+        kind: Found::TYPE.to_owned(),
+        network: network(),
+        seq: at(9),
+        expires: at(60_000_009),
+        to: node(1),
+        ask: at(7),
+        way: Bounded::from_first([node(2)]),
+    };
+    let question = Finding::Ask(FindAsk { ask: record(&ask, node(1)), record: announcement() });
+    let found = FindAnswer { answer: record(&answer, node(3)), records: Bounded::from_first([announcement()]) };
+    let datagram = |src: u8, dst: u8, path: Vec<NodeId>, seek: Option<Seek>| {
+        let line = Datagram {
+            src: node(src),
+            dst: node(dst),
+            flow: 9,
+            service: "find".parse().expect("valid"),
+            ttl: 32,
+            path: Bounded::from_first(path),
+            detours: 0,
+            over: Over::Tcp,
+            seek: seek.map(Box::new),
+        };
+        Message::Datagram(line.into())
+    };
+    let written = |finding: &Finding| Some(serde_json::to_vec(finding).expect("plain data").into());
+    let seek = Seek { toward: Some(node(2)), way: Bounded::from_first([node(1)]), avoid: Bounded::default() };
+    vec![
+        ("datagram.find", Frame { message: datagram(1, 3, Vec::new(), Some(seek)), body: written(&question) }),
+        (
+            "datagram.found",
+            Frame { message: datagram(3, 1, vec![node(2)], None), body: written(&Finding::Answer(found)) },
+        ),
     ]
 }
 

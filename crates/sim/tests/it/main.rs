@@ -5,6 +5,8 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one event among many")]
 
 mod clocks;
+mod far;
+mod far_attacks;
 mod faults;
 mod fuzz;
 mod history;

@@ -139,6 +139,7 @@ fn a_datagram_that_goes_nowhere_is_reported_at_a_bounded_rate() {
             path: Bounded::default(),
             detours: 0,
             over: Default::default(),
+            seek: None,
         };
         pair.puppet_send(&puppet, Frame { message: Message::Datagram(line.into()), body: Some("x".into()) });
         pair.run_for(MS);
@@ -166,6 +167,7 @@ fn a_path_that_goes_in_circles_ends_with_its_ttl_or_its_names() {
         path: Bounded::from_first(circle),
         detours: 0,
         over: Default::default(),
+        seek: None,
     };
     pair.puppet_send(&puppet, Frame { message: Message::Datagram(line.into()), body: Some("x".into()) });
     pair.run_for(SECOND);

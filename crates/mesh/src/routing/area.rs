@@ -1,0 +1,224 @@
+//! Whose advertisements are kept. In a network of up to [`MAX_AREA`] members those of all; in a larger one those of the
+//! nearest by links, so that neither what is held nor what is told grows with the network.
+//!
+//! How far away a member is follows from the advertisements themselves, by links that both ends claim: nobody's word for a
+//! distance is needed, and a member that lies about its links alone comes no nearer.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use meshline_protocol::NodeId;
+use meshline_protocol::message::LinkState;
+
+use super::lsdb::Lsdb;
+
+/// Members of whom the links are known. With eight links each the area reaches over two links, with twelve as well, and
+/// what it costs to start and to compute the ways is a few milliseconds; a company's network fits whole.
+pub(crate) const MAX_AREA: usize = 256;
+
+/// So many more are held for a moment, until it is looked at who is near: a quarter of the area.
+const SURPLUS_PART: usize = 4;
+
+/// The area grows by a link when all members that far away would take no more than this much of it, in per cent: so it
+/// does not grow and shrink with each member that comes and goes.
+const GROWS_UP_TO: usize = 75;
+
+/// Of a full area the members behind one link take no more than half: however many a peer invents, others keep theirs.
+const BRANCH_PART: usize = 2;
+
+/// Where a member stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Links between it and this node.
+    pub(super) level: u8,
+    /// The linked member over which it was found.
+    pub(super) branch: NodeId,
+}
+
+/// What a look at the area leads to.
+#[derive(Debug, Default)]
+pub(super) struct Fit {
+    /// Members too far away.
+    pub(super) outside: Vec<NodeId>,
+    /// Members near enough of whom nothing is here, by the linked member that is asked.
+    pub(super) missing: BTreeMap<NodeId, Vec<NodeId>>,
+    /// The radius became another one.
+    pub(super) moved: bool,
+}
+
+/// The members near this node.
+#[derive(Debug)]
+pub(super) struct Area {
+    max: usize,
+    /// Links within which all members are kept; `None` while everybody is.
+    radius: Option<u8>,
+    places: BTreeMap<NodeId, Place>,
+    /// Members of whom nothing is held that one in the area lists, with that one.
+    fringe: BTreeMap<NodeId, NodeId>,
+}
+
+/// Members in the order in which they are found, and who is listed beyond them.
+struct Found {
+    order: Vec<(NodeId, Place)>,
+    fringe: BTreeMap<NodeId, NodeId>,
+}
+
+impl Area {
+    pub(super) fn new(max: usize) -> Self {
+        Self { max, radius: None, places: BTreeMap::new(), fringe: BTreeMap::new() }
+    }
+
+    /// Links within which members are kept; `None` if all are.
+    pub(super) fn radius(&self) -> Option<u8> {
+        self.radius
+    }
+
+    /// Whether so many advertisements are held that it must be looked at who is near.
+    pub(super) fn is_overfull(&self, held: usize) -> bool {
+        held > self.max + self.max / SURPLUS_PART
+    }
+
+    /// How many links a member is away.
+    pub(super) fn level(&self, id: &NodeId) -> Option<u8> {
+        self.places.get(id).map(|place| place.level)
+    }
+
+    /// Whether an advertisement of a member, of whom nothing is held, is wanted as far as is known.
+    pub(super) fn lacks(&self, id: &NodeId) -> bool {
+        let Some(radius) = self.radius else { return true };
+        self.fringe.get(id).and_then(|by| self.level(by)).is_some_and(|level| level < radius)
+    }
+
+    /// Takes in a member of whom nothing was held, if it is near enough.
+    pub(super) fn admit(&mut self, author: NodeId, state: &LinkState, lsdb: &Lsdb, is_linked: bool) -> bool {
+        let Some(radius) = self.radius else { return true };
+        let by_link = |peer: &NodeId| {
+            let place = self.places.get(peer).copied()?;
+            lsdb.get(peer)?.state.lists(&author).then(|| Place { level: place.level.saturating_add(1), ..place })
+        };
+        let direct = is_linked.then_some(Place { level: 1, branch: author });
+        let nearest = state.links.iter().filter_map(|link| by_link(&link.peer)).chain(direct);
+        let Some(place) = nearest.min_by_key(|place| place.level).filter(|place| place.level <= radius) else {
+            return false;
+        };
+        let behind = self.places.values().filter(|other| other.branch == place.branch).count();
+        let has_room = place.level == 1 || behind < self.max / BRANCH_PART;
+        if has_room {
+            self.fringe.remove(&author);
+            self.places.insert(author, place);
+        }
+        has_room
+    }
+
+    /// Looks at who is near and who is not.
+    ///
+    /// `is_part` says whether a peer keeps a part only: then there are more members than are held, however few these are.
+    pub(super) fn fit(
+        &mut self,
+        lsdb: &Lsdb,
+        own: NodeId,
+        (linked, is_part): (impl Iterator<Item = NodeId>, bool),
+    ) -> Fit {
+        if self.radius.is_none() && !is_part && lsdb.len() <= self.max {
+            return Fit::default();
+        }
+        let found = find(lsdb, own, linked);
+        let radius = self.choose(&found);
+        let moved = std::mem::replace(&mut self.radius, radius) != radius;
+        let kept: Vec<&(NodeId, Place)> = match radius {
+            Some(radius) => within(&found.order, radius, self.max / BRANCH_PART).collect(),
+            None => found.order.iter().collect(),
+        };
+        self.places = kept.into_iter().copied().collect();
+        self.fringe = found.fringe;
+        self.fringe.retain(|_, by| self.places.contains_key(by));
+        if radius.is_none() {
+            return Fit { moved, ..Fit::default() };
+        }
+        let is_outside = |id: &NodeId| *id != own && !self.places.contains_key(id);
+        let outside = lsdb.iter().map(|(id, _)| id).filter(is_outside).collect();
+        Fit { outside, missing: self.missing(lsdb), moved }
+    }
+
+    /// Who is near enough and not held: those linked, and those that members inside list.
+    fn missing(&self, lsdb: &Lsdb) -> BTreeMap<NodeId, Vec<NodeId>> {
+        let mut missing: BTreeMap<NodeId, Vec<NodeId>> = BTreeMap::new();
+        let room = self.max.saturating_sub(self.places.len());
+        let lacking = self.fringe.iter().filter(|(id, _)| self.lacks(id));
+        for (id, by) in lacking.take(room) {
+            if let Some(place) = self.places.get(by).filter(|_| lsdb.get(id).is_none()) {
+                missing.entry(place.branch).or_default().push(*id);
+            }
+        }
+        missing
+    }
+
+    fn choose(&self, found: &Found) -> Option<u8> {
+        let size = |radius: u8| within(&found.order, radius, self.max / BRANCH_PART).count();
+        let furthest = found.order.last().map_or(1, |(_, place)| place.level);
+        let Some(radius) = self.radius else {
+            let fits = (1..=furthest).take_while(|radius| size(*radius) <= self.max).last().unwrap_or(1);
+            // Nobody lists a member that is not held: these are all there are.
+            return (fits < furthest || size(fits) > self.max || !found.fringe.is_empty()).then_some(fits);
+        };
+        if size(radius) > self.max {
+            let fits = (1..radius).take_while(|radius| size(*radius) <= self.max).last();
+            return Some(fits.unwrap_or(1));
+        }
+        let next = found.order.iter().filter(|(_, place)| place.level > radius).count() + found.fringe.len();
+        let grows = (size(radius) + next) * 100 <= self.max * GROWS_UP_TO;
+        match (grows, next) {
+            (true, 0) => None,
+            (true, _) => Some(radius.saturating_add(1)),
+            (false, _) => Some(radius),
+        }
+    }
+
+    pub(super) fn members(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        self.places.iter().map(|(id, place)| (*id, place.branch))
+    }
+
+    /// Whom to send a datagram towards beside the members of the area: those one of it lists, with that one. Nobody lists
+    /// more of them than its share.
+    pub(super) fn fringe(&self) -> impl Iterator<Item = (NodeId, NodeId)> {
+        self.fringe.iter().map(|(id, by)| (*id, *by))
+    }
+}
+
+/// Members up to so many links away; behind each link no more than so many.
+fn within(order: &[(NodeId, Place)], radius: u8, of_branch: usize) -> impl Iterator<Item = &(NodeId, Place)> {
+    let mut behind: BTreeMap<NodeId, usize> = BTreeMap::new();
+    order.iter().take_while(move |(_, place)| place.level <= radius).filter(move |(_, place)| {
+        let count = behind.entry(place.branch).or_default();
+        *count += 1;
+        place.level == 1 || *count <= of_branch
+    })
+}
+
+/// Finds members link by link, the nearest first.
+fn find(lsdb: &Lsdb, own: NodeId, linked: impl Iterator<Item = NodeId>) -> Found {
+    let mut found = Found { order: Vec::new(), fringe: BTreeMap::new() };
+    let mut seen = BTreeSet::from([own]);
+    let mut queue: VecDeque<(NodeId, Place)> =
+        linked.filter(|peer| seen.insert(*peer)).map(|peer| (peer, Place { level: 1, branch: peer })).collect();
+    while let Some((id, place)) = queue.pop_front() {
+        found.order.push((id, place));
+        let Some(entry) = lsdb.get(&id) else { continue };
+        for peer in entry.state.links.iter().map(|link| link.peer) {
+            if seen.contains(&peer) {
+                continue;
+            }
+            match lsdb.get(&peer) {
+                Some(other) if other.state.lists(&id) => {
+                    seen.insert(peer);
+                    queue.push_back((peer, Place { level: place.level.saturating_add(1), ..place }));
+                }
+                Some(_) => {}
+                None => {
+                    found.fringe.entry(peer).or_insert(id);
+                }
+            }
+        }
+    }
+    found.fringe.retain(|id, _| !seen.contains(id));
+    found
+}
