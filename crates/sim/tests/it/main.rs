@@ -24,4 +24,5 @@ mod ring;
 mod ring_chaos;
 mod routing;
 mod routing_attacks;
+mod scenarios;
 mod support;
