@@ -49,9 +49,9 @@ fn every_file_can_be_read_and_expects_something() {
 #[test]
 fn whatever_is_wrong_with_a_file_is_told_with_its_place() {
     let told = |text: &str| scenario::read("x.json", text).expect_err(text).to_string();
-    assert_eq!(told("{\n \"nodes\": 1 }"), "x.json:2:12: nodes: 1 is not between 2 and 100000");
+    assert_eq!(told("{\n \"nodes\": 1 }"), "x.json:2:13: nodes: 1 is not between 2 and 100000");
     let unknown = told("{\n \"nodes\": 5,\n \"start\": { \"by\": \"signal\", \"over\": 1 }\n}");
-    assert!(unknown.starts_with("x.json:3:35: start.over: unknown field `over`"), "{unknown}");
+    assert!(unknown.starts_with("x.json:3:34: start.over: unknown field `over`"), "{unknown}");
     let deed = told("{ \"nodes\": 5, \"faults\": [\n { \"at_s\": 1, \"what\": { \"kil\": {} } }\n] }");
     assert!(deed.starts_with("x.json:2:") && deed.contains("faults[0].what") && deed.contains("`kil`"), "{deed}");
     let rows = told("{ \"nodes\": 5,\n \"network\": {\n \"regions\": [[1, 2]] } }");
