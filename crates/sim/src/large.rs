@@ -67,6 +67,11 @@ impl World {
         self.network.regions = micros;
     }
 
+    /// What the way between two hosts adds to the latency at most, one way, in microseconds: by chance, but always the same.
+    pub fn set_spread(&mut self, micros: u64) {
+        self.network.spread = micros;
+    }
+
     /// Of a hundred frames so many are lost and sent again by what bears them.
     pub fn set_loss(&mut self, percent: u64) {
         self.network.loss = percent;

@@ -75,6 +75,8 @@ pub(crate) struct Network {
     distances: BTreeMap<(usize, usize), u64>,
     /// What the way from one region to another adds, one way; nodes are dealt to the regions in turn.
     pub(crate) regions: Vec<Vec<u64>>,
+    /// What the way between two hosts adds, one way, at most: by chance, but always the same for the same two.
+    pub(crate) spread: u64,
     /// Of a hundred frames so many are sent a second time by what bears them.
     pub(crate) loss: u64,
     /// While the network is parted, the part of each node.
@@ -100,6 +102,7 @@ impl Network {
             cables: None,
             distances: BTreeMap::new(),
             regions: Vec::new(),
+            spread: 0,
             loss: 0,
             parts: None,
             stalled: BTreeSet::new(),
@@ -157,13 +160,20 @@ impl Network {
     /// What is added to the latency of what is sent from this end.
     pub(crate) fn distance(&self, from: LinkId) -> u64 {
         let (number, _) = sides(from);
-        if self.distances.is_empty() && self.regions.is_empty() {
+        if self.distances.is_empty() && self.regions.is_empty() && self.spread == 0 {
             return 0;
         }
         let Some(connection) = self.get(number) else { return 0 };
         let [one, other] = &connection.ends;
         let cable = self.distances.get(&(one.run.node, other.run.node)).copied().unwrap_or(0);
-        cable + self.between_regions(one.run.node, other.run.node).unwrap_or(0)
+        cable + self.apart(one.run.node, other.run.node)
+    }
+
+    /// What the places of two hosts add to the latency, one way.
+    fn apart(&self, one: usize, other: usize) -> u64 {
+        let pair = [one.min(other), one.max(other)].map(|node| u64::try_from(node).unwrap_or(u64::MAX));
+        let chance = Rng::new(pair[0].wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ pair[1]).below(self.spread + 1);
+        chance + self.between_regions(one, other).unwrap_or(0)
     }
 
     fn between_regions(&self, from: usize, to: usize) -> Option<u64> {
@@ -176,7 +186,7 @@ impl Network {
         if self.loss == 0 || !rng.chance(self.loss) {
             return 0;
         }
-        LEAST_RETRANSMISSION.max(2 * (self.latency.0 + self.latency.1))
+        LEAST_RETRANSMISSION.max(2 * (self.latency.0 + self.latency.1 + self.spread))
     }
 
     /// The node at the other end of a link.

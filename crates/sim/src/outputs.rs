@@ -243,9 +243,10 @@ impl World {
         }
     }
 
-    /// The address from which a node dials.
+    /// The address from which a node dials. What routers make of the address of a host with a place is not known here.
     fn ephemeral(&self, node: usize, link: LinkId) -> Option<Address> {
-        let listens = self.hosts.get(node)?.config.listen.first();
+        let has_place = self.udp.places.contains_key(&node);
+        let listens = self.hosts.get(node)?.config.listen.first().filter(|_| !has_place);
         let host = listens.map_or_else(|| format!("h{node}"), |address| address.host().to_owned());
         format!("{host}:{}", 20_000 + link.0 % 40_000).parse().ok()
     }

@@ -88,6 +88,7 @@ impl Play {
         world =
             world.verified_once().latency(scenario.network.least_ms.get() * MS, scenario.network.jitter_ms.get() * MS);
         world.keep_no_log();
+        world.set_spread(scenario.network.spread_ms.get() * MS);
         world.set_loss(scenario.network.loss_percent.get());
         let micros = |row: &Vec<u32>| row.iter().map(|ms| u64::from(*ms) * MS).collect();
         world.set_regions(scenario.network.regions.iter().map(micros).collect());

@@ -9,7 +9,7 @@ pub const EXAMPLE: &str = r#"{
   "about": "half of them die at once, and a message still reaches all",
   "nodes": 200,
   "max_links": 8,
-  "network": { "least_ms": 10, "jitter_ms": 30, "loss_percent": 1, "regions": [[0, 60], [60, 0]] },
+  "network": { "least_ms": 10, "spread_ms": 30, "loss_percent": 1, "regions": [[0, 60], [60, 0]] },
   "start": { "by": "signal", "over_s": 10 },
   "clocks": { "within_s": 60 },
   "run_s": 300,

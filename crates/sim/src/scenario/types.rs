@@ -65,7 +65,9 @@ fn default_run() -> Seconds {
 pub struct Paths {
     /// Least one-way latency in milliseconds.
     pub least_ms: Count,
-    /// So much more at most, evenly spread.
+    /// So much more at most between two nodes, always the same for the same two.
+    pub spread_ms: Seconds,
+    /// So much more at most for a frame.
     pub jitter_ms: Seconds,
     /// Packets lost of a hundred: what was sent in one arrives a retransmission later.
     pub loss_percent: Percent,
@@ -77,7 +79,8 @@ impl Default for Paths {
     fn default() -> Self {
         Self {
             least_ms: Count::clamped(10),
-            jitter_ms: Seconds::clamped(30),
+            spread_ms: Seconds::clamped(30),
+            jitter_ms: Seconds::clamped(2),
             loss_percent: Percent::clamped(0),
             regions: Vec::new(),
         }
