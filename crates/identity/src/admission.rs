@@ -1,5 +1,7 @@
 //! Who may be a peer: the one place that judges an announcement together with its membership.
 
+use std::sync::Arc;
+
 use meshline_protocol::message::{Announcement, Membership, Role};
 use meshline_protocol::{Address, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
 
@@ -48,14 +50,32 @@ pub fn admit(
     revoked: &RevocationList,
     now: UnixMicros,
 ) -> Result<Member, RecordError> {
-    admit_by(&Verifier::default(), record, network, revoked, now)
+    judge(&Verifier::default(), record, network, revoked, now)
 }
 
-/// The same, with signatures checked by `verifier`.
+/// The same, with signatures checked by `verifier`. One that remembers gives the same member to all who ask.
 ///
 /// # Errors
 /// As [`admit`].
 pub fn admit_by(
+    verifier: &Verifier,
+    record: &SignedRecord,
+    network: &NetworkId,
+    revoked: &RevocationList,
+    now: UnixMicros,
+) -> Result<Arc<Member>, RecordError> {
+    if let Some(member) = verifier.member(record, network) {
+        if member.membership_seq.is_some_and(|seq| revoked.ends(&member.id, seq)) {
+            return Err(RecordError::Revoked);
+        }
+        return if member.expires <= now { Err(RecordError::Expired) } else { Ok(member) };
+    }
+    let member = Arc::new(judge(verifier, record, network, revoked, now)?);
+    verifier.note_member(&member, network);
+    Ok(member)
+}
+
+fn judge(
     verifier: &Verifier,
     record: &SignedRecord,
     network: &NetworkId,

@@ -252,6 +252,22 @@ fn a_known_signature_does_not_keep_a_record_from_ending_or_its_member_from_being
 }
 
 #[test]
+fn who_remembers_gives_the_same_member_to_all_and_only_for_the_same_record_and_network() {
+    let verifier = Verifier::remembering();
+    let record = sign(&announcement_text(Some(membership(1))), &key(1)).expect("plain data");
+    let list = RevocationList::default();
+    let admitted =
+        |record: &SignedRecord, network: &NetworkId| admit_by(&verifier.clone(), record, network, &list, NOW);
+    let (one, other) = (admitted(&record, &network()).expect("good"), admitted(&record, &network()).expect("good"));
+    assert!(std::sync::Arc::ptr_eq(&one, &other));
+    assert_eq!(Ok(&*one), admit(&record, &network(), &list, NOW).as_ref());
+    let forged = SignedRecord { signed: record.signed.replace("\"roles\"", "\"rules\""), ..record.clone() };
+    assert_eq!(admitted(&forged, &network()), Err(RecordError::BadSignature));
+    let elsewhere = NetworkId::Closed(key(99).id());
+    assert_eq!(admitted(&record, &elsewhere), Err(RecordError::Foreign));
+}
+
+#[test]
 fn remembered_signatures_are_bounded() {
     let mut remembered = Remembered::default();
     let author = key(1).id();

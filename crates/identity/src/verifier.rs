@@ -1,15 +1,16 @@
 //! Who checks signatures: everybody for itself, or many in one process together.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use meshline_protocol::NodeId;
+use meshline_protocol::{NetworkId, NodeId, SignedRecord};
 
+use crate::admission::Member;
 use crate::keys::verify_bytes;
 
-/// Good signatures remembered: several of each member of the largest network, some ten megabytes. Beyond it all are
+/// Good signatures remembered: several of each of ten thousand members, some fifty megabytes. Beyond it all are
 /// forgotten, and checked again.
-pub(crate) const MAX_REMEMBERED: usize = 16_384;
+pub(crate) const MAX_REMEMBERED: usize = 65_536;
 
 #[derive(Debug)]
 struct Signed {
@@ -19,7 +20,7 @@ struct Signed {
 
 /// Good signatures with what they sign.
 #[derive(Debug, Default)]
-pub(crate) struct Remembered(BTreeMap<String, Signed>);
+pub(crate) struct Remembered(HashMap<String, Signed>);
 
 impl Remembered {
     pub(crate) fn knows(&self, by: &NodeId, bytes: &[u8], sig: &str) -> bool {
@@ -39,25 +40,33 @@ impl Remembered {
     }
 }
 
+/// What was found good, in one process.
+#[derive(Debug, Default)]
+struct Memory {
+    signatures: Remembered,
+    /// Members as their announcements describe them, by signature, with the network that was asked for. Bounded likewise.
+    members: HashMap<String, (NetworkId, Arc<Member>)>,
+}
+
 /// Checks signatures. A node checks each once, so by itself it remembers none. A simulation, in which a thousand nodes
 /// check the same ones, may give all of them one that remembers what was good, to the letter.
 #[derive(Clone, Debug, Default)]
 pub struct Verifier {
-    remembered: Option<Arc<Mutex<Remembered>>>,
+    memory: Option<Arc<Mutex<Memory>>>,
 }
 
 impl Verifier {
     /// One whose clones remember together.
     #[must_use]
     pub fn remembering() -> Self {
-        Self { remembered: Some(Arc::default()) }
+        Self { memory: Some(Arc::default()) }
     }
 
     /// Whether `sig` is a signature of `by` over exactly `bytes`.
     #[must_use]
     pub fn verify(&self, by: &NodeId, bytes: &[u8], sig: &str) -> bool {
-        let Some(remembered) = &self.remembered else { return verify_bytes(by, bytes, sig) };
-        let mut remembered = remembered.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(memory) = &self.memory else { return verify_bytes(by, bytes, sig) };
+        let remembered = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).signatures;
         if remembered.knows(by, bytes, sig) {
             return true;
         }
@@ -66,5 +75,23 @@ impl Verifier {
             remembered.add(by, bytes, sig);
         }
         is_good
+    }
+
+    /// The member that just this announcement described in a network, if it was read before: its dates and whether it was
+    /// revoked are still to be judged.
+    pub(crate) fn member(&self, record: &SignedRecord, network: &NetworkId) -> Option<Arc<Member>> {
+        let memory = self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, member) = memory.members.get(&record.sig)?;
+        (of == network && member.record == *record).then(|| Arc::clone(member))
+    }
+
+    /// Remembers a member, so that all nodes of a process hold it once.
+    pub(crate) fn note_member(&self, member: &Arc<Member>, network: &NetworkId) {
+        let Some(memory) = &self.memory else { return };
+        let members = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).members;
+        if members.len() >= MAX_REMEMBERED {
+            members.clear();
+        }
+        members.insert(member.record.sig.clone(), (network.clone(), Arc::clone(member)));
     }
 }

@@ -17,6 +17,9 @@ use crate::wire::{Cargo, Codec, Wire};
 /// The node index of an end that no node holds: a stranger played by a test.
 pub(crate) const PUPPET: usize = usize::MAX;
 
+/// The least time after which TCP sends again what nobody confirmed.
+const LEAST_RETRANSMISSION: u64 = 200 * crate::MS;
+
 /// Something on its way to one end of a connection.
 #[derive(Debug)]
 pub(crate) enum Content {
@@ -55,8 +58,13 @@ pub(crate) struct Connection {
 /// All connections, and what keeps hosts from each other.
 #[derive(Debug)]
 pub(crate) struct Network {
-    connections: BTreeMap<u64, Connection>,
-    last: u64,
+    /// By number; those that are over leave a gap.
+    connections: Vec<Option<Box<Connection>>>,
+    open: usize,
+    /// Numbers of the connections of each node.
+    of_node: BTreeMap<usize, BTreeSet<u64>>,
+    /// How many a proxy carries.
+    carried: usize,
     /// One way, from `0` up to `1` more.
     pub(crate) latency: (u64, u64),
     pub(crate) wire: Wire,
@@ -65,6 +73,14 @@ pub(crate) struct Network {
     cables: Option<BTreeSet<(usize, usize)>>,
     /// What a cable adds to the latency, one way.
     distances: BTreeMap<(usize, usize), u64>,
+    /// What the way from one region to another adds, one way; nodes are dealt to the regions in turn.
+    pub(crate) regions: Vec<Vec<u64>>,
+    /// What the way between two hosts adds, one way, at most: by chance, but always the same for the same two.
+    pub(crate) spread: u64,
+    /// Of a hundred frames so many are sent a second time by what bears them.
+    pub(crate) loss: u64,
+    /// While the network is parted, the part of each node.
+    pub(crate) parts: Option<Vec<u8>>,
     stalled: BTreeSet<LinkId>,
     pub(crate) reach: BTreeMap<Address, Reach>,
 }
@@ -76,16 +92,44 @@ fn sides(link: LinkId) -> (u64, usize) {
 impl Network {
     pub(crate) fn new() -> Self {
         Self {
-            connections: BTreeMap::new(),
-            last: 0,
+            connections: vec![None],
+            open: 0,
+            of_node: BTreeMap::new(),
+            carried: 0,
             latency: (500, 1_500),
             wire: Wire::Typed,
             blocked: BTreeSet::new(),
             cables: None,
             distances: BTreeMap::new(),
+            regions: Vec::new(),
+            spread: 0,
+            loss: 0,
+            parts: None,
             stalled: BTreeSet::new(),
             reach: BTreeMap::new(),
         }
+    }
+
+    fn get(&self, number: u64) -> Option<&Connection> {
+        self.connections.get(usize::try_from(number).ok()?)?.as_deref()
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut Connection> {
+        self.connections.get_mut(usize::try_from(number).ok()?)?.as_deref_mut()
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Box<Connection>> {
+        let connection = self.connections.get_mut(usize::try_from(number).ok()?)?.take()?;
+        self.open -= 1;
+        self.carried -= usize::from(connection.via.is_some());
+        for end in &connection.ends {
+            self.of_node.get_mut(&end.run.node).map(|numbers| numbers.remove(&number));
+        }
+        Some(connection)
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u64, &Connection)> {
+        (0_u64..).zip(&self.connections).filter_map(|(number, connection)| Some((number, connection.as_deref()?)))
     }
 
     /// One latency.
@@ -96,7 +140,10 @@ impl Network {
     pub(crate) fn is_blocked(&self, from: usize, to: usize) -> bool {
         let has_cable =
             |cables: &BTreeSet<(usize, usize)>| from == PUPPET || to == PUPPET || cables.contains(&(from, to));
-        self.blocked.contains(&(from, to)) || !self.cables.as_ref().is_none_or(has_cable)
+        let is_parted = |parts: &Vec<u8>| parts.get(from) != parts.get(to);
+        self.parts.as_ref().is_some_and(is_parted)
+            || self.blocked.contains(&(from, to))
+            || !self.cables.as_ref().is_none_or(has_cable)
     }
 
     /// From now on there are cables between these pairs only.
@@ -112,10 +159,40 @@ impl Network {
     /// What is added to the latency of what is sent from this end.
     pub(crate) fn distance(&self, from: LinkId) -> u64 {
         let (number, side) = sides(from);
-        let Some(connection) = self.connections.get(&number) else { return 0 };
+        if self.distances.is_empty() && self.regions.is_empty() && self.spread == 0 {
+            return 0;
+        }
+        let Some(connection) = self.get(number) else { return 0 };
         let [one, other] = connection.ends.each_ref().map(|end| end.run.node);
         let way = if side == 0 { (one, other) } else { (other, one) };
-        self.distances.get(&way).copied().unwrap_or(0)
+        self.distances.get(&way).copied().unwrap_or(0) + self.apart(one, other)
+    }
+
+    /// What the places of two hosts add to the latency, one way.
+    fn apart(&self, one: usize, other: usize) -> u64 {
+        let pair = [one.min(other), one.max(other)].map(|node| u64::try_from(node).unwrap_or(u64::MAX));
+        let chance = Rng::new(pair[0].wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ pair[1]).below(self.spread + 1);
+        chance + self.between_regions(one, other).unwrap_or(0)
+    }
+
+    fn between_regions(&self, from: usize, to: usize) -> Option<u64> {
+        let count = self.regions.len();
+        self.regions.get(from.checked_rem(count)?)?.get(to.checked_rem(count)?).copied()
+    }
+
+    /// How much later a frame arrives because what bore it was lost, and sent again after two latencies or more.
+    pub(crate) fn lost(&self, rng: &mut Rng) -> u64 {
+        if self.loss == 0 || !rng.chance(self.loss) {
+            return 0;
+        }
+        LEAST_RETRANSMISSION.max(2 * (self.latency.0 + self.latency.1 + self.spread))
+    }
+
+    /// The node at the other end of a link.
+    pub(crate) fn other_end(&self, link: LinkId) -> Option<usize> {
+        let (number, side) = sides(link);
+        let end = self.get(number)?.ends.get(1 - side)?;
+        Some(end.run.node).filter(|node| *node != PUPPET)
     }
 
     pub(crate) fn block(&mut self, from: usize, to: usize) {
@@ -127,6 +204,7 @@ impl Network {
     /// Takes all blocks away; what waited sets out again.
     pub(crate) fn heal(&mut self, now: u64, rng: &mut Rng, schedule: &mut Schedule) {
         self.blocked.clear();
+        self.parts = None;
         for link in std::mem::take(&mut self.stalled) {
             schedule.enter(now + self.delay(rng), Due::Parcel(link));
         }
@@ -134,16 +212,21 @@ impl Network {
 
     /// A new connection between two runs; returns its links.
     pub(crate) fn connect(&mut self, runs: [Run; 2], via: Option<(Run, [RelayConnection; 2])>) -> [LinkId; 2] {
-        self.last += 1;
+        let number = u64::try_from(self.connections.len()).unwrap_or(u64::MAX);
         let codec = || (self.wire == Wire::Bytes).then(Codec::new);
         let ends = runs.map(|run| End { run, open: true, inbox: VecDeque::new(), last_arrival: 0, codec: codec() });
-        self.connections.insert(self.last, Connection { ends, via, cut: false, udp: None });
-        [LinkId(self.last * 2), LinkId(self.last * 2 + 1)]
+        self.connections.push(Some(Box::new(Connection { ends, via, cut: false, udp: None })));
+        self.open += 1;
+        self.carried += usize::from(via.is_some());
+        for run in runs {
+            self.of_node.entry(run.node).or_default().insert(number);
+        }
+        [LinkId(number * 2), LinkId(number * 2 + 1)]
     }
 
     /// UDP bears a connection from now on.
     pub(crate) fn bear(&mut self, link: LinkId, ends: [UdpEnd; 2]) {
-        if let Some(connection) = self.connections.get_mut(&sides(link).0) {
+        if let Some(connection) = self.get_mut(sides(link).0) {
             connection.udp = Some(ends);
         }
     }
@@ -151,19 +234,19 @@ impl Network {
     /// The sockets at the other end and at this one.
     pub(crate) fn borne(&self, to: LinkId) -> Option<[UdpEnd; 2]> {
         let (number, side) = sides(to);
-        let [first, second] = self.connections.get(&number)?.udp?;
+        let [first, second] = self.get(number)?.udp?;
         Some(if side == 0 { [second, first] } else { [first, second] })
     }
 
     /// Whether a connection that is open at an end uses a socket.
     pub(crate) fn uses(&self, node: usize, port: u16) -> bool {
         let is_it = |ends: &[UdpEnd; 2]| ends.iter().any(|end| (end.node, end.port) == (node, port));
-        self.connections.values().any(|connection| connection.udp.as_ref().is_some_and(is_it))
+        self.connections.iter().flatten().any(|connection| connection.udp.as_ref().is_some_and(is_it))
     }
 
     pub(crate) fn end(&mut self, link: LinkId) -> Option<&mut End> {
         let (number, side) = sides(link);
-        self.connections.get_mut(&number)?.ends.get_mut(side)
+        self.get_mut(number)?.ends.get_mut(side)
     }
 
     fn other_link(link: LinkId) -> LinkId {
@@ -209,20 +292,20 @@ impl Network {
     /// Removes a connection that is closed at both ends, and says which proxy carried it.
     pub(crate) fn forget_if_over(&mut self, link: LinkId) -> Option<(Run, [RelayConnection; 2])> {
         let (number, _) = sides(link);
-        let over = self.connections.get(&number).is_some_and(|one| one.ends.iter().all(|end| !end.open));
-        let connection = over.then(|| self.connections.remove(&number)).flatten()?;
+        let over = self.get(number).is_some_and(|one| one.ends.iter().all(|end| !end.open));
+        let connection = over.then(|| self.remove(number)).flatten()?;
         connection.via
     }
 
     /// The proxy that carries a connection.
     pub(crate) fn via(&self, link: LinkId) -> Option<(Run, [RelayConnection; 2])> {
-        self.connections.get(&sides(link).0)?.via
+        self.get(sides(link).0)?.via
     }
 
     /// Takes the oldest parcel for an end, if it may arrive; the next one sets out.
     pub(crate) fn arrive(&mut self, to: LinkId, schedule: &mut Schedule) -> Option<Content> {
         let (number, side) = sides(to);
-        let connection = self.connections.get(&number)?;
+        let connection = self.get(number)?;
         let path = [connection.ends.get(1 - side)?, connection.ends.get(side)?].map(|end| end.run.node);
         let hops = match connection.via {
             Some((proxy, _)) => vec![(path[0], proxy.node), (proxy.node, path[1])],
@@ -232,7 +315,7 @@ impl Network {
             self.stalled.insert(to);
             return None;
         }
-        let connection = self.connections.get_mut(&number)?;
+        let connection = self.get_mut(number)?;
         let cut = connection.cut;
         let end = connection.ends.get_mut(side)?;
         if cut {
@@ -250,7 +333,7 @@ impl Network {
 
     /// Cuts every connection between two nodes without a word to anybody.
     pub(crate) fn cut(&mut self, one: usize, two: usize) {
-        for connection in self.connections.values_mut() {
+        for connection in self.connections.iter_mut().flatten() {
             let nodes = [connection.ends[0].run.node, connection.ends[1].run.node];
             if nodes == [one, two] || nodes == [two, one] {
                 connection.cut = true;
@@ -261,15 +344,18 @@ impl Network {
     /// The open links of a run, and those it carries as a proxy.
     pub(crate) fn links_of(&self, run: Run) -> (Vec<LinkId>, Vec<LinkId>) {
         let (mut own, mut carried) = (Vec::new(), Vec::new());
-        for (number, connection) in &self.connections {
+        for number in self.of_node.get(&run.node).into_iter().flatten().copied() {
+            let Some(connection) = self.get(number) else { continue };
             for (end, link) in connection.ends.iter().zip([number * 2, number * 2 + 1]) {
                 if end.open && end.run == run {
                     own.push(LinkId(link));
                 }
             }
-            if connection.via.is_some_and(|(proxy, _)| proxy == run) {
-                carried.extend([LinkId(number * 2), LinkId(number * 2 + 1)]);
-            }
+        }
+        if self.carried > 0 {
+            let of = |joined: &Connection| joined.via.is_some_and(|(proxy, _)| proxy == run);
+            let found = self.iter().filter(|(_, joined)| of(joined));
+            carried.extend(found.flat_map(|(number, _)| [LinkId(number * 2), LinkId(number * 2 + 1)]));
         }
         (own, carried)
     }
@@ -277,11 +363,20 @@ impl Network {
     /// The links joined from a relay connection.
     pub(crate) fn joined_from(&self, connection: RelayConnection) -> Vec<LinkId> {
         let of = |joined: &Connection| joined.via.is_some_and(|(_, legs)| legs.contains(&connection));
-        let found = self.connections.iter().filter(|(_, joined)| of(joined));
+        let found = self.iter().filter(|(_, joined)| of(joined));
         found.flat_map(|(number, _)| [LinkId(number * 2), LinkId(number * 2 + 1)]).collect()
     }
 
+    /// Forgets the connections of which no end is open at a run that goes on.
+    pub(crate) fn forget_dead(&mut self, goes_on: impl Fn(Run) -> bool) {
+        let is_dead = |one: &Connection| one.ends.iter().all(|end| !end.open || !goes_on(end.run));
+        let dead: Vec<u64> = self.iter().filter(|(_, one)| is_dead(one)).map(|(number, _)| number).collect();
+        for number in dead {
+            self.remove(number);
+        }
+    }
+
     pub(crate) fn len(&self) -> usize {
-        self.connections.len()
+        self.open
     }
 }

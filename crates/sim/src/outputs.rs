@@ -5,7 +5,7 @@ use std::sync::Arc;
 use meshline_mesh::{DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, Transport};
 use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::{Address, Code, Frame, Message, NodeId};
-use meshline_services::chat::{Ticket, Write};
+use meshline_services::chat::{self, Ticket, Write};
 use meshline_services::{Event, Input, Output as StackOutput};
 
 use crate::config::Reach;
@@ -13,6 +13,7 @@ use crate::host::Logged;
 use crate::network::{Content, PUPPET};
 use crate::schedule::{Due, Run};
 use crate::udp::QuicDial;
+use crate::watch::Told;
 use crate::wire::{Cargo, Codec};
 use crate::world::World;
 
@@ -107,16 +108,31 @@ impl World {
     fn send_frame(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
         let Some(frame) = self.as_misused(node, frame) else { return };
         let frame = &frame;
+        if self.passes(node, link, frame) {
+            self.put_on_link(node, link, frame);
+        }
+    }
+
+    /// A frame that a node held is sent, if it lives.
+    pub(crate) fn send_late(&mut self, run: Run, link: LinkId, frame: &Arc<Frame>) {
+        if self.is_current(run) {
+            self.put_on_link(run.node, link, frame);
+        }
+    }
+
+    fn put_on_link(&mut self, node: usize, link: LinkId, frame: &Arc<Frame>) {
         self.trace(|| format!("node {node} sends on {}: {:.160}", link.0, format!("{:?}", frame.message)));
         *self.host_mut(node).sent.entry(frame.message.kind()).or_default() += 1;
-        if self.weighed {
+        self.watch.digest.add_text(frame.message.kind());
+        self.watch.sent(frame);
+        if self.weighed && node.checked_rem(self.weighs_one_of) == Some(0) {
             let bytes = Codec::new().write(frame).len();
             *self.host_mut(node).sent_bytes.entry(frame.message.kind()).or_default() += bytes;
         }
         if let Message::Datagram(datagram) = &frame.message {
             self.cross(node, datagram.src, datagram.flow, datagram.dst);
         }
-        let at = self.arrival(link);
+        let at = self.arrival(link) + self.network.lost(&mut self.rng);
         self.network.send(link, frame, at, &mut self.schedule);
     }
 
@@ -217,9 +233,7 @@ impl World {
         let (dialler, listener) = (proved(run.node), proved(node));
         // A round trip of TCP and one of TLS; the listener is ready half a round trip after the dialler.
         let ready = at + 2 * self.network.delay(&mut self.rng);
-        let port = 20_000 + links[0].0 % 40_000;
-        let host = self.tcp_source(run.node, node).map_or_else(|| format!("h{}", run.node), |ip| ip.to_string());
-        let from: Address = format!("{host}:{port}").parse().unwrap_or_else(|_| address.clone());
+        let from = self.ephemeral((run.node, node), links[0]).unwrap_or_else(|| address.clone());
         let ends = [(Some(dial), from.clone(), address.clone(), listener), (None, address.clone(), from, dialler)];
         for (link, (dial, local, remote, proved)) in links.into_iter().zip(ends) {
             let spent_us = ready - self.now;
@@ -227,6 +241,16 @@ impl World {
             let at = if dial.is_some() { ready } else { ready + self.network.delay(&mut self.rng) };
             self.network.post(link, at, Content::Opened(Box::new(opened)), &mut self.schedule);
         }
+    }
+
+    /// The address from which `from` dials `to`: what the routers between them make of it, if it has a place.
+    fn ephemeral(&self, (from, to): (usize, usize), link: LinkId) -> Option<Address> {
+        let source = self.tcp_source(from, to).map(|ip| ip.to_string());
+        let has_place = self.udp.places.contains_key(&from);
+        let listens = self.hosts.get(from)?.config.listen.first().filter(|_| !has_place);
+        let host = source.or_else(|| listens.map(|address| address.host().to_owned()));
+        let host = host.unwrap_or_else(|| format!("h{from}"));
+        format!("{host}:{}", 20_000 + link.0 % 40_000).parse().ok()
     }
 
     fn handshake_fault(&self, listener: usize, expected: Option<NodeId>, plain: bool) -> Option<(Code, &'static str)> {
@@ -263,6 +287,9 @@ impl World {
         match content {
             Content::Opened(opened) => self.input(node, Mesh::LinkOpened(*opened)),
             Content::Frame(Cargo::Frame(frame)) => {
+                if let Some(from) = self.network.other_end(link) {
+                    self.watch.arrived(from, node, &frame);
+                }
                 let frame = Arc::try_unwrap(frame).unwrap_or_else(|shared| (*shared).clone());
                 self.input(node, Mesh::Frame { link, frame });
             }
@@ -298,6 +325,8 @@ impl World {
     fn on_event(&mut self, node: usize, event: Event) {
         self.trace(|| format!("node {node} tells: {event:?}"));
         let now = self.now;
+        self.watch_event(node, &event);
+        let keeps_log = self.keeps_log;
         let host = self.host_mut(node);
         match &event {
             Event::Mesh(MeshEvent::LinkUp { link, peer, .. }) => {
@@ -315,6 +344,26 @@ impl World {
             Event::Mesh(_) | Event::Chat(_) => {}
         }
         let boot = host.boot;
-        host.log.push(Logged { at: now, boot, event });
+        if keeps_log {
+            host.log.push(Logged { at: now, boot, event });
+        }
+    }
+
+    /// What is worth a line of a journal, and the shown texts that are followed.
+    fn watch_event(&mut self, node: usize, event: &Event) {
+        let at = self.now;
+        let (what, other) = match event {
+            Event::Mesh(MeshEvent::LinkUp { peer, .. }) => ("link_up", self.index(peer.id)),
+            Event::Mesh(MeshEvent::LinkDown { peer, .. }) => ("link_down", self.index(peer.id)),
+            Event::Mesh(MeshEvent::Misbehaved { peer, .. }) => ("misbehaved", self.index(peer.id)),
+            Event::Mesh(_) => return,
+            Event::Chat(chat::Event::Message { message, own: false }) => {
+                let boot = self.host(node).boot;
+                self.watch.shown(node, boot, &message.text, at);
+                ("shown", self.index(message.author))
+            }
+            Event::Chat(_) => return,
+        };
+        self.watch.tell(Told { at, node, what, other });
     }
 }

@@ -1,14 +1,22 @@
 //! A signal server as nodes see it: it keeps what is announced for a while and hands out what others announced.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_mesh::SignalRequest;
 use meshline_protocol::message::{Announcement, RecordText, Revocation, Role};
 use meshline_protocol::signal::{LIST_SCHEMA, ListedNode, NodeList};
 use meshline_protocol::{Bounded, NodeId, SignedRecord, UnixMicros};
 
+use crate::rng::Rng;
+
 /// Seconds until an entry ends unless refreshed.
 const EXPIRES_S: u32 = 90;
+
+/// Members in an answer: of more, so many by chance.
+const LISTED: usize = 50;
+
+/// Between two looks for entries that ended: with ten thousand members one at each request would be felt.
+const SWEEP: u64 = crate::SECOND;
 
 #[derive(Debug)]
 struct Entry {
@@ -19,12 +27,30 @@ struct Entry {
 }
 
 /// A signal server.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct SignalServer {
     pub(crate) down: bool,
     entries: BTreeMap<NodeId, Entry>,
     revocations: BTreeMap<NodeId, SignedRecord>,
     secrets: u64,
+    swept_at: u64,
+    /// The ids of all entries, to choose from.
+    ids: Vec<NodeId>,
+    chance: Rng,
+}
+
+impl Default for SignalServer {
+    fn default() -> Self {
+        Self {
+            down: false,
+            entries: BTreeMap::new(),
+            revocations: BTreeMap::new(),
+            secrets: 0,
+            swept_at: 0,
+            ids: Vec::new(),
+            chance: Rng::new(0),
+        }
+    }
 }
 
 impl SignalServer {
@@ -33,7 +59,11 @@ impl SignalServer {
         if self.down {
             return Err("connection refused".to_owned());
         }
-        self.entries.retain(|_, entry| entry.expires > now);
+        if self.entries.len() <= LISTED || now - self.swept_at >= SWEEP {
+            self.entries.retain(|_, entry| entry.expires > now);
+            self.swept_at = now;
+            self.ids = self.entries.keys().copied().collect();
+        }
         match request {
             SignalRequest::Announce(record) => self.announce(record, now),
             SignalRequest::Refresh { refresh, record } => {
@@ -58,6 +88,21 @@ impl SignalServer {
         }
     }
 
+    /// The members of an answer: all, or some by chance.
+    fn choose(&mut self) -> Vec<NodeId> {
+        if self.entries.len() <= LISTED + 1 {
+            return self.entries.keys().copied().collect();
+        }
+        let mut chosen = BTreeSet::new();
+        // Some are drawn twice, or have left since the last look.
+        for _ in 0..2 * LISTED {
+            if chosen.len() < LISTED {
+                chosen.extend(self.chance.pick(&self.ids).copied());
+            }
+        }
+        chosen.into_iter().collect()
+    }
+
     fn announce(&mut self, record: SignedRecord, now: u64) -> Result<Box<NodeList>, String> {
         let text: Announcement = serde_json::from_str(&record.signed).map_err(|error| error.to_string())?;
         if text.expires() <= UnixMicros::new(crate::EPOCH.get() + now) {
@@ -67,6 +112,9 @@ impl SignalServer {
         let secret = format!("secret {}", self.secrets);
         let id = record.by;
         let expires = now + u64::from(EXPIRES_S) * crate::SECOND;
+        if !self.entries.contains_key(&id) {
+            self.ids.push(id);
+        }
         self.entries.insert(id, Entry { record, text, expires, secret });
         Ok(self.list(id))
     }
@@ -77,7 +125,8 @@ impl SignalServer {
         self.revocations.insert(node, record);
     }
 
-    fn list(&self, caller: NodeId) -> Box<NodeList> {
+    fn list(&mut self, caller: NodeId) -> Box<NodeList> {
+        let listed = self.choose();
         let row = |entry: &Entry| ListedNode {
             id: Some(entry.record.by),
             name: Some(entry.text.name.clone()),
@@ -85,7 +134,8 @@ impl SignalServer {
             addresses: entry.text.addresses.clone(),
             record: Some(entry.record.clone()),
         };
-        let others = || self.entries.values().filter(|entry| entry.record.by != caller);
+        let listed: Vec<&Entry> = listed.iter().filter_map(|id| self.entries.get(id)).collect();
+        let others = || listed.iter().copied().filter(|entry| entry.record.by != caller);
         let is_proxy = |entry: &&Entry| entry.text.roles.contains(&Role::Proxy);
         Box::new(NodeList {
             schema: LIST_SCHEMA.to_owned(),

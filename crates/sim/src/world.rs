@@ -14,7 +14,9 @@ use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
 use crate::signal::SignalServer;
+use crate::spoil::Spoiling;
 use crate::udp::Udp;
+use crate::watch::Watch;
 use crate::wire::Wire;
 
 /// The URL under which the signal server of a world is known.
@@ -38,6 +40,14 @@ pub struct World {
     key: Option<KeyPair>,
     pub(crate) requests: u64,
     verifier: Verifier,
+    /// The nodes by their ids.
+    ids: BTreeMap<NodeId, usize>,
+    /// Whether what nodes tell is kept.
+    pub(crate) keeps_log: bool,
+    /// Of so many nodes one is weighed.
+    pub(crate) weighs_one_of: usize,
+    pub(crate) watch: Watch,
+    pub(crate) spoilers: BTreeMap<usize, Spoiling>,
     /// Who listens where; empty until somebody dials.
     pub(crate) listeners: BTreeMap<Address, usize>,
     /// Whether frames are weighed as they would be written.
@@ -69,6 +79,11 @@ impl World {
             key: None,
             requests: 0,
             verifier: Verifier::default(),
+            ids: BTreeMap::new(),
+            keeps_log: true,
+            weighs_one_of: 1,
+            watch: Watch::default(),
+            spoilers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             weighed: false,
             traced: crate::seed::traced(),
@@ -172,6 +187,7 @@ impl World {
         configure(&mut config);
         config.membership = config.membership.take().or_else(|| self.membership(key.id(), &config));
         self.listeners.clear();
+        self.ids.insert(key.id(), index);
         self.hosts.push(Host::new(config, key));
         index
     }
@@ -234,7 +250,7 @@ impl World {
     /// The node with an id.
     #[must_use]
     pub fn index(&self, id: NodeId) -> Option<usize> {
-        self.hosts.iter().position(|host| host.key.id() == id)
+        self.ids.get(&id).copied()
     }
 
     /// Whether a node runs.
@@ -392,7 +408,7 @@ impl World {
             return;
         }
         if let Some(place) = host.timer.take() {
-            self.schedule.cancel(place);
+            self.schedule.cancel(place, node);
         }
         if let Some(at) = at {
             host.timer = Some(self.schedule.enter(at, Due::Timer(node)));
@@ -424,6 +440,8 @@ impl World {
     }
 
     fn happen(&mut self, due: Due) {
+        self.watch.digest.add(self.now);
+        self.watch.digest.add(due.digest());
         match due {
             Due::Timer(node) => self.on_timer(node),
             Due::Parcel(link) => self.on_parcel(link),
@@ -434,6 +452,7 @@ impl World {
             Due::Packet { transit, bytes } => self.on_packet(transit, bytes),
             Due::QuicDial(dial) => self.on_quic_dial(dial),
             Due::RelayEnded { run, connection } => self.input_to(run, Mesh::RelayEnded { connection }),
+            Due::Late { run, link, frame } => self.send_late(run, link, &frame),
             Due::Kept { run, ticket } => self.on_kept(run, ticket),
             Due::Signal { run, url, request } => self.on_signal(run, url, request),
             Due::SignalAnswer { run, url, result } => self.input_to(run, Mesh::SignalAnswer { url, result }),

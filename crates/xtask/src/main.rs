@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod soak;
 mod tidy;
 mod workspace;
 
@@ -34,6 +35,11 @@ const VERBS: &[Verb] = &[
         name: "bench",
         help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|nat [--small] [--rounds N]",
         run: bench::run,
+    },
+    Verb {
+        name: "soak",
+        help: "long runs: the scenarios of the simulator at their own size, or a tenth: soak [--small] [NAME…] [-- --json]",
+        run: soak::run,
     },
 ];
 

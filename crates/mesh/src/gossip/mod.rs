@@ -121,7 +121,7 @@ impl Gossip {
             }
             let (config, judged) = (&shared.config, shared.judged());
             match meshline_identity::admit_by(&config.verifier, &record, &config.network, &shared.revoked, judged) {
-                Ok(member) => news.extend(self.learn(Some(from), member.into(), (shared, routing))),
+                Ok(member) => news.extend(self.learn(Some(from), member, (shared, routing))),
                 // The sender may not have heard yet, or its clock differs a little.
                 Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),
                 Err(error) => fault = Some(error.code()),

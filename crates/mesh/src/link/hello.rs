@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use meshline_identity::{Member, RecordError, admit};
+use meshline_identity::{Member, RecordError, admit_by};
 use meshline_protocol::limits::{MAX_REVOCATIONS, PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
 use meshline_protocol::message::Hello;
 use meshline_protocol::{Code, Fault, NodeId, Ping, UnixMicros};
@@ -69,10 +69,13 @@ pub(crate) fn judge(shared: &mut Shared, hello: &Hello, known: Option<&Known>) -
     // before, in gossip for instance, are not checked again.
     let member = match known.and_then(|known| known.judged_before(&hello.announcement)) {
         Some(member) => member,
-        None => match admit(&hello.announcement, &shared.config.network, &shared.revoked, UnixMicros::new(0)) {
-            Ok(member) => Arc::new(member),
-            Err(error) => return refused(error),
-        },
+        None => {
+            let (config, never) = (&shared.config, UnixMicros::new(0));
+            match admit_by(&config.verifier, &hello.announcement, &config.network, &shared.revoked, never) {
+                Ok(member) => member,
+                Err(error) => return refused(error),
+            }
+        }
     };
     shared.clock.vote(hello.id, hello.time.since(shared.now.wall));
     if member.expires <= shared.judged() {

@@ -20,7 +20,7 @@ mod witnesses;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use meshline_identity::{KeyPair, admit, admit_by};
+use meshline_identity::{KeyPair, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
@@ -184,9 +184,10 @@ impl Node {
         for peer in &saved.peers {
             self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, Heard::Listed);
             if let Some(record) = &peer.record {
-                let member = admit(record, &self.shared.config.network, &self.shared.revoked, UnixMicros::new(0));
+                let (config, never) = (&self.shared.config, UnixMicros::new(0));
+                let member = admit_by(&config.verifier, record, &config.network, &self.shared.revoked, never);
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
-                    self.gossip.members.insert(member.into());
+                    self.gossip.members.insert(member);
                 }
             }
         }
@@ -229,7 +230,7 @@ impl Node {
         }
         let config = &shared.config;
         match admit_by(&config.verifier, record, &config.network, &shared.revoked, judged) {
-            Ok(member) => Some(member.into()),
+            Ok(member) => Some(member),
             Err(error) => {
                 shared.count(error.code());
                 None

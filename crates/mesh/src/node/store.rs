@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
+use meshline_protocol::UnixMicros;
+
 use super::Node;
 use crate::config::{Saved, SavedPeer};
+use crate::gossip::Known;
 use crate::output::Output;
 
 /// Changes are kept on disk at most so much later: a burst of them is one write.
@@ -29,10 +32,12 @@ impl Node {
 
     fn saved(&self) -> Saved {
         let shared = &self.shared;
-        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
-        peers.retain(|peer| !peer.addresses.is_empty());
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
-        peers.truncate(MAX_SAVED_PEERS);
+        // Chosen before anything is copied: of thousands of members few are kept.
+        let mut members: Vec<(UnixMicros, &Known)> =
+            self.gossip.members.iter().map(|known| (self.last_linked(known), known)).collect();
+        members.sort_by_key(|(last_linked, _)| std::cmp::Reverse(*last_linked));
+        let peers = members.into_iter().map(|(last_linked, known)| self.saved_peer(known, last_linked));
+        let peers = peers.filter(|peer| !peer.addresses.is_empty()).take(MAX_SAVED_PEERS).collect();
         Saved {
             announcement_seq: shared.announcement_seq.last(),
             broadcast_seq: shared.broadcast_seq.last(),
@@ -42,7 +47,12 @@ impl Node {
         }
     }
 
-    fn saved_peer(&self, known: &crate::gossip::Known) -> SavedPeer {
+    fn last_linked(&self, known: &Known) -> UnixMicros {
+        let linked = self.shared.up.contains_key(&known.member.id);
+        if linked { self.shared.now.wall } else { known.member.seq }
+    }
+
+    fn saved_peer(&self, known: &Known, last_linked: UnixMicros) -> SavedPeer {
         let id = known.member.id;
         let mut addresses = self.peers.addresses(id);
         for address in &known.member.addresses {
@@ -50,8 +60,6 @@ impl Node {
                 addresses.push(address.clone());
             }
         }
-        let linked = self.shared.up.contains_key(&id);
-        let last_linked = if linked { self.shared.now.wall } else { known.member.seq };
         let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
         SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
     }

@@ -29,5 +29,6 @@ mod ring;
 mod ring_chaos;
 mod routing;
 mod routing_attacks;
+mod scenarios;
 mod spread;
 mod support;

@@ -1,0 +1,147 @@
+//! The files of `scenarios/`, with few nodes: what they expect holds, and a run is repeated exactly by its log.
+
+use std::cell::RefCell;
+use std::io::{Cursor, Write};
+use std::rc::Rc;
+
+use meshline_sim::scenario::{
+    self, Count, EXAMPLE, FIGURES, Header, Journal, Nodes, Outcome, Play, Scenario, Seconds, chart, print,
+};
+
+fn file(name: &str) -> Scenario {
+    let path = format!("{}/scenarios/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).expect("the file is there");
+    scenario::read(&path, &text).unwrap_or_else(|fault| panic!("{fault}"))
+}
+
+/// The scenario of a file with so many nodes, and a link for each of them.
+fn small(name: &str, nodes: u64) -> Scenario {
+    Scenario { nodes: Nodes::clamped(nodes), max_links: Count::clamped(64), ..file(name) }
+}
+
+fn play(scenario: Scenario, seed: u64) -> Outcome {
+    let mut play = Play::new(scenario, seed);
+    while play.step() {}
+    play.finish()
+}
+
+/// Plays it; everything it expects must hold.
+fn holds(scenario: Scenario) -> Outcome {
+    let outcome = play(scenario, meshline_sim::seed(1));
+    println!("{}", print(&outcome));
+    assert_eq!(outcome.broken, Vec::<String>::new(), "seed {}", outcome.seed);
+    outcome
+}
+
+#[test]
+fn every_file_can_be_read_and_expects_something() {
+    let folder = format!("{}/scenarios", env!("CARGO_MANIFEST_DIR"));
+    for entry in std::fs::read_dir(folder).expect("the folder is there") {
+        let name = entry.expect("an entry").file_name().into_string().expect("a name");
+        let scenario = file(name.trim_end_matches(".json"));
+        let expects = scenario.expect.whole_within_s.is_some()
+            && scenario.messages.iter().all(|messages| messages.coverage_percent.is_some());
+        assert!(expects, "{name} expects nothing");
+    }
+    scenario::read("help", EXAMPLE).expect("what --help shows can be used");
+}
+
+#[test]
+fn whatever_is_wrong_with_a_file_is_told_with_its_place() {
+    let told = |text: &str| scenario::read("x.json", text).expect_err(text).to_string();
+    assert_eq!(told("{\n \"nodes\": 1 }"), "x.json:2:13: nodes: 1 is not between 2 and 100000");
+    let unknown = told("{\n \"nodes\": 5,\n \"start\": { \"by\": \"signal\", \"over\": 1 }\n}");
+    assert!(unknown.starts_with("x.json:3:34: start.over: unknown field `over`"), "{unknown}");
+    let deed = told("{ \"nodes\": 5, \"faults\": [\n { \"at_s\": 1, \"what\": { \"kil\": {} } }\n] }");
+    assert!(deed.starts_with("x.json:2:") && deed.contains("faults[0].what") && deed.contains("`kil`"), "{deed}");
+    let rows = told("{ \"nodes\": 5,\n \"network\": {\n \"regions\": [[1, 2]] } }");
+    assert_eq!(rows, "x.json:3:1: network.regions: every one of the 1 rows must have 1 numbers");
+}
+
+#[test]
+fn a_quiet_network_carries_what_is_said_to_all() {
+    let mut scenario = small("quiet", 40);
+    scenario.run_s = Seconds::clamped(60);
+    let rest = scenario.rest.as_mut().expect("it rests");
+    (rest.from_s, rest.for_s) = (Seconds::clamped(40), Seconds::clamped(15));
+    scenario.messages[0].at_s = Seconds::clamped(20);
+    let outcome = holds(scenario);
+    let row = &outcome.messages[0];
+    assert!(row.count == 10 && row.copies_mean >= 1.0 && row.hops_most >= 1, "{row:?}");
+    let rest = outcome.rest.expect("it was weighed");
+    assert!(rest.bytes_a_minute > 0.0 && rest.kinds.contains_key("time"), "{rest:?}");
+}
+
+#[test]
+fn half_of_the_nodes_die_and_those_that_live_hear_everything() {
+    holds(small("dies-50-reset", 24));
+    holds(small("dies-50-silent", 24));
+}
+
+/// A place to write to that can be looked into afterwards.
+#[derive(Clone, Default)]
+struct Paper(Rc<RefCell<Vec<u8>>>);
+
+impl Write for Paper {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.borrow_mut().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Plays with a journal to the end.
+fn follow(mut journal: Journal, header: Header) -> std::io::Result<()> {
+    let mut play = Play::new(header.scenario, header.seed);
+    journal.attach(&mut play);
+    while play.step() {
+        journal.follow(&mut play)?;
+    }
+    journal.end(&mut play)
+}
+
+fn brief() -> Scenario {
+    let mut scenario = small("dies-30-reset", 12);
+    scenario.run_s = Seconds::clamped(30);
+    scenario.faults[0].at_s = Seconds::clamped(15);
+    scenario.messages.truncate(1);
+    scenario.messages[0].at_s = Seconds::clamped(16);
+    scenario.messages[0].within_s = Seconds::clamped(8);
+    scenario
+}
+
+#[test]
+fn a_log_proves_that_a_run_is_repeated_and_shows_where_another_differs() {
+    let (paper, header) = (Paper::default(), Header::new(&brief(), 3));
+    follow(Journal::write(Box::new(paper.clone()), &header).expect("paper"), header).expect("paper takes all");
+    let written = paper.0.borrow().clone();
+    let again = |bytes: Vec<u8>| {
+        let (header, journal) = Journal::compare(Box::new(Cursor::new(bytes))).expect("a journal");
+        follow(journal, header)
+    };
+    again(written.clone()).expect("the same run");
+    let text = String::from_utf8(written).expect("text");
+    assert!(text.contains("\"event\":\"link_up\"") && text.contains("\"event\":\"shown\""), "{text:.2000}");
+    let other_seed = again(text.replacen("\"seed\":3", "\"seed\":4", 1).into_bytes()).expect_err("another run");
+    assert!(other_seed.to_string().starts_with("line "), "{other_seed}");
+    let cut = text.trim_end().rsplit_once('\n').expect("many lines").0.to_owned();
+    let longer = again(cut.into_bytes()).expect_err("a line is missing");
+    assert!(longer.to_string().contains("it was nothing"), "{longer}");
+}
+
+#[test]
+fn charts_show_what_outcomes_hold_and_nothing_else() {
+    let outcome = |nodes, copies_mean| {
+        let row = scenario::MessageRow { copies_mean, ..Default::default() };
+        Outcome { nodes, messages: vec![row], ..Outcome::default() }
+    };
+    let copies = FIGURES.iter().find(|figure| figure.name == "copies").expect("it is there");
+    let svg = chart(copies, &[outcome(1_000, 1.5), outcome(100, 1.0)], "one & two").expect("drawn");
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("one &amp; two"), "{svg}");
+    assert_eq!(svg.matches("<circle").count(), 2);
+    let rest = FIGURES.iter().find(|figure| figure.name == "control").expect("it is there");
+    assert!(chart(rest, &[outcome(100, 1.0)], "").is_err(), "no outcome was weighed");
+}

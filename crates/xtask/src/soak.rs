@@ -1,0 +1,74 @@
+//! `cargo xtask soak`: the scenarios of `crates/sim/scenarios` at their own size, one after the other. They take up to an
+//! hour; the tests run the same files with few nodes.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::Outcome;
+use crate::workspace::files;
+
+/// Where scenarios stand.
+const FOLDER: &str = "crates/sim/scenarios/";
+
+/// A scenario with `--small` has so many times fewer nodes.
+const SMALLER: u64 = 10;
+
+/// `soak [--small] [NAME...] [-- WORD...]`: what stands behind `--` goes to each run.
+pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
+    let (words, further) = match words.iter().position(|word| word == "--") {
+        Some(at) => (words.get(..at).unwrap_or_default(), words.get(at + 1..).unwrap_or_default()),
+        None => (words, &[][..]),
+    };
+    let small = words.iter().any(|word| word == "--small");
+    let names: Vec<&String> = words.iter().filter(|word| *word != "--small").collect();
+    let all: Vec<String> = files(root, &["json"])?.into_iter().filter(|path| path.starts_with(FOLDER)).collect();
+    let name = |path: &str| path.trim_start_matches(FOLDER).trim_end_matches(".json").to_owned();
+    if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|path| name(path) == ***wanted)) {
+        let there: Vec<String> = all.iter().map(|path| name(path)).collect();
+        return Err(format!("there is no scenario `{unknown}`; there are {}", there.join(", ")));
+    }
+    build(root)?;
+    let mut failed = Vec::new();
+    for path in all.iter().filter(|path| names.is_empty() || names.contains(&&name(path))) {
+        println!("\n== {}", name(path));
+        let mut words = vec![path.clone()];
+        if small {
+            words.extend(["--nodes".to_owned(), (nodes(root, path)? / SMALLER).max(20).to_string()]);
+        }
+        words.extend(further.iter().cloned());
+        if !play(root, &words)? {
+            failed.push(name(path));
+        }
+    }
+    if failed.is_empty() { Ok(()) } else { Err(format!("not everything held: {}", failed.join(", "))) }
+}
+
+fn cargo() -> Command {
+    Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+fn build(root: &Path) -> Outcome {
+    let status = cargo().args(["build", "--release", "-p", "meshline-sim", "--bins"]).current_dir(root).status();
+    match status {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("the build ended with {status}")),
+        Err(error) => Err(format!("cargo cannot be started: {error}")),
+    }
+}
+
+/// Honest nodes of a scenario.
+fn nodes(root: &Path, path: &str) -> Result<u64, String> {
+    let file: PathBuf = root.join(path);
+    let text = std::fs::read_to_string(&file).map_err(|error| format!("{}: {error}", file.display()))?;
+    let scenario: Value = serde_json::from_str(&text).map_err(|error| format!("{path}: {error}"))?;
+    scenario.get("nodes").and_then(Value::as_u64).ok_or_else(|| format!("{path} does not say how many nodes"))
+}
+
+/// Runs one; whether everything held.
+fn play(root: &Path, words: &[String]) -> Result<bool, String> {
+    let mut command = cargo();
+    command.args(["run", "-q", "--release", "-p", "meshline-sim", "--"]).args(words).current_dir(root);
+    command.status().map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
+}
