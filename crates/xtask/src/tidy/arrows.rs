@@ -9,13 +9,13 @@ use serde_json::Value;
 use super::{Finding, PURE};
 use crate::workspace::PROGRAMS;
 
-/// `protocol → identity → mesh → services, ledger, tunnel → net, sim → gateway → daemon → programs → lab`.
+/// `protocol → identity → mesh → services, ledger, tunnel → net, sim, wallet → gateway → daemon → programs → lab`.
 const LAYERS: &[&[&str]] = &[
     &["protocol"],
     &["identity"],
     &["mesh"],
     &["services", "ledger", "tunnel"],
-    &["net", "sim"],
+    &["net", "sim", "wallet"],
     &["gateway"],
     &["daemon"],
     PROGRAMS,

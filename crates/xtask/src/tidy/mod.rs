@@ -23,8 +23,8 @@ use crate::{Outcome, no_words, workspace};
 use source::Source;
 
 /// Crates that decide and never act: no clock, no random source, no socket, no disk.
-/// (`ledger/store` is the one exception, and it is told the time like all others.)
-const PURE: &[&str] = &["protocol", "identity", "mesh", "services", "ledger", "tunnel"];
+/// (`ledger/store` and `wallet/file` touch the disk; they are told the time like all others.)
+const PURE: &[&str] = &["protocol", "identity", "mesh", "services", "ledger", "tunnel", "wallet"];
 
 const SOURCE_RULES: &[fn(&Source) -> Vec<Finding>] =
     &[sizes::check, docs::check, unfinished::check, sleeps::check, clocks::check];

@@ -1,0 +1,151 @@
+//! Opening a chain: an empty store gets the genesis block, any other gives back headers and tip.
+
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
+use crate::chain::coins::Overlay;
+use crate::chain::tree::{GENESIS, HeaderTree, Slot, Status};
+use crate::chain::{Chain, Flush};
+use crate::consensus::{Coin, Connected, Genesis, Header};
+use crate::encode::{Decode, Encode};
+use crate::hash::BlockHash;
+use crate::store::{Store, StoreError, Table, unseal};
+use crate::transaction::OutPoint;
+
+/// Hash of the active chain's last block.
+pub(super) const TIP: &[u8] = b"tip";
+/// There while the coins are being rebuilt.
+pub(super) const REBUILDING: &[u8] = b"rebuilding";
+/// Hash of the genesis block.
+const CHAIN: &[u8] = b"chain";
+/// Version of what is in the store.
+const FORMAT: &[u8] = b"format";
+const FORMAT_VERSION: u8 = 1;
+
+const HAS_BODY: u8 = 1;
+const INVALID: u8 = 2;
+
+/// Why a chain cannot be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The store holds another chain.
+    #[error("the store holds the chain {0}")]
+    OtherChain(BlockHash),
+    /// The store was written by a later version.
+    #[error("the store has the format {0}, this version knows {FORMAT_VERSION}")]
+    Format(u8),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+pub(super) fn open<S: Store>(genesis: &Genesis, store: S) -> Result<Chain<S>, OpenError> {
+    let header = genesis.block.header;
+    let mut chain = Chain {
+        params: genesis.params,
+        id: header.hash(),
+        store,
+        tree: HeaderTree::new(header),
+        overlay: Overlay::default(),
+        pending: BTreeMap::new(),
+        pending_bytes: 0,
+        flush: Flush::EachBlock,
+        side_bodies: 0,
+    };
+    match chain.record(Table::Meta, CHAIN)? {
+        None => chain.begin(genesis)?,
+        Some(id) if id == chain.id.0 => chain.load()?,
+        Some(id) => return Err(OpenError::OtherChain(BlockHash(id.try_into().unwrap_or_default()))),
+    }
+    Ok(chain)
+}
+
+impl<S: Store> Chain<S> {
+    fn begin(&mut self, genesis: &Genesis) -> Result<(), OpenError> {
+        let id = self.id;
+        self.keep(Table::Meta, CHAIN, id.0.to_vec());
+        self.keep(Table::Meta, FORMAT, vec![FORMAT_VERSION]);
+        self.keep(Table::Blocks, &id.0, genesis.block.encode());
+        self.keep_header(GENESIS);
+        self.apply(&first_coins(genesis));
+        Ok(self.flush()?)
+    }
+
+    fn load(&mut self) -> Result<(), OpenError> {
+        match self.record(Table::Meta, FORMAT)?.as_deref() {
+            Some([FORMAT_VERSION]) => {}
+            Some([version]) => return Err(OpenError::Format(*version)),
+            Some(_) | None => return Err(StoreError::corrupt(Table::Meta, FORMAT).into()),
+        }
+        self.load_headers()?;
+        let damaged = || StoreError::corrupt(Table::Meta, TIP);
+        let tip = self.record(Table::Meta, TIP)?.ok_or_else(damaged)?;
+        let tip = BlockHash(tip.try_into().map_err(|_| damaged())?);
+        let slot = self.tree.slot(&tip).ok_or_else(damaged)?;
+        self.tree.set_active(slot);
+        self.side_bodies = self.tree.bodies().saturating_sub(self.tree.tip_height() as usize + 1);
+        if self.record(Table::Meta, REBUILDING)?.is_some() {
+            self.reindex()?;
+        }
+        Ok(())
+    }
+
+    fn load_headers(&mut self) -> Result<(), StoreError> {
+        let Self { store, tree, .. } = self;
+        let mut damaged = Ok(());
+        store.scan(Table::Headers, &[], &mut |key, sealed| match restore(tree, key, sealed) {
+            Some(()) => ControlFlow::Continue(()),
+            None => {
+                damaged = Err(StoreError::corrupt(Table::Headers, key));
+                ControlFlow::Break(())
+            }
+        })?;
+        damaged
+    }
+}
+
+/// Puts a stored header into the tree. `None` if it is not what was written.
+fn restore(tree: &mut HeaderTree, key: &[u8], sealed: &[u8]) -> Option<()> {
+    let value = unseal(Table::Headers, key, sealed).ok()?;
+    let (header, flags) = value.split_first_chunk::<{ Header::SIZE }>()?;
+    let (header, flags) = (Header::decode(header).ok()?, *flags.first()?);
+    let hash = header.hash();
+    if key.get(4..) != Some(&hash.0) {
+        return None;
+    }
+    // The genesis block is there; the parent of an invalid header need not be.
+    if tree.slot(&hash).is_some() {
+        return Some(());
+    }
+    let Some(parent) = tree.slot(&header.previous) else { return Some(()) };
+    let Ok(slot) = tree.insert(header, hash, parent) else { return Some(()) };
+    if flags & INVALID != 0 {
+        tree.mark_invalid(slot);
+    } else if flags & HAS_BODY != 0 {
+        tree.add_body(slot);
+    }
+    Some(())
+}
+
+/// The record of a header: its key sorts by height, so that parents are read first.
+pub(super) fn header_record(tree: &HeaderTree, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
+    let entry = tree.entry(slot)?;
+    let mut key = entry.height.to_be_bytes().to_vec();
+    key.extend(entry.hash.0);
+    let Status { has_body, invalid } = entry.status;
+    let mut value = entry.header.to_bytes().to_vec();
+    value.push(if has_body { HAS_BODY } else { 0 } | if invalid { INVALID } else { 0 });
+    Some((key, value))
+}
+
+/// What the genesis block makes: its outputs can be spent like those of any coinbase.
+pub(super) fn first_coins(genesis: &Genesis) -> Connected {
+    let mut created = Vec::new();
+    for coinbase in &genesis.block.transactions {
+        let txid = coinbase.txid();
+        for (index, output) in (0..).zip(&coinbase.outputs) {
+            created.push((OutPoint { txid, index }, Coin { output: *output, height: 0, coinbase: true }));
+        }
+    }
+    Connected { spent: Vec::new(), created, fees: 0 }
+}

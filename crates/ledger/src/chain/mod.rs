@@ -1,0 +1,287 @@
+//! One chain: its headers, which blocks are active, what is unspent, and how all that is kept.
+//!
+//! What a block changes becomes durable in one step with its undo record and the new tip. During a first
+//! synchronisation several blocks share such a step; whatever a crash takes is asked for again.
+
+mod coins;
+mod headers;
+mod load;
+mod reorganise;
+mod repair;
+mod tree;
+
+pub use headers::{FUTURE_LIMIT_S, MAX_HEADERS_REPLY, MAX_LOCATOR, MEDIAN_SPAN};
+pub use load::OpenError;
+pub use repair::{SetHash, VerifyError};
+pub use tree::MAX_SIDE_HEADERS;
+
+use std::collections::BTreeMap;
+
+use crate::amount::{Amount, Total};
+use crate::chain::coins::{Coins, Overlay};
+use crate::chain::tree::{HeaderTree, Slot};
+use crate::consensus::{Block, Coin, CoinView, Genesis, Header, Params, Refusal, Rule, TxContext, check_block};
+use crate::encode::{Decode, Encode};
+use crate::hash::{BlockHash, ChainId};
+use crate::sighash::SignatureVerifier;
+use crate::store::{Batch, Durability, Store, StoreError, Table, seal, unseal};
+use crate::transaction::{Lock, OutPoint};
+use crate::u256::U256;
+
+/// Changed outputs that are held back at most during a first synchronisation: about 30 MB.
+pub const MAX_PENDING_COINS: usize = 200_000;
+/// Bytes of blocks that are held back at most during a first synchronisation.
+pub const MAX_PENDING_BYTES: usize = 32 * 1024 * 1024;
+/// Blocks beside the active chain that are kept, so that disk is not filled by them; a chain with more work than the
+/// tip is taken whatever its length.
+pub const MAX_SIDE_BODIES: usize = 1_000;
+
+/// When blocks are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flush {
+    /// Each at once.
+    EachBlock,
+    /// When [`MAX_PENDING_COINS`] or [`MAX_PENDING_BYTES`] is reached, and when [`Chain::flush`] is called.
+    BySize,
+}
+
+/// What changed in the active chain, in order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ChainEvent {
+    /// The block is no longer part of it; its payments may come back to the mempool.
+    Disconnected(Box<Block>),
+    /// The block is its tip now.
+    Connected(Box<Block>),
+}
+
+/// What became of a block.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Accepted {
+    /// It was known.
+    Known,
+    /// It is kept beside the active chain, or waits for the blocks before it.
+    Kept,
+    /// The active chain changed.
+    Active(Vec<ChainEvent>),
+    /// It is well formed, but too many blocks beside the active chain are kept.
+    NotKept,
+}
+
+/// The chain, over a store.
+#[derive(Debug)]
+pub struct Chain<S> {
+    params: Params,
+    id: ChainId,
+    store: S,
+    tree: HeaderTree,
+    overlay: Overlay,
+    /// Blocks, undo records and headers that are not in the store yet.
+    pending: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    pending_bytes: usize,
+    flush: Flush,
+    side_bodies: usize,
+}
+
+impl<S: Store> Chain<S> {
+    /// The chain of `genesis` as the store has it; an empty store gets the genesis block.
+    pub fn open(genesis: &Genesis, store: S) -> Result<Self, OpenError> {
+        load::open(genesis, store)
+    }
+
+    /// The numbers of its rules.
+    pub const fn params(&self) -> &Params {
+        &self.params
+    }
+
+    /// Its id: the hash of the genesis block.
+    pub const fn id(&self) -> ChainId {
+        self.id
+    }
+
+    /// Its store.
+    pub const fn store(&self) -> &S {
+        &self.store
+    }
+
+    /// Gives the store back; what was not flushed is lost.
+    pub fn into_store(self) -> S {
+        self.store
+    }
+
+    /// Sets when blocks are written.
+    pub fn set_flush(&mut self, flush: Flush) {
+        self.flush = flush;
+    }
+
+    /// Hash of the last active block.
+    pub fn tip(&self) -> BlockHash {
+        self.tree.entry(self.tree.tip()).map_or(self.id, |entry| entry.hash)
+    }
+
+    /// Height of the last active block.
+    pub fn height(&self) -> u32 {
+        self.tree.tip_height()
+    }
+
+    /// Work of the active chain.
+    pub fn work(&self) -> U256 {
+        self.tree.entry(self.tree.tip()).map_or(U256::ZERO, |entry| entry.work)
+    }
+
+    /// A transaction of the next block is judged with this.
+    pub fn next_context(&self) -> TxContext<'_> {
+        self.context_after(self.tree.tip())
+    }
+
+    fn context_after(&self, parent: Slot) -> TxContext<'_> {
+        let height = self.tree.entry(parent).map_or(0, |entry| entry.height.saturating_add(1));
+        TxContext {
+            params: &self.params,
+            chain: self.id,
+            height,
+            median_time: headers::median_time(&self.tree, parent),
+        }
+    }
+
+    /// The unspent output.
+    pub fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        self.coins().coin(outpoint)
+    }
+
+    fn coins(&self) -> Coins<'_, S> {
+        Coins { overlay: &self.overlay, store: &self.store }
+    }
+
+    /// All unspent outputs of an owner.
+    pub fn owned(&self, owner: &Lock) -> Result<BTreeMap<OutPoint, Coin>, StoreError> {
+        self.overlay.owned(&self.store, owner)
+    }
+
+    /// What an owner has in all.
+    pub fn balance(&self, owner: &Lock) -> Result<Total, StoreError> {
+        Ok(self.owned(owner)?.values().map(|coin| coin.output.amount).sum())
+    }
+
+    /// A block by its hash, active or not.
+    pub fn block(&self, hash: &BlockHash) -> Result<Option<Block>, StoreError> {
+        let Some(bytes) = self.record(Table::Blocks, &hash.0)? else { return Ok(None) };
+        let block = Block::decode(&bytes).map_err(|_| StoreError::corrupt(Table::Blocks, &hash.0))?;
+        Ok(Some(block))
+    }
+
+    /// The hash of the active block at a height.
+    pub fn hash_at(&self, height: u32) -> Option<BlockHash> {
+        self.tree.entry(self.tree.active_at(height)?).map(|entry| entry.hash)
+    }
+
+    /// The header of a block that is known, and its height.
+    pub fn header(&self, hash: &BlockHash) -> Option<(Header, u32)> {
+        let entry = self.tree.entry(self.tree.slot(hash)?)?;
+        Some((entry.header, entry.height))
+    }
+
+    /// Whether a block is in the active chain.
+    pub fn is_active(&self, hash: &BlockHash) -> bool {
+        self.tree.slot(hash).is_some_and(|slot| self.tree.is_active(slot))
+    }
+
+    /// Takes a block. `now_s` is the time, in seconds since 1970.
+    pub fn accept_block(
+        &mut self,
+        block: &Block,
+        now_s: u64,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<Accepted, Refusal> {
+        let slot = self.accept_header_slot(&block.header, now_s)?;
+        let Some(entry) = self.tree.entry(slot) else { return Err(Rule::UnknownParent.into()) };
+        if entry.status.has_body {
+            return Ok(Accepted::Known);
+        }
+        let (hash, height, wins) = (entry.hash, entry.height, entry.work > self.work());
+        if let Err(rule) = check_block(&self.params, block, height) {
+            if !rule.may_be_the_copy() {
+                self.note_invalid(slot)?;
+            }
+            return Err(rule.into());
+        }
+        let on_best = wins || self.tree.ancestor(self.tree.best_header(), height) == Some(slot);
+        if !on_best && self.side_bodies >= MAX_SIDE_BODIES {
+            return Ok(Accepted::NotKept);
+        }
+        if !on_best {
+            self.side_bodies += 1;
+        }
+        self.keep(Table::Blocks, &hash.0, block.encode());
+        self.tree.add_body(slot);
+        self.keep_header(slot);
+        let events = self.activate_best(slot, verifier).inspect_err(|refusal| {
+            if matches!(refusal, Refusal::Rule(_)) {
+                self.pending.remove(&(Table::Blocks, hash.0.to_vec()));
+            }
+        })?;
+        self.flush_if_due()?;
+        Ok(if events.is_empty() { Accepted::Kept } else { Accepted::Active(events) })
+    }
+
+    /// Writes all that is held back, durably.
+    pub fn flush(&mut self) -> Result<(), StoreError> {
+        if self.pending.is_empty() && self.overlay.len() == 0 {
+            return Ok(());
+        }
+        let mut batch = Batch::default();
+        for ((table, key), value) in &self.pending {
+            batch.put(*table, key, seal(*table, key, value.clone()));
+        }
+        self.overlay.write_to(&mut batch);
+        let tip = self.tip();
+        batch.put(Table::Meta, load::TIP, seal(Table::Meta, load::TIP, tip.0.to_vec()));
+        // What failed stays held back, and is tried again with the next block.
+        self.store.commit(&batch, Durability::Synced)?;
+        self.pending.clear();
+        self.pending_bytes = 0;
+        self.overlay.clear();
+        Ok(())
+    }
+
+    fn flush_if_due(&mut self) -> Result<(), StoreError> {
+        if self.flush == Flush::EachBlock { self.flush() } else { self.flush_if_full() }
+    }
+
+    fn flush_if_full(&mut self) -> Result<(), StoreError> {
+        let full = self.overlay.len() >= MAX_PENDING_COINS || self.pending_bytes >= MAX_PENDING_BYTES;
+        if full { self.flush() } else { Ok(()) }
+    }
+
+    /// Holds a record back until the next flush.
+    fn keep(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
+        self.pending_bytes += value.len();
+        self.pending.insert((table, key.to_vec()), value);
+    }
+
+    fn keep_header(&mut self, slot: Slot) {
+        if let Some((key, value)) = load::header_record(&self.tree, slot) {
+            self.keep(Table::Headers, &key, value);
+        }
+    }
+
+    fn record(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
+        if let Some(value) = self.pending.get(&(table, key.to_vec())) {
+            return Ok(Some(value.clone()));
+        }
+        let Some(sealed) = self.store.get(table, key)? else { return Ok(None) };
+        unseal(table, key, &sealed).map(|value| Some(value.to_vec()))
+    }
+
+    /// Marks a block that breaks a rule, and all built on it.
+    fn note_invalid(&mut self, slot: Slot) -> Result<(), StoreError> {
+        for marked in self.tree.mark_invalid(slot) {
+            self.keep_header(marked);
+        }
+        self.flush_if_due()
+    }
+
+    /// New money in the next block.
+    pub fn next_subsidy(&self) -> Amount {
+        self.params.subsidy_at(self.height().saturating_add(1))
+    }
+}

@@ -1,0 +1,159 @@
+//! Moving the tip to the chain with the most work, block by block, and back if a block on the way breaks a rule.
+
+use crate::chain::tree::Slot;
+use crate::chain::{Chain, ChainEvent};
+use crate::consensus::{Block, Coin, Connected, Refusal, check_block, connect};
+use crate::encode::{Decode, Decoder, Encode};
+use crate::sighash::SignatureVerifier;
+use crate::store::{Store, StoreError, Table};
+use crate::transaction::{OutPoint, Transaction};
+
+impl<S: Store> Chain<S> {
+    /// Moves to the best chain there is. Fails with the rule that `given` breaks, if it is among the blocks that do.
+    pub(super) fn activate_best(
+        &mut self,
+        given: Slot,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<Vec<ChainEvent>, Refusal> {
+        let (mut events, mut fault) = (Vec::new(), None);
+        loop {
+            let best = self.tree.best_candidate();
+            let better = match (self.tree.entry(best), self.tree.entry(self.tree.tip())) {
+                (Some(best), Some(tip)) => best.work > tip.work,
+                _ => false,
+            };
+            if !better {
+                break;
+            }
+            if let Err((slot, refusal)) = self.move_to(best, &mut events, verifier) {
+                let Refusal::Rule(rule) = refusal else { return Err(refusal) };
+                self.note_invalid(slot)?;
+                if fault.is_none() && slot == given {
+                    fault = Some(rule);
+                }
+            }
+        }
+        match fault {
+            Some(rule) if events.is_empty() => Err(rule.into()),
+            Some(_) | None => Ok(events),
+        }
+    }
+
+    fn move_to(
+        &mut self,
+        target: Slot,
+        events: &mut Vec<ChainEvent>,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<(), (Slot, Refusal)> {
+        let way = self.way_to(target);
+        let fork = way.last().and_then(|slot| self.tree.entry(*slot)?.parent).unwrap_or(target);
+        while self.tree.tip() != fork {
+            let tip = self.tree.tip();
+            let block = self.disconnect_tip().map_err(|error| (tip, error.into()))?;
+            push_event(events, ChainEvent::Disconnected(Box::new(block)));
+        }
+        for slot in way.into_iter().rev() {
+            let block = self.connect_block(slot, verifier).map_err(|refusal| (slot, refusal))?;
+            push_event(events, ChainEvent::Connected(Box::new(block)));
+            self.flush_if_full().map_err(|error| (slot, error.into()))?;
+        }
+        Ok(())
+    }
+
+    /// The blocks from `target` down to the active chain, which is not part of them.
+    fn way_to(&self, target: Slot) -> Vec<Slot> {
+        let (mut way, mut at) = (Vec::new(), Some(target));
+        while let Some(slot) = at.filter(|slot| !self.tree.is_active(*slot)) {
+            way.push(slot);
+            at = self.tree.entry(slot).and_then(|entry| entry.parent);
+        }
+        way
+    }
+
+    fn body(&self, slot: Slot) -> Result<Block, StoreError> {
+        let hash = self.tree.entry(slot).map(|entry| entry.hash).unwrap_or_default();
+        let block = self.block(&hash)?;
+        block.ok_or_else(|| StoreError::corrupt(Table::Blocks, &hash.0))
+    }
+
+    fn connect_block(&mut self, slot: Slot, verifier: &impl SignatureVerifier) -> Result<Block, Refusal> {
+        let block = self.body(slot)?;
+        let context = self.context_after(self.tree.tip());
+        let checked = check_block(&self.params, &block, context.height)?;
+        let connected = connect(context, &block, &checked, &self.coins(), verifier)?;
+        self.keep(Table::Undo, &block.hash().0, encode_undo(&connected.spent));
+        self.apply(&connected);
+        self.tree.push_active(slot);
+        Ok(block)
+    }
+
+    pub(super) fn apply(&mut self, connected: &Connected) {
+        for (outpoint, coin) in &connected.spent {
+            self.overlay.remove(*outpoint, *coin);
+        }
+        for (outpoint, coin) in &connected.created {
+            self.overlay.add(*outpoint, *coin);
+        }
+    }
+
+    fn disconnect_tip(&mut self) -> Result<Block, StoreError> {
+        let (slot, height) = (self.tree.tip(), self.tree.tip_height());
+        let block = self.body(slot)?;
+        let hash = block.hash();
+        let damaged = || StoreError::corrupt(Table::Undo, &hash.0);
+        let undo = self.record(Table::Undo, &hash.0)?.ok_or_else(damaged)?;
+        let spent = decode_undo(&undo).ok_or_else(damaged)?;
+        for (outpoint, coin) in created_by(&block, height) {
+            // What was spent within the block never became an output of its own.
+            if self.coin(&outpoint)?.is_some() {
+                self.overlay.remove(outpoint, coin);
+            }
+        }
+        spent.into_iter().for_each(|(outpoint, coin)| self.overlay.add(outpoint, coin));
+        self.tree.pop_active();
+        Ok(block)
+    }
+}
+
+/// A block that was disconnected and connected again at once did not change.
+fn push_event(events: &mut Vec<ChainEvent>, event: ChainEvent) {
+    let undone = match (events.last(), &event) {
+        (Some(ChainEvent::Connected(last)), ChainEvent::Disconnected(block))
+        | (Some(ChainEvent::Disconnected(last)), ChainEvent::Connected(block)) => last.header == block.header,
+        _ => false,
+    };
+    if undone {
+        events.pop();
+    } else {
+        events.push(event);
+    }
+}
+
+/// All outputs of a block's transactions.
+fn created_by(block: &Block, height: u32) -> Vec<(OutPoint, Coin)> {
+    let coins = |transaction: &Transaction| {
+        let (txid, coinbase) = (transaction.txid(), transaction.is_coinbase());
+        let outputs: Vec<_> = (0..).zip(transaction.outputs.clone()).collect();
+        outputs.into_iter().map(move |(index, output)| (OutPoint { txid, index }, Coin { output, height, coinbase }))
+    };
+    block.transactions.iter().flat_map(coins).collect()
+}
+
+/// An undo record: the coins a block spent.
+fn encode_undo(spent: &[(OutPoint, Coin)]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(spent.len() * (OutPoint::SIZE + Coin::SIZE));
+    for (outpoint, coin) in spent {
+        outpoint.encode_to(&mut bytes);
+        coin.encode_to(&mut bytes);
+    }
+    bytes
+}
+
+fn decode_undo(bytes: &[u8]) -> Option<Vec<(OutPoint, Coin)>> {
+    let mut input = Decoder::new(bytes);
+    let mut spent = Vec::new();
+    while !input.rest().is_empty() {
+        spent.push((OutPoint::decode_from(&mut input).ok()?, Coin::decode_from(&mut input).ok()?));
+    }
+    Some(spent)
+}

@@ -1,0 +1,9 @@
+//! The tests of the ledger. Names that begin with `a1_` … `f14_` are the weaknesses the rules were made against.
+
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "tests fail by panicking")]
+
+mod amounts;
+mod chain;
+mod encoding;
+mod signatures;
+mod support;

@@ -1,0 +1,102 @@
+//! `wallet history`: what came in and went out.
+
+use serde::Serialize;
+
+use super::Access;
+use crate::address::Address;
+use crate::chain::{Chain, Terms};
+use crate::history::{Entry, Kind};
+use crate::vault::{Vault, WalletError};
+
+/// Most rows of one answer: what a person scrolls through, and about a MiB as JSON.
+pub const MAX_ROWS: usize = 2_000;
+
+/// The last transactions of a wallet, oldest first; what no block holds yet stands at the end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryDocument {
+    /// `meshline/wallet-history/1`.
+    pub schema: &'static str,
+    /// One row a transaction.
+    pub history: Vec<HistoryRow>,
+    /// Earlier ones that were left out.
+    pub earlier: usize,
+    /// Height of the tip this is true of.
+    pub height: u32,
+}
+
+/// A transaction; amounts are decimal strings, in coins.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct HistoryRow {
+    /// The transaction.
+    pub txid: String,
+    /// `mined`, `received`, `sent` or `moved` (from oneself to oneself).
+    pub kind: Kind,
+    /// What came in or went to others.
+    pub amount: String,
+    /// What it cost, if the wallet alone paid it.
+    pub fee: Option<String>,
+    /// Own addresses that were paid, or those of others if it was sent.
+    pub to: Vec<String>,
+    /// Height of the block that holds it.
+    pub height: Option<u32>,
+    /// What that block's header says, in seconds since 1970.
+    pub time: Option<u32>,
+    /// Blocks that stand on it, its own included.
+    pub confirmations: u32,
+}
+
+impl HistoryRow {
+    fn new(entry: &Entry, terms: &Terms) -> Self {
+        let address = |lock| Address { prefix: terms.prefix, lock }.to_string();
+        Self {
+            txid: entry.txid.to_string(),
+            kind: entry.kind,
+            amount: entry.amount.to_string(),
+            fee: entry.fee.map(|fee| fee.to_string()),
+            to: entry.to.iter().copied().map(address).collect(),
+            height: entry.block.map(|block| block.height),
+            time: entry.block.map(|block| block.time),
+            confirmations: entry.confirmations(terms.height),
+        }
+    }
+
+    fn words(&self) -> String {
+        let place = self.height.map_or_else(|| "waiting".to_owned(), |height| format!("block {height}"));
+        let (word, sign) = match self.kind {
+            Kind::Mined => ("mined", "+"),
+            Kind::Received => ("received", "+"),
+            Kind::Sent => ("sent", "-"),
+            Kind::Moved => ("moved", ""),
+        };
+        let fee = match self.fee.as_deref() {
+            None | Some("0") => String::new(),
+            Some(fee) => format!(" and {fee} fee"),
+        };
+        format!("{place}  {word} {sign}{}{fee}  {}", self.amount, self.txid)
+    }
+}
+
+impl HistoryDocument {
+    /// For a person: a line a transaction.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let earlier = (self.earlier > 0).then(|| format!("{} earlier ones", self.earlier));
+        earlier.into_iter().chain(self.history.iter().map(HistoryRow::words)).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The last `limit` transactions, at most [`MAX_ROWS`].
+///
+/// # Errors
+/// [`WalletError`].
+pub fn history(access: &mut Access<'_>, chain: &dyn Chain, limit: usize) -> Result<HistoryDocument, WalletError> {
+    let vault = Vault::open_with(access.path, access.passphrase, chain, access.random)?;
+    let wallet = vault.wallet();
+    let terms = chain.terms()?;
+    let movements = chain.movements(&wallet.locks())?;
+    let entries: Vec<Entry> =
+        movements.iter().filter_map(|movement| Entry::of(movement, |lock| wallet.is_own(lock))).collect();
+    let earlier = entries.len().saturating_sub(limit.min(MAX_ROWS));
+    let history = entries.iter().skip(earlier).map(|entry| HistoryRow::new(entry, &terms)).collect();
+    Ok(HistoryDocument { schema: "meshline/wallet-history/1", history, earlier, height: terms.height })
+}
