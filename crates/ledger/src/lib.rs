@@ -11,6 +11,8 @@ pub mod chain;
 pub mod consensus;
 pub mod encode;
 pub mod hash;
+pub mod mempool;
+pub mod miner;
 pub mod sighash;
 pub mod store;
 pub mod transaction;
@@ -18,6 +20,6 @@ pub mod u256;
 
 pub use amount::Amount;
 pub use chain::Chain;
-pub use consensus::{Block, Coin, CompactBits, Genesis, Header, Params, Preset, Rule};
+pub use consensus::{Block, Coin, CompactBits, Genesis, GenesisFile, Header, Params, Preset, Rule};
 pub use hash::{BlockHash, ChainId, Txid, Wtxid};
 pub use transaction::{Lock, OutPoint, Transaction, TxIn, TxOut};

@@ -214,11 +214,7 @@ impl<S: Store> Chain<S> {
         self.keep(Table::Blocks, &hash.0, block.encode());
         self.tree.add_body(slot);
         self.keep_header(slot);
-        let events = self.activate_best(slot, verifier).inspect_err(|refusal| {
-            if matches!(refusal, Refusal::Rule(_)) {
-                self.pending.remove(&(Table::Blocks, hash.0.to_vec()));
-            }
-        })?;
+        let events = self.activate_best(slot, verifier)?;
         self.flush_if_due()?;
         Ok(if events.is_empty() { Accepted::Kept } else { Accepted::Active(events) })
     }
@@ -275,6 +271,8 @@ impl<S: Store> Chain<S> {
     /// Marks a block that breaks a rule, and all built on it.
     fn note_invalid(&mut self, slot: Slot) -> Result<(), StoreError> {
         for marked in self.tree.mark_invalid(slot) {
+            let hash = self.tree.entry(marked).map(|entry| entry.hash).unwrap_or_default();
+            self.pending.remove(&(Table::Blocks, hash.0.to_vec()));
             self.keep_header(marked);
         }
         self.flush_if_due()

@@ -5,13 +5,17 @@
 //! 1. A commit is atomic: after a crash at any moment all of it is there or nothing.
 //! 2. Commits take effect in order: after a crash what is there is the work of the first `n` commits, for some `n`.
 //! 3. When a commit with [`Durability::Synced`] has returned, it and all before it survive a crash.
-//! 4. After a commit that failed the store holds what it held before, and the next commit may succeed.
+//! 4. After a commit that failed the store holds what the last synced commit left, or more, and the next may succeed.
 //! 5. A record that comes back is the record that was written, or the answer is [`StoreError::Corrupt`].
 
 mod memory;
+#[cfg(feature = "redb")]
+mod redb;
 mod seal;
 
 pub use memory::{FaultyStore, MemoryStore, PlannedFault};
+#[cfg(feature = "redb")]
+pub use redb::RedbStore;
 pub(crate) use seal::{seal, unseal};
 
 use std::ops::ControlFlow;

@@ -146,7 +146,7 @@ fn a_store_is_opened_again_where_it_was() {
 }
 
 /// A few payments of random coins to random owners, each valid after those before.
-fn random_payments(world: &World, rng: &mut ChaCha8Rng) -> Vec<meshline_ledger::Transaction> {
+pub(crate) fn random_payments(world: &World, rng: &mut ChaCha8Rng) -> Vec<meshline_ledger::Transaction> {
     let mut used = BTreeSet::<OutPoint>::new();
     let mut payments = Vec::new();
     for _ in 0..below(rng, 4) {

@@ -4,6 +4,13 @@
 
 mod amounts;
 mod chain;
+mod checker;
+mod difficulty;
 mod encoding;
+mod mempool;
+mod redb_store;
+mod rules;
 mod signatures;
+mod store;
 mod support;
+mod weaknesses;

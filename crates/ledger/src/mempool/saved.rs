@@ -1,0 +1,77 @@
+//! The pool as it is saved at the end and read at the start. What is read is judged like anything else.
+
+use crate::chain::Chain;
+use crate::encode::{Decode, DecodeError, Decoder, Encode, put_count};
+use crate::mempool::{MAX_POOL_BYTES, Mempool, Origin};
+use crate::sighash::SignatureVerifier;
+use crate::store::Store;
+use crate::transaction::Transaction;
+
+/// A saved pool is smaller: payments, and nine bytes with each.
+pub const MAX_SAVED_BYTES: usize = MAX_POOL_BYTES + MAX_POOL_BYTES / 8;
+/// Most payments in it: what fits at 100 bytes each.
+const MAX_SAVED: u64 = (MAX_POOL_BYTES / 100) as u64;
+const VERSION: u8 = 1;
+const LOCAL: u8 = 1;
+/// Peers have other numbers after a start: what they brought counts as one peer's.
+const FORMER_PEERS: Origin = Origin::Peer(u64::MAX);
+
+/// Why a saved pool cannot be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SavedError {
+    /// Another version.
+    #[error("saved by another version ({0})")]
+    Version(u8),
+    /// Not what was written.
+    #[error("damaged: {0}")]
+    Damaged(#[from] DecodeError),
+}
+
+impl Mempool {
+    /// The pool as bytes.
+    pub fn save(&self) -> Vec<u8> {
+        let mut bytes = vec![VERSION];
+        put_count(&mut bytes, self.len() as u64);
+        for waiting in self.in_order() {
+            bytes.push(if waiting.origin == Origin::Local { LOCAL } else { 0 });
+            bytes.extend(waiting.since_s.to_le_bytes());
+            waiting.transaction.encode_to(&mut bytes);
+        }
+        bytes
+    }
+
+    /// Takes back what [`Mempool::save`] gave; returns how many payments are still good.
+    pub fn load<S: Store>(
+        &mut self,
+        bytes: &[u8],
+        chain: &Chain<S>,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<usize, SavedError> {
+        let mut input = Decoder::new(bytes);
+        let version = input.u8()?;
+        if version != VERSION {
+            return Err(SavedError::Version(version));
+        }
+        let saved: Vec<Saved> = input.list(MAX_SAVED)?;
+        input.finish()?;
+        let add = |saved: &Saved| self.add(chain, &saved.transaction, (saved.origin, saved.since_s), verifier).is_ok();
+        Ok(saved.iter().map(add).filter(|taken| *taken).count())
+    }
+}
+
+struct Saved {
+    origin: Origin,
+    since_s: u64,
+    transaction: Transaction,
+}
+
+impl Decode for Saved {
+    fn decode_from(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+        let origin = match input.u8()? {
+            0 => FORMER_PEERS,
+            LOCAL => Origin::Local,
+            other => return Err(DecodeError::UnknownKind(other)),
+        };
+        Ok(Self { origin, since_s: input.u64()?, transaction: Transaction::decode_from(input)? })
+    }
+}

@@ -1,0 +1,134 @@
+//! Stores: what a crash leaves is a chain that was, and a disk that fails costs nothing but time.
+
+use std::ops::ControlFlow;
+
+use meshline_ledger::Block;
+use meshline_ledger::chain::{Chain, Flush};
+use meshline_ledger::consensus::Refusal;
+use meshline_ledger::sighash::BatchVerifier;
+use meshline_ledger::store::{Batch, Durability, FaultyStore, MemoryStore, PlannedFault, Store, StoreError, Table};
+
+use crate::support::{NOW, Owner, World, coins, genesis_of, output, params};
+
+/// A dozen blocks with payments and a reorganisation in their middle.
+fn blocks() -> Vec<Block> {
+    let mut world = World::new();
+    let mut blocks = Vec::new();
+    for number in 0..10 {
+        let payments = match number {
+            3 => vec![world.pay(&Owner::new(0), &[world.first_coin()], vec![output(coins(50), &Owner::new(1))])],
+            _ => Vec::new(),
+        };
+        blocks.push(world.extend(&Owner::new(number % 3), payments));
+        if number == 5 {
+            let mut parent = world.chain.hash_at(2).unwrap();
+            for _ in 0..5 {
+                let block = world.block_after(parent, &Owner::new(9), Vec::new());
+                world.accept(&block).unwrap();
+                parent = block.hash();
+                blocks.push(block);
+            }
+        }
+    }
+    blocks
+}
+
+#[test]
+fn a_disk_that_fails_once_costs_nothing() {
+    let genesis = genesis_of(params(), &Owner::new(0));
+    let blocks = blocks();
+    let mut expected = World::new();
+    blocks.iter().for_each(|block| drop(expected.accept(block)));
+    for error in [StoreError::Full, StoreError::Io("EIO".to_owned())] {
+        for at_commit in 1..20 {
+            let fault = PlannedFault { at_commit, error: error.clone() };
+            let mut chain = Chain::open(&genesis, FaultyStore::new(MemoryStore::default(), vec![fault])).unwrap();
+            for block in &blocks {
+                // Whoever gave the block gives it again.
+                if let Err(Refusal::Store(_)) = chain.accept_block(block, NOW, &BatchVerifier) {
+                    chain.accept_block(block, NOW, &BatchVerifier).unwrap();
+                }
+            }
+            chain.flush().unwrap();
+            assert_eq!(chain.tip(), expected.chain.tip(), "{error} at {at_commit}");
+            let left = chain.store().crash(0);
+            let again = Chain::open(&genesis, left).unwrap();
+            assert_eq!(again.tip(), expected.chain.tip());
+            assert_eq!(again.verify(&BatchVerifier, |_| {}), Ok(expected.chain.set_hash().unwrap()));
+        }
+    }
+}
+
+#[test]
+fn what_a_crash_leaves_is_a_chain_that_was() {
+    let genesis = genesis_of(params(), &Owner::new(0));
+    for flush in [Flush::EachBlock, Flush::BySize] {
+        let mut chain = Chain::open(&genesis, FaultyStore::default()).unwrap();
+        chain.set_flush(flush);
+        for (number, block) in blocks().iter().enumerate() {
+            chain.accept_block(block, NOW, &BatchVerifier).unwrap();
+            if flush == Flush::BySize && number % 4 == 3 {
+                chain.flush().unwrap();
+            }
+            for kept in 0..=chain.store().unsynced() {
+                let again = Chain::open(&genesis, chain.store().crash(kept)).unwrap();
+                assert!(chain.header(&again.tip()).is_some(), "its tip is a block that was taken");
+                assert!(again.verify(&BatchVerifier, |_| {}).is_ok());
+                if flush == Flush::EachBlock {
+                    assert_eq!(again.tip(), chain.tip(), "an acknowledged block is there");
+                }
+            }
+        }
+    }
+}
+
+/// Every record of every table, one bit flipped: it is noticed and named, or has no say in what is read.
+#[test]
+fn a_flipped_bit_is_noticed_and_its_record_named() {
+    let mut world = World::new();
+    for _ in 0..3 {
+        world.extend(&Owner::new(0), Vec::new());
+    }
+    let (genesis, store) = (world.genesis.clone(), world.chain.into_store());
+    for table in Table::ALL {
+        let mut records = Vec::new();
+        store
+            .scan(table, &[], &mut |key, value| {
+                records.push((key.to_vec(), value.to_vec()));
+                ControlFlow::Continue(())
+            })
+            .unwrap();
+        for (key, mut value) in records {
+            let middle = value.len() / 2;
+            value[middle] ^= 0x10;
+            let mut damaged = store.clone();
+            let mut batch = Batch::default();
+            batch.put(table, &key, value);
+            damaged.commit(&batch, Durability::Synced).unwrap();
+            let error = read_all(&genesis, damaged).expect_err("noticed");
+            assert!(error.contains(table.name()), "{error}");
+        }
+    }
+}
+
+/// Reads whatever the store has; the error if something is damaged.
+fn read_all(genesis: &meshline_ledger::Genesis, store: MemoryStore) -> Result<(), String> {
+    let chain = Chain::open(genesis, store).map_err(|error| error.to_string())?;
+    for height in 0..=chain.height() {
+        chain.block(&chain.hash_at(height).unwrap()).map_err(|error| error.to_string())?;
+    }
+    chain.set_hash().map_err(|error| error.to_string())?;
+    chain.owned(&Owner::new(0).lock()).map_err(|error| error.to_string())?;
+    let mut chain = chain;
+    let other = World::new();
+    let (mut parent, mut branch) = (chain.id(), World::with(*chain.params()));
+    assert_eq!(other.chain.id(), parent);
+    // A longer chain disconnects all blocks, which reads their undo records.
+    for _ in 0..=chain.height() {
+        let block = branch.block_after(parent, &Owner::new(5), Vec::new());
+        branch.accept(&block).unwrap();
+        chain.accept_block(&block, NOW, &BatchVerifier).map_err(|error| error.to_string())?;
+        parent = block.hash();
+    }
+    Ok(())
+}
