@@ -88,8 +88,15 @@ impl Schedule {
                 self.timers.insert((place, node));
             }
             Due::Parcel(link) => self.parcels.push(Reverse((place, link))),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is rare stands together")]
-            other => {
+            other @ (Due::Dial { .. }
+            | Due::DialFailed { .. }
+            | Due::Packet { .. }
+            | Due::QuicDial(_)
+            | Due::RelayEnded { .. }
+            | Due::Late { .. }
+            | Due::Kept { .. }
+            | Due::Signal { .. }
+            | Due::SignalAnswer { .. }) => {
                 self.others.insert(place, other);
             }
         }

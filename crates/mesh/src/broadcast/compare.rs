@@ -89,7 +89,7 @@ impl Broadcast {
             if since == theirs.since && *whole == self.store.digest(since) {
                 return;
             }
-            self.send_slices(from, BroadcastCompare { since, ..theirs.clone() }, shared);
+            self.send_slices(from, &BroadcastCompare { since, ..theirs.clone() }, shared);
             return;
         }
         let own = self.store.digests(theirs.since);
@@ -103,13 +103,13 @@ impl Broadcast {
         let names: Vec<MessageId> = self.store.names_in(&differing, theirs.since).take(MAX_TOLD).collect();
         self.tell_past(from, &names, shared);
         if !theirs.last && !differing.is_empty() {
-            self.send_slices(from, BroadcastCompare { last: true, ..theirs.clone() }, shared);
+            self.send_slices(from, &BroadcastCompare { last: true, ..theirs.clone() }, shared);
         }
     }
 
-    fn send_slices(&self, to: NodeId, like: BroadcastCompare, shared: &mut Shared) {
+    fn send_slices(&self, to: NodeId, like: &BroadcastCompare, shared: &mut Shared) {
         let digests = Bounded::from_first(self.store.digests(like.since));
-        let compare = BroadcastCompare { digests, ..like };
+        let compare = BroadcastCompare { digests, ..*like };
         shared.send(&to, Wire::Broadcast(Message::Compare(compare)));
     }
 

@@ -30,7 +30,7 @@ struct Plane {
 fn table(carries: bool) -> Arc<Table> {
     let path = |next, cost_us| Path { hops: vec![id(next), id(FAR)], cost_us, share: 500 };
     let route = Route { paths: vec![path(2, 10), path(3, 20)] };
-    Arc::new(Table { own: Some(id(OWN)), carries, routes: [(id(FAR), route)].into() })
+    Arc::new(Table { own: Some(id(OWN)), carries, routes: [(id(FAR), route)].into(), ..Table::default() })
 }
 
 fn plane() -> Plane {

@@ -48,9 +48,13 @@ impl Request {
     /// With a JSON document as body.
     #[must_use]
     pub fn json(self, body: impl Into<Bytes>) -> Self {
-        let mut request = self.header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        request.body = body.into();
-        request
+        self.body(body).header(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+    }
+
+    /// With a body, whose type a header tells.
+    #[must_use]
+    pub fn body(self, body: impl Into<Bytes>) -> Self {
+        Self { body: body.into(), ..self }
     }
 
     /// With a header.

@@ -13,7 +13,7 @@ use crate::driver::Notice;
 /// Set for the half that runs behind the router.
 const INSIDE: &str = "MESHLINE_TEST_BEHIND_ROUTER";
 
-const TEST: &str = "portmap::daemon_test::a_router_with_miniupnpd_forwards_ports_until_they_are_given_back";
+const TESTS: &str = "portmap::daemon_test::";
 
 /// Tables as miniupnpd wants them.
 const TABLES: &str = "table inet filter {
@@ -49,8 +49,9 @@ fn run(command: &str) -> bool {
 
 impl House {
     /// `None` where the system allows none, or has no such daemon.
-    fn build() -> Option<Self> {
-        let names = ["r", "h"].map(|end| format!("mlpm-{}-{end}", std::process::id()));
+    fn build(with_pcp: bool) -> Option<Self> {
+        let kind = if with_pcp { "p" } else { "u" };
+        let names = ["r", "h"].map(|end| format!("mlpm{kind}-{}-{end}", std::process::id()));
         let folder = tempfile::tempdir().expect("a folder");
         let mut house = Self { names, daemon: None, folder };
         let [router, host] = house.names.clone();
@@ -73,16 +74,19 @@ impl House {
         if !steps.iter().all(|step| run(step)) {
             return None;
         }
-        house.start_daemon(&router)?;
+        house.start_daemon(&router, with_pcp)?;
         Some(house)
     }
 
-    fn start_daemon(&mut self, router: &str) -> Option<()> {
+    fn start_daemon(&mut self, router: &str, with_pcp: bool) -> Option<()> {
         let (tables, config) = (self.folder.path().join("tables"), self.folder.path().join("miniupnpd.conf"));
         std::fs::write(&tables, TABLES).expect("written");
-        let settings = "ext_ifname=wan\nlistening_ip=lan\nenable_natpmp=yes\nenable_upnp=yes\n\
-                        secure_mode=yes\nmin_lifetime=120\nmax_lifetime=86400\n\
-                        uuid=5b1a4f3e-0000-4000-8000-000000000001\nallow 1024-65535 192.168.77.0/24 1024-65535\n";
+        let pcp = if with_pcp { "yes" } else { "no" };
+        let settings = format!(
+            "ext_ifname=wan\nlistening_ip=lan\nenable_natpmp={pcp}\nenable_upnp=yes\n\
+             secure_mode=yes\nmin_lifetime=120\nmax_lifetime=86400\n\
+             uuid=5b1a4f3e-0000-4000-8000-000000000001\nallow 1024-65535 192.168.77.0/24 1024-65535\n"
+        );
         std::fs::write(&config, settings).expect("written");
         run(&format!("ip netns exec {router} nft -f {}", tables.display())).then_some(())?;
         let mut daemon = Command::new("ip")
@@ -95,7 +99,8 @@ impl House {
             .spawn()
             .ok()?;
         let mut log = std::io::BufReader::new(daemon.stderr.take()?).lines();
-        let is_up = log.by_ref().map_while(Result::ok).any(|line| line.contains("Listening for NAT-PMP/PCP"));
+        let sign = if with_pcp { "Listening for NAT-PMP/PCP" } else { "HTTP listening on port" };
+        let is_up = log.by_ref().map_while(Result::ok).any(|line| line.contains(sign));
         // What is not read would stop it in the end.
         drop(std::thread::spawn(move || log.map_while(Result::ok).for_each(drop)));
         self.daemon = Some(daemon);
@@ -127,22 +132,31 @@ impl Drop for House {
 
 #[test]
 fn a_router_with_miniupnpd_forwards_ports_until_they_are_given_back() {
+    forwarded_until_given_back("a_router_with_miniupnpd_forwards_ports_until_they_are_given_back", "pcp");
+}
+
+#[test]
+fn a_router_that_speaks_upnp_alone_does_so_too() {
+    forwarded_until_given_back("a_router_that_speaks_upnp_alone_does_so_too", "upnp");
+}
+
+fn forwarded_until_given_back(test: &str, by: &str) {
     if std::env::var_os(INSIDE).is_some() {
         inside();
         return;
     }
     let has_daemon =
         ["/usr/sbin/miniupnpd", "/usr/bin/miniupnpd"].iter().any(|path| std::path::Path::new(path).exists());
-    let house = if has_daemon { House::build() } else { None };
+    let house = if has_daemon { House::build(by == "pcp") } else { None };
     let Some(house) = house else {
-        let _ = writeln!(std::io::stderr(), "skipped: {TEST}: no miniupnpd, or no network namespaces");
+        let _ = writeln!(std::io::stderr(), "skipped: {test}: no miniupnpd, or no network namespaces");
         return;
     };
     let [_, host] = &house.names;
     let mut half = Command::new("ip")
         .args(["netns", "exec", host])
         .arg(std::env::current_exe().expect("known"))
-        .args([TEST, "--exact", "--nocapture"])
+        .args([&format!("{TESTS}{test}"), "--exact", "--nocapture"])
         .env(INSIDE, "1")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -150,7 +164,7 @@ fn a_router_with_miniupnpd_forwards_ports_until_they_are_given_back() {
         .expect("ip runs");
     let mut told = std::io::BufReader::new(half.stdout.take().expect("piped")).lines();
     let mapped = next_line(&mut told, "mapped ");
-    assert_eq!(mapped, "Udp 11.0.0.7:6001 pcp, Tcp 11.0.0.7:6001 pcp");
+    assert_eq!(mapped, format!("Udp 11.0.0.7:6001 {by}, Tcp 11.0.0.7:6001 {by}"));
     let forwarded = house.forwarded();
     assert!(forwarded.matches("192.168.77.2:6001").count() == 2, "{forwarded}");
     // The inner half waits for this.

@@ -5,18 +5,16 @@ use std::num::NonZeroU16;
 use std::time::Duration;
 
 use crab_nat::{InternetProtocol, PortMappingOptions, PortMappingType, TimeoutConfig, natpmp};
-use igd_next::aio::Gateway;
-use igd_next::aio::tokio::{Tokio, search_gateway};
-use igd_next::{PortMappingProtocol, SearchOptions};
 use meshline_mesh::PortMapping;
 use meshline_protocol::message::NatTransport;
 use tokio::time::timeout;
 
 use super::gateway::Router;
 use super::is_usable;
+use super::upnp::{EVERYBODY, Upnp};
 
 /// What is asked for. Long enough that renewing wakes nobody up, short enough that a killed node's port closes the same day.
-const LEASE_SECONDS: u32 = 7_200;
+pub(super) const LEASE_SECONDS: u32 = 7_200;
 
 /// A router in the same house answers at once: asked again after 250 and 500 ms, and given up after two seconds.
 const TIMEOUTS: TimeoutConfig = TimeoutConfig {
@@ -25,11 +23,8 @@ const TIMEOUTS: TimeoutConfig = TimeoutConfig {
     max_retry_timeout: Some(Duration::from_secs(1)),
 };
 
-/// Looking for a router that speaks UPnP, and each thing asked of it.
-const UPNP_LIMIT: Duration = Duration::from_secs(3);
-
-/// Shown in the lists of routers.
-const DESCRIPTION: &str = "meshline";
+/// Looking for a router that speaks UPnP and asking it; and renewing.
+const UPNP_LIMIT: Duration = Duration::from_secs(6);
 
 /// A lease.
 #[derive(Debug)]
@@ -37,7 +32,7 @@ pub(super) enum Lease {
     /// By PCP or NAT-PMP.
     Crab { transport: NatTransport, mapping: crab_nat::PortMapping, external: Ipv4Addr },
     /// By UPnP.
-    Upnp { transport: NatTransport, router: Gateway<Tokio>, local: SocketAddr, external: SocketAddr },
+    Upnp { transport: NatTransport, router: Upnp, local: SocketAddr, external: SocketAddr },
 }
 
 impl Lease {
@@ -45,7 +40,7 @@ impl Lease {
     pub(super) async fn ask(router: &Router, transport: NatTransport, port: u16) -> Option<Self> {
         match Self::by_crab(router, transport, NonZeroU16::new(port)?).await {
             Some(lease) => Some(lease),
-            None => timeout(2 * UPNP_LIMIT, Self::by_upnp(router, transport, port)).await.ok().flatten(),
+            None => timeout(UPNP_LIMIT, Self::by_upnp(router, transport, port)).await.ok().flatten(),
         }
     }
 
@@ -73,20 +68,12 @@ impl Lease {
     }
 
     async fn by_upnp(router: &Router, transport: NatTransport, port: u16) -> Option<Self> {
-        let mut options = SearchOptions::default();
-        options.bind_addr = (router.local, 0).into();
-        (options.timeout, options.single_search_timeout) = (Some(UPNP_LIMIT), Some(UPNP_LIMIT));
-        let gateway = search_gateway(options).await.ok()?;
-        let IpAddr::V4(external) = gateway.get_external_ip().await.ok()? else { return None };
-        let (protocol, local) = (upnp_protocol(transport)?, SocketAddr::from((router.local, port)));
-        let added = gateway.add_port(protocol, port, local, LEASE_SECONDS, DESCRIPTION).await;
-        let port = match added {
-            Ok(()) => port,
-            // Somebody else in the house has it.
-            Err(_) => gateway.add_any_port(protocol, local, LEASE_SECONDS, DESCRIPTION).await.ok()?,
-        };
-        let external = SocketAddr::from((external, port));
-        Some(Self::Upnp { transport, router: gateway, local, external })
+        let found = Upnp::find(router.local, EVERYBODY).await?;
+        let external = found.external().await?;
+        let local = SocketAddr::from((router.local, port));
+        let port = found.add(transport, local).await?;
+        let external = is_usable(external, port)?;
+        Some(Self::Upnp { transport, router: found, local, external })
     }
 
     /// The same for another while, unless the router has forgotten it.
@@ -105,12 +92,11 @@ impl Lease {
             }
             Self::Upnp { transport, router, local, external } => {
                 let renewal = async {
-                    let protocol = upnp_protocol(transport)?;
-                    router.add_port(protocol, external.port(), local, LEASE_SECONDS, DESCRIPTION).await.ok()?;
-                    router.get_external_ip().await.ok()
+                    let is_kept = router.keep(transport, external.port(), local).await;
+                    if is_kept { router.external().await } else { None }
                 };
                 let ip = timeout(UPNP_LIMIT, renewal).await.ok().flatten()?;
-                Some(Self::Upnp { transport, router, local, external: SocketAddr::new(ip, external.port()) })
+                Some(Self::Upnp { transport, router, local, external: (ip, external.port()).into() })
             }
         }
     }
@@ -119,11 +105,7 @@ impl Lease {
     pub(super) async fn give_back(self) {
         match self {
             Self::Crab { mapping, .. } => drop(mapping.try_drop().await),
-            Self::Upnp { transport, router, external, .. } => {
-                if let Some(protocol) = upnp_protocol(transport) {
-                    let _ = router.remove_port(protocol, external.port()).await;
-                }
-            }
+            Self::Upnp { transport, router, external, .. } => router.remove(transport, external.port()).await,
         }
     }
 
@@ -155,13 +137,5 @@ impl Lease {
             Self::Upnp { external, .. } => (*external, "upnp"),
         };
         Some(PortMapping { transport: self.transport(), external, by })
-    }
-}
-
-fn upnp_protocol(transport: NatTransport) -> Option<PortMappingProtocol> {
-    match transport {
-        NatTransport::Udp => Some(PortMappingProtocol::UDP),
-        NatTransport::Tcp => Some(PortMappingProtocol::TCP),
-        NatTransport::Other => None,
     }
 }

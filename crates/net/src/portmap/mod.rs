@@ -5,6 +5,7 @@
 
 mod gateway;
 mod lease;
+mod upnp;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -113,3 +114,5 @@ fn is_usable(external: Ipv4Addr, port: u16) -> Option<SocketAddr> {
 mod daemon_test;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upnp_test;
