@@ -72,6 +72,15 @@ impl RevocationList {
         self.by_node.values().map(|entry| &entry.record)
     }
 
+    /// The one that was signed with this key and sequence, if it is held.
+    #[must_use]
+    pub fn named(&self, by: &NodeId, seq: UnixMicros) -> Option<&SignedRecord> {
+        self.by_node
+            .values()
+            .map(|entry| (entry, &entry.record))
+            .find_map(|(entry, record)| (entry.seq == seq && record.by == *by).then_some(record))
+    }
+
     /// How many are held.
     #[must_use]
     pub fn len(&self) -> usize {

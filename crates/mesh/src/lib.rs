@@ -30,6 +30,7 @@ mod shared;
 mod signal;
 mod time;
 
+pub use broadcast::tree::{MessageId, Step, Tree};
 pub use bucket::{Bucket, Rate};
 pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
 pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
@@ -44,7 +45,7 @@ pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkView, MappedPortRow, NatEvidence, NatReport,
     PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness, RelayMemberRow, RelayReport,
-    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, Status, TimeReport,
+    RingReport, RoundTripBucket, RoundTrips, RouteRow, RoutingReport, SpreadReport, Status, TimeReport,
 };
 pub use ring::{RingMember, ring_order};
 pub use routing::{Drop, Forward, Graph, Path, Route, Table, cost_us, datagram_line, forward};

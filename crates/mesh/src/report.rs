@@ -47,6 +47,8 @@ pub struct Status {
     pub proxies: Vec<ProxyRow>,
     /// What a proxy relays; `None` for other members.
     pub relay: Option<RelayReport>,
+    /// Messages to all.
+    pub spread: SpreadReport,
     /// Direct ways through address translation.
     pub punch: PunchReport,
     /// Refusals by name, since start.
@@ -92,6 +94,39 @@ pub struct RelayMemberRow {
     pub bytes: u64,
     /// Its requests that were refused, by name.
     pub refused: BTreeMap<&'static str, u64>,
+}
+
+/// Messages to all, in figures since the start.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
+pub struct SpreadReport {
+    /// Links on which messages are handed over; on the others they are announced.
+    pub eager_links: usize,
+    /// Messages that were announced and are not here yet.
+    pub missing: usize,
+    /// Copies of messages sent.
+    pub copies_sent: u64,
+    /// Copies received.
+    pub copies_received: u64,
+    /// Copies received of what was here already.
+    pub copies_again: u64,
+    /// Names announced to others.
+    pub announcements_sent: u64,
+    /// Names that others announced.
+    pub announcements_received: u64,
+    /// Messages asked for that were announced and did not come.
+    pub asked: u64,
+    /// Links taken into the tree.
+    pub grafts_sent: u64,
+    /// The same by the other side.
+    pub grafts_received: u64,
+    /// Links taken out of the tree.
+    pub prunes_sent: u64,
+    /// The same by the other side.
+    pub prunes_received: u64,
+    /// What the peers linked now announced and did not hand over, less what they handed over.
+    pub broken_promises: u64,
+    /// Most links that a message had passed when it came here.
+    pub hops: u64,
 }
 
 /// Attempts at direct ways, in figures since the start.

@@ -10,6 +10,7 @@ use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, SignedRecord, Uni
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
+use crate::broadcast::tree::Tree;
 use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::input::{DialId, LinkId, SocketId, Transport};
@@ -60,6 +61,8 @@ pub(crate) struct Shared {
     pub(crate) refused_us: Option<Code>,
     /// To whom datagrams of the main socket went.
     pub(crate) spoken: Spoken,
+    /// Along which links messages go to all.
+    pub(crate) tree: Tree,
     rng: ChaCha12Rng,
     last_dial: u64,
     last_socket: u32,
@@ -87,6 +90,7 @@ impl Shared {
             dirty: false,
             refused: BTreeMap::new(),
             refused_us: None,
+            tree: Tree::new(tree_seed(seed)),
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,
             last_socket: SocketId::MAIN.0,
@@ -278,6 +282,11 @@ impl Shared {
         };
         PeerName { id: *id, name }
     }
+}
+
+/// The tree chooses by itself between what is equally good, and need not know the secret.
+fn tree_seed(seed: [u8; 32]) -> u64 {
+    ChaCha12Rng::from_seed(seed.map(|byte| !byte)).next_u64()
 }
 
 /// The name of a role in documents.

@@ -67,6 +67,12 @@ pub const MAX_REVOCATIONS: usize = 256;
 /// Members one node may name in `broadcast.ring`: the longest ring a message can travel.
 pub const MAX_RING: usize = 256;
 
+/// Messages named in one `broadcast.have` or `broadcast.want`: 256 × 125 bytes are half of [`MAX_LINE`].
+pub const MAX_ANNOUNCED: usize = 256;
+
+/// Digests in one `broadcast.compare`: slices of a store of two thousand messages hold some thirty each.
+pub const MAX_SLICES: usize = 64;
+
 /// Longest text a service may broadcast, in bytes.
 pub const MAX_TEXT: usize = 16 * 1024;
 

@@ -22,6 +22,7 @@ mod rng;
 mod schedule;
 mod seed;
 mod signal;
+pub mod spread;
 mod udp;
 mod wire;
 mod world;

@@ -8,7 +8,9 @@ use std::fmt::Write;
 use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use meshline_mesh::{NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, Status, TimeReport};
+use meshline_mesh::{
+    NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, SpreadReport, Status, TimeReport,
+};
 use meshline_services::chat::Report;
 
 use super::Api;
@@ -22,7 +24,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let text =
         [text(&status), chat_text(&chat), peers(&status, &rows), nat(&status.nat), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
-    let text = text + &punch(&status.punch) + &network_time(&status.time);
+    let text = text + &punch(&status.punch) + &network_time(&status.time) + &spread(&status.spread);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &udp::text(&api.mesh.udp(), &api.mesh.companions());
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
@@ -101,6 +103,38 @@ fn punch(report: &PunchReport) -> String {
             "packets and records of attempts refused",
             &by("reason", &report.refused),
         ),
+    ]
+    .concat()
+}
+
+/// Messages to all.
+fn spread(report: &SpreadReport) -> String {
+    let one = |value: u64| [format!(" {value}")];
+    let gauge = |value: usize| one(u64::try_from(value).unwrap_or(u64::MAX));
+    let both = |sent: u64, received: u64| {
+        [format!("{{direction=\"sent\"}} {sent}"), format!("{{direction=\"received\"}} {received}")]
+    };
+    let announced = both(report.announcements_sent, report.announcements_received);
+    let grafts = both(report.grafts_sent, report.grafts_received);
+    let prunes = both(report.prunes_sent, report.prunes_received);
+    [
+        family(
+            "gauge",
+            "spread_eager_links",
+            "links on which messages to all are handed over",
+            &gauge(report.eager_links),
+        ),
+        family("gauge", "spread_missing", "messages that were announced and are not here yet", &gauge(report.missing)),
+        family(
+            "counter",
+            "spread_copies_total",
+            "copies of messages to all",
+            &both(report.copies_sent, report.copies_received),
+        ),
+        family("counter", "spread_copies_again_total", "copies of what was here already", &one(report.copies_again)),
+        family("counter", "spread_announced_total", "names of messages announced", &announced),
+        family("counter", "spread_grafts_total", "links taken into the tree", &grafts),
+        family("counter", "spread_prunes_total", "links taken out of the tree", &prunes),
     ]
     .concat()
 }
@@ -215,10 +249,10 @@ fn chat_text(chat: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use meshline_mesh::{RelayMemberRow, RelayReport, RoundTripBucket, RoundTrips, RoutingReport};
+    use meshline_mesh::{RelayMemberRow, RelayReport, RoundTripBucket, RoundTrips, RoutingReport, SpreadReport};
     use meshline_protocol::NodeId;
 
-    use super::{relay, routing};
+    use super::{relay, routing, spread};
 
     #[test]
     fn a_proxy_tells_what_it_relays_and_refuses_by_member() {
@@ -236,6 +270,19 @@ mod tests {
             format!("meshline_relay_member_pairs{{member=\"{member}\"}} 2"),
             format!("meshline_relay_bytes_total{{member=\"{member}\"}} 7"),
             format!("meshline_relay_refused_total{{member=\"{member}\",code=\"rate_limited\"}} 3"),
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
+
+    #[test]
+    fn messages_to_all_are_counted_both_ways() {
+        let text =
+            spread(&SpreadReport { copies_sent: 3, copies_received: 2, copies_again: 1, ..SpreadReport::default() });
+        for line in [
+            "meshline_spread_copies_total{direction=\"sent\"} 3",
+            "meshline_spread_copies_total{direction=\"received\"} 2",
+            "meshline_spread_copies_again_total 1",
         ] {
             assert!(text.lines().any(|found| found == line), "{line}\n{text}");
         }

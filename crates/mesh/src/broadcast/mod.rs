@@ -1,43 +1,41 @@
-//! Messages to all: flooded over a mesh, handed round on a ring, delivered once.
+//! Messages to all: along a tree over a mesh, handed round on a ring, delivered once.
 
+mod compare;
+mod handed;
+mod judge;
+mod mesh;
 mod own;
 mod parked;
 pub(crate) mod rate;
 mod recent;
 mod round;
 pub(crate) mod seen;
+mod store;
+pub(crate) mod tree;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::limits::MAX_TEXT;
 use meshline_protocol::message::{
-    Broadcast as Message, BroadcastAck, BroadcastMessage, ErrorMessage, Gossip, RecordText, SignedBroadcast, Want,
+    Broadcast as Message, BroadcastAck, BroadcastMessage, ErrorMessage, Gossip, SignedBroadcast, Want,
 };
-use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NetworkId, NodeId, UnixMicros};
+use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, UnixMicros};
 
 use crate::event::{Event, SignedText};
 use crate::gossip::Members;
 use crate::ring::RingPlace;
 use crate::routing::Routing;
 use crate::shared::{Shared, UpPeer};
+use compare::Compare;
+pub(crate) use judge::{is_plausible, latest_plausible, read_signed};
 use own::Pending;
+pub(crate) use own::VALIDITY;
 use parked::Parked;
 use rate::Rates;
 use recent::Recent;
-use seen::{Freshness, Seen};
-
-/// Longest body of a broadcast: a text in which every character is escaped, and what stands around it.
-const MAX_BROADCAST_BODY: usize = 2 * MAX_TEXT + 2_048;
-
-/// Attempts at one message that are passed on: they are numbered by the tenths of a second for which a message may
-/// be under way.
-const MAX_ATTEMPTS: u32 = 36_000;
-
-/// How far ahead of the members' time a message may be: five times what clocks may differ without being corrected.
-/// Beyond it an author could fill everybody's history with what nothing ever comes after.
-const MAX_AHEAD: i64 = 300_000_000;
+use seen::Seen;
+use store::Store;
 
 /// How far ahead of the members' time a hybrid clock may be and still move ours: more than honest clocks differ, and
 /// little enough that a liar's is overtaken soon.
@@ -51,6 +49,9 @@ pub(crate) struct Broadcast {
     /// Messages whose authors are not known yet.
     parked: Parked,
     recent: Recent,
+    /// Messages kept for those who ask.
+    store: Store,
+    compare: Compare,
     rates: Rates,
     /// The greatest hybrid clock seen.
     clock: UnixMicros,
@@ -101,6 +102,26 @@ impl Broadcast {
                 self.handle_ack(from, ack, members, shared);
                 Ok(())
             }
+            Message::Have(have) => {
+                self.handle_have(from, &have, shared);
+                Ok(())
+            }
+            Message::Want(want) => {
+                self.handle_want(from, &want, shared);
+                Ok(())
+            }
+            Message::Graft(_) => {
+                self.handle_graft(&from, shared);
+                Ok(())
+            }
+            Message::Prune(_) => {
+                self.handle_prune(&from, shared);
+                Ok(())
+            }
+            Message::Compare(compare) => {
+                self.handle_compare(from, &compare, shared);
+                Ok(())
+            }
         };
         match done {
             // It may have ended on its way: no fault of whoever passes it on.
@@ -131,127 +152,6 @@ impl Broadcast {
         self.parked.put(on_ring, arrival);
     }
 
-    fn handle_flood(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Around { ring, members, routing, shared } = around;
-        if arrival.line.by == shared.id {
-            return Ok(());
-        }
-        if members.get(&arrival.line.by).is_none() {
-            self.park(false, arrival, shared);
-            return Ok(());
-        }
-        let Arrival { from, line, body } = &arrival;
-        if self.seen.look(line.by, line.seq, 0) == Freshness::New {
-            if !self.has_allowance(line.by, *from, shared) {
-                return Ok(());
-            }
-            let text = verified(line, body, shared)?;
-            let path = std::iter::once(line.by).chain((line.by != *from).then_some(*from)).collect();
-            self.deliver(text, &arrival, path, (members, shared));
-            if shared.config.carries() {
-                self.pass_on(&arrival, ring, routing, shared);
-            }
-        } else if !self.is_receipt_due(&arrival, shared) {
-            return Ok(());
-        }
-        let ack = BroadcastAck { author: line.by, seq: line.seq, by: shared.id };
-        shared.send(from, Wire::Broadcast(Message::Ack(ack)));
-        Ok(())
-    }
-
-    /// A copy of what is here already is acknowledged to its author, who sends again what it has no receipt for, and to
-    /// anybody if the way that the first receipt took is gone.
-    fn is_receipt_due(&self, arrival: &Arrival, shared: &Shared) -> bool {
-        let Arrival { from, line, .. } = arrival;
-        let first = self.seen.source(line.by, line.seq);
-        *from == line.by || first.is_none_or(|first| first == *from || !shared.up.contains_key(&first))
-    }
-
-    /// Passes a message on to all but those who are linked with its author and have it from there: in a full mesh to
-    /// nobody. They are remembered for a while, in case that link is lost with the message on it.
-    fn pass_on(&mut self, arrival: &Arrival, ring: Option<RingPlace<'_>>, routing: &Routing, shared: &mut Shared) {
-        let Arrival { from, line, body } = arrival;
-        let Some(place) = ring else {
-            let others = shared.up.keys().filter(|peer| *peer != from && **peer != line.by);
-            let linked: BTreeSet<NodeId> = others.filter(|peer| routing.are_linked(&line.by, peer)).copied().collect();
-            flood(line, body, |peer, _| peer != from && *peer != line.by && !linked.contains(peer), shared);
-            self.recent.note(line, body, linked, shared.now.mono);
-            return;
-        };
-        flood(line, body, |peer, up| peer != from && up.is_view, shared);
-        if let Some(successor) = place.successor {
-            let line = BroadcastMessage { holders: Bounded::from_first([shared.id]), ..line.clone() };
-            send_ring(&successor, line, body, shared);
-        }
-    }
-
-    /// Links were advertised anew or lost: whoever was left out as linked with an author and is not any more is sent what
-    /// that author wrote a moment ago.
-    pub(crate) fn links_changed(&mut self, routing: &Routing, shared: &mut Shared) {
-        for late in self.recent.take_parted(|author, peer| routing.are_linked(author, peer), shared.now.mono) {
-            flood(&late.line, &late.body, |peer, _| late.peers.contains(peer), shared);
-        }
-    }
-
-    fn handle_ring(&mut self, arrival: Arrival, around: Around<'_>) -> Result<(), Code> {
-        let Around { ring, members, shared, .. } = around;
-        if arrival.line.holders.first() == Some(&shared.id) {
-            self.handle_round_done(&arrival.line, ring, members, shared);
-            return Ok(());
-        }
-        if arrival.line.by == shared.id {
-            return Ok(());
-        }
-        if members.get(&arrival.line.by).is_none() {
-            self.park(true, arrival, shared);
-            return Ok(());
-        }
-        let (from, line) = (arrival.from, &arrival.line);
-        match self.seen.look(line.by, line.seq, line.attempt) {
-            Freshness::Old => return Ok(()),
-            // The attempt is not signed: what is passed on is checked again, lest the next one blames us.
-            Freshness::LaterAttempt if line.attempt > MAX_ATTEMPTS => return Ok(()),
-            Freshness::LaterAttempt => {
-                verified(line, &arrival.body, shared)?;
-                self.seen.note(line.by, line.seq, line.attempt, from);
-            }
-            Freshness::New if !self.has_allowance(line.by, from, shared) => return Ok(()),
-            Freshness::New => {
-                let text = verified(line, &arrival.body, shared)?;
-                self.deliver(text, &arrival, line.holders.to_vec(), (members, shared));
-                flood(line, &arrival.body, |peer, up| *peer != from && up.is_view, shared);
-            }
-        }
-        let Arrival { mut line, body, .. } = arrival;
-        if let Some(successor) = ring.and_then(|place| place.successor).filter(|_| line.holders.push(shared.id)) {
-            send_ring(&successor, line, &body, shared);
-        }
-        Ok(())
-    }
-
-    /// A message we put on the ring is back: all holders have it.
-    fn handle_round_done(
-        &mut self,
-        line: &BroadcastMessage,
-        ring: Option<RingPlace<'_>>,
-        members: &Members,
-        shared: &mut Shared,
-    ) {
-        if line.by == shared.id {
-            if let (Some(pending), Some(place)) = (self.pending.get_mut(&line.seq), ring) {
-                // Whoever the own token met is on the ring, known by name or not.
-                let is_real = |id: &NodeId| members.get(id).is_some() || place.members.contains(id);
-                let holders: Vec<NodeId> = line.holders.iter().copied().filter(is_real).collect();
-                pending.come_back(&holders, place, shared);
-            }
-        } else if let Some(author_side) = self.seen.source(line.by, line.seq) {
-            for by in line.holders.iter().skip(1).filter(|by| ring.is_some() && members.get(by).is_some()) {
-                let ack = BroadcastAck { author: line.by, seq: line.seq, by: *by };
-                shared.send(&author_side, Wire::Broadcast(Message::Ack(ack)));
-            }
-        }
-    }
-
     fn handle_ack(&mut self, from: NodeId, ack: BroadcastAck, members: &Members, shared: &mut Shared) {
         // A linked member speaks for itself.
         if members.get(&ack.by).is_none() || (shared.up.contains_key(&ack.by) && from != ack.by) {
@@ -267,15 +167,6 @@ impl Broadcast {
             && let Some(pending) = self.pending.get_mut(&ack.seq)
         {
             pending.acknowledge(ack.by, shared);
-        }
-    }
-
-    /// Ring: sends what waited for a successor, and again what was lost or has not reached everybody.
-    pub(crate) fn retry(&mut self, place: RingPlace<'_>, shared: &mut Shared) {
-        let now = shared.judged();
-        self.pending.retain(|_, pending| pending.expires > now && !pending.is_over(shared.now.mono));
-        for pending in self.pending.values_mut() {
-            pending.look_again(place, shared);
         }
     }
 
@@ -313,11 +204,6 @@ impl Broadcast {
     }
 }
 
-fn send_ring(to: &NodeId, line: BroadcastMessage, body: &Bytes, shared: &mut Shared) {
-    let frame = Frame { message: Wire::Broadcast(Message::Ring(line)), body: Some(body.clone()) };
-    shared.send_frame(to, &Arc::new(frame));
-}
-
 /// Sends to the linked peers that are wanted, and says to whom.
 fn flood(
     line: &BroadcastMessage,
@@ -335,49 +221,4 @@ fn flood(
         shared.send_frame(peer, &frame);
     }
     peers
-}
-
-/// Checks author, signature and dates of a message that is new here.
-fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
-    let text = read(&line.by, line.seq, (&line.sig, body), &shared.config.network)?;
-    if text.expires <= shared.judged() {
-        Err(Code::RecordExpired)
-    } else if !is_plausible(text.seq.max(text.clock), shared) {
-        Err(Code::RecordEarly)
-    } else {
-        Ok(text)
-    }
-}
-
-/// Whether something may have been written by now.
-pub(crate) fn is_plausible(time: UnixMicros, shared: &Shared) -> bool {
-    time <= latest_plausible(shared)
-}
-
-/// The latest time at which something may have been written by now.
-pub(crate) fn latest_plausible(shared: &Shared) -> UnixMicros {
-    shared.latest().offset(MAX_AHEAD)
-}
-
-/// Checks author and signature of a text, whenever it was written.
-pub(crate) fn read_signed(signed: &SignedText, network: &NetworkId) -> Result<SignedBroadcast, Code> {
-    read(&signed.by, signed.seq, (&signed.sig, &signed.body), network)
-}
-
-fn read(by: &NodeId, seq: UnixMicros, signed: (&str, &Bytes), network: &NetworkId) -> Result<SignedBroadcast, Code> {
-    let (sig, body) = signed;
-    if body.len() > MAX_BROADCAST_BODY {
-        return Err(Code::BodyTooLong);
-    }
-    if !meshline_identity::verify_bytes(by, body, sig) {
-        return Err(Code::BadSignature);
-    }
-    let text: SignedBroadcast = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
-    if text.kind != SignedBroadcast::TYPE || text.seq != seq || text.text.len() > MAX_TEXT {
-        return Err(Code::InvalidMessage);
-    }
-    if text.network != *network {
-        return Err(Code::RecordForeign);
-    }
-    Ok(text)
 }

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshline_identity::Sequence;
 use meshline_protocol::limits::MAX_TEXT;
-use meshline_protocol::message::{Broadcast as Message, BroadcastMessage, RecordText, SignedBroadcast};
+use meshline_protocol::message::{Broadcast as Message, BroadcastMessage, BroadcastTrail, RecordText, SignedBroadcast};
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
 
+use super::compare::text_id;
+use super::mesh::is_dense;
 use super::rate::OWN_RATE;
 use super::round::Round;
 use super::{Broadcast, MAX_CLOCK_AHEAD, flood, is_plausible};
@@ -17,10 +19,14 @@ use crate::ring::RingPlace;
 use crate::shared::Shared;
 
 /// How long a message may be under way: a ring may stay open for a while.
-const VALIDITY: i64 = 3_600_000_000;
+pub(crate) const VALIDITY: i64 = 3_600_000_000;
 
 /// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
 pub(crate) const MAX_PENDING: usize = 256;
+
+/// In networks of more members than this only those linked with the author send receipts. Each receipt of the others passes
+/// half a dozen links, and all of them the author's.
+const MAX_RECEIPTS: usize = 1_024;
 
 /// Bytes of own messages that a member is sent when it comes up: a quarter of what waits for a link at most.
 const MAX_CATCH_UP: usize = 256 * 1024;
@@ -87,19 +93,16 @@ impl Broadcast {
         Ok(SignedText { by: shared.id, seq, sig, body })
     }
 
-    /// Sends a signed text to all, for the first time or, after a restart, again.
+    /// Sends a signed text to all, for the first time or, after a restart, again. `members` are those known.
     pub(crate) fn spread(
         &mut self,
         signed: &SignedText,
         expires: UnixMicros,
-        ring: Option<RingPlace<'_>>,
+        (ring, members): (Option<RingPlace<'_>>, usize),
         shared: &mut Shared,
     ) -> Delivery {
-        let SignedText { by, seq, sig, body } = signed.clone();
-        let attempt = attempt_at(seq, shared);
-        let line = BroadcastMessage { by, seq, sig, attempt, holders: Bounded::from_first([shared.id]) };
-        let sent = flood(&line, &body, |_, up| up.is_view || ring.is_none(), shared);
-        let way = Way::Mesh(sent.into_iter().collect());
+        let (line, body) = self.release_own(signed, expires, (ring, members), shared);
+        let way = Way::Mesh(shared.up.keys().copied().collect());
         let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
         let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
         if let Some(place) = ring {
@@ -109,8 +112,29 @@ impl Broadcast {
         pending.told = pending.delivery(ring);
         let delivery = pending.told;
         while self.pending.len() >= MAX_PENDING && self.pending.pop_first().is_some() {}
-        self.pending.insert(seq, pending);
+        self.pending.insert(signed.seq, pending);
         delivery
+    }
+
+    /// Sends a signed text to all and leaves it at that.
+    pub(crate) fn release_own(
+        &mut self,
+        signed: &SignedText,
+        expires: UnixMicros,
+        (ring, members): (Option<RingPlace<'_>>, usize),
+        shared: &mut Shared,
+    ) -> (BroadcastMessage, Bytes) {
+        let SignedText { by, seq, sig, body } = signed.clone();
+        let (attempt, holders) = (attempt_at(seq, shared), Bounded::from_first([shared.id]));
+        let silent = members > MAX_RECEIPTS;
+        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail: BroadcastTrail::default(), silent };
+        self.keep(&line, &body, expires);
+        if ring.is_some() {
+            flood(&line, &body, |_, up| up.is_view, shared);
+        } else {
+            self.publish(text_id(by, seq), members, shared);
+        }
+        (line, body)
     }
 
     /// A ring keeps what waits; what is on its way to the last members only, or on a mesh, is watched no longer.
@@ -129,9 +153,9 @@ impl Broadcast {
     }
 
     /// Mesh: a member came up that has not got own messages which are still on their way. It is sent the newest of them;
-    /// what is older it asks for when it compares its history.
-    pub(crate) fn catch_up(&mut self, peer: NodeId, shared: &mut Shared) {
-        let now = shared.judged();
+    /// what is older it finds by comparing, and so it does if this node is linked with few.
+    pub(crate) fn catch_up(&mut self, peer: NodeId, known: usize, shared: &mut Shared) {
+        let (now, is_dense) = (shared.judged(), is_dense(known, shared));
         let mut bytes = 0;
         for pending in self.pending.values_mut().rev().filter(|pending| pending.expires > now) {
             bytes += pending.body.len();
@@ -140,6 +164,9 @@ impl Broadcast {
             }
             let Way::Mesh(members) = &mut pending.way else { continue };
             if pending.holders.contains(&peer) || (!members.is_empty() && pending.holders.len() >= members.len()) {
+                continue;
+            }
+            if !is_dense && !members.is_empty() {
                 continue;
             }
             // A link may come up in place of another one, on which the message was lost.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use meshline_protocol::NodeId;
+use meshline_protocol::{NodeId, UnixMicros};
 
 use super::Arrival;
 
@@ -35,6 +35,11 @@ impl Parked {
             let Some((_, oldest)) = self.waiting.pop_front() else { break };
             self.bytes -= oldest.body.len();
         }
+    }
+
+    /// Whether a message waits here.
+    pub(super) fn has(&self, by: &NodeId, seq: UnixMicros) -> bool {
+        self.waiting.iter().any(|(_, one)| one.line.by == *by && one.line.seq == seq)
     }
 
     /// Takes out what an author wrote.

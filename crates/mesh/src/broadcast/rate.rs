@@ -43,6 +43,14 @@ impl Rates {
         self.authors.get_mut(&author).is_none_or(|allowance| allowance.bucket.has(now))
     }
 
+    /// The same, for a message that is not here.
+    pub(super) fn would_admit(&self, author: &NodeId, now: Mono) -> bool {
+        self.authors.get(author).is_none_or(|allowance| {
+            let mut bucket = allowance.bucket;
+            bucket.has(now)
+        })
+    }
+
     /// Counts a message of an author.
     pub(super) fn count(&mut self, author: NodeId, now: Mono) {
         if !self.authors.contains_key(&author) && self.authors.len() >= MAX_AUTHORS {

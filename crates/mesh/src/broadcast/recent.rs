@@ -1,13 +1,12 @@
 //! What was not passed on a moment ago, because those left out have it from its author: as long as a link that broke
-//! takes to be noticed, it may have to be passed on after all.
+//! takes to be noticed, they may have to be told of it after all.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use bytes::Bytes;
 use meshline_protocol::NodeId;
-use meshline_protocol::message::BroadcastMessage;
 
+use super::tree::MessageId;
 use crate::now::Mono;
 
 /// For so long: a link that fell silent is given up and advertised no more by then.
@@ -18,10 +17,9 @@ pub(super) const MAX_RECENT: usize = 64;
 
 /// A message, and those who were left out.
 #[derive(Debug)]
-pub(super) struct Late {
-    pub(super) line: BroadcastMessage,
-    pub(super) body: Bytes,
-    pub(super) peers: BTreeSet<NodeId>,
+struct Late {
+    id: MessageId,
+    peers: BTreeSet<NodeId>,
     at: Mono,
 }
 
@@ -31,7 +29,7 @@ pub(super) struct Recent(VecDeque<Late>);
 
 impl Recent {
     /// A message was not passed on to these.
-    pub(super) fn note(&mut self, line: &BroadcastMessage, body: &Bytes, peers: BTreeSet<NodeId>, now: Mono) {
+    pub(super) fn note(&mut self, id: MessageId, peers: BTreeSet<NodeId>, now: Mono) {
         self.forget(now);
         if peers.is_empty() {
             return;
@@ -39,18 +37,21 @@ impl Recent {
         if self.0.len() >= MAX_RECENT {
             self.0.pop_front();
         }
-        self.0.push_back(Late { line: line.clone(), body: body.clone(), peers, at: now });
+        self.0.push_back(Late { id, peers, at: now });
     }
 
-    /// Takes out what is now to be sent to whom: author and peer are linked no longer.
-    pub(super) fn take_parted(&mut self, are_linked: impl Fn(&NodeId, &NodeId) -> bool, now: Mono) -> Vec<Late> {
+    /// Takes out what is now to be told to whom: author and peer are linked no longer.
+    pub(super) fn take_parted(
+        &mut self,
+        are_linked: impl Fn(&NodeId, &NodeId) -> bool,
+        now: Mono,
+    ) -> Vec<(MessageId, BTreeSet<NodeId>)> {
         self.forget(now);
         let parted = |late: &mut Late| {
-            let (line, body, at) = (late.line.clone(), late.body.clone(), late.at);
-            let peers: BTreeSet<NodeId> =
-                late.peers.iter().filter(|peer| !are_linked(&late.line.by, peer)).copied().collect();
+            let by = late.id.by;
+            let peers: BTreeSet<NodeId> = late.peers.iter().filter(|peer| !are_linked(&by, peer)).copied().collect();
             late.peers.retain(|peer| !peers.contains(peer));
-            (!peers.is_empty()).then_some(Late { line, body, peers, at })
+            (!peers.is_empty()).then_some((late.id, peers))
         };
         self.0.iter_mut().filter_map(parted).collect()
     }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use meshline_protocol::NodeId;
 
+use super::handed::send_ring;
 use super::own::{Pending, Way, attempt_at};
-use super::send_ring;
 use crate::event::{Delivery, DeliveryState};
 use crate::now::Mono;
 use crate::ring::RingPlace;

@@ -17,7 +17,8 @@ pub(crate) use members::{Known, MAX_MEMBERS, Members};
 use crate::now::Mono;
 use crate::shared::Shared;
 
-/// Peers to whom news is pushed at once. Three reach everyone in a few rounds; the summaries do the rest.
+/// Peers to whom news is pushed at once where no tree is: on a ring. Three reach everyone in a few rounds; the summaries
+/// do the rest.
 const FANOUT: usize = 3;
 
 /// After announcements were pushed, what is next waits so long and goes together: when a network starts they come by the
@@ -155,12 +156,9 @@ impl Gossip {
 
     /// Pushes news to a few peers: not to whom it came from or whom it is about.
     fn push(&self, from: Option<NodeId>, about: NodeId, message: &Wire, shared: &mut Shared) {
-        let mut peers: Vec<NodeId> =
-            shared.up.keys().copied().filter(|peer| Some(*peer) != from && *peer != about).collect();
+        let peers = told(shared, |peer| Some(*peer) != from && *peer != about);
         let frame = Arc::new(message.clone().into());
-        for _ in 0..FANOUT.min(peers.len()) {
-            let chosen = shared.below(peers.len());
-            let peer = peers.swap_remove(chosen);
+        for peer in peers {
             shared.send_frame(&peer, &frame);
         }
     }
@@ -174,13 +172,9 @@ impl Gossip {
         }
         self.paced_until = now.after(PUSH_PACE);
         let waiting = std::mem::take(&mut self.waiting);
-        let mut peers: Vec<NodeId> = shared.up.keys().copied().collect();
-        if let [(about, from)] = waiting.iter().collect::<Vec<_>>().as_slice() {
-            peers.retain(|peer| Some(*peer) != **from && peer != *about);
-        }
-        for _ in 0..FANOUT.min(peers.len()) {
-            let chosen = shared.below(peers.len());
-            let peer = peers.swap_remove(chosen);
+        let alone = waiting.iter().next().filter(|_| waiting.len() == 1);
+        let peers = told(shared, |peer| alone.is_none_or(|(about, from)| Some(*peer) != *from && peer != about));
+        for peer in peers {
             let is_meant = |(about, from): &(&NodeId, &Option<NodeId>)| **from != Some(peer) && **about != peer;
             let ids = waiting.iter().filter(is_meant).map(|(about, _)| about);
             send_records(peer, &self.members.records_of(ids, shared.judged()), shared);
@@ -256,6 +250,19 @@ impl Gossip {
         let summary_at = (!shared.up.is_empty()).then_some(self.next_summary);
         push_at.into_iter().chain(summary_at).min()
     }
+}
+
+/// To whom news goes: along the tree on which messages go to all, or, where there is none, to a few.
+fn told(shared: &mut Shared, is_meant: impl Fn(&NodeId) -> bool) -> Vec<NodeId> {
+    if shared.tree.eager_peers().next().is_some() {
+        return shared.tree.eager_peers().filter(is_meant).collect();
+    }
+    let mut peers: Vec<NodeId> = shared.up.keys().filter(|peer| is_meant(peer)).copied().collect();
+    while peers.len() > FANOUT {
+        let chosen = shared.below(peers.len());
+        peers.swap_remove(chosen);
+    }
+    peers
 }
 
 /// Sends announcements, as many to a message as fit one.

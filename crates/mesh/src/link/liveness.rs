@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use meshline_protocol::Message;
 use meshline_protocol::limits::{MAX_BODY, MAX_LINE};
-use meshline_protocol::message::Chat;
+use meshline_protocol::message::{Broadcast, Chat};
 
 use crate::input::Transport;
 use crate::now::Mono;
@@ -57,6 +57,13 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Gossip(_)
             | Message::Routing(_)
             | Message::Punch(_)
+            | Message::Broadcast(
+                Broadcast::Have(_)
+                    | Broadcast::Want(_)
+                    | Broadcast::Graft(_)
+                    | Broadcast::Prune(_)
+                    | Broadcast::Compare(_)
+            )
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
     );
     !is_own

@@ -152,6 +152,10 @@ impl Node {
             Message::Hello(_) => Err(Code::UnexpectedMessage),
             Message::Goodbye(goodbye) => self.on_goodbye(id, peer, &goodbye.departure),
             Message::Revocation(record) => match self.revoke(&record, Some(peer)) {
+                Ok(false) => {
+                    self.broadcast.note_copy(&record, peer, &mut self.shared);
+                    Ok(())
+                }
                 // Passed on late, or more than fit: no fault of whoever passes it on.
                 Err(code @ (Code::RecordExpired | Code::RateLimited)) => {
                     self.shared.count(code);

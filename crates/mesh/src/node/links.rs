@@ -120,6 +120,7 @@ impl Node {
         let ring = self.ring.side_of(&peer);
         let name = self.peer_name(&peer);
         self.shared.up.remove(&peer);
+        self.broadcast.link_down(&peer, &mut self.shared);
         self.nat.link_down(&peer, &mut self.shared);
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
@@ -232,7 +233,7 @@ impl Node {
         }
         self.ring.relink(&peer, &mut self.shared);
         self.routing.link_up(peer, &mut self.shared);
-        self.broadcast.catch_up(peer, &mut self.shared);
+        self.broadcast.catch_up(peer, self.gossip.members.len(), &mut self.shared);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();
     }

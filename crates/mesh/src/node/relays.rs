@@ -44,6 +44,10 @@ impl Node {
         let (is_view, is_proxy) = (member.has_role(Role::View), member.has_role(Role::Proxy));
         let up = UpPeer { link: id, transport: link.transport, is_view, is_proxy };
         self.shared.up.insert(member.id, up);
+        // On a ring messages are handed round, and given to those who only look on.
+        if !self.ring.is_enabled() || is_view {
+            self.broadcast.link_up(member.id, &mut self.shared);
+        }
     }
 
     /// Whether a link that has just come up only stands by for the one in use.
@@ -102,7 +106,7 @@ impl Node {
         self.shared.event(Event::LinkUp { link: id, peer, transport, direction, local, remote });
         self.ring.relink(&member.id, &mut self.shared);
         self.routing.link_up(member.id, &mut self.shared);
-        self.broadcast.catch_up(member.id, &mut self.shared);
+        self.broadcast.catch_up(member.id, self.gossip.members.len(), &mut self.shared);
     }
 
     /// What stood by is gone; while the one in use carries something another is asked for, elsewhere first.

@@ -55,6 +55,7 @@ impl Node {
             routing: self.routing_report(),
             proxies: self.proxy_rows(),
             relay: shared.config.is_proxy().then(|| self.relay_server.report(|id| self.peer_name(id).name)),
+            spread: shared.tree.report(),
             punch: self.punch.report(shared.config.punch),
             refused: shared.refused.clone(),
         }

@@ -1,8 +1,10 @@
 //! Members whose membership ended early.
 
+use meshline_protocol::message::BroadcastKind;
 use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
 
 use super::Node;
+use crate::broadcast::tree::MessageId;
 use crate::event::Event;
 use crate::input::LinkId;
 
@@ -16,13 +18,24 @@ impl Node {
         let Some(revoked) = revoked else { return Ok(false) };
         shared.dirty = true;
         shared.clock.signed(revoked.seq);
+        self.pass_on_revocation(record, revoked.seq, from);
+        self.expel(revoked.node, revoked.seq);
+        Ok(true)
+    }
+
+    /// Along the tree on a mesh, to all peers on a ring.
+    fn pass_on_revocation(&mut self, record: &SignedRecord, seq: UnixMicros, from: Option<NodeId>) {
+        let shared = &mut self.shared;
+        if !self.ring.is_enabled() {
+            let id = MessageId { by: record.by, seq, kind: BroadcastKind::Revocation };
+            self.broadcast.spread_revocation(id, from, self.gossip.members.len(), shared);
+            return;
+        }
         let frame = std::sync::Arc::new(meshline_protocol::Message::Revocation(record.clone()).into());
         let others: Vec<NodeId> = shared.up.keys().copied().filter(|peer| Some(*peer) != from).collect();
         for peer in others {
             shared.send_frame(&peer, &frame);
         }
-        self.expel(revoked.node, revoked.seq);
-        Ok(true)
     }
 
     /// Ends whatever a revoked member has here.

@@ -24,7 +24,22 @@ impl Node {
     /// far it has come; events tell the rest.
     pub fn spread(&mut self, signed: &SignedText, expires: UnixMicros, now: Now) -> Delivery {
         self.shared.now = now;
-        self.broadcast.spread(signed, expires, self.ring.place(), &mut self.shared)
+        let way = (self.ring.place(), self.gossip.members.len());
+        self.broadcast.spread(signed, expires, way, &mut self.shared)
+    }
+
+    /// Signs a service's text and sends it to all members, without asking who has it: the way for what services tell each
+    /// other, such as a new block or an entry of a directory. A member that is away finds it by comparing, as long as it
+    /// holds and is kept (an hour, and the newest two thousand of all); what must outlast that is the service's to keep.
+    ///
+    /// # Errors
+    /// A named refusal, with a sentence for people: too long, too many.
+    pub fn publish(&mut self, service: ServiceName, text: String, now: Now) -> Result<SignedText, (Code, String)> {
+        let signed = self.sign(service, text, now)?;
+        let expires = self.shared.latest().max(signed.seq).offset(crate::broadcast::VALIDITY);
+        let way = (self.ring.place(), self.gossip.members.len());
+        self.broadcast.release_own(&signed, expires, way, &mut self.shared);
+        Ok(signed)
     }
 
     /// Sends a service's message to a linked member; does nothing if it is not linked.

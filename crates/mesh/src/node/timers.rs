@@ -23,6 +23,7 @@ impl Node {
             self.companions.next_timeout(|link| self.is_active(link)),
             self.probes.next_timeout(&self.shared),
             self.routing.next_timeout(),
+            self.broadcast.next_timeout(&self.shared),
             self.datagrams.next_timeout(),
             self.store_at,
             Some(self.renew_at),
@@ -57,6 +58,7 @@ impl Node {
         if let Some(place) = self.ring.place().filter(|_| self.broadcast.is_watching()) {
             self.broadcast.retry(place, &mut self.shared);
         }
+        self.broadcast.handle_timeout(&mut self.shared);
         self.relay();
         self.relay_server.handle_timeout(&mut self.shared);
         self.echoes.handle_timeout(&mut self.shared);

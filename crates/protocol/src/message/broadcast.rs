@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::limits::MAX_RING;
+use crate::limits::{MAX_ANNOUNCED, MAX_RING, MAX_SLICES};
 use crate::{Bounded, NodeId, UnixMicros};
 
 /// A service's signed message to every member. The signed text (see [`super::SignedBroadcast`]) travels as
@@ -11,13 +11,23 @@ use crate::{Bounded, NodeId, UnixMicros};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Broadcast {
-    /// Mesh: every receiver that sees it first passes it on to its other peers. Has a body.
+    /// Mesh: every receiver that sees it first passes it on along its eager links. Has a body.
     Flood(BroadcastMessage),
     /// Ring: each member appends itself to `holders` and hands it to its successor; back at its author it
     /// names all who have it. Has a body.
     Ring(BroadcastMessage),
     /// Mesh: `by` has the message; goes back the way the message came.
     Ack(BroadcastAck),
+    /// Mesh: what the sender has. Sent on lazy links, and where two differ.
+    Have(BroadcastHave),
+    /// Mesh: asks for messages that were announced and did not come.
+    Want(BroadcastWant),
+    /// Mesh: the link is eager from now on.
+    Graft(BroadcastGraft),
+    /// Mesh: the link is lazy from now on.
+    Prune(BroadcastPrune),
+    /// Mesh: what the sender keeps, in digests.
+    Compare(BroadcastCompare),
 }
 
 impl Broadcast {
@@ -26,6 +36,11 @@ impl Broadcast {
             Self::Flood(_) => "broadcast.flood",
             Self::Ring(_) => "broadcast.ring",
             Self::Ack(_) => "broadcast.ack",
+            Self::Have(_) => "broadcast.have",
+            Self::Want(_) => "broadcast.want",
+            Self::Graft(_) => "broadcast.graft",
+            Self::Prune(_) => "broadcast.prune",
+            Self::Compare(_) => "broadcast.compare",
         }
     }
 }
@@ -45,6 +60,98 @@ pub struct BroadcastMessage {
     /// Ring: who has it, the author first.
     #[serde(default)]
     pub holders: Bounded<NodeId, MAX_RING>,
+    /// Mesh: how it came here. Not signed.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub trail: BroadcastTrail,
+    /// Mesh: the author wants no receipts.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub silent: bool,
+}
+
+/// How a copy of a message came here. Whoever passes it on may write what it likes: nothing but the shape of the tree
+/// depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastTrail {
+    /// Links it passed before this one.
+    #[serde(default)]
+    pub hops: u8,
+    /// Where it entered the tree: 0 for the place of its author, otherwise a random number of whoever handed it over on a
+    /// lazy link. Two copies of the same entry show a loop, others do not.
+    #[serde(default)]
+    pub entry: u32,
+    /// To how many more places it may be brought on lazy links.
+    #[serde(default)]
+    pub shortcuts: u8,
+    /// Its author handed it over on all of its links.
+    #[serde(default)]
+    pub direct: bool,
+}
+
+/// What a message is that is spread to all.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BroadcastKind {
+    /// A service's text: `broadcast.flood`.
+    #[default]
+    Text,
+    /// A `revocation`.
+    Revocation,
+}
+
+/// The name of a message that somebody has, or wants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastName {
+    /// The author.
+    pub by: NodeId,
+    /// Its sequence.
+    pub seq: UnixMicros,
+    /// What it is.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub kind: BroadcastKind,
+    /// Links it passed to whoever has it, if it came from its author's place in the tree.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hops: Option<u8>,
+}
+
+/// What the sender has.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastHave {
+    /// The messages.
+    pub names: Bounded<BroadcastName, MAX_ANNOUNCED>,
+    /// They have been there for a while: nothing else is to be waited for.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub past: bool,
+}
+
+/// Asks for messages.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastWant {
+    /// Their names.
+    pub names: Bounded<BroadcastName, MAX_ANNOUNCED>,
+}
+
+/// Takes the link as eager.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastGraft {}
+
+/// Takes the link as lazy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastPrune {}
+
+/// What the sender keeps of messages to all: whoever keeps the same has nothing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastCompare {
+    /// Of messages with a sequence above this; what is below gave way.
+    pub since: UnixMicros,
+    /// One digest over all of them, or 64 over slices of them, 16 hex digits each.
+    pub digests: Bounded<String, MAX_SLICES>,
+    /// Whether the receiver should answer with what it has in the slices that differ, and nothing more.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub last: bool,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// A receipt.

@@ -14,7 +14,10 @@ mod relay;
 mod ring;
 mod routing;
 
-pub use broadcast::{Broadcast, BroadcastAck, BroadcastMessage};
+pub use broadcast::{
+    Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
+    BroadcastName, BroadcastPrune, BroadcastTrail, BroadcastWant,
+};
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
 pub use companion::{Companion, CompanionOffer, CompanionSealed};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
@@ -84,7 +87,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("companion", &["offer", "sealed"]),
     ("gossip", &["summary", "want", "records", "departure"]),
     ("ring", &["attach", "detach", "token"]),
-    ("broadcast", &["flood", "ring", "ack"]),
+    ("broadcast", &["flood", "ring", "ack", "have", "want", "graft", "prune", "compare"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back"]),

@@ -18,6 +18,8 @@ fn flood(body: &[u8]) -> Frame {
         sig: "c2ln".to_owned(),
         attempt: 0,
         holders: Default::default(),
+        trail: Default::default(),
+        silent: false,
     };
     Frame { message: Message::Broadcast(Broadcast::Flood(message)), body: Some(Bytes::copy_from_slice(body)) }
 }

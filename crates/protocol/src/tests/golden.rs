@@ -89,8 +89,14 @@ fn broadcast() -> (BroadcastMessage, Bytes) {
         sig: "c2lnbmF0dXJl".to_owned(),
         attempt: 0,
         holders: Bounded::from_first([node(1), node(2)]),
+        trail: BroadcastTrail::default(),
+        silent: false,
     };
     (line, serde_json::to_vec(&text).expect("plain data").into())
+}
+
+fn name(kind: BroadcastKind, hops: Option<u8>) -> BroadcastName {
+    BroadcastName { by: node(1), seq: at(4), kind, hops }
 }
 
 fn hello() -> Message {
@@ -136,6 +142,12 @@ fn samples() -> Vec<(&'static str, Frame)> {
     let ticket = || "A".repeat(43).parse().expect("valid");
     let errand = || RelayTicket { ticket: ticket(), peer: node(2) };
     let with_body = |broadcast| Frame { message: Message::Broadcast(broadcast), body: Some(body.clone()) };
+    let trail = BroadcastTrail { hops: 3, entry: 0, shortcuts: 2, direct: false };
+    let flooded = BroadcastMessage { holders: Bounded::default(), trail, ..line.clone() };
+    let names = || Bounded::from_first([name(BroadcastKind::Text, Some(3)), name(BroadcastKind::Revocation, None)]);
+    let have = BroadcastHave { names: names(), past: true };
+    let compare =
+        BroadcastCompare { since: at(3), digests: Bounded::from_first(["00112233445566ff".to_owned()]), last: true };
     let summary = Summary {
         digest: "00112233445566ff".to_owned(),
         entries: Bounded::from_first([SummaryEntry { id: node(1), seq: at(1) }]),
@@ -173,8 +185,13 @@ fn samples() -> Vec<(&'static str, Frame)> {
             }))
             .into(),
         ),
-        ("broadcast.flood", with_body(Broadcast::Flood(line.clone()))),
+        ("broadcast.flood", with_body(Broadcast::Flood(flooded))),
         ("broadcast.ring", with_body(Broadcast::Ring(line))),
+        ("broadcast.have", Message::Broadcast(Broadcast::Have(have)).into()),
+        ("broadcast.want", Message::Broadcast(Broadcast::Want(BroadcastWant { names: names() })).into()),
+        ("broadcast.graft", Message::Broadcast(Broadcast::Graft(BroadcastGraft {})).into()),
+        ("broadcast.prune", Message::Broadcast(Broadcast::Prune(BroadcastPrune {})).into()),
+        ("broadcast.compare", Message::Broadcast(Broadcast::Compare(compare)).into()),
         (
             "broadcast.ack",
             Message::Broadcast(Broadcast::Ack(BroadcastAck { author: node(1), seq: at(4), by: node(2) })).into(),

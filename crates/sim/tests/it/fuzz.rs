@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
-    Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack, NatCall, NatCalled,
-    NatTransport, RecordText, Records, Relay, RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role,
-    SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps, Want,
+    Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
+    BroadcastName, BroadcastPrune, BroadcastTrail, BroadcastWant, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack,
+    NatCall, NatCalled, NatTransport, RecordText, Records, Relay, RelayPeer, RelayRefusal, RelayTicket, Ring,
+    RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps, Want,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, Ping, SignedRecord, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, Rng, SECOND, World, address, seeds};
@@ -129,6 +130,31 @@ impl Material {
         })
     }
 
+    /// What shapes the tree of broadcasts.
+    fn tree(&self, rng: &mut Rng) -> Message {
+        let name = |rng: &mut Rng| BroadcastName {
+            by: self.id(rng),
+            seq: self.time(rng),
+            kind: if rng.chance(80) { BroadcastKind::Text } else { BroadcastKind::Revocation },
+            hops: rng.chance(50).then(|| octet(rng)),
+        };
+        let count = rng.index(300);
+        let names = Bounded::from_first((0..count).map(|_| name(rng)));
+        let digest = |rng: &mut Rng| if rng.chance(50) { format!("{:016x}", rng.bits()) } else { "~".repeat(50) };
+        let digests = if rng.chance(50) { 1 } else { rng.index(80) };
+        Message::Broadcast(match rng.below(5) {
+            0 => Broadcast::Have(BroadcastHave { names, past: rng.chance(50) }),
+            1 => Broadcast::Want(BroadcastWant { names }),
+            4 => Broadcast::Graft(BroadcastGraft {}),
+            2 => Broadcast::Prune(BroadcastPrune {}),
+            _ => Broadcast::Compare(BroadcastCompare {
+                since: self.time(rng),
+                digests: Bounded::from_first((0..digests).map(|_| digest(rng))),
+                last: rng.chance(50),
+            }),
+        })
+    }
+
     /// Sometimes a true one of the puppet's own, sometimes a false one.
     fn broadcast(&self, rng: &mut Rng, puppet: &Puppet) -> Frame {
         if rng.chance(20) {
@@ -149,21 +175,32 @@ impl Material {
         let body = serde_json::to_vec(&text).expect("plain data");
         let sig = puppet.key.sign_bytes(&body);
         let by = if rng.chance(70) { puppet.key.id() } else { self.id(rng) };
-        let line = BroadcastMessage { by, seq, sig, attempt: self.small(rng), holders: self.ids(rng) };
+        let (attempt, holders, trail) = (self.small(rng), self.ids(rng), trail(rng));
+        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail, silent: rng.chance(20) };
         let message = if rng.chance(50) { Broadcast::Flood(line) } else { Broadcast::Ring(line) };
         Frame { message: Message::Broadcast(message), body: rng.chance(95).then(|| body.into()) }
     }
 
     fn frame(&self, rng: &mut Rng, world: &World, puppet: &Puppet) -> Frame {
-        match rng.below(11) {
+        match rng.below(13) {
             0 | 1 => self.link_message(rng, world, puppet).into(),
             2 | 3 => self.gossip(rng).into(),
             4 | 5 => self.ring(rng).into(),
             6 | 7 => self.relay(rng).into(),
             8 => self.nat(rng).into(),
+            9 | 10 => self.tree(rng).into(),
             _ => self.broadcast(rng, puppet),
         }
     }
+}
+
+fn octet(rng: &mut Rng) -> u8 {
+    u8::try_from(rng.below(256)).expect("small")
+}
+
+fn trail(rng: &mut Rng) -> BroadcastTrail {
+    let entry = if rng.chance(50) { 0 } else { u32::MAX };
+    BroadcastTrail { hops: octet(rng), entry, shortcuts: octet(rng), direct: rng.chance(50) }
 }
 
 fn material(world: &World, puppet: &Puppet) -> Material {

@@ -55,8 +55,15 @@ fn a_member_that_sends_a_thousand_messages_a_second_is_told_and_the_others_are_s
     for n in 0..2_000_u64 {
         let signed_text = text(&pair, pair.wall().offset(n.cast_signed()), &format!("flood {n}"));
         let (entry, body) = signed(&puppet.key, &signed_text);
-        let line =
-            BroadcastMessage { by: entry.by, seq: entry.seq, sig: entry.sig, attempt: 0, holders: Bounded::default() };
+        let line = BroadcastMessage {
+            by: entry.by,
+            seq: entry.seq,
+            sig: entry.sig,
+            attempt: 0,
+            holders: Bounded::default(),
+            trail: Default::default(),
+            silent: false,
+        };
         pair.puppet_send(&puppet, Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) });
         pair.run_for(MS);
     }
@@ -200,8 +207,15 @@ fn a_clock_far_ahead_moves_nobody_elses() {
     let mut ahead = text(&pair, pair.wall(), "from the future");
     ahead.clock = pair.wall().offset(86_400_000_000);
     let (entry, body) = signed(&puppet.key, &ahead);
-    let line =
-        BroadcastMessage { by: entry.by, seq: entry.seq, sig: entry.sig, attempt: 0, holders: Bounded::default() };
+    let line = BroadcastMessage {
+        by: entry.by,
+        seq: entry.seq,
+        sig: entry.sig,
+        attempt: 0,
+        holders: Bounded::default(),
+        trail: Default::default(),
+        silent: false,
+    };
     pair.puppet_send(&puppet, Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) });
     pair.run_for(SECOND);
     pair.say(0, "now");

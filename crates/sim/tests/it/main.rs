@@ -25,4 +25,5 @@ mod ring;
 mod ring_chaos;
 mod routing;
 mod routing_attacks;
+mod spread;
 mod support;
