@@ -1,9 +1,10 @@
 //! What a message to all costs and how far it goes, along the tree, flooded, and pushed, on the same links. Prints one JSON
 //! object a line.
 //!
-//! `spread NODES LINKS METHOD MESSAGES [SEED] [--dead PERCENT] [--drop PERCENT] [--delay PERCENT] [--promise PERCENT]`
+//! `spread NODES LINKS METHOD MESSAGES [SEED] [--dead PERCENT] [--drop PERCENT] [--delay PERCENT] [--promise PERCENT]
+//! [--jitter MS]`
 //!
-//! METHOD is `tree`, `flood` or a number: pushed to so many. The first line is the first message, before there is a tree;
+//! Links take 5 ms one way and up to 45 more, or `--jitter`. METHOD is `tree`, `flood` or a number: pushed to so many. The first line is the first message, before there is a tree;
 //! the second is all of MESSAGES from random nodes together, one after the other is over; with faults a third and a fourth
 //! show the first message after them and the next MESSAGES.
 
@@ -15,9 +16,9 @@ fn argument<T: std::str::FromStr>(at: usize, otherwise: T) -> T {
     std::env::args().nth(at).and_then(|text| text.parse().ok()).unwrap_or(otherwise)
 }
 
-fn percent(flag: &str) -> u64 {
+fn number(flag: &str) -> u64 {
     let mut arguments = std::env::args().skip_while(|argument| argument != flag).skip(1);
-    arguments.next().map_or(0, |text| text.parse().expect("a percentage"))
+    arguments.next().map_or(0, |text| text.parse().expect("a number"))
 }
 
 fn method() -> Method {
@@ -64,19 +65,20 @@ fn say(spread: &mut Spread, messages: usize) -> Vec<Outcome> {
 
 fn main() {
     let messages = argument(4, 100);
+    let jitter = if std::env::args().any(|flag| flag == "--jitter") { number("--jitter") } else { 45 };
     let setting = Setting {
         nodes: argument(1, 1_000),
         links: argument(2, 8),
         method: method(),
         seed: argument(5, 1),
-        ..Setting::default()
+        delay: (5_000, jitter * 1_000),
     };
     let mut spread = Spread::new(&setting);
     print("first", &setting, &say(&mut spread, 1));
     // The tree takes its shape with the first few.
     say(&mut spread, 10);
     print("quiet", &setting, &say(&mut spread, messages));
-    let (dead, drop, delay, promise) = (percent("--dead"), percent("--drop"), percent("--delay"), percent("--promise"));
+    let (dead, drop, delay, promise) = (number("--dead"), number("--drop"), number("--delay"), number("--promise"));
     if dead + drop + delay + promise > 0 {
         spread.kill(dead);
         spread.corrupt(drop, Conduct::Drops);

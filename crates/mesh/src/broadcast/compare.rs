@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshline_protocol::limits::MAX_ANNOUNCED;
 use meshline_protocol::message::{Broadcast as Message, BroadcastCompare, BroadcastHave, BroadcastKind, BroadcastName};
-use meshline_protocol::{Bounded, Message as Wire, NodeId};
+use meshline_protocol::{Bounded, Message as Wire, NodeId, UnixMicros};
 
 use super::Broadcast;
 use super::store::MAX_KEPT;
@@ -89,7 +89,7 @@ impl Broadcast {
             if since == theirs.since && *whole == self.store.digest(since) {
                 return;
             }
-            self.send_slices(from, &BroadcastCompare { since, ..theirs.clone() }, shared);
+            self.send_slices(from, since, theirs.last, shared);
             return;
         }
         let own = self.store.digests(theirs.since);
@@ -103,13 +103,13 @@ impl Broadcast {
         let names: Vec<MessageId> = self.store.names_in(&differing, theirs.since).take(MAX_TOLD).collect();
         self.tell_past(from, &names, shared);
         if !theirs.last && !differing.is_empty() {
-            self.send_slices(from, &BroadcastCompare { last: true, ..theirs.clone() }, shared);
+            self.send_slices(from, theirs.since, true, shared);
         }
     }
 
-    fn send_slices(&self, to: NodeId, like: &BroadcastCompare, shared: &mut Shared) {
-        let digests = Bounded::from_first(self.store.digests(like.since));
-        let compare = BroadcastCompare { digests, ..*like };
+    fn send_slices(&self, to: NodeId, since: UnixMicros, last: bool, shared: &mut Shared) {
+        let digests = Bounded::from_first(self.store.digests(since));
+        let compare = BroadcastCompare { since, digests, last };
         shared.send(&to, Wire::Broadcast(Message::Compare(compare)));
     }
 
@@ -128,6 +128,6 @@ pub(super) fn name_of(id: &MessageId) -> BroadcastName {
 }
 
 /// The name of a service's text.
-pub(super) fn text_id(by: NodeId, seq: meshline_protocol::UnixMicros) -> MessageId {
+pub(super) fn text_id(by: NodeId, seq: UnixMicros) -> MessageId {
     MessageId { by, seq, kind: BroadcastKind::Text }
 }

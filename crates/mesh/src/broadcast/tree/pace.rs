@@ -64,7 +64,8 @@ impl Pace {
     /// A message came, which may have been announced or asked for.
     pub(super) fn arrived(&mut self, wanted: Option<&Wanted>, from: NodeId, now: Mono) {
         match wanted {
-            None => self.lag.add(Duration::ZERO),
+            // What comes before its announcements tells nothing of what comes after them.
+            None => {}
             Some(wanted) => match wanted.asked() {
                 None => self.lag.add(now.since(wanted.since())),
                 Some((peer, at)) if peer == from => self.answer.add(now.since(at)),

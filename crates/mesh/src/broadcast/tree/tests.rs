@@ -1,3 +1,5 @@
+//! The tree by itself: what it is told, and what it wants done.
+
 use meshline_protocol::limits::MAX_ANNOUNCED;
 use meshline_protocol::message::BroadcastHave;
 use meshline_protocol::{Bounded, UnixMicros};
