@@ -67,3 +67,25 @@ impl KernelPipe {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{KernelPipe, RELAY_PIPES_SPARE, SPARE};
+
+    fn spare() -> usize {
+        SPARE.with_borrow(Vec::len)
+    }
+
+    #[test]
+    fn so_many_empty_pipes_are_kept_and_the_next_one_is_closed() {
+        let taken: Vec<KernelPipe> = (0..=RELAY_PIPES_SPARE).map(|_| KernelPipe::take().unwrap()).collect();
+        for (nth, pipe) in taken.into_iter().enumerate() {
+            pipe.give_back();
+            assert_eq!(spare(), (nth + 1).min(RELAY_PIPES_SPARE));
+        }
+        let again = KernelPipe::take().unwrap();
+        assert_eq!(spare(), RELAY_PIPES_SPARE - 1, "one of them is used again");
+        KernelPipe { held: 1, ..again }.give_back();
+        assert_eq!(spare(), RELAY_PIPES_SPARE - 1, "one that is not empty is not");
+    }
+}

@@ -13,7 +13,7 @@ use super::{Half, Relays};
 use crate::clock::Clock;
 use crate::driver::Notice;
 use crate::gate::Gate;
-use crate::limits::MAX_HANDSHAKES;
+use crate::limits::{MAX_HANDSHAKES, MAX_SHARES};
 
 fn members() -> [NodeId; 2] {
     [1, 2].map(|byte| NodeId::from_bytes([byte; 32]))
@@ -217,4 +217,26 @@ async fn a_rate_holds_for_all_that_is_relayed_for_a_member() {
     // Ten million bytes a second, of which a quarter of a second's and a turn may be ahead.
     let least = (bytes - 2_500_000 - crate::limits::RELAY_TURN) / 10;
     assert!(clock.mono().0 >= u64::try_from(least).unwrap(), "{} us", clock.mono().0);
+}
+
+#[tokio::test]
+async fn of_too_many_members_those_without_a_pipe_are_forgotten() {
+    let mut relays = Bench::new().await.relays;
+    let member = |n: usize| {
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&u64::try_from(n).unwrap().to_be_bytes());
+        NodeId::from_bytes(bytes)
+    };
+    // A pipe holds the shares of its two members.
+    let held = relays.share(member(3));
+    for n in 0..MAX_SHARES {
+        relays.share(member(n));
+    }
+    assert_eq!(relays.bytes().len(), MAX_SHARES);
+    relays.share(member(7));
+    assert_eq!(relays.bytes().len(), MAX_SHARES, "one that is known needs no room");
+    relays.share(member(MAX_SHARES));
+    let left: Vec<NodeId> = relays.bytes().into_iter().map(|(member, _)| member).collect();
+    assert_eq!(left, [member(3), member(MAX_SHARES)]);
+    drop(held);
 }

@@ -5,6 +5,7 @@
 #![expect(clippy::wildcard_enum_match_arm, reason = "tests look for one event among all")]
 
 mod bad_input;
+mod beside;
 mod doors;
 mod forwarding;
 mod links;
