@@ -201,7 +201,7 @@ impl Shared {
 
     /// Ends a connection with a named reason.
     pub(crate) fn close(&mut self, link: LinkId, code: Code, detail: impl Into<String>) {
-        let error = Some(ErrorMessage { code, detail: detail.into() });
+        let error = Some(ErrorMessage::new(code, detail));
         self.push(Output::Close { link, error });
     }
 

@@ -198,7 +198,7 @@ impl Arrival {
 /// Says why, closes our side, and waits a little for theirs: closing with unread bytes would reset the connection
 /// and the reason would never be read.
 pub(crate) async fn refuse(mut stream: TcpStream, fault: Fault) {
-    let message = Message::Error(ErrorMessage { code: fault.code, detail: fault.detail });
+    let message = Message::Error(ErrorMessage::new(fault.code, fault.detail));
     let Ok(line) = frame::encode(&message.into(), Encoding::Json) else { return };
     let said = async {
         stream.write_all(&line).await?;

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     fn frame(length: usize) -> Frame {
-        let error = ErrorMessage { code: Code::Other, detail: String::new() };
+        let error = ErrorMessage::new(Code::Other, "");
         Frame { message: Message::Error(error), body: Some(vec![7; length].into()) }
     }
 

@@ -217,8 +217,9 @@ impl World {
         let (dialler, listener) = (proved(run.node), proved(node));
         // A round trip of TCP and one of TLS; the listener is ready half a round trip after the dialler.
         let ready = at + 2 * self.network.delay(&mut self.rng);
-        let from: Address =
-            format!("h{}:{}", run.node, 20_000 + links[0].0 % 40_000).parse().unwrap_or_else(|_| address.clone());
+        let port = 20_000 + links[0].0 % 40_000;
+        let host = self.tcp_source(run.node, node).map_or_else(|| format!("h{}", run.node), |ip| ip.to_string());
+        let from: Address = format!("{host}:{port}").parse().unwrap_or_else(|_| address.clone());
         let ends = [(Some(dial), from.clone(), address.clone(), listener), (None, address.clone(), from, dialler)];
         for (link, (dial, local, remote, proved)) in links.into_iter().zip(ends) {
             let spent_us = ready - self.now;
@@ -269,7 +270,7 @@ impl World {
                 let codec = self.network.end(link).and_then(|end| end.codec.as_mut());
                 let Some(input) = codec.and_then(|codec| codec.read(link, &bytes)) else { return };
                 if let Mesh::LinkClosed { code, detail, .. } = &input {
-                    let error = ErrorMessage { code: *code, detail: detail.clone() };
+                    let error = ErrorMessage::new(*code, detail.clone());
                     self.close_link(node, link, Some(error));
                 }
                 self.input(node, input);

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meshline_mesh::{DialId, DialTarget, Input as Mesh, LinkOpened, RelayConnection, Transport};
-use meshline_protocol::message::{Relay, RelayTicket};
+use meshline_protocol::message::{Nat, NatThere, Relay, RelayTicket};
 use meshline_protocol::{Address, Code, Frame, Message, NodeId};
 
 use crate::network::Content;
@@ -23,7 +23,7 @@ struct Leg {
     client: bool,
 }
 
-/// What a proxy does wrong.
+/// What a proxy does wrong, or a witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Misdeed {
     /// It offers, and grants nothing.
@@ -34,6 +34,8 @@ pub enum Misdeed {
     JoinsOthers,
     /// What it passes on is not what it got: the two ends' TLS breaks.
     Garbles,
+    /// It says that it sees every member wherever that is said to be.
+    Vouches,
 }
 
 /// All ends that wait at proxies.
@@ -64,14 +66,17 @@ impl World {
 
     /// What a node really sends when it wants to send this.
     pub(crate) fn as_misused(&self, node: usize, frame: &Arc<Frame>) -> Option<Arc<Frame>> {
-        let Message::Relay(Relay::Grant(grant)) = &frame.message else { return Some(Arc::clone(frame)) };
-        match self.relays.misdeeds.get(&node) {
-            Some(Misdeed::NeverGrants) => None,
-            Some(Misdeed::GrantsForAnother) => {
+        match (self.relays.misdeeds.get(&node), &frame.message) {
+            (Some(Misdeed::NeverGrants), Message::Relay(Relay::Grant(_))) => None,
+            (Some(Misdeed::GrantsForAnother), Message::Relay(Relay::Grant(grant))) => {
                 let grant = RelayTicket { peer: self.id(node), ..grant.clone() };
                 Some(Arc::new(Message::Relay(Relay::Grant(grant)).into()))
             }
-            Some(Misdeed::JoinsOthers | Misdeed::Garbles) | None => Some(Arc::clone(frame)),
+            (Some(Misdeed::Vouches), Message::Nat(Nat::There(there))) => {
+                let there = NatThere { seen: Some(true), ..*there };
+                Some(Arc::new(Message::Nat(Nat::There(there)).into()))
+            }
+            (Some(_) | None, _) => Some(Arc::clone(frame)),
         }
     }
 
@@ -95,7 +100,7 @@ impl World {
         let misdeed = match self.relays.misdeeds.get(&proxy.node) {
             Some(Misdeed::JoinsOthers) => Some(Code::IdentityMismatch),
             Some(Misdeed::Garbles) => Some(Code::TlsFailed),
-            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother) | None => None,
+            Some(Misdeed::NeverGrants | Misdeed::GrantsForAnother | Misdeed::Vouches) | None => None,
         };
         let fault = if misdeed.is_some() {
             misdeed

@@ -205,7 +205,7 @@ mod tests {
     }
 
     fn error() -> Message {
-        Message::Error(ErrorMessage { code: Code::Other, detail: "x".to_owned() })
+        Message::Error(ErrorMessage::new(Code::Other, "x"))
     }
 
     #[test]

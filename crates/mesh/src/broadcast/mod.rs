@@ -288,7 +288,7 @@ impl Broadcast {
         shared.count(Code::RateLimited);
         if author == from && self.rates.should_tell(author, now) {
             let detail = format!("more than {} messages a second", rate::AUTHOR_RATE.per_second);
-            shared.send(&from, Wire::Error(ErrorMessage { code: Code::RateLimited, detail }));
+            shared.send(&from, Wire::Error(ErrorMessage::new(Code::RateLimited, detail)));
         }
         false
     }

@@ -7,7 +7,7 @@ use std::net::{IpAddr, SocketAddr};
 use bytes::Bytes;
 use meshline_protocol::frame::encode_datagram;
 use meshline_protocol::limits::{PROTOCOL_VERSION, PROTOCOL_VERSION_MIN};
-use meshline_protocol::message::{ErrorMessage, TimeFrame, TimeStamps};
+use meshline_protocol::message::{ErrorMessage, Header, TimeFrame, TimeStamps};
 use meshline_protocol::stun::{StunRequest, stun_answer};
 use meshline_protocol::{Address, Code, Message, Ping};
 
@@ -21,7 +21,7 @@ use crate::shared::Shared;
 pub(crate) const PER_SOURCE: Rate = Rate { per_second: 10, burst: 20 };
 
 /// Answers to all: at 400 bytes each, 3 Mbit/s.
-pub(super) const IN_ALL: Rate = Rate { per_second: 1_000, burst: 1_000 };
+pub(crate) const IN_ALL: Rate = Rate { per_second: 1_000, burst: 1_000 };
 
 /// Sources counted at once. With as many of them active at once a new one waits.
 pub(crate) const MAX_SOURCES: usize = 1_024;
@@ -51,15 +51,16 @@ impl Answers {
         if !self.admits(from, shared) {
             return;
         }
-        let answer = match fault(asked, shared) {
+        let answers = match fault(asked, shared) {
             Some(code) => {
                 shared.count(code);
-                Message::Error(ErrorMessage { code, detail: String::new() })
+                // Without the header where there is no room for it.
+                vec![refusal(code, Some(header(shared))), refusal(code, None)]
             }
-            None => Message::Time(Box::new(answer(asked, from, shared))),
+            None => vec![Message::Time(Box::new(answer(asked, from, shared)))],
         };
-        let bytes = encode_datagram(&answer.into()).unwrap_or_default();
-        if !bytes.is_empty() && bytes.len() <= length {
+        let written = answers.into_iter().filter_map(|answer| encode_datagram(&answer.into()).ok());
+        if let Some(bytes) = written.into_iter().find(|bytes| bytes.len() <= length) {
             send(shared, (socket, from), bytes);
         }
     }
@@ -105,6 +106,20 @@ fn fault(asked: &TimeFrame, shared: &Shared) -> Option<Code> {
     }
     // A newer one may still speak ours: its answer will show.
     (asked.version < PROTOCOL_VERSION_MIN).then_some(Code::WrongVersion)
+}
+
+fn refusal(code: Code, header: Option<Header>) -> Message {
+    Message::Error(ErrorMessage { code, detail: String::new(), header: header.map(Box::new) })
+}
+
+fn header(shared: &Shared) -> Header {
+    Header {
+        network: shared.config.network.clone(),
+        version: PROTOCOL_VERSION,
+        id: shared.id,
+        time: shared.now.wall,
+        ping: Ping::UNKNOWN,
+    }
 }
 
 fn answer(asked: &TimeFrame, from: SocketAddr, shared: &Shared) -> TimeFrame {

@@ -24,27 +24,30 @@ use meshline_protocol::stun::{Stun, decode_stun};
 use meshline_protocol::{Code, NodeId};
 
 pub(crate) use rounds::Linked;
-pub(crate) use served::{Asker, host_of};
+pub(crate) use served::{Asker, host_of, is_global};
 pub(crate) use spoken::Spoken;
 
 use answers::Answers;
 use calls::Calls;
 use hairpin::Hairpin;
+#[cfg(not(test))]
 use picture::{Picture, Sighting};
+#[cfg(not(test))]
 use questions::Questions;
 use rounds::Rounds;
-use served::{ServedCalls, is_global};
+use served::ServedCalls;
 use servers::Servers;
 
 #[cfg(test)]
 pub(crate) use {
-    answers::{MAX_SOURCES, PER_SOURCE as ANSWERS_PER_SOURCE},
-    picture::MAX_REFLEXIVE,
-    questions::QUESTION_BYTES,
+    answers::{IN_ALL as ANSWERS_IN_ALL, MAX_SOURCES, PER_SOURCE as ANSWERS_PER_SOURCE},
+    picture::{MAX_REFLEXIVE, MAX_SIGHTINGS, Picture, Sighting, Witness},
+    questions::{MAX_QUESTIONS, QUESTION_BYTES, Questions},
     served::{MAX_SERVED, PER_MEMBER as CALLS_PER_MEMBER},
     spoken::MAX_SPOKEN,
 };
 
+use crate::bucket::{Bucket, Rate};
 use crate::event::Event;
 use crate::input::{DialId, LinkId, PortMapping, SocketId};
 use crate::now::Mono;
@@ -55,6 +58,10 @@ pub(crate) const STUN_BELOW: u8 = 4;
 
 /// Ports that routers forward here, at most: UDP and TCP, by IPv4 and IPv6, and as many again.
 pub(crate) const MAX_MAPPED: usize = 8;
+
+/// Answers for one member about where others are seen: as many attempts as it may have under way ask two such questions
+/// each.
+pub(crate) const WHERE_PER_MEMBER: Rate = Rate { per_second: 8, burst: 64 };
 
 /// How the port seen outside follows from the socket inside (RFC 4787 §4.1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -109,6 +116,8 @@ pub(crate) struct Nat {
     hairpin: Hairpin,
     mapped: Vec<PortMapping>,
     linked: BTreeMap<NodeId, Linked>,
+    /// Members that asked where others are seen.
+    asking: BTreeMap<NodeId, Bucket>,
     /// Of the datagram that is being handled: no answer is longer.
     packet_length: usize,
 }
@@ -219,9 +228,15 @@ impl Nat {
         match message {
             NatMessage::Call(call) => self.served.handle(asker, call, shared),
             NatMessage::Called(called) => self.calls.told(asker.id, *called, shared.now.mono),
-            NatMessage::Back(_) => return Err(Code::UnexpectedMessage),
+            NatMessage::Back(_) | NatMessage::Where(_) | NatMessage::There(_) => return Err(Code::UnexpectedMessage),
         }
         Ok(())
+    }
+
+    /// Whether a member may be told where another one is seen.
+    pub(crate) fn may_ask(&mut self, asker: NodeId, now: Mono) -> bool {
+        self.asking.retain(|_, bucket| !bucket.is_full(now));
+        self.asking.entry(asker).or_insert_with(|| Bucket::new(WHERE_PER_MEMBER, now)).take(now)
     }
 
     /// The nonce of a call, said by a member on a connection made for it: whether there is such a call.

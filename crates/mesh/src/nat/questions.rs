@@ -28,7 +28,7 @@ const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_milli
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Questions under way at once: all witnesses of a round and a few more.
-const MAX_QUESTIONS: usize = 16;
+pub(crate) const MAX_QUESTIONS: usize = 16;
 
 /// Destinations whose place in the order of asking is remembered, the latest.
 const MAX_ORDERED: usize = 64;
@@ -53,7 +53,7 @@ struct Question {
 
 /// All of them.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
+pub(crate) struct Questions {
     pending: Vec<Question>,
     /// Destinations in the order in which they were first asked.
     ordered: VecDeque<(SocketAddr, u64)>,
@@ -64,7 +64,7 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Asks, unless the same is being asked.
-    pub(super) fn ask(&mut self, by: Witness, to: SocketAddr, shared: &mut Shared) {
+    pub(crate) fn ask(&mut self, by: Witness, to: SocketAddr, shared: &mut Shared) {
         if self.pending.len() >= MAX_QUESTIONS || self.is_asking(&to) {
             return;
         }
@@ -78,7 +78,7 @@ impl Questions {
         self.handle_timeout(shared);
     }
 
-    pub(super) fn is_asking(&self, to: &SocketAddr) -> bool {
+    pub(crate) fn is_asking(&self, to: &SocketAddr) -> bool {
         self.pending.iter().any(|question| question.to == *to)
     }
 
@@ -88,7 +88,7 @@ impl Questions {
     }
 
     /// Witnesses that did not answer, and when that was clear.
-    pub(super) fn silent(&self) -> impl Iterator<Item = (&SocketAddr, &Mono)> {
+    pub(crate) fn silent(&self) -> impl Iterator<Item = (&SocketAddr, &Mono)> {
         self.silent.iter()
     }
 
@@ -98,7 +98,7 @@ impl Questions {
     }
 
     /// Tries again what is due, gives up what is over.
-    pub(super) fn handle_timeout(&mut self, shared: &mut Shared) {
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
         let now = shared.now;
         for question in self.pending.iter_mut().filter(|question| question.next_at <= now.mono) {
             if question.tries.len() > RETRIES.len() {

@@ -222,7 +222,7 @@ fn may_call(to: SocketAddr, host: Option<IpAddr>) -> bool {
 }
 
 /// Addresses that mean the same host everywhere. (`IpAddr::is_global` is not stable.)
-pub(super) fn is_global(ip: IpAddr) -> bool {
+pub(crate) fn is_global(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => {
             let [a, b, ..] = ip.octets();

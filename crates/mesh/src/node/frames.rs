@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use meshline_protocol::message::{Companion, ErrorMessage, Hello, Relay, Routing, TimeFrame};
+use meshline_protocol::message::{Companion, ErrorMessage, Hello, Nat, Relay, Routing, TimeFrame};
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -52,7 +52,7 @@ impl Node {
                 }
                 self.judge_when_whole(id);
             }
-            (Stage::Opened, Message::Nat(meshline_protocol::message::Nat::Back(back)))
+            (Stage::Opened, Message::Nat(Nat::Back(back)))
                 if link.dial.is_none() && proved.is_some_and(|peer| self.nat.handle_back(peer, back.nonce)) =>
             {
                 self.links.remove(id);
@@ -172,7 +172,7 @@ impl Node {
             Message::Relay(message) => self.on_relay(peer, message),
             Message::Nat(message) => {
                 let asker = Asker { id: peer, host: host_of(link.transport, &link.remote) };
-                self.nat.handle_message(asker, &message, &mut self.shared)
+                self.on_nat(asker, &message)
             }
             Message::Routing(message) => self.on_routing(peer, message, frame.body),
             Message::Punch(message) => self.on_punch(peer, &message),
@@ -190,6 +190,20 @@ impl Node {
         if let Err(code) = done {
             self.on_invalid(id, &Fault::new(code, "refused"));
         }
+    }
+
+    fn on_nat(&mut self, asker: Asker, message: &Nat) -> Result<(), Code> {
+        match message {
+            Nat::Where(asked) => self.on_where(asker.id, *asked),
+            Nat::There(there) => {
+                self.punch.told(asker.id, *there, &mut self.shared);
+                self.grant_wishes();
+            }
+            Nat::Call(_) | Nat::Called(_) | Nat::Back(_) => {
+                return self.nat.handle_message(asker, message, &mut self.shared);
+            }
+        }
+        Ok(())
     }
 
     fn on_routing(&mut self, peer: NodeId, message: Routing, body: Option<Bytes>) -> Result<(), Code> {

@@ -110,6 +110,7 @@ impl Node {
     /// A link that was up is gone. If another link to the member took its place nothing is lost.
     fn on_down(&mut self, link: &Link, code: Code, detail: &str) {
         let Some(peer) = link.peer() else { return };
+        self.note_host(link);
         if !self.is_current(link) {
             return;
         }
@@ -205,7 +206,10 @@ impl Node {
         link.since = self.shared.now.mono;
         let (dial, transport, direction) = (link.dial, link.transport, link.direction());
         let (local, remote) = (link.local.clone(), link.remote.clone());
-        let peer = member.id;
+        let (peer, host) = (member.id, Self::host_behind(link));
+        if let Some(host) = host {
+            self.punch.note_link(peer, host, self.shared.now.mono);
+        }
         if self.stands_by(id, peer) {
             self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
             return;
@@ -301,7 +305,7 @@ impl Node {
             self.end_link(id, Code::TooManyFaults, "too many invalid messages");
             return;
         }
-        let error = ErrorMessage { code: fault.code, detail: fault.detail.clone() };
+        let error = ErrorMessage::new(fault.code, fault.detail.clone());
         self.shared.send_on(id, &Arc::new(Message::Error(error).into()));
     }
 }

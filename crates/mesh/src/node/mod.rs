@@ -13,6 +13,7 @@ mod routes;
 mod services;
 mod store;
 mod timers;
+mod witnesses;
 
 use std::collections::BTreeSet;
 use std::time::Duration;

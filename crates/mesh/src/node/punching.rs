@@ -106,7 +106,7 @@ impl Node {
         true
     }
 
-    fn grant_wishes(&mut self) {
+    pub(super) fn grant_wishes(&mut self) {
         for wish in self.punch.take_wishes() {
             match wish {
                 Wish::Tell(peer, message) => self.tell_punch(peer, message),
@@ -115,6 +115,7 @@ impl Node {
                         self.punch.dialled(&peer, dial);
                     }
                 }
+                Wish::Confirm(peer, host) => self.ask_witnesses(peer, host),
                 Wish::Cancel(dial) => {
                     if self.peers.cancel(dial) {
                         self.shared.push(Output::CancelDial { dial });

@@ -7,6 +7,7 @@
 //! What is found is kept open by a packet a second until there is a link, for some seconds. From then on the link's own
 //! time frames do that: nothing is sent twice.
 
+mod hosts;
 mod offer;
 mod outcome;
 mod plan;
@@ -14,9 +15,9 @@ mod pursuit;
 mod records;
 mod report;
 mod run;
-mod searched;
-mod window;
 
+#[cfg(test)]
+mod hosts_tests;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use meshline_identity::Sequence;
-use meshline_protocol::message::{Punch as Message, PunchMapping};
+use meshline_protocol::message::{NatThere, Punch as Message, PunchMapping};
 use meshline_protocol::{Address, NodeId};
 
 use crate::bucket::{Bucket, Rate};
@@ -35,11 +36,11 @@ use crate::nat::Candidates;
 use crate::now::Mono;
 use crate::output::DialTarget;
 use crate::shared::Shared;
+use hosts::Hosts;
 use offer::Own;
 use pursuit::{Held, Pursuit};
 use report::Counts;
-use run::Step;
-use searched::Searched;
+use run::{Run, Step};
 
 /// Packets sent of our own accord, all attempts together. Answers are bounded by what came.
 const PACE: Rate = Rate { per_second: 1_000, burst: 256 };
@@ -78,6 +79,7 @@ pub(super) struct Cx<'a> {
     counts: &'a mut Counts,
     pace: &'a mut Bucket,
     searching: &'a mut Option<NodeId>,
+    hosts: &'a mut Hosts,
 }
 
 /// What others are to do.
@@ -89,6 +91,8 @@ pub(crate) enum Wish {
     Dial(NodeId, DialTarget),
     /// Give up an attempt to connect.
     Cancel(DialId),
+    /// Ask others whether a host is a member's.
+    Confirm(NodeId, IpAddr),
 }
 
 /// A member to whom a direct way is wanted.
@@ -120,7 +124,7 @@ pub(crate) struct Punch {
     seq: Sequence,
     pace: Bucket,
     searching: Option<NodeId>,
-    searched: Searched,
+    hosts: Hosts,
     wishes: Vec<Wish>,
     counts: Counts,
 }
@@ -143,7 +147,7 @@ impl Punch {
             seq: Sequence::default(),
             pace: Bucket::new(PACE, now),
             searching: None,
-            searched: Searched::default(),
+            hosts: Hosts::default(),
             wishes: Vec::new(),
             counts: Counts::default(),
         }
@@ -261,7 +265,8 @@ impl Punch {
         let Some(peer) = self.numbers.get(&number).copied() else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let Some(run) = pursuit.run.as_mut() else { return };
-        let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
+        let Self { counts, pace, searching, hosts, .. } = self;
+        let mut cx = Cx { shared, counts, pace, searching, hosts };
         match run.handle(at, bytes, &mut cx) {
             Ok(Some(step)) => self.on_step(peer, step, shared),
             Ok(None) => {}
@@ -276,8 +281,9 @@ impl Punch {
         for peer in peers {
             let Some(pursuit) = self.pursuits.get_mut(&peer) else { continue };
             let Some(run) = pursuit.run.as_mut() else { continue };
-            let mut cx = Cx { shared, counts: &mut self.counts, pace: &mut self.pace, searching: &mut self.searching };
-            let steps = run.handle_timeout(&mut pursuit.ports, &mut cx);
+            let Self { counts, pace, searching, hosts, .. } = self;
+            let mut cx = Cx { shared, counts, pace, searching, hosts };
+            let steps = run.handle_timeout(&mut pursuit.supply, &mut cx);
             for step in steps {
                 self.on_step(peer, step, shared);
             }
@@ -313,7 +319,29 @@ impl Punch {
                     self.wishes.push(Wish::Dial(peer, target));
                 }
             }
-            Step::Meet => self.meet(peer, shared),
+            Step::Meet => self.meet(peer, None, shared),
+        }
+    }
+
+    /// A link that goes straight to a member has this host at its other end, or had until now.
+    pub(crate) fn note_link(&mut self, peer: NodeId, host: IpAddr, now: Mono) {
+        self.hosts.note_link(peer, host, now);
+    }
+
+    /// These are being asked whether a host is a member's.
+    pub(crate) fn asked(&mut self, peer: NodeId, host: IpAddr, witnesses: &[NodeId], now: Mono) {
+        self.hosts.asked(peer, host, witnesses, now);
+    }
+
+    /// A member says whether it sees another one at a host.
+    pub(crate) fn told(&mut self, witness: NodeId, there: NatThere, shared: &mut Shared) {
+        let (peer, host, now) = (there.peer, there.host, shared.now.mono);
+        let was_confirmed = self.hosts.is_confirmed(peer, host, now);
+        self.hosts.told(witness, (peer, host), there.seen);
+        let is_meeting = |run: &Run| run.has_met && !run.over && run.best.is_none();
+        let runs = self.pursuits.get(&peer).and_then(|pursuit| pursuit.run.as_deref()).is_some_and(is_meeting);
+        if runs && !was_confirmed && self.hosts.is_confirmed(peer, host, now) {
+            self.meet(peer, Some(host), shared);
         }
     }
 

@@ -33,7 +33,7 @@ impl Punch {
         };
         run.over = true;
         if let (Transport::Quic, Some(way)) = (transport, run.best) {
-            self.searched.forget(way.remote.ip());
+            self.hosts.found(peer, way.remote.ip());
         }
         let kind = if transport == Transport::Quic { run.best.map_or("seen", |way| way.kind) } else { "tcp" };
         let outcome = if transport == Transport::Quic || !run.dials.is_empty() { kind } else { "linked" };
@@ -79,7 +79,11 @@ impl Punch {
         match &pursuit.run {
             Some(run) if run.over => self.close_run(&peer, shared),
             Some(run) => {
-                let reason = if run.best.is_some() { "no_link" } else { "no_way" };
+                let reason = match run.best {
+                    Some(_) => "no_link",
+                    None if run.unconfirmed => "unconfirmed",
+                    None => "no_way",
+                };
                 self.end(peer, reason, None, shared);
             }
             None => self.end(peer, "no_answer", None, shared),

@@ -68,6 +68,14 @@ pub(super) struct Held {
     pub(super) received: UnixMicros,
 }
 
+/// What searches of one member's ports may still take.
+#[derive(Debug)]
+pub(super) struct Supply {
+    pub(super) ports: Ports,
+    searches: u32,
+    search_at: Mono,
+}
+
 /// One member.
 #[derive(Debug)]
 pub(super) struct Pursuit {
@@ -85,9 +93,7 @@ pub(super) struct Pursuit {
     /// The newest record of the member, and until when one that is not newer could still be replayed.
     pub(super) newest: (UnixMicros, UnixMicros),
     pub(super) answers: Bucket,
-    pub(super) ports: Ports,
-    searches: u32,
-    search_at: Mono,
+    pub(super) supply: Supply,
     /// Links in a row that did not last.
     pub(super) shaky: u32,
     pub(super) log: VecDeque<Ended>,
@@ -106,9 +112,7 @@ impl Pursuit {
             ends_at: now,
             newest: (UnixMicros::new(0), UnixMicros::new(0)),
             answers: Bucket::new(ANSWERS, now),
-            ports: Ports::new(shared.random_u32()),
-            searches: 0,
-            search_at: now,
+            supply: Supply { ports: Ports::new(shared.random_u32()), searches: 0, search_at: now },
             shaky: 0,
             log: VecDeque::new(),
         }
@@ -133,7 +137,7 @@ impl Pursuit {
     /// The attempt under way succeeded: the next one begins without a pause.
     pub(super) fn succeed(&mut self, row: Ended) {
         (self.failures, self.next_at) = (0, row.at);
-        (self.searches, self.search_at) = (0, row.at);
+        (self.supply.searches, self.supply.search_at) = (0, row.at);
         self.note(row);
     }
 
@@ -165,21 +169,24 @@ impl Pursuit {
         self.next_at = self.next_at.min(if is_larger { soon.after(LARGER_WAITS) } else { soon });
     }
 
-    /// Whether the dear kind of search may be part of an attempt now; then it is counted.
-    pub(super) fn take_search(&mut self, now: Mono) -> bool {
-        let is_due = self.searches < SEARCHES_AT_ONCE || now >= self.search_at;
-        if is_due {
-            self.searches += 1;
-            self.search_at = now.after(SEARCH_PAUSE);
-        }
-        is_due
-    }
-
     fn note(&mut self, row: Ended) {
         self.log.push_back(row);
         if self.log.len() > MAX_ROWS {
             self.log.pop_front();
         }
+    }
+}
+
+impl Supply {
+    /// Whether the dear kind of search is due.
+    pub(super) fn has_search(&self, now: Mono) -> bool {
+        self.searches < SEARCHES_AT_ONCE || now >= self.search_at
+    }
+
+    /// It is made.
+    pub(super) fn take_search(&mut self, now: Mono) {
+        self.searches = self.searches.saturating_add(1);
+        self.search_at = now.after(SEARCH_PAUSE);
     }
 }
 

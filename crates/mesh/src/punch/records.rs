@@ -1,6 +1,6 @@
 //! Calls, answers and withdrawals: both sides agree before a packet leaves.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshline_identity::{AttemptKeys, Ephemeral};
@@ -24,6 +24,9 @@ const LEAST_LEAD: Duration = Duration::from_millis(150);
 
 /// Further ahead lies no honest instant: links with half of this for a round trip are dead.
 const MOST_LEAD: Duration = Duration::from_secs(10);
+
+/// Hosts of one member that others are asked about in an attempt: where it was seen, and where TCP may meet.
+const MAX_HOSTS: usize = 3;
 
 /// The round trip where none is known: a way over several members.
 const USUAL_RTT_US: u64 = 300_000;
@@ -149,11 +152,7 @@ impl Punch {
         pursuit.called = called;
         let mappings = (own.mapping, theirs.mapping);
         let earlier = pursuit.failures;
-        let is_dear = Search::choose(mappings.0, mappings.1, earlier).is_birthday();
         let seen = seen_at(theirs).next();
-        let may_search = !is_dear
-            || (pursuit.take_search(shared.now.mono)
-                && seen.is_some_and(|seen| self.searched.take(seen.ip(), shared.now.mono)));
         let start = Start {
             peer,
             number: theirs.attempt,
@@ -165,18 +164,24 @@ impl Punch {
             before: seen_at(theirs).nth(1),
             mappings,
             earlier,
-            may_search,
         };
+        for host in start.hosts().take(MAX_HOSTS).filter(|host| self.hosts.is_open(peer, *host, shared.now.mono)) {
+            self.wishes.push(Wish::Confirm(peer, host));
+        }
         let ends_at = at.after(Search::end(mappings.0, mappings.1, earlier).max(MEETING));
         self.begin(peer, Run::new(start), ends_at, shared);
     }
 
-    /// TCP connections to where the peer's may come from.
-    pub(super) fn meet(&mut self, peer: NodeId, shared: &Shared) {
+    /// TCP connections to where the peer's may come from, if that is confirmed: all of it, or the host for which it just was.
+    pub(super) fn meet(&mut self, peer: NodeId, host: Option<IpAddr>, shared: &Shared) {
         let Some(local) = self.own.as_ref().and_then(|own| own.tcp.clone()) else { return };
         let Some(run) = self.pursuits.get(&peer).and_then(|pursuit| pursuit.run.as_ref()) else { return };
         let client = shared.id > peer;
-        for remote in &run.start.meets {
+        let is_met = |remote: &&SocketAddr| {
+            host.is_none_or(|host| host.to_canonical() == remote.ip().to_canonical())
+                && self.hosts.is_confirmed(peer, remote.ip(), shared.now.mono)
+        };
+        for remote in run.start.meets.iter().filter(is_met) {
             let target = DialTarget::Meet { local: local.clone(), remote: *remote, peer, client };
             self.wishes.push(Wish::Dial(peer, target));
         }

@@ -67,6 +67,9 @@ fn advice(outcome: &str, mappings: Option<(PunchMapping, PunchMapping)>) -> Opti
         "no_link" => {
             "packets pass, but no QUIC connection came of them: see whether something in between drops large packets"
         }
+        "unconfirmed" => {
+            "no member that is linked with both sees the other one where it says it is, so its ports are not searched: link both with the same proxy or static member"
+        }
         "no_way" => match mappings {
             Some((ours, theirs)) if is_hard(ours) && is_hard(theirs) => {
                 "the routers of both give every destination another port: forward a port to one of the two, or give it IPv6"

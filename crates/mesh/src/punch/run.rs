@@ -2,10 +2,11 @@
 //!
 //! A packet counts only if its code fits and its exchange is new. Then its source is an address of the other side,
 //! whatever was told of it, and is answered at once. A way is found when a round trip on it was measured: by step 1 at the
-//! side that asked, by step 2 at the other.
+//! side that asked, by step 2 at the other. Exchanges are random, so that a measured round trip proves that the packets
+//! got where they were sent: anybody can write a source that is not its own.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::net::SocketAddr;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshline_identity::{AttemptKeys, open, seal};
@@ -13,22 +14,24 @@ use meshline_protocol::message::{PunchMapping, TimeFrame};
 use meshline_protocol::{Code, NodeId};
 
 use super::Cx;
+use super::hosts::{CHEAP, DEAR};
 use super::offer::Told;
-use super::plan::{
-    Aim, BATCH, BATCH_EVERY, HEAD_START, MAX_PROBES, Ports, Search, Shot, Volley, opener_ttl, shots, volleys,
-};
-use super::window::Window;
+use super::plan::{Aim, BATCH, BATCH_EVERY, HEAD_START, MAX_PROBES, Search, Shot, Volley, opener_ttl, shots, volleys};
+use super::pursuit::Supply;
 use crate::input::{DialId, SocketId};
 use crate::now::Mono;
 use crate::output::Output;
 use crate::time::{LinkClock, StepContext};
 
 /// Packets an address gets before something came from it, and afterwards on top of what came: an address may be a
-/// victim's.
+/// victim's. Of a host that is not confirmed to be the peer's all addresses together get as many.
 pub(crate) const UNHEARD: u32 = 3;
 
 /// Addresses of one attempt: those told, and those that packets came from. A search adds only those that answer.
 const MAX_ADDRESSES: usize = 64;
+
+/// Exchanges of the other side that are remembered, so that none counts twice. Of a search among as many few arrive.
+pub(super) const MAX_TAKEN: usize = 2_000;
 
 /// An ask that was not answered for so long will not be.
 const ASK_LIMIT: Duration = Duration::from_secs(4);
@@ -68,6 +71,11 @@ impl Traffic {
 
     fn has_room(&self) -> bool {
         self.sent < self.heard.saturating_add(UNHEARD)
+    }
+
+    fn with(self, other: &Self) -> Self {
+        let (sent, heard) = (self.sent.saturating_add(other.sent), self.heard.saturating_add(other.heard));
+        Self { sent, heard, ..self }
     }
 }
 
@@ -115,8 +123,22 @@ pub(super) struct Start {
     pub(super) mappings: (PunchMapping, PunchMapping),
     /// Attempts with this peer that failed before.
     pub(super) earlier: u32,
-    /// Whether the dear kind of search is due.
-    pub(super) may_search: bool,
+}
+
+impl Start {
+    /// The hosts that the peer says are its own, the one where ports may be searched among first, then those where TCP may
+    /// meet.
+    pub(super) fn hosts(&self) -> impl Iterator<Item = IpAddr> {
+        let told = self.targets.iter().map(|(address, _)| *address);
+        let mut hosts: Vec<IpAddr> = Vec::new();
+        for address in self.seen.into_iter().chain(self.meets.iter().copied()).chain(told) {
+            let host = address.ip().to_canonical();
+            if !hosts.contains(&host) {
+                hosts.push(host);
+            }
+        }
+        hosts.into_iter()
+    }
 }
 
 /// An attempt.
@@ -126,13 +148,17 @@ pub(super) struct Run {
     plan: VecDeque<(Mono, Volley)>,
     addresses: BTreeMap<SocketAddr, Traffic>,
     asked: BTreeMap<u32, Asked>,
-    last_exchange: u32,
-    window: Window,
+    /// Exchanges of the other side that were answered.
+    taken: BTreeSet<u32>,
     ways: BTreeMap<(SocketId, SocketAddr), LinkClock>,
     pub(super) best: Option<Way>,
     found_at: Option<Mono>,
     pub(super) probes: u32,
     pub(super) search: Search,
+    /// Ports would have been searched among, but nobody sees the peer where it says it is.
+    pub(super) unconfirmed: bool,
+    /// TCP has set out to meet.
+    pub(super) has_met: bool,
     queue: VecDeque<Shot>,
     pub(super) sockets: Vec<SocketId>,
     /// Connections being opened over what was found, and by TCP.
@@ -153,12 +179,13 @@ impl Run {
             search: Search::choose(start.mappings.0, start.mappings.1, start.earlier),
             start,
             asked: BTreeMap::new(),
-            last_exchange: 0,
-            window: Window::default(),
+            taken: BTreeSet::new(),
             ways: BTreeMap::new(),
             best: None,
             found_at: None,
             probes: 0,
+            unconfirmed: false,
+            has_met: false,
             queue: VecDeque::new(),
             sockets: Vec::new(),
             dials: Vec::new(),
@@ -172,28 +199,31 @@ impl Run {
     }
 
     /// Sends what is due.
-    pub(super) fn handle_timeout(&mut self, ports: &mut Ports, cx: &mut Cx<'_>) -> Vec<Step> {
+    pub(super) fn handle_timeout(&mut self, supply: &mut Supply, cx: &mut Cx<'_>) -> Vec<Step> {
         let now = cx.shared.now.mono;
         self.asked.retain(|_, asked| now.since(asked.at) < ASK_LIMIT);
         let mut steps = Vec::new();
         while self.plan.front().is_some_and(|(at, _)| *at <= now) {
             let Some((_, volley)) = self.plan.pop_front() else { break };
             if !self.over {
-                steps.extend(self.fire(volley, ports, cx));
+                steps.extend(self.fire(volley, supply, cx));
             }
         }
         steps
     }
 
-    fn fire(&mut self, volley: Volley, ports: &mut Ports, cx: &mut Cx<'_>) -> Option<Step> {
+    fn fire(&mut self, volley: Volley, supply: &mut Supply, cx: &mut Cx<'_>) -> Option<Step> {
         match volley {
             Volley::Near => self.try_told(Told::Near, None, cx),
             Volley::Openers => self.try_told(Told::Far, Some(opener_ttl(self.start.earlier)), cx),
             Volley::Far => self.try_told(Told::Far, None, cx),
             Volley::Heard => self.try_heard(cx),
-            Volley::Meet => return self.best.is_none().then_some(Step::Meet),
-            Volley::Open => self.open_sockets(cx),
-            Volley::Search => self.search(ports, cx),
+            Volley::Meet => {
+                self.has_met = true;
+                return self.best.is_none().then_some(Step::Meet);
+            }
+            Volley::Open => self.open_sockets(supply, cx),
+            Volley::Search => self.search(supply, cx),
             Volley::Keep => self.keep(cx),
         }
         None
@@ -205,9 +235,14 @@ impl Run {
             return;
         }
         self.stage = "told addresses";
-        let is_wanted = |traffic: &Traffic| traffic.known == Known::Told(wanted) && traffic.has_room();
-        let due: Vec<SocketAddr> =
-            self.addresses.iter().filter(|(_, traffic)| is_wanted(traffic)).map(|(to, _)| *to).collect();
+        let is_wanted = |(_, told): &&(SocketAddr, Told)| *told == wanted;
+        let told: Vec<SocketAddr> = self.start.targets.iter().filter(is_wanted).map(|(to, _)| *to).collect();
+        let due = told.iter().enumerate().filter(|(nth, to)| {
+            // What an unconfirmed host may get goes to the likeliest address there.
+            let is_first = !told.iter().take(*nth).any(|earlier| earlier.ip() == to.ip());
+            is_first || cx.hosts.is_confirmed(self.start.peer, to.ip(), cx.shared.now.mono)
+        });
+        let due: Vec<SocketAddr> = due.map(|(_, to)| *to).collect();
         for to in due {
             self.ask(Shot { socket: SocketId::MAIN, to, ttl }, cx);
         }
@@ -222,16 +257,10 @@ impl Run {
         }
     }
 
-    fn open_sockets(&mut self, cx: &mut Cx<'_>) {
-        let is_dear = self.search.is_birthday();
-        let peer = self.start.peer;
-        let is_free = cx.searching.is_none_or(|other| other == peer);
-        if self.best.is_some() || self.start.seen.is_none() || (is_dear && !(self.start.may_search && is_free)) {
+    fn open_sockets(&mut self, supply: &mut Supply, cx: &mut Cx<'_>) {
+        if self.best.is_some() || !self.may_search(supply, cx) {
             self.search = Search::None;
             return;
-        }
-        if is_dear {
-            *cx.searching = Some(peer);
         }
         for _ in 0..self.search.sockets() {
             let socket = cx.shared.next_socket();
@@ -240,14 +269,33 @@ impl Run {
         }
     }
 
+    /// Whether the search may be made. Where the peer is said to be may be somebody else's host.
+    fn may_search(&mut self, supply: &mut Supply, cx: &mut Cx<'_>) -> bool {
+        let (is_dear, peer, now) = (self.search.is_birthday(), self.start.peer, cx.shared.now.mono);
+        let Some(host) = self.start.seen.map(|seen| seen.ip()).filter(|_| self.search != Search::None) else {
+            return false;
+        };
+        self.unconfirmed = !cx.hosts.is_confirmed(peer, host, now);
+        let is_free = cx.searching.is_none_or(|other| other == peer) && supply.has_search(now);
+        let units = if is_dear { DEAR } else { CHEAP };
+        if (is_dear && !is_free) || !cx.hosts.take_search(peer, host, units, now) {
+            return false;
+        }
+        if is_dear {
+            *cx.searching = Some(peer);
+            supply.take_search(now);
+        }
+        true
+    }
+
     /// A batch of the search; the first one makes the list.
-    fn search(&mut self, ports: &mut Ports, cx: &mut Cx<'_>) {
+    fn search(&mut self, supply: &mut Supply, cx: &mut Cx<'_>) {
         let Some(seen) = self.start.seen.filter(|_| self.best.is_none()) else { return };
         if self.stage != "search" && self.search != Search::None {
             self.stage = "search";
             let (ttl, earlier) = (opener_ttl(self.start.earlier), self.start.earlier);
             let aim = Aim { seen, before: self.start.before, sockets: &self.sockets, ttl, earlier };
-            self.queue = shots(self.search, &aim, ports);
+            self.queue = shots(self.search, &aim, &mut supply.ports);
         }
         for _ in 0..BATCH {
             let Some(shot) = self.queue.pop_front() else { return };
@@ -271,18 +319,36 @@ impl Run {
     /// Step 0, if the caps allow it.
     fn ask(&mut self, shot: Shot, cx: &mut Cx<'_>) {
         let now = cx.shared.now;
-        let room = self.is_search(shot.socket) || self.addresses.get(&shot.to).is_none_or(Traffic::has_room);
-        if !room || self.probes >= MAX_PROBES || !cx.pace.take(now.mono) {
+        let is_left = self.probes < MAX_PROBES && cx.pace.has(now.mono);
+        if !is_left || !(self.is_search(shot.socket) || self.has_room(shot.to, cx)) {
             return;
         }
-        self.last_exchange += 1;
-        let exchange = self.last_exchange;
+        cx.pace.take(now.mono);
+        let exchange = cx.shared.random_u32();
         let context = StepContext { network: &cx.shared.config.network, id: cx.shared.id, now };
         let frame = LinkClock::default().ask(exchange, context);
         self.asked.insert(exchange, Asked { at: now.mono, socket: shot.socket, to: shot.to });
         self.probes += 1;
         cx.counts.probes += 1;
         self.send(frame, shot, None, cx);
+    }
+
+    /// Whether an address may get another packet. An unknown one is part of a search, which is not begun unless the host is
+    /// confirmed.
+    fn has_room(&self, to: SocketAddr, cx: &mut Cx<'_>) -> bool {
+        let Some(traffic) = self.addresses.get(&to) else { return true };
+        let (host, now) = (to.ip(), cx.shared.now.mono);
+        if !traffic.has_room() || cx.hosts.is_confirmed(self.start.peer, host, now) || self.is_reached(host) {
+            return traffic.has_room();
+        }
+        let of_host = self.addresses.iter().filter(|(address, _)| address.ip() == host);
+        let all = of_host.fold(Traffic::new(traffic.known), |all, (_, one)| all.with(one));
+        if all.heard > 0 { all.has_room() } else { cx.hosts.take_named(host, now) }
+    }
+
+    /// Whether a round trip to a host was measured.
+    fn is_reached(&self, host: IpAddr) -> bool {
+        self.ways.iter().any(|((_, remote), clock)| remote.ip() == host && clock.rtt_us().is_some())
     }
 
     /// Whether what leaves a socket is part of a search, which has caps of its own: many sockets aim at one address then,
@@ -315,16 +381,27 @@ impl Run {
             return Err(Code::IdentityMismatch);
         }
         let sent = match frame.step {
-            0 if !self.window.take(frame.exchange) => return Err(Code::RecordOutdated),
-            0 => None,
+            0 => {
+                self.take_exchange(frame.exchange)?;
+                None
+            }
             1 => Some(self.take_asked(&frame, at)?),
-            _ if self.ways.contains_key(&at) => None,
+            2 if self.ways.get(&at).is_some_and(|clock| clock.is_echo(&frame)) => None,
+            3 if self.ways.contains_key(&at) => None,
             _ => return Err(Code::RecordOutdated),
         };
-        if !self.note_heard(at.1, sent.is_some()) {
+        if !self.note_heard(at, sent.is_some()) {
             return Err(Code::RateLimited);
         }
         Ok(self.advance(at, &frame, sent, cx))
+    }
+
+    /// An exchange of the other side counts once.
+    fn take_exchange(&mut self, exchange: u32) -> Result<(), Code> {
+        if self.taken.len() >= MAX_TAKEN {
+            return Err(Code::RateLimited);
+        }
+        if self.taken.insert(exchange) { Ok(()) } else { Err(Code::RecordOutdated) }
     }
 
     /// The ask that an answer belongs to, if it came from where that went.
@@ -337,13 +414,17 @@ impl Run {
     }
 
     /// Counts what came from an address; says whether there is room for it.
-    fn note_heard(&mut self, from: SocketAddr, was_asked: bool) -> bool {
+    fn note_heard(&mut self, (socket, from): (SocketId, SocketAddr), was_asked: bool) -> bool {
         if !self.addresses.contains_key(&from) {
             if self.addresses.len() >= MAX_ADDRESSES {
                 return false;
             }
             let known = if was_asked { Known::Searched } else { Known::Heard };
-            self.addresses.insert(from, Traffic::new(known));
+            // What a search sent there counts as well.
+            let is_here = |asked: &&Asked| (asked.socket, asked.to) == (SocketId::MAIN, from);
+            let waiting = u32::try_from(self.asked.values().filter(is_here).count()).unwrap_or(u32::MAX);
+            let sent = waiting.saturating_add(u32::from(was_asked && socket == SocketId::MAIN));
+            self.addresses.insert(from, Traffic { sent, ..Traffic::new(known) });
         }
         if let Some(traffic) = self.addresses.get_mut(&from) {
             traffic.heard = traffic.heard.saturating_add(1);
@@ -367,8 +448,7 @@ impl Run {
         let context = StepContext { network: &cx.shared.config.network, id: cx.shared.id, now: cx.shared.now };
         let answer = clock.handle(frame, context);
         let rtt_us = clock.last_rtt_us().filter(|_| clock.measurements() > measured_before);
-        let has_room = self.addresses.get(&at.1).is_some_and(Traffic::has_room);
-        if let Some(answer) = answer.filter(|_| has_room) {
+        if let Some(answer) = answer.filter(|_| self.has_room(at.1, cx)) {
             let seen = (answer.step < 3).then_some(at.1);
             self.send(answer, Shot { socket: at.0, to: at.1, ttl: None }, seen, cx);
         }

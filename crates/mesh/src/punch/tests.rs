@@ -1,7 +1,7 @@
 //! What is tried, in which order, and how much of it.
 
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use meshline_identity::KeyPair;
 use meshline_protocol::message::{Punch as Message, PunchCandidates, PunchMapping, PunchReason};
@@ -9,9 +9,7 @@ use meshline_protocol::{Bounded, UnixMicros};
 
 use super::offer::{Told, targets};
 use super::plan::{Aim, MAX_PROBES, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, opener_ttl, shots, volleys};
-use super::pursuit::{Pursuit, SEARCH_PAUSE, SEARCHES_AT_ONCE};
-use super::searched::{MAX_HOSTS, Searched};
-use super::window::Window;
+use super::pursuit::Pursuit;
 use super::{Punch, Wanted, Wish};
 use crate::config::Config;
 use crate::input::SocketId;
@@ -25,21 +23,6 @@ fn at(text: &str) -> SocketAddr {
 
 fn list<const MAX: usize>(addresses: &[&str]) -> Bounded<SocketAddr, MAX> {
     Bounded::from_first(addresses.iter().map(|text| at(text)))
-}
-
-#[test]
-fn an_exchange_counts_once_in_whatever_order_they_come() {
-    let mut window = Window::default();
-    for exchange in [1, 3, 2, 70, 69, 7] {
-        assert!(window.take(exchange), "{exchange} is new");
-    }
-    for exchange in [0, 1, 2, 3, 6, 7, 69, 70] {
-        assert!(!window.take(exchange), "{exchange} came before, or too long ago to tell");
-    }
-    assert!(window.take(u32::MAX), "a leap");
-    assert!(!window.take(u32::MAX), "twice");
-    assert!(window.take(u32::MAX - 63), "the last one that is told apart");
-    assert!(!window.take(u32::MAX - 64), "one past it");
 }
 
 #[test]
@@ -109,25 +92,6 @@ fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
     let counted = shots(Search::Counted(2), &Aim { sockets: &sockets[..25], ..aim }, &mut ports);
     assert_eq!(counted.len(), 75);
     assert!(counted.iter().all(|shot| shot.to.port() == 40_024));
-}
-
-#[test]
-fn a_host_is_searched_as_seldom_as_one_member_may_however_many_name_it() {
-    let host = |nth: usize| IpAddr::from([198, 51, 100, u8::try_from(nth).expect("few")]);
-    let (mut searched, mut now) = (Searched::default(), Mono(0));
-    for _ in 0..SEARCHES_AT_ONCE {
-        assert!(searched.take(host(0), now));
-    }
-    assert!(!searched.take(host(0), now), "whoever says so");
-    assert!(searched.take(host(1), now), "another one");
-    searched.forget(host(0));
-    assert!(searched.take(host(0), now), "it was found there");
-    for nth in 2..MAX_HOSTS {
-        assert!(searched.take(host(nth), now));
-    }
-    assert!(!searched.take(host(MAX_HOSTS), now), "no room");
-    now = now.after(SEARCH_PAUSE);
-    assert!(searched.take(host(MAX_HOSTS), now) && searched.take(host(0), now), "after a while");
 }
 
 #[test]

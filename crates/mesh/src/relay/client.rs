@@ -30,7 +30,7 @@ const SECOND_TURN: Duration = Duration::from_millis(300);
 const MAX_ERRANDS: usize = 256;
 
 /// Grants awaited at once: through two proxies for each member.
-const MAX_AWAITED: usize = 2 * MAX_ERRANDS;
+pub(crate) const MAX_AWAITED: usize = 2 * MAX_ERRANDS;
 
 /// How long a grant may take after a request or an agreement: no ticket holds longer.
 const GRANT_PATIENCE: Duration = Duration::from_secs(10);

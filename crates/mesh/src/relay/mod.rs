@@ -5,6 +5,6 @@ mod server;
 mod warm;
 
 pub(crate) use client::{Known, RelayClient, Surplus};
-#[cfg(test)]
-pub(crate) use server::MAX_COUNTED;
 pub(crate) use server::RelayServer;
+#[cfg(test)]
+pub(crate) use {client::MAX_AWAITED, server::MAX_COUNTED};

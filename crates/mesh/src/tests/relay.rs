@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use meshline_identity::KeyPair;
-use meshline_protocol::message::{Relay, Role};
-use meshline_protocol::{Address, Code, Message, NodeId, UnixMicros};
+use meshline_identity::{KeyPair, Member};
+use meshline_protocol::message::{Relay, RelayTicket, Role};
+use meshline_protocol::{Address, Code, Message, NodeId, SignedRecord, Ticket, UnixMicros};
 
 use crate::config::Config;
+use crate::gossip::Members;
 use crate::input::{LinkId, Transport};
 use crate::link::Links;
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers};
-use crate::relay::{MAX_COUNTED, RelayServer};
+use crate::relay::{Known, MAX_AWAITED, MAX_COUNTED, RelayClient, RelayServer};
 use crate::shared::{Shared, UpPeer};
 
 fn id(n: u16) -> NodeId {
@@ -80,6 +81,45 @@ fn so_many_members_are_counted() {
         server.handle_request((id(n), None), id(9), &mut shared);
     }
     assert_eq!(server.report(|_| String::new()).members.len(), 1, "those without a pair are forgotten");
+}
+
+fn member(n: u16, role: Role) -> Member {
+    let record = SignedRecord { signed: String::new(), by: id(n), sig: String::new() };
+    Member {
+        id: id(n),
+        name: "bobby".parse().expect("a name"),
+        roles: vec![role],
+        addresses: Vec::new(),
+        next: None,
+        seq: UnixMicros::new(1),
+        expires: UnixMicros::new(9_000_000_000_000_000),
+        membership_seq: None,
+        record,
+    }
+}
+
+#[test]
+fn with_too_many_grants_awaited_offers_are_refused() {
+    const PROXY: u16 = 60_000;
+    let (mut shared, mut client) = (shared(&[Role::Node]), RelayClient::default());
+    linked(&mut shared, PROXY);
+    let (links, mut members) = (Links::default(), Members::default());
+    members.insert(member(PROXY, Role::Proxy).into());
+    let most = u16::try_from(MAX_AWAITED).expect("small");
+    for n in 1..=most + 1 {
+        members.insert(member(n, Role::Node).into());
+    }
+    let ticket: Ticket = data_encoding::BASE64URL_NOPAD.encode(&[7; 32]).try_into().expect("a ticket");
+    let mut offer = |n: u16, shared: &mut Shared| {
+        let offer = RelayTicket { ticket: ticket.clone(), peer: id(n) };
+        client.handle_offer(id(PROXY), offer, shared, Known { links: &links, members: &members });
+        refusals(shared).pop()
+    };
+    for n in 1..=most {
+        assert_eq!(offer(n, &mut shared), None, "{n}");
+    }
+    let refusal = offer(most + 1, &mut shared);
+    assert_eq!(refusal, Some((Code::RateLimited, "too many grants are awaited".to_owned())), "one past the bound");
 }
 
 struct Bench {

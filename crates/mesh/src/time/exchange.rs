@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use meshline_protocol::limits::PROTOCOL_VERSION;
 use meshline_protocol::message::{TimeFrame, TimeStamps};
-use meshline_protocol::{NetworkId, NodeId, Ping};
+use meshline_protocol::{NetworkId, NodeId, Ping, UnixMicros};
 
 use super::Reading;
 use crate::now::{Mono, Now};
@@ -28,6 +28,8 @@ pub(crate) struct LinkClock {
     asked: Option<(u32, Mono)>,
     /// Our answer to the peer's ask: its number, and when step 1 left.
     answered: Option<(u32, Mono)>,
+    /// What step 1 told the time to be.
+    told: Option<(u32, UnixMicros)>,
     round_trips_us: VecDeque<u64>,
     /// The reading with the least error, which mostly is that of the least round trip (RFC 5905 §10).
     reading: Option<Reading>,
@@ -52,12 +54,18 @@ impl LinkClock {
         self.asked = Some((exchange, sent));
     }
 
+    /// Whether step 2 repeats what only our answer told: so that got where it went.
+    pub(crate) fn is_echo(&self, step: &TimeFrame) -> bool {
+        step.stamps.is_some_and(|stamps| self.told == Some((step.exchange, stamps.origin)))
+    }
+
     /// Takes a step of the peer and returns the one that answers it. A step that fits nothing is ignored.
     pub(crate) fn handle(&mut self, step: &TimeFrame, context: StepContext<'_>) -> Option<TimeFrame> {
         let stamps = Some(TimeStamps { origin: step.time, receive: context.now.wall });
         match step.step {
             0 => {
                 self.answered = Some((step.exchange, context.now.mono));
+                self.told = Some((step.exchange, context.now.wall));
                 Some(frame(context, step.exchange, 1, Ping::UNKNOWN, stamps))
             }
             1 => {

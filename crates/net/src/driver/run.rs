@@ -267,7 +267,7 @@ impl<C: Core> Driver<C> {
     fn on_fault(&mut self, link: LinkId, Fault { code, detail }: Fault) {
         let Some(entry) = self.take_link(link) else { return };
         tracing::debug!(link = link.0, code = code.name(), "framing fault: {}", detail.escape_debug());
-        let error = ErrorMessage { code, detail: detail.clone() };
+        let error = ErrorMessage::new(code, detail.clone());
         let bytes = self.encode_last(error, entry.encoding());
         // A queue that is full already has its own reason to end.
         let _ = bytes.map(|bytes| entry.send(bytes, false));

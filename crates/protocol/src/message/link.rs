@@ -65,6 +65,33 @@ pub struct ErrorMessage {
     #[serde(default, deserialize_with = "detail")]
     #[schemars(length(max = "MAX_DETAIL"))]
     pub detail: String,
+    /// On UDP, where no hello told it: who refuses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub header: Option<Box<Header>>,
+}
+
+impl ErrorMessage {
+    /// A refusal on a link, where both sides know each other.
+    #[must_use]
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), header: None }
+    }
+}
+
+/// What every frame outside a link says of its sender, for whoever checks the network and the version, or compares clocks.
+/// A [`TimeFrame`] has the same members.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Header {
+    /// The network of the sender.
+    pub network: NetworkId,
+    /// The version the sender speaks.
+    pub version: u16,
+    /// The sender.
+    pub id: NodeId,
+    /// The sender's clock when it sent this frame.
+    pub time: UnixMicros,
+    /// −1: nothing was measured.
+    pub ping: Ping,
 }
 
 /// The sender leaves. Receivers pass the departure on, so that all read who left; its address stays known.

@@ -19,8 +19,10 @@ pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, Ch
 pub use companion::{Companion, CompanionOffer, CompanionSealed};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
-pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
-pub use nat::{Nat, NatBack, NatCall, NatCalled, NatTransport};
+pub use link::{
+    Echo, ErrorMessage, Goodbye, Header, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps,
+};
+pub use nat::{Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
@@ -87,7 +89,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("broadcast", &["flood", "ring", "ack"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
-    ("nat", &["call", "called", "back"]),
+    ("nat", &["call", "called", "back", "where", "there"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];

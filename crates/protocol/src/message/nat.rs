@@ -1,9 +1,12 @@
-//! Whether an address is reachable from outside: a linked member is asked to come back to it with a nonce.
+//! Whether an address is reachable from outside: a linked member is asked to come back to it with a nonce. And whether it
+//! is whose it is said to be: members that are linked with both are asked.
+
+use std::net::IpAddr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{Address, Code};
+use crate::{Address, Code, NodeId};
 
 /// How a member finds out which of its addresses others can reach.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -15,6 +18,10 @@ pub enum Nat {
     Called(NatCalled),
     /// The only message on a connection that was made for a call over TCP.
     Back(NatBack),
+    /// Whether the receiver sees a third member at a host.
+    Where(NatWhere),
+    /// Where a third member is seen, or not.
+    There(NatThere),
 }
 
 impl Nat {
@@ -23,6 +30,8 @@ impl Nat {
             Self::Call(_) => "nat.call",
             Self::Called(_) => "nat.called",
             Self::Back(_) => "nat.back",
+            Self::Where(_) => "nat.where",
+            Self::There(_) => "nat.there",
         }
     }
 }
@@ -72,6 +81,49 @@ pub struct NatCalled {
 pub struct NatBack {
     /// As in the `call`.
     pub nonce: u32,
+}
+
+/// Asks whether a member is seen at a host that it named as its own. Before that is confirmed nobody sends more there than a
+/// few packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NatWhere {
+    /// Who named the host.
+    pub peer: NodeId,
+    /// The host.
+    #[serde(with = "as_text")]
+    #[schemars(with = "IpAddr")]
+    pub host: IpAddr,
+}
+
+/// Answers a `where`, from the links of its author alone: nothing else of the member is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct NatThere {
+    /// As in the `where`.
+    pub peer: NodeId,
+    /// As in the `where`.
+    #[serde(with = "as_text")]
+    #[schemars(with = "IpAddr")]
+    pub host: IpAddr,
+    /// Whether a link of the author with the member comes from there; absent if no link of theirs tells, because there is
+    /// none, or a proxy or an exit stands in between, or it is of the other family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen: Option<bool>,
+}
+
+/// An address in its usual form, whatever the encoding.
+mod as_text {
+    use std::net::IpAddr;
+
+    use serde::{Deserialize, Deserializer, Serializer, de};
+
+    pub(super) fn serialize<S: Serializer>(host: &IpAddr, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(host)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<IpAddr, D::Error> {
+        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
+        text.parse().map_err(|_| de::Error::custom("no IP address"))
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]

@@ -226,7 +226,7 @@ fn a_datagram_is_one_frame_behind_a_line_feed() {
 fn a_refusal_in_json_is_read_where_bson_was_agreed_on() {
     let mut decoder = Decoder::new();
     decoder.accept(Encoding::Bson);
-    let refusal = Frame::from(Message::Error(ErrorMessage { code: Code::NotMember, detail: "no".to_owned() }));
+    let refusal = Frame::from(Message::Error(ErrorMessage::new(Code::NotMember, "no")));
     let mut input = BytesMut::from(&encode(&refusal, Encoding::Json).expect("fits")[..]);
     assert_eq!(decoder.decode(&mut input), Ok(Some(Decoded::Frame(refusal.clone()))));
     input.extend_from_slice(&encode(&refusal, Encoding::Bson).expect("fits"));

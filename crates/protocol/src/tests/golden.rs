@@ -147,10 +147,8 @@ fn samples() -> Vec<(&'static str, Frame)> {
         ("time.0", time(0).into()),
         ("time.3", time(3).into()),
         ("time.udp", time_over_udp().into()),
-        (
-            "error",
-            Message::Error(ErrorMessage { code: Code::WrongNetwork, detail: "this is network lab".to_owned() }).into(),
-        ),
+        ("error", Message::Error(ErrorMessage::new(Code::WrongNetwork, "this is network lab")).into()),
+        ("error.udp", refusal_over_udp().into()),
         ("goodbye", Message::Goodbye(Goodbye { departure: departure() }).into()),
         ("ping", Message::Ping(Echo { nonce: 7, text: "x".to_owned() }).into()),
         ("pong", Message::Pong(Echo { nonce: 7, text: "x".to_owned() }).into()),
@@ -209,18 +207,29 @@ fn probe_samples() -> Vec<(&'static str, Frame)> {
     ]
 }
 
+fn refusal_over_udp() -> Message {
+    let header = Header { network: network(), version: 1, id: node(1), time: at(700), ping: Ping::UNKNOWN };
+    let header = Some(Box::new(header));
+    Message::Error(ErrorMessage { code: Code::WrongNetwork, detail: String::new(), header })
+}
+
 fn nat_samples() -> Vec<(&'static str, Frame)> {
     let call = |transport, another_port| {
         let address = "198.51.100.7:41234".parse().expect("valid");
         Message::Nat(Nat::Call(NatCall { nonce: 9, transport, address, another_port })).into()
     };
     let called = |code| Message::Nat(Nat::Called(NatCalled { nonce: 9, code })).into();
+    let (peer, host) = (node(2), "198.51.100.7".parse().expect("valid"));
+    let there = |seen| Message::Nat(Nat::There(NatThere { peer, host, seen })).into();
     vec![
         ("nat.call", call(NatTransport::Tcp, false)),
         ("nat.call.udp", call(NatTransport::Udp, true)),
         ("nat.called", called(None)),
         ("nat.called.refused", called(Some(Code::Unreachable))),
         ("nat.back", Message::Nat(Nat::Back(NatBack { nonce: 9 })).into()),
+        ("nat.where", Message::Nat(Nat::Where(NatWhere { peer, host })).into()),
+        ("nat.there", there(Some(true))),
+        ("nat.there.unknown", there(None)),
     ]
 }
 

@@ -171,6 +171,23 @@ impl World {
         self.input(node, Mesh::Packet { socket, from, bytes });
     }
 
+    /// From where a listener sees the TCP connections of a host come, if both have addresses.
+    pub(crate) fn tcp_source(&self, from: usize, to: usize) -> Option<IpAddr> {
+        let (here, there) = (self.udp.places.get(&from)?, self.udp.places.get(&to)?);
+        let (mut network, mut ip) = (here.network, here.ip);
+        while network != there.network && network > 0 {
+            let router = self.udp.routers.get(network - 1)?;
+            (network, ip) = (router.outer, router.address);
+        }
+        Some(ip)
+    }
+
+    /// Packets of attempts that arrived at hosts of which no node runs, all ports of one together.
+    #[must_use]
+    pub fn strays_at(&self, host: IpAddr) -> u32 {
+        self.udp.book.strays.iter().filter(|(at, _)| at.ip() == host).map(|(_, count)| *count).sum()
+    }
+
     /// Who would answer at an address that hosts in different networks may have.
     pub(crate) fn placed_listener(&self, from: usize, address: &Address) -> Option<Option<usize>> {
         let ip: IpAddr = address.host().parse().ok()?;

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
     Broadcast, BroadcastAck, BroadcastMessage, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack, NatCall, NatCalled,
-    NatTransport, RecordText, Records, Relay, RelayPeer, RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role,
-    SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps, Want,
+    NatThere, NatTransport, NatWhere, RecordText, Records, Relay, RelayPeer, RelayRefusal, RelayTicket, Ring,
+    RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps, Want,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, Ping, SignedRecord, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, Rng, SECOND, World, address, seeds};
@@ -69,7 +69,7 @@ impl Material {
             })),
             2 => {
                 let code = *rng.pick(Code::ALL).expect("not empty");
-                Message::Error(ErrorMessage { code, detail: "x".repeat(rng.index(512)) })
+                Message::Error(ErrorMessage::new(code, "x".repeat(rng.index(512))))
             }
             3 => Message::Ping(Echo { nonce: self.small(rng), text: "x".repeat(rng.index(1_024)) }),
             4 => Message::Pong(Echo { nonce: self.small(rng), text: String::new() }),
@@ -122,9 +122,12 @@ impl Material {
         let transport = *rng.pick(&[NatTransport::Udp, NatTransport::Tcp, NatTransport::Other]).expect("not empty");
         let addresses = ["h0:6000", "192.0.2.66:7", "127.0.0.1:7", "[::1]:7", "0.0.0.0:7"];
         let address = rng.pick(&addresses).expect("not empty").parse().expect("an address");
-        Message::Nat(match rng.below(3) {
+        let host = rng.pick(&["192.0.2.66", "::1", "0.0.0.0"]).expect("not empty").parse().expect("an address");
+        Message::Nat(match rng.below(5) {
             0 => Nat::Call(NatCall { nonce, transport, address, another_port: rng.chance(50) }),
             1 => Nat::Called(NatCalled { nonce, code: rng.chance(50).then_some(Code::Unreachable) }),
+            2 => Nat::Where(NatWhere { peer: self.id(rng), host }),
+            3 => Nat::There(NatThere { peer: self.id(rng), host, seen: Some(rng.chance(50)) }),
             _ => Nat::Back(NatBack { nonce }),
         })
     }

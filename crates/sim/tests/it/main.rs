@@ -17,6 +17,7 @@ mod probes;
 mod punch;
 mod punch_attacks;
 mod punch_paths;
+mod punch_victims;
 mod refusals;
 mod relay;
 mod relay_first;

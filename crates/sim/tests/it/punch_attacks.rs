@@ -9,7 +9,7 @@ fn homes(seed: u64) -> World {
 }
 
 #[test]
-fn a_victims_address_gets_three_packets_an_attempt_and_no_more() {
+fn a_victim_gets_three_packets_however_many_addresses_and_attempts() {
     for told in ["203.0.113.200", "192.168.1.99"] {
         // Only what the right one says leads anywhere: no datagram of its own passes its router.
         let (left, right) = (Site::Behind(Router::port()), Site::Behind(Router::blocked()));
@@ -29,12 +29,12 @@ fn a_victims_address_gets_three_packets_an_attempt_and_no_more() {
         world.tell_udp_addresses(RIGHT, lies.clone());
         // The left one can be reached nowhere but there, so every attempt fails.
         world.run_for(60 * SECOND);
-        let attempts = u32::try_from(world.status(LEFT).punch.attempts.values().sum::<u64>()).expect("few");
+        let attempts = world.status(LEFT).punch.attempts.values().sum::<u64>();
         let strays: Vec<u32> = lies.iter().map(|lie| world.strays(*lie)).collect();
         println!("{attempts} attempts, {strays:?}");
-        assert!(attempts >= 2 && strays.iter().sum::<u32>() > 0, "it was tried");
-        assert!(strays.iter().all(|count| *count <= 3 * (attempts + 1)), "{strays:?} in {attempts} attempts");
-        assert_eq!(strays.iter().filter(|count| **count > 0).count(), 3, "three addresses of a host at most");
+        assert!(attempts >= 2, "it was tried");
+        // One of the three opens the own router and does not get that far, unless there is none in between.
+        assert!((1..=3).contains(&strays.iter().sum::<u32>()), "{strays:?} in {attempts} attempts");
     }
 }
 
@@ -112,14 +112,19 @@ fn nothing_is_sent_to_or_by_one_who_wants_no_direct_way() {
 
 #[test]
 fn clocks_a_year_apart_agree_on_the_instant() {
-    for offset_us in [31_536_000_000_000, 40_000_000, -40_000_000] {
-        let mut world = sites(seed(3), Site::Behind(Router::lax()), Site::Behind(Router::port()), FAR).0;
-        world.set_clock(RIGHT, WallClock { offset_us, drift_ppm: 20 });
-        world.start_all();
-        let found = punched(&mut world, 120 * SECOND);
-        let (borne, refused) = (borne_by(&mut world), [LEFT, RIGHT].map(|node| world.status(node).punch));
-        assert!(found.is_some(), "{offset_us}: {borne:?} {:?} {refused:?}", failures(&world, LEFT));
-        println!("{offset_us}: {found:?}");
+    const YEAR_US: i64 = 31_536_000_000_000;
+    for wrong in [LEFT, RIGHT] {
+        for offset_us in [YEAR_US, -YEAR_US, 40_000_000, -40_000_000] {
+            let mut world = sites(seed(3), Site::Behind(Router::lax()), Site::Behind(Router::port()), FAR).0;
+            world.set_clock(wrong, WallClock { offset_us, drift_ppm: 20 });
+            // A signal server does not list what has ended by its own clock, so one that is behind knows a member.
+            world.edit(wrong, |config, _| config.peers = vec!["203.0.113.4:6000".parse().expect("an address")]);
+            world.start_all();
+            let found = punched(&mut world, 120 * SECOND);
+            let (borne, refused) = (borne_by(&mut world), [LEFT, RIGHT].map(|node| world.status(node).punch));
+            assert!(found.is_some(), "{offset_us} at {wrong}: {borne:?} {:?} {refused:?}", failures(&world, LEFT));
+            println!("{offset_us} at {wrong}: {found:?}");
+        }
     }
 }
 

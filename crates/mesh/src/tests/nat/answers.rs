@@ -4,13 +4,13 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use meshline_protocol::frame::{decode_datagram, encode_datagram};
-use meshline_protocol::message::TimeFrame;
+use meshline_protocol::message::{ErrorMessage, TimeFrame};
 use meshline_protocol::stun::{Stun, decode_stun, stun_request};
 use meshline_protocol::{Code, Decoded, Message, NodeId, Ping, UnixMicros};
 
 use super::world::{World, address, at};
 use crate::input::SocketId;
-use crate::nat::{ANSWERS_PER_SOURCE, MAX_SOURCES, QUESTION_BYTES};
+use crate::nat::{ANSWERS_IN_ALL, ANSWERS_PER_SOURCE, MAX_SOURCES, QUESTION_BYTES};
 use crate::output::Output;
 
 fn node() -> World {
@@ -91,11 +91,17 @@ fn another_network_and_an_old_version_are_refused_by_name() {
     let from = address("203.0.113.5:4444");
     for (frame, code) in [(question("other", 1), Code::WrongNetwork), (question("lab", 0), Code::WrongVersion)] {
         let mut world = node();
-        let length = encode_datagram(&Message::Time(Box::new(frame.clone())).into()).expect("short").len();
-        let answers = answers(&mut world, from, &frame, length);
-        assert!(matches!(message(&answers[0]), Message::Error(error) if error.code == code), "{answers:?}");
-        assert!(answers[0].len() <= length);
+        let Message::Error(error) = message(&answers(&mut world, from, &frame, QUESTION_BYTES)[0]) else {
+            panic!("no refusal")
+        };
+        let header = error.header.expect("there is room for it");
+        assert_eq!((error.code, header.id, header.network.to_string()), (code, world.id(0), "lab".to_owned()));
+        assert_eq!((header.version, header.time, header.ping), (1, at(world.now, 0).wall, Ping::UNKNOWN));
         assert_eq!(world.hosts[0].shared.refused.get(code.name()), Some(&1));
+        let bare = encode_datagram(&Message::Error(ErrorMessage::new(code, "")).into()).expect("short");
+        let short = answers(&mut world, from, &frame, bare.len());
+        assert_eq!(short, std::slice::from_ref(&bare), "without it where there is none");
+        assert!(answers(&mut world, from, &frame, bare.len() - 1).is_empty(), "one byte less is not answered");
     }
     assert!(matches!(message(&answers(&mut node(), from, &question("lab", 9), 400)[0]), Message::Time(_)));
 }
@@ -161,4 +167,26 @@ fn stun_is_answered_with_the_address_and_held_to_the_same_rate() {
     host.nat.handle_stun(SocketId::MAIN, from, &Bytes::from_static(&[0, 1, 2]), &mut host.shared);
     assert_eq!(host.shared.refused.get("invalid_frame"), Some(&1));
     assert!(sent(&mut world, from).is_empty());
+}
+
+#[test]
+fn all_sources_together_get_so_many_answers_and_who_gets_none_is_not_charged() {
+    let mut world = node();
+    let burst = usize::try_from(ANSWERS_IN_ALL.burst).expect("small");
+    let from = |n: usize| {
+        SocketAddr::from(([203, 0, u8::try_from(n / 256).expect("few"), u8::try_from(n % 256).expect("a byte")], 7))
+    };
+    let count = |world: &mut World, n| answers(world, from(n), &question("lab", 1), 400).len();
+    assert_eq!((0..burst).map(|n| count(&mut world, n)).sum::<usize>(), burst);
+    for _ in 0..=ANSWERS_PER_SOURCE.burst {
+        assert_eq!(count(&mut world, burst), 0, "one past the bound");
+    }
+    assert_eq!(
+        world.hosts[0].shared.refused.get(Code::RateLimited.name()),
+        Some(&u64::from(ANSWERS_PER_SOURCE.burst + 1))
+    );
+    world.now += 1_000_000;
+    for _ in 0..ANSWERS_PER_SOURCE.burst {
+        assert_eq!(count(&mut world, burst), 1, "it has all of its own");
+    }
 }

@@ -75,6 +75,17 @@ fn two_witnesses_tell_the_mapping_within_a_second_and_one_tells_nothing() {
 }
 
 #[test]
+fn two_witnesses_tell_whether_ports_are_counted() {
+    for (ports, is_counted) in [(Ports::Counted, true), (Ports::Random, false)] {
+        let (mut world, us) = behind(Some(Router::new("198.51.100.1", ports, Lets::Ports)), 2);
+        world.start(us);
+        world.run(10 * SECOND);
+        let Mapping::Dependent { step } = world.hosts[us].nat.candidates().mapping else { panic!("not seen") };
+        assert_eq!(step.is_some(), is_counted, "{ports:?}: {step:?}");
+    }
+}
+
+#[test]
 fn a_question_is_asked_three_times_and_given_up_after_a_second() {
     for lost in 0..4 {
         let (mut world, us) = behind(Some(Router::new("198.51.100.1", Ports::Same, Lets::Ports)), 0);

@@ -242,6 +242,7 @@ impl World {
                 let asker = Asker { id: self.id(from), host: host_of(Transport::Tcp, &self.seen(from)) };
                 self.act(to, |nat, shared| match &message {
                     NatMessage::Back(back) => assert!(nat.handle_back(asker.id, back.nonce), "nobody asked for it"),
+                    NatMessage::Where(_) | NatMessage::There(_) => panic!("not asked for here"),
                     NatMessage::Call(_) | NatMessage::Called(_) => {
                         nat.handle_message(asker, &message, shared).expect("in its place");
                     }
