@@ -71,10 +71,14 @@ async fn until(node: &Running, peer: NodeId, works: bool, mut meanwhile: impl As
     timeout(PATIENCE, is_so).await.expect("what is looked for comes about");
 }
 
-async fn send(node: &Running, to: NodeId, number: u32) {
+async fn try_send(node: &Running, to: NodeId, number: u32) -> Reply {
     let service: ServiceName = "test".parse().unwrap();
     let body = Bytes::copy_from_slice(&number.to_be_bytes());
-    assert_eq!(node.handle.send_datagram_over(to, (service, 1, Over::Udp), body).await, Reply::Sent);
+    node.handle.send_datagram_over(to, (service, 1, Over::Udp), body).await
+}
+
+async fn send(node: &Running, to: NodeId, number: u32) {
+    assert_eq!(try_send(node, to, number).await, Reply::Sent);
 }
 
 /// Takes what has come; nothing comes twice.
@@ -97,9 +101,15 @@ async fn datagrams_go_over_tcp_again_when_udp_beside_the_link_is_swallowed() {
     far.linked_to(near.id).await;
     until(&near, far.id, true, async || ()).await;
 
-    let (mut arriving, mut came, mut number) = (far.handle.datagrams(), BTreeSet::new(), 0);
+    let (mut arriving, mut came, mut number) = (far.handle.datagrams(), BTreeSet::new(), 1);
+    let has_way = async {
+        while try_send(&near, far.id, 0).await != Reply::Sent {
+            tokio::task::yield_now().await;
+        }
+    };
+    timeout(PATIENCE, has_way).await.expect("the way is known soon after the link is up");
     let before = near.handle.companions().sent;
-    while number < 100 {
+    while number <= 100 {
         send(&near, far.id, number).await;
         number += 1;
     }
