@@ -1,7 +1,7 @@
 //! Headers: their rules, locators, and what is sent to others.
 
 use crate::chain::Chain;
-use crate::chain::tree::{HeaderTree, Slot};
+use crate::chain::tree::{GENESIS, HeaderTree, Slot};
 use crate::consensus::{BLOCK_VERSION, CompactBits, Header, Parent, Refusal, Rule, meets, next_bits};
 use crate::hash::BlockHash;
 use crate::store::Store;
@@ -66,7 +66,9 @@ impl<S: Store> Chain<S> {
         let Some(entry) = self.tree.entry(parent) else { return self.params.bits };
         let above = Parent { height: entry.height, time: entry.header.time, bits: entry.header.bits };
         let time_at = |height| self.tree.entry(self.tree.ancestor(parent, height)?).map(|entry| entry.header.time);
-        next_bits(&self.params, time_at(0).unwrap_or_default(), above, time_at)
+        // Not by way of the ancestors: during a first synchronisation that would be all headers for each.
+        let genesis_time = self.tree.entry(GENESIS).map_or(0, |entry| entry.header.time);
+        next_bits(&self.params, genesis_time, above, time_at)
     }
 
     /// The last header with the most work behind it: what is left to be fetched leads there.

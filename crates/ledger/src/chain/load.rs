@@ -50,7 +50,7 @@ pub(super) fn open<S: Store>(genesis: &Genesis, store: S) -> Result<Chain<S>, Op
         pending: BTreeMap::new(),
         pending_bytes: 0,
         flush: Flush::EachBlock,
-        side_bodies: 0,
+        undelivered: Vec::new(),
     };
     match chain.record(Table::Meta, CHAIN)? {
         None => chain.begin(genesis)?,
@@ -83,7 +83,6 @@ impl<S: Store> Chain<S> {
         let tip = BlockHash(tip.try_into().map_err(|_| damaged())?);
         let slot = self.tree.slot(&tip).ok_or_else(damaged)?;
         self.tree.set_active(slot);
-        self.side_bodies = self.tree.bodies().saturating_sub(self.tree.tip_height() as usize + 1);
         if self.record(Table::Meta, REBUILDING)?.is_some() {
             self.reindex()?;
         }

@@ -79,7 +79,8 @@ pub struct Chain<S> {
     pending: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
     pending_bytes: usize,
     flush: Flush,
-    side_bodies: usize,
+    /// What changed before the store failed, and was not told yet.
+    undelivered: Vec<ChainEvent>,
 }
 
 impl<S: Store> Chain<S> {
@@ -194,29 +195,36 @@ impl<S: Store> Chain<S> {
     ) -> Result<Accepted, Refusal> {
         let slot = self.accept_header_slot(&block.header, now_s)?;
         let Some(entry) = self.tree.entry(slot) else { return Err(Rule::UnknownParent.into()) };
-        if entry.status.has_body {
-            return Ok(Accepted::Known);
-        }
-        let (hash, height, wins) = (entry.hash, entry.height, entry.work > self.work());
-        if let Err(rule) = check_block(&self.params, block, height) {
-            if !rule.may_be_the_copy() {
-                self.note_invalid(slot)?;
+        let (hash, height, known) = (entry.hash, entry.height, entry.status.has_body);
+        if !known {
+            if let Err(rule) = check_block(&self.params, block, height) {
+                if !rule.may_be_the_copy() {
+                    self.note_invalid(slot)?;
+                }
+                return Err(rule.into());
             }
-            return Err(rule.into());
+            if !self.has_room(slot) {
+                return Ok(Accepted::NotKept);
+            }
+            self.keep(Table::Blocks, &hash.0, block.encode());
+            self.tree.add_body(slot);
+            self.keep_header(slot);
         }
-        let on_best = wins || self.tree.ancestor(self.tree.best_header(), height) == Some(slot);
-        if !on_best && self.side_bodies >= MAX_SIDE_BODIES {
-            return Ok(Accepted::NotKept);
-        }
-        if !on_best {
-            self.side_bodies += 1;
-        }
-        self.keep(Table::Blocks, &hash.0, block.encode());
-        self.tree.add_body(slot);
-        self.keep_header(slot);
-        let events = self.activate_best(slot, verifier)?;
-        self.flush_if_due()?;
-        Ok(if events.is_empty() { Accepted::Kept } else { Accepted::Active(events) })
+        // A known one too: the store may have failed the last time.
+        let events = self.settle(slot, verifier)?;
+        Ok(match (events.is_empty(), known) {
+            (false, _) => Accepted::Active(events),
+            (true, true) => Accepted::Known,
+            (true, false) => Accepted::Kept,
+        })
+    }
+
+    /// Whether the body is on the way to more work, or few others are kept.
+    fn has_room(&self, slot: Slot) -> bool {
+        let Some(entry) = self.tree.entry(slot) else { return false };
+        let on_best = self.tree.ancestor(self.tree.best_header(), entry.height) == Some(slot);
+        let beside = self.tree.bodies().saturating_sub(self.tree.tip_height() as usize + 1);
+        on_best || entry.work > self.work() || beside < MAX_SIDE_BODIES
     }
 
     /// Writes all that is held back, durably.

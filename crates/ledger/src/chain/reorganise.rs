@@ -2,20 +2,40 @@
 
 use crate::chain::tree::Slot;
 use crate::chain::{Chain, ChainEvent};
-use crate::consensus::{Block, Coin, Connected, Refusal, check_block, connect};
+use crate::consensus::{Block, Coin, Connected, Refusal, Rule, check_block, connect};
 use crate::encode::{Decode, Decoder, Encode};
 use crate::sighash::SignatureVerifier;
 use crate::store::{Store, StoreError, Table};
 use crate::transaction::{OutPoint, Transaction};
 
 impl<S: Store> Chain<S> {
-    /// Moves to the best chain there is. Fails with the rule that `given` breaks, if it is among the blocks that do.
-    pub(super) fn activate_best(
+    /// Moves to the best chain there is and writes what is due. Fails with the rule that `given` breaks, if nothing else
+    /// changed. What changed before the store failed is told with the next success.
+    pub(super) fn settle(
         &mut self,
         given: Slot,
         verifier: &impl SignatureVerifier,
     ) -> Result<Vec<ChainEvent>, Refusal> {
-        let (mut events, mut fault) = (Vec::new(), None);
+        let mut events = std::mem::take(&mut self.undelivered);
+        let moved = self.activate_best(given, &mut events, verifier);
+        match moved.and_then(|fault| self.flush_if_due().map(|()| fault)) {
+            Ok(Some(rule)) if events.is_empty() => Err(rule.into()),
+            Ok(_) => Ok(events),
+            Err(error) => {
+                self.undelivered = events;
+                Err(error.into())
+            }
+        }
+    }
+
+    /// The rule that `given` breaks, if it is among the blocks that do.
+    fn activate_best(
+        &mut self,
+        given: Slot,
+        events: &mut Vec<ChainEvent>,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<Option<Rule>, StoreError> {
+        let mut fault = None;
         loop {
             let best = self.tree.best_candidate();
             let better = match (self.tree.entry(best), self.tree.entry(self.tree.tip())) {
@@ -25,18 +45,18 @@ impl<S: Store> Chain<S> {
             if !better {
                 break;
             }
-            if let Err((slot, refusal)) = self.move_to(best, &mut events, verifier) {
-                let Refusal::Rule(rule) = refusal else { return Err(refusal) };
+            if let Err((slot, refusal)) = self.move_to(best, events, verifier) {
+                let rule = match refusal {
+                    Refusal::Rule(rule) => rule,
+                    Refusal::Store(error) => return Err(error),
+                };
                 self.note_invalid(slot)?;
                 if fault.is_none() && slot == given {
                     fault = Some(rule);
                 }
             }
         }
-        match fault {
-            Some(rule) if events.is_empty() => Err(rule.into()),
-            Some(_) | None => Ok(events),
-        }
+        Ok(fault)
     }
 
     fn move_to(

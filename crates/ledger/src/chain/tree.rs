@@ -55,6 +55,8 @@ pub(crate) struct HeaderTree {
     /// The active chain by height.
     active: Vec<Slot>,
     seen: u64,
+    /// Blocks whose body is in the store.
+    bodies: usize,
     /// The last target and its work: most headers have the bits of the one before.
     known_work: (u32, U256),
 }
@@ -71,6 +73,7 @@ impl HeaderTree {
             candidates: BTreeSet::new(),
             active: vec![GENESIS],
             seen: 0,
+            bodies: 1,
             known_work: (0, U256::ZERO),
         };
         let hash = genesis.hash();
@@ -148,9 +151,9 @@ impl HeaderTree {
         self.active = way;
     }
 
-    /// How many blocks have their body in the store.
-    pub(crate) fn bodies(&self) -> usize {
-        self.entries.iter().flatten().filter(|entry| entry.status.has_body).count()
+    /// How many valid blocks have their body in the store.
+    pub(crate) const fn bodies(&self) -> usize {
+        self.bodies
     }
 
     /// The header with the most work behind it that is not known to be invalid.
@@ -249,8 +252,9 @@ impl HeaderTree {
     /// Notes that the body is in the store, and what becomes connectable by that.
     pub(crate) fn add_body(&mut self, slot: Slot) {
         let Some(entry) = self.entry_mut(slot) else { return };
+        let (parent, is_new) = (entry.parent, !entry.status.has_body);
         entry.status.has_body = true;
-        let parent = entry.parent;
+        self.bodies += usize::from(is_new);
         let mut reached: Vec<Slot> = match parent {
             Some(parent) if self.entry(parent).is_some_and(|above| above.connectable) => vec![slot],
             Some(_) | None => return,
@@ -280,10 +284,12 @@ impl HeaderTree {
         let mut reached = vec![slot];
         while let Some(slot) = reached.pop() {
             let Some(entry) = self.entry_mut(slot) else { continue };
+            let had_body = std::mem::take(&mut entry.status.has_body);
             entry.status.invalid = true;
             entry.connectable = false;
             reached.extend(&entry.children);
             let rank = rank(slot, entry);
+            self.bodies -= usize::from(had_body);
             self.leaves.remove(&rank);
             self.candidates.remove(&rank);
             marked.push(slot);

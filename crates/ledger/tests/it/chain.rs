@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use meshline_ledger::chain::{Accepted, Chain, ChainEvent, Flush, MAX_LOCATOR, MAX_SIDE_HEADERS, OpenError};
+use meshline_ledger::chain::{
+    Accepted, Chain, ChainEvent, Flush, MAX_LOCATOR, MAX_SIDE_BODIES, MAX_SIDE_HEADERS, OpenError,
+};
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::{MemoryStore, Table};
 use meshline_ledger::{Block, Coin, Lock, OutPoint, Params, Rule};
@@ -110,6 +112,27 @@ fn a_million_cheap_headers_take_a_bounded_room() {
     world.chain.accept_header(&better, NOW).unwrap();
     assert_eq!(world.chain.headers_held(), MAX_SIDE_HEADERS + 4);
     world.extend(&Owner::new(1), Vec::new());
+}
+
+#[test]
+fn blocks_beside_the_chain_are_kept_up_to_a_bound_and_more_work_is_taken_beyond_it() {
+    let mut world = World::new();
+    world.extend(&Owner::new(1), Vec::new());
+    world.extend(&Owner::new(1), Vec::new());
+    let id = world.chain.id();
+    let block = |world: &World, miner: usize| world.block_after(id, &Owner::new(miner as u64 + 100), Vec::new());
+    for miner in 0..MAX_SIDE_BODIES {
+        assert_eq!(world.accept(&block(&world, miner)), Ok(Accepted::Kept));
+    }
+    let mut branch = vec![block(&world, MAX_SIDE_BODIES)];
+    assert_eq!(world.accept(&branch[0]), Ok(Accepted::NotKept));
+    for _ in 0..2 {
+        let next = world.block_after(branch[branch.len() - 1].hash(), &Owner::new(5), Vec::new());
+        world.chain.accept_header(&next.header, NOW).unwrap();
+        branch.push(next);
+    }
+    let accepted: Vec<_> = branch.iter().map(|block| world.accept(block)).collect();
+    assert!(matches!(&accepted[2], Ok(Accepted::Active(events)) if events.len() == 5), "{accepted:?}");
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use meshline_ledger::Block;
-use meshline_ledger::chain::{Chain, Flush};
+use meshline_ledger::chain::{Accepted, Chain, ChainEvent, Flush};
 use meshline_ledger::consensus::Refusal;
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::{Batch, Durability, FaultyStore, MemoryStore, PlannedFault, Store, StoreError, Table};
+use meshline_ledger::{Block, BlockHash};
 
 use crate::support::{NOW, Owner, World, coins, genesis_of, output, params};
 
@@ -43,18 +43,34 @@ fn a_disk_that_fails_once_costs_nothing() {
         for at_commit in 1..20 {
             let fault = PlannedFault { at_commit, error: error.clone() };
             let mut chain = Chain::open(&genesis, FaultyStore::new(MemoryStore::default(), vec![fault])).unwrap();
+            let mut told = vec![chain.id()];
             for block in &blocks {
                 // Whoever gave the block gives it again.
-                if let Err(Refusal::Store(_)) = chain.accept_block(block, NOW, &BatchVerifier) {
-                    chain.accept_block(block, NOW, &BatchVerifier).unwrap();
-                }
+                let accepted = match chain.accept_block(block, NOW, &BatchVerifier) {
+                    Err(Refusal::Store(_)) => chain.accept_block(block, NOW, &BatchVerifier).unwrap(),
+                    other => other.unwrap(),
+                };
+                follow(&mut told, accepted);
             }
             chain.flush().unwrap();
             assert_eq!(chain.tip(), expected.chain.tip(), "{error} at {at_commit}");
+            let active: Vec<BlockHash> = (0..=chain.height()).filter_map(|height| chain.hash_at(height)).collect();
+            assert_eq!(told, active, "{error} at {at_commit}: every change was told once");
             let left = chain.store().crash(0);
             let again = Chain::open(&genesis, left).unwrap();
             assert_eq!(again.tip(), expected.chain.tip());
             assert_eq!(again.verify(&BatchVerifier, |_| {}), Ok(expected.chain.set_hash().unwrap()));
+        }
+    }
+}
+
+/// Follows the chain by what it tells.
+fn follow(told: &mut Vec<BlockHash>, accepted: Accepted) {
+    let Accepted::Active(events) = accepted else { return };
+    for event in events {
+        match event {
+            ChainEvent::Connected(block) => told.push(block.hash()),
+            ChainEvent::Disconnected(block) => assert_eq!(told.pop(), Some(block.hash())),
         }
     }
 }
