@@ -46,7 +46,7 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Some("chart") => draw(words.get(1..).unwrap_or_default()).map(|()| true),
-        Some(_) => read_words(&words).and_then(run),
+        Some(_) => read_words(&words).and_then(|words| run(&words)),
     };
     match done {
         Ok(true) => ExitCode::SUCCESS,
@@ -79,11 +79,10 @@ fn read_words(words: &[String]) -> Result<Words, Wrong> {
 }
 
 /// Runs what the words say; whether everything held.
-fn run(words: Words) -> Result<bool, Wrong> {
-    let (header, journal) = prepare(&words)?;
+fn run(words: &Words) -> Result<bool, Wrong> {
+    let (header, mut journal) = prepare(words)?;
     let mut play = Play::new(header.scenario, header.seed);
     let wrong = |error: std::io::Error| error.to_string();
-    let mut journal = journal;
     journal.attach(&mut play);
     loop {
         let goes_on = play.step();
@@ -131,7 +130,8 @@ fn text(file: &str) -> Result<String, Wrong> {
 /// Draws one figure.
 fn draw(words: &[String]) -> Result<(), Wrong> {
     let (name, rest) = words.split_first().ok_or("which figure? --help lists them")?;
-    let figure = FIGURES.iter().find(|figure| figure.name == name).ok_or(format!("there is no figure `{name}`"))?;
+    let figure =
+        FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| format!("there is no figure `{name}`"))?;
     let (mut out, mut caption, mut outcomes) = (None, String::new(), Vec::new());
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {

@@ -83,15 +83,12 @@ impl Schedule {
     pub(crate) fn enter(&mut self, at: u64, due: Due) -> Place {
         self.entered += 1;
         let place = (at, self.entered);
-        match due {
-            Due::Timer(node) => {
-                self.timers.insert((place, node));
-            }
-            Due::Parcel(link) => self.parcels.push(Reverse((place, link))),
-            #[expect(clippy::wildcard_enum_match_arm, reason = "whatever is rare stands together")]
-            other => {
-                self.others.insert(place, other);
-            }
+        if let Due::Timer(node) = due {
+            self.timers.insert((place, node));
+        } else if let Due::Parcel(link) = due {
+            self.parcels.push(Reverse((place, link)));
+        } else {
+            self.others.insert(place, due);
         }
         place
     }
