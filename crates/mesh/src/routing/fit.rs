@@ -4,7 +4,7 @@ use meshline_protocol::message::{LinkState, Routing as Message, RoutingSummary, 
 use meshline_protocol::{Bounded, Message as Wire, NodeId, UnixMicros};
 
 use super::greedy::Landmarks;
-use super::{Routing, Table, flood};
+use super::{MAX_USED, Routing, Table, flood, table};
 use crate::shared::Shared;
 
 impl Routing {
@@ -104,6 +104,23 @@ impl Routing {
             }
         }
         table
+    }
+
+    /// Somebody sends to a member: in a large network several ways to it are looked for.
+    pub(crate) fn note_use(&mut self, to: NodeId, shared: &Shared) {
+        let now = shared.now.mono;
+        let is_new = self.used.insert(to, now).is_none();
+        let is_far = self.is_part() && !self.table.routes.contains_key(&to);
+        if is_far {
+            self.far.lack(to, now);
+        }
+        if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
+            self.compute_at.get_or_insert(now);
+        }
+        if self.used.len() > MAX_USED {
+            let oldest = self.used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);
+            oldest.map(|id| self.used.remove(&id));
+        }
     }
 
     /// The way to a member beyond the area became known.

@@ -201,23 +201,6 @@ impl Routing {
         self.rates.remove(id);
     }
 
-    /// Somebody sends to a member: in a large network several ways to it are looked for.
-    pub(crate) fn note_use(&mut self, to: NodeId, shared: &Shared) {
-        let now = shared.now.mono;
-        let is_new = self.used.insert(to, now).is_none();
-        let is_far = self.is_part() && !self.table.routes.contains_key(&to);
-        if is_far {
-            self.far.lack(to, now);
-        }
-        if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
-            self.compute_at.get_or_insert(now);
-        }
-        if self.used.len() > MAX_USED {
-            let oldest = self.used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);
-            oldest.map(|id| self.used.remove(&id));
-        }
-    }
-
     /// Takes in a message of a peer.
     pub(crate) fn handle(
         &mut self,
