@@ -1,5 +1,6 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
+mod asking;
 mod choosing;
 mod commands;
 mod explain;
@@ -31,7 +32,7 @@ use crate::link::{Echoes, Links, Probes, RoundTripCounts};
 use crate::nat::Nat;
 use crate::now::{Mono, Now};
 use crate::output::Output;
-use crate::peers::{Failure, Heard, Peers, Purpose};
+use crate::peers::{Book, Failure, Heard, Peers, Purpose};
 use crate::punch::Punch;
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
@@ -77,7 +78,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Config, key: KeyPair, seed: [u8; 32], now: Now) -> Self {
         let mut shared = Shared::new(config, key, seed, now);
-        let mut peers = Peers::default();
+        let mut peers = Peers::new(Book::new(seed, &shared.config.listen));
         let configured = |peers: &mut Peers, addresses: &[Address], purpose| {
             for address in addresses {
                 peers.add_address(address, purpose, now.mono);
@@ -181,10 +182,16 @@ impl Node {
             if let Some(record) = &peer.record {
                 let member = admit(record, &self.shared.config.network, &self.shared.revoked, UnixMicros::new(0));
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
-                    self.gossip.members.insert(member.into());
+                    let member = std::sync::Arc::new(member);
+                    self.peers.book.note_heard(&member, None);
+                    if let Some(found) = peer.found {
+                        self.peers.book.note_found(peer.id, found);
+                    }
+                    self.gossip.members.insert(member);
                 }
             }
         }
+        self.peers.set.restore(saved.peers.iter().filter(|peer| peer.anchor).map(|peer| peer.id));
         self.peers.set.changed(self.shared.now.mono);
         self.reorder_ring();
     }
@@ -239,7 +246,9 @@ impl Node {
         }
         for item in news {
             match item {
-                News::Member { member, arrived } => {
+                News::Member { member, arrived, from } => {
+                    let teller = from.and_then(|from| self.links.get(self.shared.up.get(&from)?.link));
+                    self.peers.book.note_heard(&member, teller.map(|link| &link.remote));
                     self.peers.encourage(&mut self.shared, &member);
                     if arrived {
                         let peer = self.shared.shown(&member.id, member.name.as_str());

@@ -29,9 +29,7 @@ impl Node {
 
     fn saved(&self) -> Saved {
         let shared = &self.shared;
-        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
-        peers.retain(|peer| !peer.addresses.is_empty());
-        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
+        let mut peers = if self.peers.set.is_bounded() { self.chosen_peers() } else { self.all_peers() };
         peers.truncate(MAX_SAVED_PEERS);
         Saved {
             announcement_seq: shared.announcement_seq.last(),
@@ -40,6 +38,24 @@ impl Node {
             peers,
             revocations: shared.revoked.records().cloned().collect(),
         }
+    }
+
+    fn all_peers(&self) -> Vec<SavedPeer> {
+        let mut peers: Vec<SavedPeer> = self.gossip.members.iter().map(|known| self.saved_peer(known)).collect();
+        peers.retain(|peer| !peer.addresses.is_empty());
+        peers.sort_by_key(|peer| std::cmp::Reverse(peer.last_linked));
+        peers
+    }
+
+    /// Of more members than are kept: those linked longest, then those found before, then others, of no prefix more
+    /// than the book has places for. Who announced itself last would be whoever does nothing else.
+    fn chosen_peers(&self) -> Vec<SavedPeer> {
+        let anchors = self.peers.set.anchors(&self.links, &self.shared);
+        let others = self.peers.book.in_turns().filter(|id| !anchors.contains(id));
+        let known = anchors.iter().copied().chain(others).filter_map(|id| self.gossip.members.get(&id));
+        let mut peers: Vec<SavedPeer> = known.take(MAX_SAVED_PEERS).map(|known| self.saved_peer(known)).collect();
+        peers.iter_mut().filter(|peer| anchors.contains(&peer.id)).for_each(|peer| peer.anchor = true);
+        peers
     }
 
     fn saved_peer(&self, known: &crate::gossip::Known) -> SavedPeer {
@@ -53,6 +69,7 @@ impl Node {
         let linked = self.shared.up.contains_key(&id);
         let last_linked = if linked { self.shared.now.wall } else { known.member.seq };
         let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
-        SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
+        let (name, found) = (known.member.name.clone(), self.peers.book.found(&id));
+        SavedPeer { id, name, addresses, last_linked, found, anchor: false, record }
     }
 }

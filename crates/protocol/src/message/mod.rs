@@ -22,7 +22,7 @@ pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use link::{Echo, ErrorMessage, Goodbye, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps};
 pub use nat::{Nat, NatBack, NatCall, NatCalled, NatTransport};
-pub use peers::{LinkPurpose, Peers, PeersOthers, PeersPurpose, PeersShuffle};
+pub use peers::{LinkPurpose, Peers, PeersAnswer, PeersAsk, PeersKnock, PeersOthers, PeersPurpose, PeersShuffle};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
@@ -92,7 +92,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back"]),
-    ("peers", &["purpose", "others", "shuffle"]),
+    ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
