@@ -174,6 +174,12 @@ pub struct SavedPeer {
     pub addresses: Vec<Address>,
     /// When a link to it was last up.
     pub last_linked: UnixMicros,
+    /// When it was last found at one of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub found: Option<UnixMicros>,
+    /// Whether it was linked for long, by this node's own choice: such are tried first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub anchor: bool,
     /// Its last announcement.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub record: Option<SignedRecord>,

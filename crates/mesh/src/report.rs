@@ -381,6 +381,10 @@ pub struct LinkSetReport {
     pub guests: usize,
     /// Links that stay at most; what is left is for newcomers.
     pub room: usize,
+    /// Members in the book of addresses that this node found there itself.
+    pub tried: usize,
+    /// Members in it that it only heard of.
+    pub heard: usize,
 }
 
 /// One row of `peers`.

@@ -52,7 +52,7 @@ pub const MAX_ECHO: usize = 1_024;
 /// Records in one `gossip.records`: sixteen announcements of 3 KiB stay below [`MAX_LINE`].
 pub const MAX_RECORDS: usize = 16;
 
-/// Records in one `peers.others` or `peers.shuffle`: eight of 3 KiB, enough to find a place with.
+/// Records in one `peers.others`, `peers.shuffle` or `peers.answer`: eight of 3 KiB, enough to find a place with.
 pub const MAX_OTHERS: usize = 8;
 
 /// Purposes in one `peers.purpose`: more than there are.

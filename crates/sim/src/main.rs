@@ -131,7 +131,8 @@ fn text(file: &str) -> Result<String, Wrong> {
 /// Draws one figure.
 fn draw(words: &[String]) -> Result<(), Wrong> {
     let (name, rest) = words.split_first().ok_or("which figure? --help lists them")?;
-    let figure = FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| format!("there is no figure `{name}`"))?;
+    let figure =
+        FIGURES.iter().find(|figure| figure.name == name).ok_or_else(|| format!("there is no figure `{name}`"))?;
     let (mut out, mut caption, mut outcomes) = (None, String::new(), Vec::new());
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {

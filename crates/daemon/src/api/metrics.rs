@@ -223,6 +223,11 @@ fn text(status: &Status) -> String {
         gauge("handshakes", count(status.limits.handshakes)),
     );
     sample("gauge", "members", "members known", gauge("members", count(status.limits.members)));
+    let book = |set: &LinkSetReport| {
+        let (tried, heard) = (set.tried, set.heard);
+        format!("meshline_book{{is=\"tried\"}} {tried}\nmeshline_book{{is=\"heard\"}} {heard}\n")
+    };
+    sample("gauge", "book", "members in the book of addresses", book(&status.limits.link_set));
     sample("gauge", "links_kept", "links by what they are kept for", kept_for(&status.limits.link_set));
     let bytes = |name: &str, of: fn(&meshline_mesh::LinkRow) -> u64| {
         status.links.iter().fold(String::new(), |mut lines, link| {

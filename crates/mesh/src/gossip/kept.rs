@@ -60,7 +60,7 @@ impl Gossip {
             return None;
         }
         shared.dirty = true;
-        Some(News::Member { member, arrived })
+        Some(News::Member { member, arrived, from: None })
     }
 
     /// Forgets members beyond the bound, those first that nothing speaks for.

@@ -48,6 +48,8 @@ pub(crate) enum News {
         member: Arc<Member>,
         /// Whether it was not known before, or had left.
         arrived: bool,
+        /// Who told, if anybody did.
+        from: Option<NodeId>,
     },
     /// A member left.
     Left(NodeId),
@@ -158,7 +160,7 @@ impl Gossip {
             self.waiting.insert(member.id, from);
             self.push_waiting(shared);
         }
-        Some(News::Member { member, arrived })
+        Some(News::Member { member, arrived, from })
     }
 
     /// Takes in a departure and passes it on if it is news.

@@ -22,8 +22,7 @@ impl Node {
         }
         let mut kept: BTreeSet<NodeId> = self.configured_ids();
         kept.extend(self.relay_client.wanted_proxies());
-        let around = Around { links: &self.links, members: &self.gossip.members };
-        let choice = self.peers.choose(kept, around, &mut self.shared);
+        let choice = self.peers.choose(kept, (&self.links, &self.gossip.members), &mut self.shared);
         for peer in choice.promoted {
             self.routing.link_up(peer, &mut self.shared);
         }
@@ -48,7 +47,7 @@ impl Node {
         }
         self.note_newcomer(member);
         let is_ours = self.links.get(id).is_some_and(|link| link.dial.is_some());
-        let around = Around { links: &self.links, members: &self.gossip.members };
+        let around = Around { links: &self.links, members: &self.gossip.members, book: &self.peers.book };
         match self.peers.set.admit(peer, (self.links.accepted(), is_ours), around, &mut self.shared) {
             Admission::In => true,
             Admission::InPlaceOf(other) => {
@@ -101,7 +100,7 @@ impl Node {
     }
 
     /// The announcement of a member that can be dialled.
-    fn dialable_record(&self, id: &NodeId) -> Option<SignedRecord> {
+    pub(super) fn dialable_record(&self, id: &NodeId) -> Option<SignedRecord> {
         let known = self.gossip.members.get(id)?;
         let is_good = known.is_current(self.shared.judged()) && !known.member.addresses.is_empty();
         is_good.then(|| known.member.record.clone())
@@ -115,7 +114,14 @@ impl Node {
                 Ok(())
             }
             Message::Others(others) => self.on_others(peer, others),
-            Message::Shuffle(_) => Ok(()),
+            Message::Shuffle(shuffle) => {
+                self.on_shuffle(peer, shuffle);
+                Ok(())
+            }
+            Message::Ask(ask) => self.on_ask_for_addresses(peer, *ask),
+            Message::Answer(answer) => self.on_told_addresses(peer, answer),
+            // They prove addresses, which a link has no need of.
+            Message::Knock(_) | Message::Echo(_) => Err(Code::UnexpectedMessage),
         }
     }
 

@@ -61,7 +61,7 @@ impl Node {
 
     /// Where there are more members than links: what the link is kept for, or why there is none.
     fn kept_for(&self, row: &PeerRow) -> Option<String> {
-        let set = self.peers.set.report(&self.shared);
+        let set = self.peers.set.report(self.peers.book.counts(), &self.shared);
         let (ours, theirs) = self.peers.set.purposes(&row.id);
         let linked = self.shared.up.contains_key(&row.id);
         set.bounded.then(|| match linked {

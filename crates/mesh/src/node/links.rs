@@ -89,7 +89,7 @@ impl Node {
         } else if matches!(link.stage, Stage::Opened) && link.dial.is_none() && code == Code::ConnectionLost {
             // A stranger who hangs up without a word, such as a signal server that only checks the address.
             self.shared.count(code);
-        } else if code != Code::DuplicateLink {
+        } else if !matches!(code, Code::DuplicateLink | Code::NotNeeded) {
             self.shared.count(code);
             if by_them && !matches!(code, Code::ConnectionLost | Code::Unreachable) {
                 self.shared.refused_us = Some(code);
@@ -154,6 +154,10 @@ impl Node {
     /// that it is accepted.
     pub(super) fn accept(&mut self, id: LinkId, member: Arc<meshline_identity::Member>) {
         let peer = member.id;
+        if self.peers.felt(self.links.get(id).and_then(|link| link.dial), peer, &self.shared) {
+            self.end_link(id, Code::NotNeeded, "this was to see whether somebody is there");
+            return;
+        }
         if !self.settle_duplicate(id, peer) || !self.make_room_for(id, &member) {
             return;
         }
@@ -215,6 +219,7 @@ impl Node {
         self.nat.link_up(peer, linked, &mut self.shared);
         let news = self.gossip.learn(Some(peer), Arc::clone(&member), (&mut self.shared, &self.routing));
         self.peers.add_member(&mut self.shared, peer, &member.addresses, crate::peers::Heard::Told);
+        self.peers.book.note_heard(&member, Some(&remote));
         self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
         self.punch.linked(peer, (transport, &remote), &mut self.shared);
         for other in self.rivals_of(id, peer) {

@@ -1,5 +1,6 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
+mod asking;
 mod choosing;
 mod commands;
 mod explain;
@@ -34,7 +35,7 @@ use crate::link::{Echoes, Links, Probes, RoundTripCounts};
 use crate::nat::Nat;
 use crate::now::{Mono, Now};
 use crate::output::Output;
-use crate::peers::{Failure, Heard, Peers, Purpose};
+use crate::peers::{Book, Failure, Heard, Peers, Purpose};
 use crate::punch::Punch;
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
@@ -81,7 +82,7 @@ impl Node {
     #[must_use]
     pub fn new(config: Config, key: KeyPair, seed: [u8; 32], now: Now) -> Self {
         let mut shared = Shared::new(config, key, seed, now);
-        let mut peers = Peers::default();
+        let mut peers = Peers::new(Book::new(seed, &shared.config.listen));
         let configured = |peers: &mut Peers, addresses: &[Address], purpose| {
             for address in addresses {
                 peers.add_address(address, purpose, now.mono);
@@ -187,10 +188,15 @@ impl Node {
                 let (config, never) = (&self.shared.config, UnixMicros::new(0));
                 let member = admit_by(&config.verifier, record, &config.network, &self.shared.revoked, never);
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
+                    self.peers.book.note_heard(&member, None);
+                    if let Some(found) = peer.found {
+                        self.peers.book.note_found(peer.id, found);
+                    }
                     self.gossip.members.insert(member);
                 }
             }
         }
+        self.peers.set.restore(saved.peers.iter().filter(|peer| peer.anchor).map(|peer| peer.id));
         self.peers.set.changed(self.shared.now.mono);
         self.reorder_ring();
     }
@@ -245,7 +251,9 @@ impl Node {
         }
         for item in news {
             match item {
-                News::Member { member, arrived } => {
+                News::Member { member, arrived, from } => {
+                    let teller = from.and_then(|from| self.links.get(self.shared.up.get(&from)?.link));
+                    self.peers.book.note_heard(&member, teller.map(|link| &link.remote));
                     self.peers.encourage(&mut self.shared, &member);
                     if arrived {
                         let peer = self.shared.shown(&member.id, member.name.as_str());

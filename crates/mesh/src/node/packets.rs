@@ -30,6 +30,8 @@ impl Node {
                 Some(number) => self.punch.handle_packet((socket, from), number, bytes, &mut self.shared),
                 None => self.nat.handle_time(socket, from, time, &mut self.shared),
             }
+        } else if let Message::Peers(message) = message {
+            self.on_peers_packet(from, message);
         } else if let Message::Error(error) = message {
             self.nat.handle_refusal(from, error, &mut self.shared);
         } else {

@@ -51,7 +51,7 @@ impl Node {
                 links: shared.up.len(),
                 handshakes: self.links.handshakes(),
                 members: self.gossip.members.len() + 1,
-                link_set: self.peers.set.report(shared),
+                link_set: self.peers.set.report(self.peers.book.counts(), shared),
             },
             routing: self.routing_report(),
             proxies: self.proxy_rows(),

@@ -32,12 +32,7 @@ impl Node {
 
     fn saved(&self) -> Saved {
         let shared = &self.shared;
-        // Chosen before anything is copied: of thousands of members few are kept.
-        let mut members: Vec<(UnixMicros, &Known)> =
-            self.gossip.members.iter().map(|known| (self.last_linked(known), known)).collect();
-        members.sort_by_key(|(last_linked, _)| std::cmp::Reverse(*last_linked));
-        let peers = members.into_iter().map(|(last_linked, known)| self.saved_peer(known, last_linked));
-        let peers = peers.filter(|peer| !peer.addresses.is_empty()).take(MAX_SAVED_PEERS).collect();
+        let peers = if self.peers.set.is_bounded() { self.chosen_peers() } else { self.all_peers() };
         Saved {
             announcement_seq: shared.announcement_seq.last(),
             broadcast_seq: shared.broadcast_seq.last(),
@@ -52,6 +47,27 @@ impl Node {
         if linked { self.shared.now.wall } else { known.member.seq }
     }
 
+    /// Chosen before anything is copied: of thousands of members few are kept.
+    fn all_peers(&self) -> Vec<SavedPeer> {
+        let mut members: Vec<(UnixMicros, &Known)> =
+            self.gossip.members.iter().map(|known| (self.last_linked(known), known)).collect();
+        members.sort_by_key(|(last_linked, _)| std::cmp::Reverse(*last_linked));
+        let peers = members.into_iter().map(|(last_linked, known)| self.saved_peer(known, last_linked));
+        peers.filter(|peer| !peer.addresses.is_empty()).take(MAX_SAVED_PEERS).collect()
+    }
+
+    /// Of more members than are kept: those linked longest, then those found before, then others, of no prefix more
+    /// than the book has places for. Who announced itself last would be whoever does nothing else.
+    fn chosen_peers(&self) -> Vec<SavedPeer> {
+        let anchors = self.peers.set.anchors(&self.links, &self.shared);
+        let others = self.peers.book.in_turns().filter(|id| !anchors.contains(id));
+        let known = anchors.iter().copied().chain(others).filter_map(|id| self.gossip.members.get(&id));
+        let mut peers: Vec<SavedPeer> =
+            known.take(MAX_SAVED_PEERS).map(|known| self.saved_peer(known, self.last_linked(known))).collect();
+        peers.iter_mut().filter(|peer| anchors.contains(&peer.id)).for_each(|peer| peer.anchor = true);
+        peers
+    }
+
     fn saved_peer(&self, known: &Known, last_linked: UnixMicros) -> SavedPeer {
         let id = known.member.id;
         let mut addresses = self.peers.addresses(id);
@@ -61,6 +77,7 @@ impl Node {
             }
         }
         let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
-        SavedPeer { id, name: known.member.name.clone(), addresses, last_linked, record }
+        let (name, found) = (known.member.name.clone(), self.peers.book.found(&id));
+        SavedPeer { id, name, addresses, last_linked, found, anchor: false, record }
     }
 }

@@ -3,9 +3,11 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use meshline_protocol::{Code, NodeId};
+use meshline_protocol::{Address, Code, NodeId};
 
 use super::{Around, Choice, Heard, Key, MAX_TARGETS, Peers, Target};
+use crate::gossip::Members;
+use crate::link::Links;
 use crate::shared::Shared;
 
 /// Before an address of the configuration is dialled again where there was no room, by a node that has other links.
@@ -13,8 +15,14 @@ const FULL_ADDRESS_PAUSE: Duration = Duration::from_secs(600);
 
 impl Peers {
     /// Chooses links where there are more members than links.
-    pub(crate) fn choose(&mut self, kept: BTreeSet<NodeId>, around: Around<'_>, shared: &mut Shared) -> Choice {
+    pub(crate) fn choose(
+        &mut self,
+        kept: BTreeSet<NodeId>,
+        (links, members): (&Links, &Members),
+        shared: &mut Shared,
+    ) -> Choice {
         let now = shared.now.mono;
+        let around = Around { links, members, book: &self.book };
         let Some(choice) = self.set.choose(kept, around, shared) else {
             if self.wanted.take().is_some() {
                 self.changes += 1;
@@ -25,7 +33,7 @@ impl Peers {
         self.want(choice.wanted.clone(), now);
         for id in &choice.wanted {
             if self.targets.get(&Key::Member(*id)).is_none()
-                && let Some(known) = around.members.get(id)
+                && let Some(known) = members.get(id)
             {
                 self.add_member(shared, *id, &known.member.addresses, Heard::Listed);
             }
@@ -60,6 +68,11 @@ impl Peers {
                 self.rest(shared, &key);
             }
         }
+    }
+
+    /// Who was found behind a configured address.
+    pub(crate) fn id_at(&self, address: &Address) -> Option<NodeId> {
+        self.targets.get(&Key::Address(address.clone())).and_then(|target| target.id)
     }
 
     /// There is no room at a configured address. Its purpose was to get in, and there are other links.

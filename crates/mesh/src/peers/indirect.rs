@@ -1,10 +1,13 @@
 //! Members dialled otherwise than at an address of theirs: through a proxy, over a hole, to meet them.
 
+use std::collections::BTreeSet;
+
 use meshline_protocol::message::RelayRefusal;
 use meshline_protocol::{Address, NodeId};
 
-use super::{Attempt, Dialling, Key, MAX_DIALS, Peers};
+use super::{Attempt, Dialling, HEAD_START, Key, MAX_DIALS, Peers, Target};
 use crate::input::{DialId, Transport};
+use crate::link::{Link, Links};
 use crate::now::Mono;
 use crate::output::{DialTarget, Output};
 use crate::shared::Shared;
@@ -65,5 +68,19 @@ impl Peers {
     /// Whether an attempt is one to meet.
     pub(crate) fn is_meeting(&self, dial: DialId) -> bool {
         self.dialling.get(&dial).is_some_and(|dialling| dialling.met)
+    }
+
+    /// Members that are wanted and not linked, with the time from which on a proxy may be asked for them.
+    pub(crate) fn unreached(&self, links: &Links, now: Mono) -> Vec<(NodeId, Mono)> {
+        let linked: BTreeSet<NodeId> = links.iter().filter_map(Link::peer).collect();
+        let unreached = |(key, target): (&Key, &Target)| match key {
+            Key::Member(id) => {
+                let wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
+                let from = target.relay_from(HEAD_START, now)?;
+                (wanted && !target.left && !linked.contains(id)).then_some((*id, from))
+            }
+            Key::Address(_) => None,
+        };
+        self.targets.iter().filter_map(unreached).collect()
     }
 }

@@ -1,6 +1,9 @@
 //! Whom to dial and when: configured addresses for ever, known members as the topology wants them.
 
+mod ask;
+mod book;
 mod choice;
+mod feeler;
 mod indirect;
 mod set;
 mod target;
@@ -12,13 +15,15 @@ use std::time::Duration;
 use meshline_identity::Member;
 use meshline_protocol::{Address, Code, NodeId};
 
+pub(crate) use ask::Asks;
+pub(crate) use book::Book;
 pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 
 use crate::event::Event;
 use crate::input::{DialId, Transport};
-use crate::link::{Link, Links};
+use crate::link::Links;
 use crate::now::Mono;
 use crate::output::{DialTarget, Output};
 use crate::shared::Shared;
@@ -80,6 +85,13 @@ pub(crate) struct Failure<'a> {
 pub(crate) struct Peers {
     /// Which members should be linked, where there are too many for all.
     pub(crate) set: LinkSet,
+    /// The addresses known.
+    pub(crate) book: Book,
+    /// Requests for addresses.
+    pub(crate) asks: Asks,
+    /// An attempt that only shows whether somebody is where it was told to be.
+    feeler: Option<(DialId, NodeId)>,
+    feel_at: Mono,
     targets: Targets,
     dialling: BTreeMap<DialId, Dialling>,
     /// The members the ring wants linked, or the set of links; `None` for all of them.
@@ -91,6 +103,11 @@ pub(crate) struct Peers {
 }
 
 impl Peers {
+    /// None yet, with an empty book.
+    pub(crate) fn new(book: Book) -> Self {
+        Self { book, ..Self::default() }
+    }
+
     /// Takes in an address from the configuration.
     pub(crate) fn add_address(&mut self, address: &Address, purpose: Purpose, now: Mono) {
         let target = self.targets.get_or_insert(Key::Address(address.clone()), || Target::new(purpose, now));
@@ -141,6 +158,7 @@ impl Peers {
     /// A member said goodbye: it is not dialled until it announces itself again, its addresses stay known.
     pub(crate) fn leave(&mut self, id: NodeId) {
         self.changes += 1;
+        self.book.remove(&id);
         if let Some(target) = self.targets.get_mut(&Key::Member(id)) {
             target.left = true;
         }
@@ -149,6 +167,7 @@ impl Peers {
     /// A member was expelled.
     pub(crate) fn forget(&mut self, id: NodeId) {
         self.changes += 1;
+        self.book.remove(&id);
         self.targets.remove(&Key::Member(id));
     }
 
@@ -175,6 +194,7 @@ impl Peers {
         if shared.leaving {
             return;
         }
+        self.feel(shared, links);
         self.settle(links, shared.now.mono);
         while let Some(key) = self.targets.first_due().cloned() {
             if !self.has_room(shared, links) {
@@ -255,6 +275,11 @@ impl Peers {
         let now = shared.now.mono;
         let dialled = dial.and_then(|dial| self.dialling.remove(&dial));
         let key = dialled.as_ref().map_or(Key::Member(id), |dialled| dialled.key.clone());
+        // Whoever was dialled at an address is there; whoever came in may be anywhere.
+        if dialled.as_ref().is_some_and(|dialled| dialled.via.is_none() && !dialled.met) && transport != Transport::Quic
+        {
+            self.book.note_found(id, shared.now.wall);
+        }
         let name = if dialled.is_some() { transport.name() } else { "inbound" };
         let attempt =
             Attempt { at: now, transport: name, address: remote.to_string(), outcome: None, detail: String::new() };
@@ -279,6 +304,9 @@ impl Peers {
         let Some(dialled) = self.dialling.remove(&dial) else { return };
         self.full = None;
         self.changes += 1;
+        if self.feeler_failed(dial, code) {
+            return;
+        }
         let Some(target) = self.targets.get_mut(&dialled.key) else { return };
         if target.dialling == Some(dial) {
             target.dialling = None;
@@ -307,6 +335,7 @@ impl Peers {
         target.next_at = shared.jittered_or_exact(delay, target.attempts <= shared.config.retries);
         if let Key::Member(id) = dialled.key {
             self.set.failed(id, code, shared.now.mono);
+            self.note_missed(&id, code);
         }
         if choice::is_full_there(code) {
             self.rest(shared, &dialled.key);
@@ -336,20 +365,6 @@ impl Peers {
         }
     }
 
-    /// Members that are wanted and not linked, with the time from which on a proxy may be asked for them.
-    pub(crate) fn unreached(&self, links: &Links, now: Mono) -> Vec<(NodeId, Mono)> {
-        let linked: BTreeSet<NodeId> = links.iter().filter_map(Link::peer).collect();
-        let unreached = |(key, target): (&Key, &Target)| match key {
-            Key::Member(id) => {
-                let wanted = self.wanted.as_ref().is_none_or(|wanted| wanted.contains(id));
-                let from = target.relay_from(HEAD_START, now)?;
-                (wanted && !target.left && !linked.contains(id)).then_some((*id, from))
-            }
-            Key::Address(_) => None,
-        };
-        self.targets.iter().filter_map(unreached).collect()
-    }
-
     /// The attempts to reach a member, oldest first, and when the next is due.
     pub(crate) fn history(&self, id: NodeId) -> (VecDeque<Attempt>, Option<Mono>) {
         let mut attempts: Vec<Attempt> = Vec::new();
@@ -368,11 +383,6 @@ impl Peers {
     /// The address that worked last for a member first, then the others.
     pub(crate) fn addresses(&self, id: NodeId) -> Vec<Address> {
         self.targets.get(&Key::Member(id)).map(|target| target.addresses.clone()).unwrap_or_default()
-    }
-
-    /// Who was found behind a configured address.
-    pub(crate) fn id_at(&self, address: &Address) -> Option<NodeId> {
-        self.targets.get(&Key::Address(address.clone())).and_then(|target| target.id)
     }
 
     pub(crate) fn next_timeout(&self, now: Mono, links: &Links) -> Option<Mono> {

@@ -29,7 +29,7 @@ pub use link::{
     Echo, ErrorMessage, Goodbye, Header, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps,
 };
 pub use nat::{Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere};
-pub use peers::{LinkPurpose, Peers, PeersOthers, PeersPurpose, PeersShuffle};
+pub use peers::{LinkPurpose, Peers, PeersAnswer, PeersAsk, PeersKnock, PeersOthers, PeersPurpose, PeersShuffle};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
@@ -99,7 +99,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back", "where", "there"]),
-    ("peers", &["purpose", "others", "shuffle"]),
+    ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];

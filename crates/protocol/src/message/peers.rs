@@ -4,8 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::SignedRecord;
-use crate::Bounded;
 use crate::limits::{MAX_OTHERS, MAX_PURPOSES};
+use crate::{Address, Bounded};
 
 /// How members agree on a bounded set of links each.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -17,6 +17,14 @@ pub enum Peers {
     Others(PeersOthers),
     /// Members that the sender found reachable of late.
     Shuffle(PeersShuffle),
+    /// Asks for addresses, over some hops.
+    Ask(Box<PeersAsk>),
+    /// Only over UDP: whoever was asked wants to know whether this is the asker's address.
+    Knock(PeersKnock),
+    /// Only over UDP: the same back, which shows that it is.
+    Echo(PeersKnock),
+    /// What somebody who was asked knows; over UDP, or back along the way of the `ask`.
+    Answer(PeersAnswer),
 }
 
 impl Peers {
@@ -25,6 +33,10 @@ impl Peers {
             Self::Purpose(_) => "peers.purpose",
             Self::Others(_) => "peers.others",
             Self::Shuffle(_) => "peers.shuffle",
+            Self::Ask(_) => "peers.ask",
+            Self::Knock(_) => "peers.knock",
+            Self::Echo(_) => "peers.echo",
+            Self::Answer(_) => "peers.answer",
         }
     }
 }
@@ -72,4 +84,39 @@ pub struct PeersShuffle {
     /// Whether the receiver should answer with its own.
     #[serde(default)]
     pub reply: bool,
+}
+
+/// Asks for addresses of members. The receiver answers, and passes the request on with one hop less and what is left of
+/// the answers, divided among those it passes it on to.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PeersAsk {
+    /// Who asks: its announcement.
+    pub asker: SignedRecord,
+    /// Chosen at random by the asker; names the request in all that follows.
+    pub number: u32,
+    /// Where the asker takes UDP, an address and a port; without it all answers come back along the way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<Address>,
+    /// How much further it may be passed on. More than 4 count as 4.
+    pub hops: u8,
+    /// How many may answer, the receiver included. More than 8 count as 8.
+    pub answers: u8,
+}
+
+/// Proves an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PeersKnock {
+    /// As in the `ask`.
+    pub number: u32,
+    /// Chosen by whoever was asked.
+    pub nonce: u32,
+}
+
+/// Members that somebody who was asked knows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct PeersAnswer {
+    /// As in the `ask`.
+    pub number: u32,
+    /// Signed records of type `announcement`.
+    pub records: Bounded<SignedRecord, MAX_OTHERS>,
 }

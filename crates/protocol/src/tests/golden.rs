@@ -255,9 +255,16 @@ fn nat_samples() -> Vec<(&'static str, Frame)> {
 fn peers_samples() -> Vec<(&'static str, Frame)> {
     let records = || Bounded::from_first([announcement()]);
     let purposes = Bounded::from_first([LinkPurpose::Ring, LinkPurpose::Far]);
+    let address = Some("198.51.100.7:41234".parse().expect("valid"));
+    let ask = PeersAsk { asker: announcement(), number: 9, address, hops: 4, answers: 8 };
+    let knock = PeersKnock { number: 9, nonce: 7 };
     vec![
         ("peers.purpose", Message::Peers(Peers::Purpose(PeersPurpose { purposes })).into()),
         ("peers.others", Message::Peers(Peers::Others(PeersOthers { records: records() })).into()),
+        ("peers.ask", Message::Peers(Peers::Ask(ask.into())).into()),
+        ("peers.knock", Message::Peers(Peers::Knock(knock)).into()),
+        ("peers.echo", Message::Peers(Peers::Echo(knock)).into()),
+        ("peers.answer", Message::Peers(Peers::Answer(PeersAnswer { number: 9, records: records() })).into()),
         ("peers.shuffle", Message::Peers(Peers::Shuffle(PeersShuffle { records: records(), reply: true })).into()),
     ]
 }

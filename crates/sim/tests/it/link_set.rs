@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_mesh::Status;
-use meshline_sim::{MS, SECOND, World, address, invariants, seed};
+use meshline_sim::{MS, PORT, SECOND, World, address, invariants, seed};
 
 use crate::support::{add_by_first, seconds};
 
@@ -125,7 +125,11 @@ fn a_newcomer_gets_in_where_everybody_is_full() {
         config.peers = vec![address(7)];
     });
     world.start(newcomer);
-    let took = settle(&mut world, 30 * SECOND, is_settled);
+    let took = settle(&mut world, 30 * SECOND, |world| {
+        neighbours_are_linked(world)?;
+        let links = world.status(newcomer).links.len();
+        if links >= LINKS / 2 { Ok(()) } else { Err(format!("it has {links} links")) }
+    });
     println!("in after {:.2} s", seconds(took));
 }
 
@@ -169,4 +173,83 @@ fn four_of_five_nodes_die_without_a_word_and_the_others_are_one_mesh_within_a_mi
 #[test]
 fn four_of_five_nodes_die_and_the_others_are_one_mesh_within_half_a_minute() {
     after_death_of(80, false, size(24), seed(3));
+}
+
+#[test]
+fn three_of_ten_nodes_die_and_the_others_are_one_mesh_within_half_a_minute() {
+    after_death_of(30, false, size(24), seed(4));
+}
+
+#[test]
+fn one_node_in_ten_goes_and_comes_each_minute_and_the_mesh_stays_one() {
+    let mut world = bounded(size(20), seed(5));
+    settle(&mut world, 120 * SECOND, is_settled);
+    let pause = 600 * SECOND / world.len() as u64;
+    for _ in 0..world.len() / 5 {
+        let nodes = world.running();
+        let gone = nodes[world.rng().index(nodes.len())];
+        world.kill(gone);
+        let took =
+            settle(&mut world, 30 * SECOND, |world| if is_one(world) { Ok(()) } else { Err("parts".to_owned()) });
+        world.run_for(pause.saturating_sub(took) / 2);
+        world.start(gone);
+        world.run_for(pause.saturating_sub(took) / 2);
+    }
+    settle(&mut world, 60 * SECOND, is_settled);
+}
+
+/// A node with an address of its own in the Internet.
+fn placed(world: &mut World, ip: &str, first: Option<&str>) -> usize {
+    let node = world.add(|config| {
+        config.max_links = LINKS;
+        let first = first.and_then(|first| format!("{first}:{PORT}").parse().ok());
+        config.peers = first.into_iter().collect();
+    });
+    world.place(node, ip, None);
+    node
+}
+
+#[test]
+fn whoever_asks_for_addresses_is_answered_straight_once_it_has_echoed() {
+    let mut world = World::new(seed(6)).verified_once().latency(5 * MS, 20 * MS);
+    for n in 0..12 {
+        placed(&mut world, &format!("{}.1.0.1", 11 + n), (n > 0).then_some("11.1.0.1"));
+    }
+    world.overhear();
+    world.start_all();
+    world.run_for(60 * SECOND);
+    let packets = world.overheard();
+    let count = |word: &str| packets.iter().filter(|(.., bytes)| String::from_utf8_lossy(bytes).contains(word)).count();
+    let (knocks, echoes, answers) = (count("\"knock\""), count("\"echo\""), count("\"answer\""));
+    println!("{knocks} knocks, {echoes} echoes, {answers} answers");
+    assert!(knocks > 0 && echoes > 0 && answers > 0);
+    let asks: u64 = world.running().into_iter().map(|node| world.sent(node, "peers.ask")).sum();
+    assert!(u64::try_from(knocks).expect("few") <= asks, "{knocks} knocks for {asks} requests");
+}
+
+#[test]
+fn after_a_restart_among_many_made_up_members_an_honest_one_is_found_each_time() {
+    let mut world = World::new(seed(7)).verified_once().latency(5 * MS, 20 * MS);
+    let honest: Vec<usize> =
+        (0..6).map(|n| placed(&mut world, &format!("{}.1.0.1", 11 + n), (n > 0).then_some("11.1.0.1"))).collect();
+    let made_up: Vec<usize> =
+        (0..18).map(|n| placed(&mut world, &format!("45.{}.0.{}", n % 2, n + 1), Some("11.1.0.1"))).collect();
+    world.start_all();
+    world.run_for(150 * SECOND);
+    let victim = honest[5];
+    // Whoever it knew first is an enemy now, and so is everybody it could ask.
+    world.edit(victim, |config, _| config.peers = format!("45.0.0.1:{PORT}").parse().into_iter().collect());
+    let ids: BTreeSet<_> = honest.iter().map(|node| world.id(*node)).collect();
+    let (mut own, mut own_honest) = (0, 0);
+    for restart in 0..10 {
+        world.restart(victim);
+        world.run_for(6 * SECOND);
+        let links = world.status(victim).links;
+        let outbound: Vec<bool> =
+            links.iter().filter(|link| link.direction == "outbound").map(|link| ids.contains(&link.peer)).collect();
+        assert!(outbound.contains(&true), "restart {restart}: all of {} are made up", outbound.len());
+        own += outbound.len();
+        own_honest += outbound.iter().filter(|is_honest| **is_honest).count();
+    }
+    println!("{own_honest} of {own} links of its own choice were honest, of {} members {}", made_up.len() + 5, 5);
 }

@@ -26,6 +26,11 @@ impl Group {
             Err(_) => Self::Name(last_labels(address.host()).into()),
         }
     }
+
+    /// Of an address whose prefix means nothing.
+    pub(crate) fn alone(address: &Address) -> Self {
+        Self::Name(address.as_str().into())
+    }
 }
 
 /// Whether shares of a prefix mean something for an address: on loopback and in private networks all members have the

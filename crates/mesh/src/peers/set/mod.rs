@@ -21,8 +21,10 @@ use meshline_protocol::message::{LinkPurpose, Peers as Message, Role};
 use meshline_protocol::{Code, Message as Wire, NodeId};
 
 pub(crate) use admission::Admission;
+pub(crate) use group::{Group, is_counted};
 pub(crate) use purposes::Purposes;
 
+use super::book::Book;
 use crate::config::Topology;
 use crate::gossip::{Known, Members};
 use crate::link::{Link, Links};
@@ -41,11 +43,18 @@ const PACE: Duration = Duration::from_millis(100);
 const REVIEW: Duration = Duration::from_secs(30);
 const SEARCH: Duration = Duration::from_secs(1);
 
+/// Between exchanges of members found of late.
+const SHUFFLE_PAUSE: Duration = Duration::from_secs(30);
+
+/// Links that are tried first after a restart: with one of them honest, nobody can shut this node in.
+const MAX_ANCHORS: usize = 4;
+
 /// What the choice is made from.
 #[derive(Clone, Copy)]
 pub(crate) struct Around<'a> {
     pub(crate) links: &'a Links,
     pub(crate) members: &'a Members,
+    pub(crate) book: &'a Book,
 }
 
 /// What follows from a choice.
@@ -81,6 +90,10 @@ pub(crate) struct LinkSet {
     chosen_at: Mono,
     /// From then on another newcomer may take the place of somebody else.
     let_in_at: Mono,
+    /// The next exchange of members found of late, with whom the last one was, and when others wanted theirs.
+    shuffle_at: Mono,
+    shuffled_with: Option<NodeId>,
+    shuffled: BTreeMap<NodeId, Mono>,
 }
 
 impl LinkSet {
@@ -127,7 +140,7 @@ impl LinkSet {
         let mut choice = Choice::default();
         self.judge_guests(shape, around, (&*shared, &mut choice));
         let regular = self.regular(shared);
-        let is_searching = self.far.review(shape, regular, (around, &mut *shared), &self.ring);
+        let is_searching = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
         choice.wanted = wanted;
         self.trim(shape, around, (&mut *shared, &mut choice));
@@ -168,6 +181,7 @@ impl LinkSet {
         self.theirs.retain(|id, _| is_up(id));
         self.told.retain(|id, _| is_up(id));
         self.brought.retain(|id, _| is_up(id));
+        self.shuffled.retain(|id, _| is_up(id));
         self.near.retain(is_up);
     }
 
@@ -267,6 +281,49 @@ impl LinkSet {
         *brought = brought.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
     }
 
+    /// Whether more links are badly needed.
+    pub(crate) fn is_poor(&self, shared: &Shared) -> bool {
+        self.shape.is_some_and(|shape| shape.is_poor(shared.up.len()))
+    }
+
+    /// The long links that have lasted longest, to be tried first after a restart.
+    pub(crate) fn anchors(&self, links: &Links, shared: &Shared) -> Vec<NodeId> {
+        let since = |id: &NodeId| link_to(id, links, shared).map(|link| (link.since, *id));
+        let mut lasting: Vec<(Mono, NodeId)> = self.far.ids().filter_map(|id| since(&id)).collect();
+        lasting.sort_unstable();
+        lasting.into_iter().map(|(_, id)| id).take(MAX_ANCHORS).collect()
+    }
+
+    /// These were linked for long before a restart.
+    pub(crate) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
+        self.far.restore(anchors.take(MAX_ANCHORS));
+    }
+
+    /// With whom members found of late are exchanged now, if it is time.
+    pub(crate) fn shuffle_with(&mut self, shared: &mut Shared) -> Option<NodeId> {
+        let now = shared.now.mono;
+        if !self.is_bounded() || now < self.shuffle_at {
+            return None;
+        }
+        self.shuffle_at = shared.jittered(SHUFFLE_PAUSE);
+        let peers: Vec<NodeId> = shared.up.keys().filter(|id| !self.is_guest(id)).copied().collect();
+        self.shuffled_with = peers.get(shared.below(peers.len())).copied();
+        self.shuffled_with
+    }
+
+    /// Whether what a peer sends in exchange is taken: an answer once, and a question as often as honest ones come.
+    pub(crate) fn takes_shuffle(&mut self, peer: NodeId, is_question: bool, now: Mono) -> bool {
+        if !is_question {
+            return self.shuffled_with.take_if(|asked| *asked == peer).is_some();
+        }
+        let last = self.shuffled.get(&peer).copied();
+        let is_early = last.is_some_and(|last| now.since(last) < SHUFFLE_PAUSE / 2);
+        if !is_early {
+            self.shuffled.insert(peer, now);
+        }
+        !is_early
+    }
+
     /// Somebody named these members as worth a try.
     pub(crate) fn hint(&mut self, ids: impl Iterator<Item = NodeId>, now: Mono) {
         if self.is_bounded() {
@@ -296,7 +353,7 @@ impl LinkSet {
         (ours, self.theirs.get(id).copied().unwrap_or(all))
     }
 
-    pub(crate) fn report(&self, shared: &Shared) -> LinkSetReport {
+    pub(crate) fn report(&self, (tried, heard): (usize, usize), shared: &Shared) -> LinkSetReport {
         let regular = self.regular(shared);
         LinkSetReport {
             bounded: self.is_bounded(),
@@ -306,6 +363,8 @@ impl LinkSet {
             guests: self.guests.len(),
             others: regular.saturating_sub(shared.up.keys().filter(|id| self.is_own(id)).count()),
             room: self.shape.map_or(shared.config.max_links, |shape| shape.room),
+            tried,
+            heard,
         }
     }
 

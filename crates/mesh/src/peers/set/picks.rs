@@ -1,6 +1,6 @@
 //! Long links that this node chose: looked for until there are enough, and anew when one ends.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use meshline_protocol::{Address, Code, NodeId};
@@ -31,6 +31,9 @@ const MAX_PENDING: usize = 4;
 /// Members looked at from a place on the ring.
 const MAX_LOOK: usize = 64;
 
+/// Draws from the book for a choice: most of what is drawn may be linked already.
+const DRAWS: usize = 8;
+
 /// The pause after everybody asked was full: at first, and at most.
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
@@ -42,6 +45,10 @@ pub(super) struct Picks {
     picks: BTreeMap<NodeId, Mono>,
     avoided: BTreeMap<NodeId, Mono>,
     hints: VecDeque<NodeId>,
+    /// Linked for long before a restart.
+    anchors: VecDeque<NodeId>,
+    /// Every other choice is of somebody found before.
+    turn: bool,
     pick_at: Mono,
     pause: Duration,
 }
@@ -53,6 +60,10 @@ impl Picks {
 
     pub(super) fn has(&self, id: &NodeId) -> bool {
         self.picks.contains_key(id)
+    }
+
+    pub(super) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
+        self.anchors.extend(anchors);
     }
 
     pub(super) fn hint(&mut self, ids: impl Iterator<Item = NodeId>) {
@@ -75,13 +86,7 @@ impl Picks {
     }
 
     /// Drops what came to nothing and makes as many choices as links are missing. Says whether some still are.
-    pub(super) fn review(
-        &mut self,
-        shape: Shape,
-        regular: usize,
-        (around, shared): (Around<'_>, &mut Shared),
-        ring: &BTreeSet<NodeId>,
-    ) -> bool {
+    pub(super) fn review(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> bool {
         let now = shared.now.mono;
         self.picks.retain(|id, since| shared.up.contains_key(id) || now.since(*since) < PICK_LIMIT);
         let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id)).count();
@@ -91,20 +96,20 @@ impl Picks {
         let missing = shape.far.saturating_sub(self.picks.len()).max(shape.fill.saturating_sub(regular + pending));
         if self.pick_at <= now {
             for _ in 0..missing.min(MAX_PENDING.saturating_sub(pending)) {
-                let Some(id) = self.pick(shape, regular, (around, &mut *shared), ring) else { break };
+                let Some(id) = self.pick(shape, regular, (around, &mut *shared)) else { break };
                 self.picks.insert(id, now);
             }
         }
         missing + pending > 0
     }
 
-    fn pick(
-        &mut self,
-        shape: Shape,
-        regular: usize,
-        (around, shared): (Around<'_>, &mut Shared),
-        ring: &BTreeSet<NodeId>,
-    ) -> Option<NodeId> {
+    fn pick(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
+        while let Some(id) = self.anchors.pop_front() {
+            let known = around.members.get(&id);
+            if known.is_some_and(|known| self.is_good(shape, known, (around, &*shared))) {
+                return Some(id);
+            }
+        }
         // Others' words are taken where there is hardly anything else: who has links chooses itself.
         while let Some(id) = self.hints.pop_front().filter(|_| shape.is_poor(regular)) {
             let known = around.members.get(&id);
@@ -112,22 +117,39 @@ impl Picks {
                 return Some(id);
             }
         }
+        // Whoever made up most members is most likely to be at any place on the ring, but not in the book.
+        self.turn = !self.turn;
+        for _ in 0..if self.turn { DRAWS } else { 0 } {
+            let Some(known) = around.book.draw_tried(shared).and_then(|member| around.members.get(&member.id)) else {
+                break;
+            };
+            if self.is_good(shape, known, (around, &*shared)) {
+                return Some(known.member.id);
+            }
+        }
         let place = far_place(shared, around.members.len());
         let shared = &*shared;
-        let near_place = around.members.clockwise(&place).take(MAX_LOOK);
-        let mut good = near_place.filter(|known| self.is_good(shape, known, (around, shared)));
-        good.find(|known| !ring.contains(&known.member.id)).map(|known| known.member.id)
+        let mut near_place = around.members.clockwise(&place).take(MAX_LOOK);
+        let good = near_place.find(|known| self.is_good(shape, known, (around, shared)));
+        // In a network that is all in one place there is nobody else.
+        let any = || around.members.clockwise(&place).take(MAX_LOOK).find(|known| self.is_open(known, shared));
+        good.or_else(|| shape.is_poor(regular).then(any).flatten()).map(|known| known.member.id)
     }
 
     fn is_good(&self, shape: Shape, known: &Known, (around, shared): (Around<'_>, &Shared)) -> bool {
+        let address = known.member.addresses.first();
+        address.is_some_and(|address| self.is_open(known, shared) && self.has_share(shape, address, (around, shared)))
+    }
+
+    /// Whether a member could be linked at all.
+    fn is_open(&self, known: &Known, shared: &Shared) -> bool {
         let (member, now) = (&known.member, shared.now.mono);
-        let Some(address) = member.addresses.first() else { return false };
         let is_avoided = self.avoided.get(&member.id).is_some_and(|until| *until > now);
         is_linkable(known, shared.judged())
             && !is_avoided
             && !shared.up.contains_key(&member.id)
             && !self.picks.contains_key(&member.id)
-            && self.has_share(shape, address, (around, shared))
+            && !member.addresses.is_empty()
     }
 
     /// Whether one link more may lead to this prefix: no prefix has more than a quarter of all.
