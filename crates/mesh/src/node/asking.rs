@@ -51,7 +51,7 @@ impl Node {
         self.shared.send(&peer, Wire::Peers(Message::Shuffle(PeersShuffle { records, reply })));
     }
 
-    pub(super) fn on_shuffle(&mut self, peer: NodeId, shuffle: PeersShuffle) {
+    pub(super) fn on_shuffle(&mut self, peer: NodeId, shuffle: &PeersShuffle) {
         if !self.peers.set.takes_shuffle(peer, shuffle.reply, self.shared.now.mono) {
             self.shared.count(Code::RateLimited);
             return;
@@ -113,7 +113,7 @@ impl Node {
         // Counted where it is judged; whoever passed it on may have known no better.
         let Some(asker) = self.admit(&ask.asker) else { return Ok(()) };
         let teller = self.address_of(&peer);
-        self.take_told(Some(peer), teller.as_ref(), &[asker.record.clone()]);
+        self.take_told(Some(peer), teller.as_ref(), std::slice::from_ref(&asker.record));
         let (records, peers) = (self.told_to(ask.asker.by), self.askable());
         self.peers.asks.handle_ask((peer, ask), records, peers, &mut self.shared);
         Ok(())

@@ -115,7 +115,7 @@ impl Node {
             }
             Message::Others(others) => self.on_others(peer, others),
             Message::Shuffle(shuffle) => {
-                self.on_shuffle(peer, shuffle);
+                self.on_shuffle(peer, &shuffle);
                 Ok(())
             }
             Message::Ask(ask) => self.on_ask_for_addresses(peer, *ask),

@@ -155,18 +155,7 @@ impl Node {
             }
             Message::Hello(_) => Err(Code::UnexpectedMessage),
             Message::Goodbye(goodbye) => self.on_goodbye(id, peer, &goodbye.departure),
-            Message::Revocation(record) => match self.revoke(&record, Some(peer)) {
-                Ok(false) => {
-                    self.broadcast.note_copy(&record, peer, &mut self.shared);
-                    Ok(())
-                }
-                // Passed on late, or more than fit: no fault of whoever passes it on.
-                Err(code @ (Code::RecordExpired | Code::RateLimited)) => {
-                    self.shared.count(code);
-                    Ok(())
-                }
-                other => other.map(|_| ()),
-            },
+            Message::Revocation(record) => self.on_revocation(peer, &record),
             Message::Gossip(message) => {
                 self.gossip.handle(peer, message, (&mut self.shared, &self.routing)).map(|news| {
                     self.peers.set.note_brought(peer, news.len());
@@ -202,6 +191,21 @@ impl Node {
         };
         if let Err(code) = done {
             self.on_invalid(id, &Fault::new(code, "refused"));
+        }
+    }
+
+    fn on_revocation(&mut self, peer: NodeId, record: &SignedRecord) -> Result<(), Code> {
+        match self.revoke(record, Some(peer)) {
+            Ok(false) => {
+                self.broadcast.note_copy(record, peer, &mut self.shared);
+                Ok(())
+            }
+            // Passed on late, or more than fit: no fault of whoever passes it on.
+            Err(code @ (Code::RecordExpired | Code::RateLimited)) => {
+                self.shared.count(code);
+                Ok(())
+            }
+            other => other.map(|_| ()),
         }
     }
 

@@ -45,29 +45,27 @@ fn record(length: usize) -> SignedRecord {
 }
 
 /// What went out: datagrams with their destinations, and frames with the links they went over.
-fn sent(shared: &mut Shared) -> (Vec<(SocketAddr, Bytes)>, Vec<(LinkId, Message)>) {
+type Sent = (Vec<(SocketAddr, Bytes)>, Vec<(LinkId, Message)>);
+
+fn sent(shared: &mut Shared) -> Sent {
     let (mut packets, mut frames) = (Vec::new(), Vec::new());
     while let Some(output) = shared.pop() {
-        match output {
-            Output::SendPacket { to, bytes, .. } => packets.push((to, bytes)),
-            Output::Send { link, frame } => match &frame.message {
-                Wire::Peers(message) => frames.push((link, message.clone())),
-                other => panic!("{other:?}"),
-            },
-            other => panic!("{other:?}"),
+        if let Output::SendPacket { to, bytes, .. } = output {
+            packets.push((to, bytes));
+            continue;
         }
+        let Output::Send { link, frame } = output else { panic!("{output:?}") };
+        let Wire::Peers(message) = &frame.message else { panic!("{frame:?}") };
+        frames.push((link, message.clone()));
     }
     (packets, frames)
 }
 
 fn knock_of(bytes: &Bytes) -> PeersKnock {
-    match meshline_protocol::frame::decode_datagram(bytes) {
-        Ok(meshline_protocol::Decoded::Frame(frame)) => match frame.message {
-            Wire::Peers(Message::Knock(knock)) => knock,
-            other => panic!("{other:?}"),
-        },
-        other => panic!("{other:?}"),
-    }
+    let decoded = meshline_protocol::frame::decode_datagram(bytes);
+    let Ok(meshline_protocol::Decoded::Frame(frame)) = decoded else { panic!("{decoded:?}") };
+    let Wire::Peers(Message::Knock(knock)) = frame.message else { panic!("{frame:?}") };
+    knock
 }
 
 #[test]
@@ -88,10 +86,10 @@ fn until_its_address_is_proven_an_asker_gets_less_than_it_sent_however_the_reque
                 (bytes_out, knocks) = (bytes_out + bytes.len(), knocks + 1);
             }
             for (_, message) in frames {
-                match message {
-                    Message::Ask(on) => ahead.push(*on),
-                    other => panic!("before the echo nothing else is sent, but {other:?} was"),
-                }
+                let Message::Ask(on) = message else {
+                    panic!("before the echo nothing else is sent, but {message:?} was")
+                };
+                ahead.push(*on);
             }
         }
         assert!(knocks <= usize::from(answers.clamp(1, MAX_ANSWERS)), "{knocks} knocks for {answers} answers");
