@@ -57,7 +57,7 @@ impl LinkSet {
         };
         let is_wanted = (is_ours && self.is_own(&peer)) || self.would_be_neighbour(shape, &peer, shared);
         if !is_wanted && accepted >= shape.room {
-            if accepted >= shared.config.max_links && self.oldest_guest(shared.now.mono).is_none() {
+            if accepted >= shared.config.max_links && self.oldest_guest(shared).is_none() {
                 return Admission::Full;
             }
             self.guests.insert(peer, shared.now.mono);
@@ -65,13 +65,16 @@ impl LinkSet {
         if accepted < shared.config.max_links {
             return Admission::In;
         }
-        let gone = self.oldest_guest(shared.now.mono).filter(|guest| *guest != peer);
+        let gone = self.oldest_guest(shared).filter(|guest| *guest != peer);
         let gone = gone.or_else(|| self.victim(shape, around, shared).filter(|_| is_wanted));
         gone.map_or(Admission::Full, Admission::InPlaceOf)
     }
 
-    fn oldest_guest(&self, now: Mono) -> Option<NodeId> {
-        let settled = self.guests.iter().filter(|(_, since)| now.since(**since) >= GUEST_LEAST);
+    /// The guest that has been linked longest. Of those that are not linked yet nobody would go.
+    fn oldest_guest(&self, shared: &Shared) -> Option<NodeId> {
+        let now = shared.now.mono;
+        let is_settled = |id: &NodeId, since: Mono| shared.up.contains_key(id) && now.since(since) >= GUEST_LEAST;
+        let settled = self.guests.iter().filter(|(id, since)| is_settled(id, **since));
         settled.min_by_key(|(_, since)| **since).map(|(id, _)| *id)
     }
 

@@ -27,14 +27,17 @@ pub(crate) struct Shape {
 impl Shape {
     /// For so many links; `None` if they are too few for it.
     pub(crate) fn of(max_links: usize) -> Option<Self> {
+        if max_links < LEAST_LINKS {
+            return None;
+        }
         let eighth = (max_links / 8).max(1);
-        let room = max_links.checked_sub(eighth.min(MAX_GUESTS))?;
-        (max_links >= LEAST_LINKS).then_some(Self {
+        let room = max_links.saturating_sub(eighth.min(MAX_GUESTS));
+        Some(Self {
             side: if max_links < TWO_A_SIDE_FROM { 1 } else { 2 },
             near: eighth,
             far: max_links / 4,
             // If everybody filled its room, nobody who looks for a link would find one.
-            fill: room - eighth,
+            fill: room.saturating_sub(eighth),
             room,
         })
     }
