@@ -82,7 +82,7 @@ fn signal_server(bench: &Bench, scratch: &Scratch, name: &str, store: Option<&Pa
     let mut command = pinned(&bench.bin.join("signal-server"));
     command.args(["--listen", &format!("127.0.0.1:{port}"), "--log-level", "error"]);
     command.arg("--store").arg(store.unwrap_or_else(|| Path::new("none")));
-    command.envs([("MESHLINE_TTL_S", "3600"), ("MESHLINE_MAX_TOTAL", "1100000"), ("MESHLINE_DIAL_BACK", "false")]);
+    command.envs([("MESHLINE_TTL_S", "3600"), ("MESHLINE_MAX_TOTAL", "1000000"), ("MESHLINE_DIAL_BACK", "false")]);
     Contender::start(name, scratch.path(), port, &mut command)
 }
 
@@ -152,10 +152,12 @@ fn opentracker(scratch: &Scratch) -> Result<Contender, String> {
     let port = free_ports(1)?;
     let folder = scratch.path().join(format!("tracker-{port}"));
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    // It becomes `nobody` in that folder as its root, and tracks what a list there allows.
+    let allowed = "61".repeat(20) + "\n";
+    fs::write(folder.join("allowed"), allowed).map_err(|error| format!("{}: {error}", folder.display()))?;
     let mut command = pinned(Path::new("opentracker"));
-    // Not as root: it wants to be somebody else in a folder of its own.
     command
-        .args(["-i", "127.0.0.1", "-p", &port.to_string(), "-P", &port.to_string(), "-u", "root", "-d"])
+        .args(["-i", "127.0.0.1", "-p", &port.to_string(), "-P", &port.to_string(), "-w", "allowed", "-d"])
         .arg(&folder);
     let server = Contender::start("opentracker", &folder, port, &mut command)?;
     let path =
