@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
@@ -137,9 +138,15 @@ impl Cell {
         let [one, other] = &mut self.members;
         other.start();
         let known = look(PATIENCE, || row(other, one.name())).ok_or("they never heard of each other")?;
-        let first = look(PATIENCE, || echo(other, one.name())).ok_or("nothing got there")?;
-        let left = patience.saturating_sub(known.at.elapsed());
-        let direct = look(left, || row(other, one.name()).filter(|row| row.get("direct").is_some_and(|is| is == true)));
+        let is_direct = |row: &Value| row.get("direct").is_some_and(|is| is == true);
+        // Beside each other: a trace answers when its last echo is back or given up.
+        let (first, direct) = thread::scope(|scope| {
+            let first = scope.spawn(|| look(PATIENCE, || echo(other, one.name())));
+            let left = patience.saturating_sub(known.at.elapsed());
+            let direct = look(left, || row(other, one.name()).filter(is_direct));
+            (first.join().ok().flatten(), direct)
+        });
+        let first = first.ok_or("nothing got there")?;
         let status = get(other, "/api/v1/status").unwrap_or_default();
         let since = |at: Instant| u64::try_from(at.saturating_duration_since(known.at).as_micros()).unwrap_or(u64::MAX);
         Ok(Meeting {
@@ -167,7 +174,7 @@ fn look<T>(patience: Duration, mut look: impl FnMut() -> Option<T>) -> Option<Fo
             return None;
         }
         // paced: between two looks at another process
-        std::thread::sleep(INTERVAL);
+        thread::sleep(INTERVAL);
     }
 }
 
