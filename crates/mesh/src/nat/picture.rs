@@ -120,9 +120,11 @@ fn view(sightings: &[&Sighting]) -> (Vec<SocketAddr>, Mapping) {
         sightings.iter().filter(|sighting| hosts.contains(&sighting.seen.ip())).copied().collect();
     // Two hosts with as many voices each: no telling which ports belong together.
     let mapping = if hosts.len() == 1 { mapping(&believed) } else { Mapping::Unknown };
-    if matches!(mapping, Mapping::Dependent { step: Some(_) }) {
+    if let Mapping::Dependent { step: Some(step) } = mapping {
         // The port counted last is the nearest to the next one, whoever answered last.
-        believed.sort_by_key(|sighting| sighting.order);
+        let neighbours = neighbours(&believed);
+        let counted = |sighting: &Sighting| i32::from(sighting.seen.port()) * step.signum();
+        believed.sort_by_key(|sighting| (neighbours.contains(&sighting.seen.port()), counted(sighting)));
     }
     let ports = leading(&believed, |sighting| sighting.seen);
     let mut seen = Vec::new();
@@ -166,24 +168,81 @@ fn voices(sightings: &[&Sighting], port: u16) -> usize {
     naming.map(|sighting| sighting.by).collect::<BTreeSet<_>>().len()
 }
 
-/// From one port to the next, if they were counted: at least two small steps the same way, and half of all, since one
-/// witness may lie and others take ports in between. Where two were asked there is one step; that small it comes about by
-/// chance once in two thousand times, and to try the next few ports costs little.
+/// From one port to the next, if they were counted: at least two small steps, and half of all, since one witness may lie and
+/// others take ports in between. Where two were asked there is one step; that small it comes about by chance once in two
+/// thousand times, and to try the next few ports costs little.
 fn step(sightings: &[&Sighting]) -> Option<i32> {
+    // By number: of two questions that leave at once the later may take the lower port.
+    let ports: BTreeSet<i32> = sightings.iter().map(|sighting| i32::from(sighting.seen.port())).collect();
+    let steps = steps(&ports.into_iter().collect::<Vec<_>>());
+    let small: Vec<i32> = steps.iter().copied().filter(|step| *step <= MAX_STEP).collect();
+    if small.len() < steps.len().min(2) || 2 * small.len() < steps.len() {
+        return None;
+    }
+    // Ports taken in between leave out steps, never parts of one.
+    small.into_iter().reduce(common_divisor).map(|step| if counts_down(sightings) { -step } else { step })
+}
+
+/// From each to the next.
+fn steps(ports: &[i32]) -> Vec<i32> {
+    ports.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect()
+}
+
+/// Whether most of what was asked later has a lower port next to the one before.
+fn counts_down(sightings: &[&Sighting]) -> bool {
     let mut ordered = sightings.to_vec();
     ordered.sort_by_key(|sighting| sighting.order);
     let ports: Vec<i32> = ordered.iter().map(|sighting| i32::from(sighting.seen.port())).collect();
-    let steps: Vec<i32> = ports.windows(2).filter_map(|pair| Some(pair.get(1)? - pair.first()?)).collect();
-    let small =
-        |up: bool| steps.iter().copied().filter(move |step| (1..=MAX_STEP).contains(&step.abs()) && (*step > 0) == up);
-    let enough = steps.len().min(2);
-    let counts = |up: &bool| small(*up).count() >= enough && 2 * small(*up).count() >= steps.len();
-    let up = [true, false].into_iter().find(counts)?;
-    // Ports taken in between leave out steps, never parts of one.
-    small(up).reduce(common_divisor)
+    let signs = steps(&ports).into_iter().filter(|step| step.abs() <= 2 * MAX_STEP).map(i32::signum);
+    signs.sum::<i32>() < 0
+}
+
+/// The ports that have another one near.
+fn neighbours(sightings: &[&Sighting]) -> BTreeSet<u16> {
+    let ports: BTreeSet<u16> = sightings.iter().map(|sighting| sighting.seen.port()).collect();
+    let is_near = |port: &u16| ports.iter().any(|other| other != port && i32::from(other.abs_diff(*port)) <= MAX_STEP);
+    ports.iter().copied().filter(is_near).collect()
 }
 
 /// The largest number that divides both, with the sign of the first.
 fn common_divisor(a: i32, b: i32) -> i32 {
     if b == 0 { a } else { common_divisor(b, a % b) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    fn seen_at(ports: &[u16]) -> Vec<Sighting> {
+        let at = Mono::default();
+        let host = |n: u8| IpAddr::V4(Ipv4Addr::new(198, 51, 100, n));
+        let one = |(n, port): (u8, &u16)| Sighting {
+            by: Witness::Server(host(n)),
+            asked: SocketAddr::new(host(n), 3478),
+            seen: SocketAddr::new(host(200), *port),
+            at,
+            order: u64::from(n),
+            clock: None,
+        };
+        (1..).zip(ports).map(one).collect()
+    }
+
+    #[test]
+    fn ports_are_counted_though_two_questions_left_in_another_order() {
+        // What is seen, the step, and the port that is nearest to the next one.
+        for (ports, step, nearest) in [
+            (&[30_003, 30_007, 30_004][..], Some(1), 30_007),
+            (&[30_007, 30_006, 30_003], Some(-1), 30_003),
+            (&[30_003, 30_005, 30_007], Some(2), 30_007),
+            (&[30_003, 61_000, 30_004, 30_005], Some(1), 30_005),
+            (&[30_003, 41_000, 52_000], None, 52_000),
+        ] {
+            let sightings = seen_at(ports);
+            let (seen, mapping) = view(&sightings.iter().collect::<Vec<_>>());
+            assert_eq!(mapping, Mapping::Dependent { step }, "{ports:?}");
+            assert_eq!(seen.first().map(SocketAddr::port), Some(nearest), "{ports:?}");
+        }
+    }
 }
