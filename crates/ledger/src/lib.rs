@@ -17,9 +17,11 @@ pub mod sighash;
 pub mod store;
 pub mod transaction;
 pub mod u256;
+pub mod verified;
 
 pub use amount::Amount;
 pub use chain::Chain;
 pub use consensus::{Block, Coin, CompactBits, Genesis, GenesisFile, Header, Params, Preset, Rule};
 pub use hash::{BlockHash, ChainId, Txid, Wtxid};
 pub use transaction::{Lock, OutPoint, Transaction, TxIn, TxOut};
+pub use verified::Verified;

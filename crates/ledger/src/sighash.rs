@@ -50,6 +50,12 @@ pub trait SignatureVerifier {
     fn all_valid(&self, checks: &[SignatureCheck]) -> bool;
 }
 
+impl<V: SignatureVerifier + ?Sized> SignatureVerifier for &V {
+    fn all_valid(&self, checks: &[SignatureCheck]) -> bool {
+        (**self).all_valid(checks)
+    }
+}
+
 /// Judges in batches, on the calling thread.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct BatchVerifier;

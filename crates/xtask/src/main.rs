@@ -33,12 +33,12 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|nat [--small] [--rounds N]",
+        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|ledger|nat [--small] [--rounds N]",
         run: bench::run,
     },
     Verb {
         name: "soak",
-        help: "long runs: the scenarios of the simulator at their own size, or a tenth: soak [--small] [NAME…] [-- --json]",
+        help: "long runs: the scenarios of the simulator at their own size, or a tenth, and ledger-rules: soak [--small] [NAME…] [-- --json]",
         run: soak::run,
     },
 ];

@@ -1,5 +1,6 @@
 //! `cargo xtask soak`: the scenarios of `crates/sim/scenarios` at their own size, one after the other. They take up to an
-//! hour; the tests run the same files with few nodes.
+//! hour; the tests run the same files with few nodes. `ledger-rules` among them has the two implementations of the ledger's
+//! rules judge the same 10,000 blocks.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,6 +16,11 @@ const FOLDER: &str = "crates/sim/scenarios/";
 /// A scenario with `--small` has so many times fewer nodes.
 const SMALLER: u64 = 10;
 
+/// The run that is not a scenario.
+const RULES: &str = "ledger-rules";
+/// Blocks it generates, valid and broken; some minutes, because the second implementation is slow.
+const RULES_BLOCKS: u64 = 10_000;
+
 /// `soak [--small] [NAME...] [-- WORD...]`: what stands behind `--` goes to each run.
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let (words, further) = match words.iter().position(|word| word == "--") {
@@ -22,16 +28,25 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         None => (words, &[][..]),
     };
     let small = words.iter().any(|word| word == "--small");
-    let names: Vec<&String> = words.iter().filter(|word| *word != "--small").collect();
+    let mut names: Vec<&String> = words.iter().filter(|word| *word != "--small").collect();
     let all: Vec<String> = files(root, &["json"])?.into_iter().filter(|path| path.starts_with(FOLDER)).collect();
     let name = |path: &str| path.trim_start_matches(FOLDER).trim_end_matches(".json").to_owned();
+    let rules = names.is_empty() || names.iter().any(|name| *name == RULES);
+    let scenarios = names.iter().any(|name| *name != RULES) || names.is_empty();
+    names.retain(|name| *name != RULES);
     if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|path| name(path) == ***wanted)) {
-        let there: Vec<String> = all.iter().map(|path| name(path)).collect();
+        let there: Vec<String> = all.iter().map(|path| name(path)).chain([RULES.to_owned()]).collect();
         return Err(format!("there is no scenario `{unknown}`; there are {}", there.join(", ")));
     }
-    build(root)?;
     let mut failed = Vec::new();
-    for path in all.iter().filter(|path| names.is_empty() || names.contains(&&name(path))) {
+    if rules && !judge_twice(root, if small { RULES_BLOCKS / SMALLER } else { RULES_BLOCKS })? {
+        failed.push(RULES.to_owned());
+    }
+    if scenarios {
+        build(root)?;
+    }
+    let wanted = |path: &&String| scenarios && (names.is_empty() || names.contains(&&name(path)));
+    for path in all.iter().filter(wanted) {
         println!("\n== {}", name(path));
         let mut words = vec![path.clone()];
         if small {
@@ -56,6 +71,26 @@ fn build(root: &Path) -> Outcome {
         Ok(status) => Err(format!("the build ended with {status}")),
         Err(error) => Err(format!("cargo cannot be started: {error}")),
     }
+}
+
+/// Whether both implementations of the ledger's rules say the same of so many blocks.
+fn judge_twice(root: &Path, blocks: u64) -> Result<bool, String> {
+    println!("\n== {RULES}");
+    let mut command = cargo();
+    command.args([
+        "test",
+        "-q",
+        "--release",
+        "-p",
+        "meshline-ledger",
+        "--test",
+        "it",
+        "checker::",
+        "--",
+        "--nocapture",
+    ]);
+    command.env("MESHLINE_CHECK_BLOCKS", blocks.to_string()).current_dir(root);
+    command.status().map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
 }
 
 /// Honest nodes of a scenario.

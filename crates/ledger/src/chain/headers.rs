@@ -1,10 +1,10 @@
 //! Headers: their rules, locators, and what is sent to others.
 
-use crate::chain::Chain;
-use crate::chain::tree::{GENESIS, HeaderTree, Slot};
+use crate::chain::tree::{GENESIS, HeaderTree, Inserted, Slot};
+use crate::chain::{Chain, load};
 use crate::consensus::{BLOCK_VERSION, CompactBits, Header, Parent, Refusal, Rule, meets, next_bits};
 use crate::hash::BlockHash;
-use crate::store::Store;
+use crate::store::{Store, Table};
 
 /// Blocks of which the median time is taken, as in Bitcoin.
 pub const MEDIAN_SPAN: usize = 11;
@@ -16,10 +16,13 @@ pub const MAX_LOCATOR: usize = 101;
 pub const MAX_HEADERS_REPLY: usize = 2_000;
 
 impl<S: Store> Chain<S> {
-    /// Takes a header; `true` if it was new. `now_s` is the time, in seconds since 1970.
+    /// Takes a header; `true` if it was new. `now_s` is the time, in seconds since 1970. It is written with the next
+    /// block, with [`Chain::flush`], or when [`crate::chain::MAX_PENDING_BYTES`] is reached: headers that a crash takes
+    /// are asked for again.
     pub fn accept_header(&mut self, header: &Header, now_s: u64) -> Result<bool, Refusal> {
         let known = self.tree.len();
         let slot = self.accept_header_slot(header, now_s)?;
+        self.flush_if_full()?;
         let is_new = self.tree.len() > known || self.tree.entry(slot).is_some_and(|entry| !entry.status.has_body);
         Ok(is_new)
     }
@@ -32,7 +35,12 @@ impl<S: Store> Chain<S> {
         }
         let parent = self.tree.slot(&header.previous).ok_or(Rule::UnknownParent)?;
         self.check_header(header, &hash, parent, now_s)?;
-        Ok(self.tree.insert(*header, hash, parent)?)
+        let Inserted { slot, gone } = self.tree.insert(*header, hash, parent)?;
+        if let Some(gone) = gone {
+            self.drop_record(Table::Headers, load::header_key(&gone));
+        }
+        self.keep_header(slot);
+        Ok(slot)
     }
 
     pub(super) fn check_header(&self, header: &Header, hash: &BlockHash, parent: Slot, now_s: u64) -> Result<(), Rule> {
@@ -83,18 +91,8 @@ impl<S: Store> Chain<S> {
 
     /// Up to `limit` blocks of the best chain of headers whose bodies are missing, from the lowest on.
     pub fn missing_blocks(&self, limit: usize) -> Vec<BlockHash> {
-        let mut missing = Vec::new();
-        let mut next = Some(self.tree.best_header());
-        while let Some((slot, entry)) = next.and_then(|slot| Some((slot, self.tree.entry(slot)?))) {
-            if entry.connectable || self.tree.is_active(slot) {
-                break;
-            }
-            if !entry.status.has_body {
-                missing.push(entry.hash);
-            }
-            next = entry.parent;
-        }
-        missing.into_iter().rev().take(limit).collect()
+        let bare = self.tree.best_unconnected().filter(|entry| !entry.status.has_body);
+        bare.take(limit).map(|entry| entry.hash).collect()
     }
 
     /// Hashes of the active chain from its tip down, first one by one, then in doubling steps, the genesis block last.

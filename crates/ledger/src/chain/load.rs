@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use crate::chain::coins::Overlay;
-use crate::chain::tree::{GENESIS, HeaderTree, Slot, Status};
+use crate::chain::repair::first_outputs;
+use crate::chain::tree::{Entry, GENESIS, HeaderTree, Slot, Status};
 use crate::chain::{Chain, Flush};
-use crate::consensus::{Coin, Connected, Genesis, Header};
+use crate::consensus::{Genesis, Header};
 use crate::encode::{Decode, Encode};
 use crate::hash::BlockHash;
 use crate::store::{Store, StoreError, Table, unseal};
-use crate::transaction::OutPoint;
 
 /// Hash of the active chain's last block.
 pub(super) const TIP: &[u8] = b"tip";
@@ -63,11 +63,11 @@ pub(super) fn open<S: Store>(genesis: &Genesis, store: S) -> Result<Chain<S>, Op
 impl<S: Store> Chain<S> {
     fn begin(&mut self, genesis: &Genesis) -> Result<(), OpenError> {
         let id = self.id;
-        self.keep(Table::Meta, CHAIN, id.0.to_vec());
-        self.keep(Table::Meta, FORMAT, vec![FORMAT_VERSION]);
-        self.keep(Table::Blocks, &id.0, genesis.block.encode());
+        self.keep(Table::Meta, CHAIN.to_vec(), id.0.to_vec());
+        self.keep(Table::Meta, FORMAT.to_vec(), vec![FORMAT_VERSION]);
+        self.keep(Table::Blocks, id.0.to_vec(), genesis.block.encode());
         self.keep_header(GENESIS);
-        self.apply(&first_coins(genesis));
+        self.apply(&first_outputs(&genesis.block));
         Ok(self.flush()?)
     }
 
@@ -117,7 +117,7 @@ fn restore(tree: &mut HeaderTree, key: &[u8], sealed: &[u8]) -> Option<()> {
         return Some(());
     }
     let Some(parent) = tree.slot(&header.previous) else { return Some(()) };
-    let Ok(slot) = tree.insert(header, hash, parent) else { return Some(()) };
+    let Ok(slot) = tree.insert_known(header, hash, parent) else { return Some(()) };
     if flags & INVALID != 0 {
         tree.mark_invalid(slot);
     } else if flags & HAS_BODY != 0 {
@@ -126,25 +126,17 @@ fn restore(tree: &mut HeaderTree, key: &[u8], sealed: &[u8]) -> Option<()> {
     Some(())
 }
 
-/// The record of a header: its key sorts by height, so that parents are read first.
+/// The key of a header's record sorts by height, so that parents are read first.
+pub(super) fn header_key(entry: &Entry) -> Vec<u8> {
+    [&entry.height.to_be_bytes()[..], &entry.hash.0].concat()
+}
+
+/// The record of a header.
 pub(super) fn header_record(tree: &HeaderTree, slot: Slot) -> Option<(Vec<u8>, Vec<u8>)> {
     let entry = tree.entry(slot)?;
-    let mut key = entry.height.to_be_bytes().to_vec();
-    key.extend(entry.hash.0);
+    let key = header_key(entry);
     let Status { has_body, invalid } = entry.status;
     let mut value = entry.header.to_bytes().to_vec();
     value.push(if has_body { HAS_BODY } else { 0 } | if invalid { INVALID } else { 0 });
     Some((key, value))
-}
-
-/// What the genesis block makes: its outputs can be spent like those of any coinbase.
-pub(super) fn first_coins(genesis: &Genesis) -> Connected {
-    let mut created = Vec::new();
-    for coinbase in &genesis.block.transactions {
-        let txid = coinbase.txid();
-        for (index, output) in (0..).zip(&coinbase.outputs) {
-            created.push((OutPoint { txid, index }, Coin { output: *output, height: 0, coinbase: true }));
-        }
-    }
-    Connected { spent: Vec::new(), created, fees: 0 }
 }

@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 
 use crate::amount::{Amount, Total};
 use crate::chain::coins::{Coins, Overlay};
+use crate::chain::reorganise::Given;
 use crate::chain::tree::{HeaderTree, Slot};
 use crate::consensus::{Block, Coin, CoinView, Genesis, Header, Params, Refusal, Rule, TxContext, check_block};
 use crate::encode::{Decode, Encode};
@@ -75,8 +76,8 @@ pub struct Chain<S> {
     store: S,
     tree: HeaderTree,
     overlay: Overlay,
-    /// Blocks, undo records and headers that are not in the store yet.
-    pending: BTreeMap<(Table, Vec<u8>), Vec<u8>>,
+    /// Blocks, undo records and headers that are not in the store yet, and records that are to go (`None`).
+    pending: BTreeMap<(Table, Vec<u8>), Option<Vec<u8>>>,
     pending_bytes: usize,
     flush: Flush,
     /// What changed before the store failed, and was not told yet.
@@ -196,22 +197,26 @@ impl<S: Store> Chain<S> {
         let slot = self.accept_header_slot(&block.header, now_s)?;
         let Some(entry) = self.tree.entry(slot) else { return Err(Rule::UnknownParent.into()) };
         let (hash, height, known) = (entry.hash, entry.height, entry.status.has_body);
+        let mut given = Given { slot, fresh: None };
         if !known {
-            if let Err(rule) = check_block(&self.params, block, height) {
-                if !rule.may_be_the_copy() {
+            let checked = match check_block(&self.params, block, height) {
+                Ok(checked) => checked,
+                Err(rule) if rule.may_be_the_copy() => return Err(rule.into()),
+                Err(rule) => {
                     self.note_invalid(slot)?;
+                    return Err(rule.into());
                 }
-                return Err(rule.into());
-            }
+            };
             if !self.has_room(slot) {
                 return Ok(Accepted::NotKept);
             }
-            self.keep(Table::Blocks, &hash.0, block.encode());
+            self.keep(Table::Blocks, hash.0.to_vec(), block.encode());
             self.tree.add_body(slot);
             self.keep_header(slot);
+            given.fresh = Some((block, checked));
         }
         // A known one too: the store may have failed the last time.
-        let events = self.settle(slot, verifier)?;
+        let events = self.settle(given, verifier)?;
         Ok(match (events.is_empty(), known) {
             (false, _) => Accepted::Active(events),
             (true, true) => Accepted::Known,
@@ -222,7 +227,7 @@ impl<S: Store> Chain<S> {
     /// Whether the body is on the way to more work, or few others are kept.
     fn has_room(&self, slot: Slot) -> bool {
         let Some(entry) = self.tree.entry(slot) else { return false };
-        let on_best = self.tree.ancestor(self.tree.best_header(), entry.height) == Some(slot);
+        let on_best = self.tree.best_at(entry.height) == Some(slot);
         let beside = self.tree.bodies().saturating_sub(self.tree.tip_height() as usize + 1);
         on_best || entry.work > self.work() || beside < MAX_SIDE_BODIES
     }
@@ -234,7 +239,10 @@ impl<S: Store> Chain<S> {
         }
         let mut batch = Batch::default();
         for ((table, key), value) in &self.pending {
-            batch.put(*table, key, seal(*table, key, value.clone()));
+            match value {
+                Some(value) => batch.put(*table, key, seal(*table, key, value.clone())),
+                None => batch.delete(*table, key),
+            }
         }
         self.overlay.write_to(&mut batch);
         let tip = self.tip();
@@ -257,20 +265,33 @@ impl<S: Store> Chain<S> {
     }
 
     /// Holds a record back until the next flush.
-    fn keep(&mut self, table: Table, key: &[u8], value: Vec<u8>) {
-        self.pending_bytes += value.len();
-        self.pending.insert((table, key.to_vec()), value);
+    fn keep(&mut self, table: Table, key: Vec<u8>, value: Vec<u8>) {
+        self.hold(table, key, Some(value));
+    }
+
+    /// Takes a record out with the next flush.
+    fn drop_record(&mut self, table: Table, key: Vec<u8>) {
+        self.hold(table, key, None);
+    }
+
+    fn hold(&mut self, table: Table, key: Vec<u8>, value: Option<Vec<u8>>) {
+        let size = |value: &Option<Vec<u8>>| value.as_ref().map_or(0, Vec::len);
+        self.pending_bytes += key.len() + size(&value);
+        let key_size = key.len();
+        if let Some(replaced) = self.pending.insert((table, key), value) {
+            self.pending_bytes -= key_size + size(&replaced);
+        }
     }
 
     fn keep_header(&mut self, slot: Slot) {
         if let Some((key, value)) = load::header_record(&self.tree, slot) {
-            self.keep(Table::Headers, &key, value);
+            self.keep(Table::Headers, key, value);
         }
     }
 
     fn record(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
         if let Some(value) = self.pending.get(&(table, key.to_vec())) {
-            return Ok(Some(value.clone()));
+            return Ok(value.clone());
         }
         let Some(sealed) = self.store.get(table, key)? else { return Ok(None) };
         unseal(table, key, &sealed).map(|value| Some(value.to_vec()))
@@ -280,7 +301,9 @@ impl<S: Store> Chain<S> {
     fn note_invalid(&mut self, slot: Slot) -> Result<(), StoreError> {
         for marked in self.tree.mark_invalid(slot) {
             let hash = self.tree.entry(marked).map(|entry| entry.hash).unwrap_or_default();
-            self.pending.remove(&(Table::Blocks, hash.0.to_vec()));
+            if let Some(Some(body)) = self.pending.remove(&(Table::Blocks, hash.0.to_vec())) {
+                self.pending_bytes -= hash.0.len() + body.len();
+            }
             self.keep_header(marked);
         }
         self.flush_if_due()

@@ -1,23 +1,33 @@
 //! Moving the tip to the chain with the most work, block by block, and back if a block on the way breaks a rule.
 
+use std::collections::HashSet;
+
+use crate::chain::repair::outputs_of;
 use crate::chain::tree::Slot;
 use crate::chain::{Chain, ChainEvent};
-use crate::consensus::{Block, Coin, Connected, Refusal, Rule, check_block, connect};
+use crate::consensus::{Block, Checked, Coin, Connected, Refusal, Rule, check_block, connect};
 use crate::encode::{Decode, Decoder, Encode};
 use crate::sighash::SignatureVerifier;
 use crate::store::{Store, StoreError, Table};
 use crate::transaction::{OutPoint, Transaction};
+
+/// The block that was handed over, and what was found out about it unless it was known before: it need not be read and
+/// judged a second time.
+pub(super) struct Given<'a> {
+    pub(super) slot: Slot,
+    pub(super) fresh: Option<(&'a Block, Checked)>,
+}
 
 impl<S: Store> Chain<S> {
     /// Moves to the best chain there is and writes what is due. Fails with the rule that `given` breaks, if nothing else
     /// changed. What changed before the store failed is told with the next success.
     pub(super) fn settle(
         &mut self,
-        given: Slot,
+        mut given: Given<'_>,
         verifier: &impl SignatureVerifier,
     ) -> Result<Vec<ChainEvent>, Refusal> {
         let mut events = std::mem::take(&mut self.undelivered);
-        let moved = self.activate_best(given, &mut events, verifier);
+        let moved = self.activate_best(&mut given, &mut events, verifier);
         match moved.and_then(|fault| self.flush_if_due().map(|()| fault)) {
             Ok(Some(rule)) if events.is_empty() => Err(rule.into()),
             Ok(_) => Ok(events),
@@ -31,7 +41,7 @@ impl<S: Store> Chain<S> {
     /// The rule that `given` breaks, if it is among the blocks that do.
     fn activate_best(
         &mut self,
-        given: Slot,
+        given: &mut Given<'_>,
         events: &mut Vec<ChainEvent>,
         verifier: &impl SignatureVerifier,
     ) -> Result<Option<Rule>, StoreError> {
@@ -45,13 +55,13 @@ impl<S: Store> Chain<S> {
             if !better {
                 break;
             }
-            if let Err((slot, refusal)) = self.move_to(best, events, verifier) {
+            if let Err((slot, refusal)) = self.move_to((best, &mut *given), events, verifier) {
                 let rule = match refusal {
                     Refusal::Rule(rule) => rule,
                     Refusal::Store(error) => return Err(error),
                 };
                 self.note_invalid(slot)?;
-                if fault.is_none() && slot == given {
+                if fault.is_none() && slot == given.slot {
                     fault = Some(rule);
                 }
             }
@@ -61,7 +71,7 @@ impl<S: Store> Chain<S> {
 
     fn move_to(
         &mut self,
-        target: Slot,
+        (target, given): (Slot, &mut Given<'_>),
         events: &mut Vec<ChainEvent>,
         verifier: &impl SignatureVerifier,
     ) -> Result<(), (Slot, Refusal)> {
@@ -73,7 +83,7 @@ impl<S: Store> Chain<S> {
             push_event(events, ChainEvent::Disconnected(Box::new(block)));
         }
         for slot in way.into_iter().rev() {
-            let block = self.connect_block(slot, verifier).map_err(|refusal| (slot, refusal))?;
+            let block = self.connect_block(slot, given, verifier).map_err(|refusal| (slot, refusal))?;
             push_event(events, ChainEvent::Connected(Box::new(block)));
             self.flush_if_full().map_err(|error| (slot, error.into()))?;
         }
@@ -96,12 +106,23 @@ impl<S: Store> Chain<S> {
         block.ok_or_else(|| StoreError::corrupt(Table::Blocks, &hash.0))
     }
 
-    fn connect_block(&mut self, slot: Slot, verifier: &impl SignatureVerifier) -> Result<Block, Refusal> {
-        let block = self.body(slot)?;
+    fn connect_block(
+        &mut self,
+        slot: Slot,
+        given: &mut Given<'_>,
+        verifier: &impl SignatureVerifier,
+    ) -> Result<Block, Refusal> {
         let context = self.context_after(self.tree.tip());
-        let checked = check_block(&self.params, &block, context.height)?;
+        let (block, checked) = match given.fresh.take_if(|_| given.slot == slot) {
+            Some((block, checked)) => (block.clone(), checked),
+            None => {
+                let block = self.body(slot)?;
+                let checked = check_block(&self.params, &block, context.height)?;
+                (block, checked)
+            }
+        };
         let connected = connect(context, &block, &checked, &self.coins(), verifier)?;
-        self.keep(Table::Undo, &block.hash().0, encode_undo(&connected.spent));
+        self.keep(Table::Undo, block.hash().0.to_vec(), encode_undo(&connected.spent));
         self.apply(&connected);
         self.tree.push_active(slot);
         Ok(block)
@@ -123,10 +144,13 @@ impl<S: Store> Chain<S> {
         let damaged = || StoreError::corrupt(Table::Undo, &hash.0);
         let undo = self.record(Table::Undo, &hash.0)?.ok_or_else(damaged)?;
         let spent = decode_undo(&undo).ok_or_else(damaged)?;
-        for (outpoint, coin) in created_by(&block, height) {
-            // What was spent within the block never became an output of its own.
-            if self.coin(&outpoint)?.is_some() {
-                self.overlay.remove(outpoint, coin);
+        // What was spent within the block never became an output of its own; all else that it made is unspent now.
+        let within: HashSet<OutPoint> = block.transactions.iter().flat_map(Transaction::spends).collect();
+        for transaction in &block.transactions {
+            for (outpoint, coin) in outputs_of(transaction, height) {
+                if !within.contains(&outpoint) {
+                    self.overlay.remove(outpoint, coin);
+                }
             }
         }
         spent.into_iter().for_each(|(outpoint, coin)| self.overlay.add(outpoint, coin));
@@ -147,16 +171,6 @@ fn push_event(events: &mut Vec<ChainEvent>, event: ChainEvent) {
     } else {
         events.push(event);
     }
-}
-
-/// All outputs of a block's transactions.
-fn created_by(block: &Block, height: u32) -> Vec<(OutPoint, Coin)> {
-    let coins = |transaction: &Transaction| {
-        let (txid, coinbase) = (transaction.txid(), transaction.is_coinbase());
-        let outputs: Vec<_> = (0..).zip(transaction.outputs.clone()).collect();
-        outputs.into_iter().map(move |(index, output)| (OutPoint { txid, index }, Coin { output, height, coinbase }))
-    };
-    block.transactions.iter().flat_map(coins).collect()
 }
 
 /// An undo record: the coins a block spent.

@@ -164,12 +164,14 @@ impl<S: Store> Chain<S> {
     }
 }
 
-fn first_outputs(genesis: &Block) -> Connected {
+/// What a genesis block makes: its outputs can be spent like those of any coinbase.
+pub(super) fn first_outputs(genesis: &Block) -> Connected {
     let created = genesis.transactions.iter().flat_map(|coinbase| outputs_of(coinbase, 0)).collect();
     Connected { spent: Vec::new(), created, fees: 0 }
 }
 
-fn outputs_of(transaction: &Transaction, height: u32) -> Vec<(OutPoint, Coin)> {
+/// All outputs of a transaction, whether or not they were spent since.
+pub(super) fn outputs_of(transaction: &Transaction, height: u32) -> Vec<(OutPoint, Coin)> {
     let (txid, coinbase) = (transaction.txid(), transaction.is_coinbase());
     let coin = |(index, output): (u32, &_)| (OutPoint { txid, index }, Coin { output: *output, height, coinbase });
     (0..).zip(&transaction.outputs).map(coin).collect()

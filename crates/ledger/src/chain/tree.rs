@@ -40,6 +40,14 @@ pub(crate) struct Entry {
     seen: u64,
 }
 
+/// A header that was taken in.
+#[derive(Debug)]
+pub(crate) struct Inserted {
+    pub(crate) slot: Slot,
+    /// The one that made room for it.
+    pub(crate) gone: Option<Entry>,
+}
+
 /// How the best chains are ordered: most work, then first seen.
 type Rank = (U256, std::cmp::Reverse<u64>, Slot);
 
@@ -54,6 +62,8 @@ pub(crate) struct HeaderTree {
     candidates: BTreeSet<Rank>,
     /// The active chain by height.
     active: Vec<Slot>,
+    /// The best chain of headers by height.
+    best: Vec<Slot>,
     seen: u64,
     /// Blocks whose body is in the store.
     bodies: usize,
@@ -72,6 +82,7 @@ impl HeaderTree {
             leaves: BTreeSet::new(),
             candidates: BTreeSet::new(),
             active: vec![GENESIS],
+            best: vec![GENESIS],
             seen: 0,
             bodies: 1,
             known_work: (0, U256::ZERO),
@@ -166,6 +177,34 @@ impl HeaderTree {
         self.candidates.last().map_or(GENESIS, |(.., slot)| *slot)
     }
 
+    /// The header of the best chain at a height.
+    pub(crate) fn best_at(&self, height: u32) -> Option<Slot> {
+        self.best.get(height as usize).copied()
+    }
+
+    /// The best chain of headers from the first on that waits for a body, or for one before it. Being connectable ends
+    /// once along a chain, so that its end is searched by halves.
+    pub(crate) fn best_unconnected(&self) -> impl Iterator<Item = &Entry> {
+        let connectable = |slot: &Slot| self.entry(*slot).is_some_and(|entry| entry.connectable);
+        let from = self.best.partition_point(connectable);
+        self.best.iter().skip(from).filter_map(|slot| self.entry(*slot))
+    }
+
+    /// Brings [`Self::best`] up to the best leaf; only what differs is walked.
+    fn follow_best(&mut self) {
+        let (mut way, mut at) = (Vec::new(), self.best_header());
+        while let Some((height, parent)) = self.entry(at).map(|entry| (entry.height as usize, entry.parent)) {
+            if self.best.get(height) == Some(&at) {
+                self.best.truncate(height + 1);
+                break;
+            }
+            way.push(at);
+            let Some(parent) = parent else { break };
+            at = parent;
+        }
+        self.best.extend(way.into_iter().rev());
+    }
+
     /// The ancestor at `height`, or the slot itself.
     pub(crate) fn ancestor(&self, mut slot: Slot, height: u32) -> Option<Slot> {
         loop {
@@ -180,16 +219,21 @@ impl HeaderTree {
         }
     }
 
-    /// Adds a header whose rules are kept.
-    pub(crate) fn insert(&mut self, header: Header, hash: BlockHash, parent: Slot) -> Result<Slot, Rule> {
+    /// Adds a header whose rules are kept. What made room for it is told too.
+    pub(crate) fn insert(&mut self, header: Header, hash: BlockHash, parent: Slot) -> Result<Inserted, Rule> {
+        let own_work = self.work_of(&header);
+        let work = self.entry(parent).ok_or(Rule::UnknownParent)?.work.checked_add(own_work).ok_or(Rule::Link)?;
+        let extends_best = parent == self.best_header();
+        let gone = if !extends_best && work <= self.best_work() { self.make_room(work, parent)? } else { None };
+        Ok(Inserted { slot: self.insert_known(header, hash, parent)?, gone })
+    }
+
+    /// Adds a header that was held before: there was room for it.
+    pub(crate) fn insert_known(&mut self, header: Header, hash: BlockHash, parent: Slot) -> Result<Slot, Rule> {
         let own_work = self.work_of(&header);
         let above = self.entry(parent).ok_or(Rule::UnknownParent)?;
         let (above_rank, height) = (rank(parent, above), above.height.checked_add(1).ok_or(Rule::Link)?);
         let work = above.work.checked_add(own_work).ok_or(Rule::Link)?;
-        let extends_best = parent == self.best_header();
-        if !extends_best && work <= self.best_work() {
-            self.make_room(work, parent)?;
-        }
         self.seen += 1;
         let slot = self.free.pop().unwrap_or_else(|| u32::try_from(self.entries.len()).unwrap_or(u32::MAX));
         let entry = Entry {
@@ -213,6 +257,7 @@ impl HeaderTree {
             None => self.entries.push(Some(entry)),
         }
         self.by_hash.insert(hash, slot);
+        self.follow_best();
         Ok(slot)
     }
 
@@ -221,10 +266,9 @@ impl HeaderTree {
     }
 
     /// Makes room for a header beside the best chain: a header without body goes that has less work behind it.
-    fn make_room(&mut self, work: U256, parent: Slot) -> Result<(), Rule> {
-        let best = self.entry(self.best_header()).map_or(0, |entry| entry.height as usize);
-        if self.len().saturating_sub(best + 1) < MAX_SIDE_HEADERS {
-            return Ok(());
+    fn make_room(&mut self, work: U256, parent: Slot) -> Result<Option<Entry>, Rule> {
+        if self.len().saturating_sub(self.best.len()) < MAX_SIDE_HEADERS {
+            return Ok(None);
         }
         let spare = |(leaf_work, _, slot): &&Rank| {
             let bare = self.entry(*slot).is_some_and(|entry| !entry.status.has_body);
@@ -234,19 +278,20 @@ impl HeaderTree {
         victim.map(|slot| self.remove(slot)).ok_or(Rule::HeaderFlood)
     }
 
-    /// Removes a leaf.
-    fn remove(&mut self, slot: Slot) {
-        let Some(entry) = self.entries.get_mut(slot as usize).and_then(Option::take) else { return };
+    /// Removes a leaf beside the best chain.
+    fn remove(&mut self, slot: Slot) -> Option<Entry> {
+        let entry = self.entries.get_mut(slot as usize).and_then(Option::take)?;
         self.leaves.remove(&rank(slot, &entry));
         self.by_hash.remove(&entry.hash);
         self.free.push(slot);
-        let Some(parent) = entry.parent else { return };
-        let Some(above) = self.entry_mut(parent) else { return };
-        above.children.retain(|child| *child != slot);
-        if above.children.is_empty() && !above.status.invalid {
-            let rank = rank(parent, above);
-            self.leaves.insert(rank);
+        if let Some((parent, above)) = entry.parent.and_then(|parent| Some((parent, self.entry_mut(parent)?))) {
+            above.children.retain(|child| *child != slot);
+            if above.children.is_empty() && !above.status.invalid {
+                let rank = rank(parent, above);
+                self.leaves.insert(rank);
+            }
         }
+        Some(entry)
     }
 
     /// Notes that the body is in the store, and what becomes connectable by that.
@@ -295,6 +340,7 @@ impl HeaderTree {
             marked.push(slot);
         }
         self.add_leaf_above(slot);
+        self.follow_best();
         marked
     }
 

@@ -3,6 +3,7 @@
 //! Whoever fills the pool pays for it: when it is full the cheapest goes, first of those peers that hold more than
 //! their share, so that no peer can push out another's few payments.
 
+mod batch;
 mod pool;
 mod saved;
 mod template;

@@ -6,6 +6,7 @@ use crate::amount::Amount;
 use crate::chain::Chain;
 use crate::consensus::{Block, Coin, CoinView, Refusal, Rule, check_inputs, check_transaction};
 use crate::hash::Txid;
+use crate::mempool::batch::Brought;
 use crate::sighash::SignatureVerifier;
 use crate::store::{Store, StoreError};
 use crate::transaction::{OutPoint, Transaction};
@@ -135,19 +136,23 @@ pub struct Mempool {
 }
 
 /// Outputs of the chain and of waiting payments.
-struct PoolView<'a, S> {
-    pool: &'a Mempool,
-    chain: &'a Chain<S>,
+pub(super) struct PoolView<'a, S> {
+    pub(super) pool: &'a Mempool,
+    pub(super) chain: &'a Chain<S>,
+}
+
+impl<S: Store> PoolView<'_, S> {
+    /// An output of a payment that is in no block yet: it would be in the next.
+    pub(super) fn made_by(&self, transaction: &Transaction, outpoint: &OutPoint) -> Option<Coin> {
+        let output = transaction.outputs.get(outpoint.index as usize)?;
+        Some(Coin { output: *output, height: self.chain.height().saturating_add(1), coinbase: false })
+    }
 }
 
 impl<S: Store> CoinView for PoolView<'_, S> {
     fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
-        let made = self.pool.waiting.get(&outpoint.txid).map(|above| {
-            let output = above.transaction.outputs.get(outpoint.index as usize);
-            output.map(|output| Coin { output: *output, height: self.chain.height() + 1, coinbase: false })
-        });
-        match made {
-            Some(coin) => Ok(coin),
+        match self.pool.waiting.get(&outpoint.txid) {
+            Some(above) => Ok(self.made_by(&above.transaction, outpoint)),
             None => self.chain.coin(outpoint),
         }
     }
@@ -405,17 +410,15 @@ impl Mempool {
         now_s: u64,
         verifier: &impl SignatureVerifier,
     ) {
-        let mut again: Vec<(Transaction, (Origin, u64))> = Vec::new();
+        let mut again: Vec<Brought> = Vec::new();
         for block in blocks.iter().rev() {
             let payments = block.transactions.iter().filter(|transaction| !transaction.is_coinbase());
             again.extend(payments.map(|payment| (payment.clone(), (Origin::Local, now_s))));
         }
         again.extend(self.in_order().map(|waiting| (waiting.transaction.clone(), (waiting.origin, waiting.since_s))));
         let mut fresh = Self::with_room(self.least_fee_rate, self.max_bytes);
-        for (transaction, source) in again {
-            // What is no longer valid is dropped.
-            let _ = fresh.add(chain, &transaction, source, verifier);
-        }
+        // What is no longer valid is dropped.
+        fresh.add_again(chain, &again, verifier);
         *self = fresh;
     }
 

@@ -2,6 +2,7 @@
 
 use crate::chain::Chain;
 use crate::encode::{Decode, DecodeError, Decoder, Encode, put_count};
+use crate::mempool::batch::Brought;
 use crate::mempool::{MAX_POOL_BYTES, Mempool, Origin};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
@@ -54,16 +55,12 @@ impl Mempool {
         }
         let saved: Vec<Saved> = input.list(MAX_SAVED)?;
         input.finish()?;
-        let add = |saved: &Saved| self.add(chain, &saved.transaction, (saved.origin, saved.since_s), verifier).is_ok();
-        Ok(saved.iter().map(add).filter(|taken| *taken).count())
+        let brought: Vec<Brought> = saved.into_iter().map(|saved| saved.0).collect();
+        Ok(self.add_again(chain, &brought, verifier))
     }
 }
 
-struct Saved {
-    origin: Origin,
-    since_s: u64,
-    transaction: Transaction,
-}
+struct Saved(Brought);
 
 impl Decode for Saved {
     fn decode_from(input: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -72,6 +69,7 @@ impl Decode for Saved {
             LOCAL => Origin::Local,
             other => return Err(DecodeError::UnknownKind(other)),
         };
-        Ok(Self { origin, since_s: input.u64()?, transaction: Transaction::decode_from(input)? })
+        let since_s = input.u64()?;
+        Ok(Self((Transaction::decode_from(input)?, (origin, since_s))))
     }
 }

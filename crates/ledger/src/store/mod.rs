@@ -57,7 +57,7 @@ impl Table {
 /// Why a store could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// No space is left (ENOSPC).
+    /// No space is left (ENOSPC), or none that this process may use (EDQUOT, EFBIG).
     #[error("the disk is full")]
     Full,
     /// The disk failed.

@@ -3,7 +3,7 @@
 //! as fast; changes are collected and sorted before they are written, and reads cannot be.
 
 use std::fs::OpenOptions;
-use std::io;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
@@ -133,6 +133,8 @@ fn failed(error: impl Into<redb::Error>) -> StoreError {
     if let redb::Error::Io(error) = &error { io_failed(error) } else { StoreError::Io(error.to_string()) }
 }
 
+/// A full disk, a quota that is used up and a limit of the process are the same to whoever has to make room.
 fn io_failed(error: &io::Error) -> StoreError {
-    if error.kind() == io::ErrorKind::StorageFull { StoreError::Full } else { StoreError::Io(error.to_string()) }
+    let is_full = matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge);
+    if is_full { StoreError::Full } else { StoreError::Io(error.to_string()) }
 }

@@ -1,11 +1,13 @@
 //! The tutorial's weaknesses that the rules answer, each by the name it has in the notes: A for those it admits, F for
-//! those found in it. What needs a network is tested where the network is.
+//! those found in it. Tests with such a name elsewhere: `a2_` and `a4_` in `crates/sim`, `a14_` and `f13_` in `crates/mesh`,
+//! `a17_` in `crates/protocol`, `f7_` and `f11_` in `crates/wallet`.
 
 use meshline_ledger::chain::{Accepted, Chain, ChainEvent};
-use meshline_ledger::consensus::check_transaction;
+use meshline_ledger::consensus::{check_transaction, merkle_branch, root_of_branch};
 use meshline_ledger::encode::{Decode, Encode};
 use meshline_ledger::mempool::{Mempool, Origin, PoolRefusal, Template};
 use meshline_ledger::sighash::BatchVerifier;
+use meshline_ledger::verified::Verified;
 use meshline_ledger::{Amount, Block, BlockHash, Coin, GenesisFile, OutPoint, Params, Preset, Rule, Transaction, TxIn};
 use rand_chacha::rand_core::Rng;
 
@@ -13,6 +15,61 @@ use crate::support::{NOW, Owner, World, coinbase, coins, mine, output, params, r
 
 fn payment(world: &World) -> Transaction {
     world.pay(&Owner::new(0), &[world.first_coin()], vec![output(coins(50), &Owner::new(1))])
+}
+
+/// A node as far as the ledger goes: a chain and what waits for it.
+struct Node {
+    world: World,
+    pool: Mempool,
+}
+
+impl Node {
+    fn new() -> Self {
+        Self { world: World::new(), pool: Mempool::new(0) }
+    }
+
+    fn take(&mut self, block: &Block) {
+        self.world.accept(block).unwrap();
+        self.pool.on_connected(block);
+    }
+
+    /// The next block, with what waits.
+    fn mine(&self, miner: u64) -> Block {
+        let mut template = Template::new(&self.world.chain, &self.pool, Owner::new(miner).lock(), NOW, b"");
+        mine(&mut template.block.header);
+        template.block
+    }
+}
+
+#[test]
+fn a1_each_of_five_relays_mines_and_serves_and_any_of_them_may_be_gone() {
+    for gone in 0..5 {
+        let mut nodes: Vec<Node> = (0..5).map(|_| Node::new()).collect();
+        let there: Vec<usize> = (0..5).filter(|number| *number != gone).collect();
+        let mut at = nodes[0].world.first_coin();
+        for miner in &there {
+            let payment = nodes[*miner].world.pay(&Owner::new(0), &[at], vec![output(coins(50), &Owner::new(0))]);
+            at = OutPoint { txid: payment.txid(), index: 0 };
+            for number in &there {
+                let Node { world, pool } = &mut nodes[*number];
+                pool.add(&world.chain, &payment, (Origin::Peer(1), NOW), &BatchVerifier).unwrap();
+            }
+            let block = nodes[*miner].mine(9);
+            assert_eq!(block.transactions.len(), 2);
+            there.iter().for_each(|number| nodes[*number].take(&block));
+        }
+        let sets: Vec<_> = there.iter().map(|number| nodes[*number].world.chain.set_hash().unwrap()).collect();
+        assert!(sets.iter().all(|set| *set == sets[0]));
+        // Who was gone asks any of the others.
+        let source = there[gone % 4];
+        let headers = nodes[source].world.chain.headers_after(&nodes[gone].world.chain.locator(), None);
+        assert_eq!(headers.len(), 4);
+        for header in headers {
+            let block = nodes[source].world.chain.block(&header.hash()).unwrap().unwrap();
+            nodes[gone].take(&block);
+        }
+        assert_eq!(nodes[gone].world.chain.set_hash().unwrap(), sets[0]);
+    }
 }
 
 #[test]
@@ -42,6 +99,38 @@ fn a5_headers_are_answered_in_bounds_however_many_there_are() {
     assert_eq!(world.chain.headers_after(&[], None).len(), meshline_ledger::chain::MAX_HEADERS_REPLY);
     let far: Vec<BlockHash> = (0..1_000).map(|_| BlockHash([9; 32])).collect();
     assert_eq!(world.chain.headers_after(&far, None).len(), meshline_ledger::chain::MAX_HEADERS_REPLY);
+}
+
+/// Announcements on the wire have bounds of their own; this is what is behind them.
+#[test]
+fn a6_payments_come_in_any_number_and_each_has_its_own_answer() {
+    let mut world = World::new();
+    let pieces = vec![output(units(1_000), &Owner::new(0)); 300];
+    let split = world.pay(&Owner::new(0), &[world.first_coin()], pieces);
+    world.extend(&Owner::new(9), vec![split.clone()]);
+    let pay = |index| {
+        let at = OutPoint { txid: split.txid(), index };
+        world.pay(&Owner::new(0), &[at], vec![output(units(1_000), &Owner::new(1))])
+    };
+    let payments: Vec<Transaction> = (0..300).map(pay).collect();
+    let (mut pool, verified) = (Mempool::new(0), Verified::new(BatchVerifier));
+    let mut taken = 0;
+    for count in [0, 1, 2, 300] {
+        let answers = pool.add_all(&world.chain, &payments[..count], (Origin::Peer(1), NOW), &verified);
+        let known = answers.iter().filter(|answer| **answer == Err(PoolRefusal::Known)).count();
+        assert_eq!((answers.len(), known, pool.len()), (count, taken, count.max(taken)));
+        taken = pool.len();
+    }
+}
+
+#[test]
+fn a7_what_is_not_there_is_answered_as_such_and_never_by_something_empty() {
+    let (world, pool) = (World::new(), Mempool::new(0));
+    let (hash, txid) = (BlockHash([9; 32]), meshline_ledger::Txid([9; 32]));
+    assert_eq!((world.chain.block(&hash), world.chain.header(&hash), pool.get(&txid)), (Ok(None), None, None));
+    assert_eq!(world.chain.coin(&OutPoint { txid, index: 0 }), Ok(None));
+    let empty = Transaction { version: 1, inputs: Vec::new(), outputs: Vec::new(), lock_time: 0 };
+    assert_eq!(check_transaction(&empty), Err(Rule::NoInputs));
 }
 
 #[test]
@@ -79,6 +168,41 @@ fn a10_the_mempool_judges_by_the_rules_of_a_block() {
     assert!(add(&payment(&world)).is_ok());
 }
 
+/// Who asks whom, and when it asks another, is up to the synchronisation; the chain takes blocks from anybody in any order.
+#[test]
+fn a11_blocks_come_from_four_of_whom_one_stalls_one_lies_and_one_dies() {
+    let mut origin = World::new();
+    let blocks: Vec<Block> = (0..40).map(|number| origin.extend(&Owner::new(number % 3), Vec::new())).collect();
+    let mut world = World::new();
+    blocks.iter().for_each(|block| assert_eq!(world.chain.accept_header(&block.header, NOW), Ok(true)));
+    let (mut asked, mut refused) = (0, 0);
+    while world.chain.tip() != origin.chain.tip() {
+        let missing = world.chain.missing_blocks(16);
+        assert!(missing.len() <= 16 && asked < 200, "{asked}");
+        for (number, hash) in missing.iter().enumerate() {
+            asked += 1;
+            let mut block = origin.chain.block(hash).unwrap().unwrap();
+            match number % 4 {
+                0 => {}
+                // It lies: other transactions under the same header. That is the copy's fault and not the block's.
+                1 => block.transactions[0].outputs[0].amount = coins(49),
+                // It stalls.
+                2 => continue,
+                // It dies.
+                _ if asked > 30 => continue,
+                _ => {}
+            }
+            match world.accept(&block) {
+                Ok(_) => {}
+                Err(Rule::MerkleRoot) => refused += 1,
+                Err(other) => panic!("{other}"),
+            }
+        }
+    }
+    assert!(refused > 5, "{refused}");
+    assert_eq!(world.chain.set_hash(), origin.chain.set_hash());
+}
+
 #[test]
 fn a12_empty_blocks_can_be_mined_and_a_template_follows_the_tip() {
     let mut world = World::new();
@@ -87,6 +211,55 @@ fn a12_empty_blocks_can_be_mined_and_a_template_follows_the_tip() {
         assert_eq!(template.block.header.previous, world.chain.tip());
         mine(&mut template.block.header);
         assert!(matches!(world.accept(&template.block), Ok(Accepted::Active(_))));
+    }
+}
+
+/// A light client holds headers and asks for a payment with its branch.
+#[test]
+fn a13_a_payment_is_verified_with_headers_and_a_branch_in_less_than_a_hundredth_of_the_bytes() {
+    let mut world = World::new();
+    let pieces = vec![output(coins(5), &Owner::new(0)); 10];
+    let split = world.pay(&Owner::new(0), &[world.first_coin()], pieces);
+    let first = world.extend(&Owner::new(9), vec![split.clone()]);
+    let pay = |index, outputs| world.pay(&Owner::new(0), &[OutPoint { txid: split.txid(), index }], outputs);
+    let mut payments: Vec<Transaction> =
+        (0..9).map(|index| pay(index, vec![output(units(1_000), &Owner::new(2)); 1_500])).collect();
+    payments.insert(4, pay(9, vec![output(coins(5), &Owner::new(1))]));
+    let second = world.extend(&Owner::new(9), payments.clone());
+    let mut light = Chain::open(&world.genesis, meshline_ledger::store::MemoryStore::default()).unwrap();
+    for block in [&first, &second] {
+        light.accept_header(&block.header, NOW).unwrap();
+    }
+    let leaves: Vec<[u8; 32]> = second.transactions.iter().map(|transaction| transaction.wtxid().0).collect();
+    let (payment, branch) = (&payments[4], merkle_branch(&leaves, 5));
+    let (header, height) = light.header(&second.hash()).unwrap();
+    let proves = |payment: &Transaction| root_of_branch(payment.wtxid().0, 5, &branch) == header.merkle_root;
+    assert!(height == 2 && light.best_header().0 == second.hash() && proves(payment) && !proves(&payments[3]));
+    let mut changed = payment.clone();
+    changed.outputs[0].lock = Owner::new(3).lock();
+    assert!(!proves(&changed));
+    let light_bytes = 2 * 80 + payment.size() + 32 * branch.len();
+    let all_bytes = first.encode().len() + second.encode().len();
+    assert!(light_bytes * 100 < all_bytes, "{light_bytes} of {all_bytes}");
+}
+
+#[test]
+fn a15_balances_are_read_between_blocks_of_a_running_chain_and_follow_each_at_once() {
+    for flush in [meshline_ledger::chain::Flush::EachBlock, meshline_ledger::chain::Flush::BySize] {
+        let mut world = World::new();
+        world.chain.set_flush(flush);
+        for height in 1..20 {
+            let block = world.extend(&Owner::new(1), Vec::new());
+            assert_eq!(world.chain.balance(&Owner::new(1).lock()).unwrap().0, u128::from(coins(50).units()) * height);
+            if height % 5 == 0 {
+                let at = OutPoint { txid: block.transactions[0].txid(), index: 0 };
+                let paid = world.pay(&Owner::new(1), &[at], vec![output(coins(50), &Owner::new(1))]);
+                let before = world.chain.tip();
+                let with = world.block(&Owner::new(2), vec![paid]);
+                world.accept(&with).unwrap();
+                assert_ne!(world.chain.tip(), before);
+            }
+        }
     }
 }
 

@@ -155,7 +155,7 @@ fn unknown_members_are_ignored_and_unknown_types_named() {
 }
 
 #[test]
-fn a_line_of_the_limit_passes_and_one_byte_more_is_refused_before_it_ends() {
+fn a17_a_line_of_the_limit_passes_and_one_byte_more_is_refused_before_it_ends() {
     for (mut decoder, limit) in [(Decoder::new(), MAX_LINE_BEFORE_HELLO), (accepted(Encoding::Json), MAX_LINE)] {
         let filler = |length: usize| {
             let frame = "{\"later\":\"\"}\n";

@@ -79,7 +79,7 @@ fn a_chain_of_configured_peers_becomes_a_full_mesh() {
 }
 
 #[test]
-fn a_mesh_restarts_while_its_signal_server_is_dead() {
+fn a2_a_mesh_restarts_while_its_signal_server_is_dead() {
     let mut world = World::closed(seed(1));
     add_by_signal(&mut world, 8);
     world.start_all();

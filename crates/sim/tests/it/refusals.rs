@@ -29,7 +29,7 @@ fn another_network_is_refused() {
 }
 
 #[test]
-fn an_older_version_is_refused_and_a_newer_one_is_not() {
+fn a4_an_older_version_is_refused_and_a_newer_one_is_not() {
     refused(World::new(seed(1)), Code::WrongVersion, |_, _, hello| hello.version = 0);
     let mut pair = Pair::linked(seed(1));
     let puppet = pair.puppet(0);

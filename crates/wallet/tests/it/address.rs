@@ -72,6 +72,19 @@ fn addresses_are_read_as_they_are_written() {
 }
 
 #[test]
+fn f11_no_text_ends_the_program_and_zeros_in_front_are_kept() {
+    for text in ["", "1", "abc", "mesh1", "1q", "mesh", "mesh1q", "\u{0}", "ä1q", &"1".repeat(5_000)] {
+        assert!(Address::parse(text, prefix()).is_err(), "{text}");
+    }
+    for zeros in 0..=20 {
+        let mut hash = [7; 20];
+        hash[..zeros].fill(0);
+        let written = address(Lock::KeyHash(hash));
+        assert_eq!(Address::parse(&written.to_string(), prefix()), Ok(written), "{zeros}");
+    }
+}
+
+#[test]
 fn every_single_mistake_and_every_swap_is_found() {
     let text = address(Lock::KeyHash([0x5a; 20])).to_string();
     for index in 0..text.len() {

@@ -191,7 +191,7 @@ fn a_new_file_is_not_made_outside_of_the_bounds_or_without_random_bytes() {
 
 /// Read again by every later version: money hangs on it.
 #[test]
-fn a_file_of_the_first_version_is_opened() {
+fn f7_a_file_of_the_first_version_is_opened() {
     let mut random = Seeded::new(5);
     let (_, secrets) = Sealer::open(include_bytes!("vectors/wallet-1"), &passphrase()).unwrap();
     assert_eq!(secrets.phrase().unwrap(), phrase());

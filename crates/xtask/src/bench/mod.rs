@@ -1,11 +1,12 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy` and `signal`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal` and `ledger`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`] and [`signal::FIGURES`]; figures of
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`] and [`ledger::PARTS`]; figures of
 //! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
 mod chat;
+mod ledger;
 mod links;
 mod machine;
 mod memory;
@@ -89,6 +90,10 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     if what == "signal" {
         cargo(root, &["build", "--release", "-p", "signal-server", "--bins", "--examples"])?;
+        return target(root);
+    }
+    if what == "ledger" {
+        example("meshline-ledger", "ledger_bench")?;
         return target(root);
     }
     example("meshline-net", "bench")?;

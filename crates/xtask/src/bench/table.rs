@@ -19,6 +19,11 @@ impl Row {
     pub(super) fn beside(self, rival: impl Into<String>, ratio: f64) -> Self {
         Self { rival: rival.into(), ratio: Some(ratio), ..self }
     }
+
+    /// A figure beside something that it is not a part or a multiple of.
+    pub(super) fn with(self, rival: impl Into<String>) -> Self {
+        Self { rival: rival.into(), ..self }
+    }
 }
 
 pub(super) fn print(rows: &[Row]) {

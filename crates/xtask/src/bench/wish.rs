@@ -1,10 +1,10 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, proxy, routing, signal, tunnel};
+use super::{FIGURES, Figure, chat, ledger, proxy, routing, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal [--small] [--rounds N] [--bin FOLDER], \
-                     routing also with --outages N or --alone N, tunnel with \
-                     --only PART[,PART] and --beside RIVAL[,RIVAL]; or bench nat";
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|ledger [--small] [--rounds N] [--bin FOLDER], \
+                     routing also with --outages N or --alone N, tunnel and \
+                     ledger with --only PART[,PART], tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
 /// What is to be measured, and how.
 pub(super) struct Wish<'a> {
@@ -30,6 +30,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "proxy" => proxy::FIGURES.to_vec(),
         "signal" => signal::FIGURES.to_vec(),
         "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
+        "ledger" => ledger::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
     };
     let mut wish = Wish { what, figures, small: false, rounds: None, bin: None, alone: false, rivals: None };
@@ -45,7 +46,8 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
             }
             "--bin" => wish.bin = Some(rest.next().ok_or(USAGE)?),
             "--beside" if what == "tunnel" => wish.rivals = Some(rest.next().ok_or(USAGE)?),
-            "--only" if what == "tunnel" => wish.figures = parts(rest.next().ok_or(USAGE)?)?,
+            "--only" if what == "tunnel" => wish.figures = parts(tunnel::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--only" if what == "ledger" => wish.figures = parts(ledger::PARTS, rest.next().ok_or(USAGE)?)?,
             _ => return Err(USAGE.to_owned()),
         }
     }
@@ -57,10 +59,10 @@ fn rounds(count: &str) -> Result<usize, String> {
     count.parse().ok().filter(|count| (1..=500).contains(count)).ok_or_else(|| format!("no count of rounds: {count}"))
 }
 
-fn parts(names: &str) -> Result<Vec<Figure>, String> {
-    let known: Vec<&str> = tunnel::PARTS.iter().map(|(name, _)| *name).collect();
+fn parts(all: &[(&str, Figure)], names: &str) -> Result<Vec<Figure>, String> {
+    let known: Vec<&str> = all.iter().map(|(name, _)| *name).collect();
     let find = |name| {
-        let part = tunnel::PARTS.iter().find(|(known, _)| *known == name);
+        let part = all.iter().find(|(known, _)| *known == name);
         part.map(|(_, figure)| *figure).ok_or_else(|| format!("no part {name}; there are {}", known.join(", ")))
     };
     names.split(',').map(find).collect()

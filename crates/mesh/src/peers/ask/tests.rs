@@ -69,7 +69,7 @@ fn knock_of(bytes: &Bytes) -> PeersKnock {
 }
 
 #[test]
-fn until_its_address_is_proven_an_asker_gets_less_than_it_sent_however_the_request_spreads() {
+fn f13_until_its_address_is_proven_an_asker_gets_less_than_it_sent_however_the_request_spreads() {
     for (hops, answers) in [(0, 0), (0, 8), (1, 2), (4, 8), (255, 255)] {
         let mut shared = shared(9);
         let first = ask(&shared, 7, hops, answers);

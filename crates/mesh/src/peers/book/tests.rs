@@ -58,7 +58,7 @@ fn found(book: &mut Book, member: &Arc<Member>, from: Option<&Address>, at: u64)
 }
 
 #[test]
-fn whoever_tells_of_thousands_fills_a_sixteenth_of_the_book() {
+fn a14_whoever_tells_of_thousands_fills_a_sixteenth_of_the_book() {
     let mut book = book(1);
     let attacker = teller("45.1.0.1:6000");
     for n in 0..20_000 {

@@ -1,7 +1,7 @@
-//! What the ledger does in a second. The crate has no clock: each figure's work stands between a line `begin NAME COUNT`
-//! and a line `end`, and whoever reads the lines takes the time (`scripts/ledger-bench.py`).
+//! What the ledger does in a second, and the limits of it. The crate has no clock: each figure's work stands between a line
+//! `begin NAME COUNT` and a line `end`, and whoever reads the lines takes the time (`cargo xtask bench ledger`).
 //!
-//! Usage: bench all FOLDER | fill FOLDER | open FOLDER
+//! Usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER
 
 #![expect(
     clippy::unwrap_used,
@@ -16,14 +16,16 @@ use std::thread;
 use ed25519_zebra::{SigningKey, VerificationKey};
 use meshline_ledger::chain::{Accepted, Chain, Flush};
 use meshline_ledger::consensus::{BLOCK_VERSION, Difficulty, Policy, verify_headers};
-use meshline_ledger::encode::Encode;
+use meshline_ledger::hash::sha256d;
 use meshline_ledger::mempool::{Mempool, Origin};
 use meshline_ledger::miner::Search;
 use meshline_ledger::sighash::{BatchVerifier, SignatureCheck, SignatureVerifier, sighash};
 use meshline_ledger::store::{MemoryStore, RedbStore, Store};
+use meshline_ledger::verified::Verified;
 use meshline_ledger::{
     Amount, Block, BlockHash, CompactBits, Genesis, Header, Lock, OutPoint, Params, Transaction, TxIn, TxOut,
 };
+use sha2::{Digest, Sha256};
 
 const START: u32 = 1_700_000_000;
 const NOW: u64 = START as u64 + 1_000_000;
@@ -132,62 +134,83 @@ fn mined(header: Header) -> Header {
 }
 
 fn take<S: Store>(chain: &mut Chain<S>, blocks: &[Block]) {
+    take_with(chain, blocks, &TwoThreads);
+}
+
+fn take_with<S: Store>(chain: &mut Chain<S>, blocks: &[Block], verifier: &impl SignatureVerifier) {
     for block in blocks {
-        assert!(!matches!(chain.accept_block(block, NOW, &TwoThreads).unwrap(), Accepted::NotKept));
+        assert!(!matches!(chain.accept_block(block, NOW, verifier).unwrap(), Accepted::NotKept));
     }
 }
 
-fn all(folder: &Path) {
-    let maker = Maker::new();
+/// Funding, and on top of it [`BLOCKS`] blocks of [`PAYMENTS`] payments with one input and two outputs.
+fn payments(maker: &Maker) -> (Vec<Block>, Vec<Block>) {
     let (funding, splits) = maker.fund(BLOCKS / 2, |_| vec![maker.lock(); 2 * PAYMENTS]);
     let each = splits[0].outputs[0].amount.units();
-    let mut payments = Vec::new();
-    for split in &splits {
+    let sign = |split: &Transaction| {
         let txid = split.txid();
-        for index in 0..2 * PAYMENTS as u32 {
-            let halves = vec![TxOut { amount: Amount::from_units(each / 2).unwrap(), lock: maker.lock() }; 2];
-            payments.push(maker.spend(OutPoint { txid, index }, each, halves));
-        }
-    }
+        let halves = vec![TxOut { amount: Amount::from_units(each / 2).unwrap(), lock: maker.lock() }; 2];
+        let pay = |index| maker.spend(OutPoint { txid, index }, each, halves.clone());
+        (0..2 * PAYMENTS as u32).map(pay).collect::<Vec<_>>()
+    };
+    let (left, right) = splits.split_at(splits.len() / 2);
+    let mut all: Vec<Transaction> = thread::scope(|scope| {
+        let left = scope.spawn(|| left.iter().flat_map(sign).collect::<Vec<_>>());
+        let right: Vec<Transaction> = right.iter().flat_map(sign).collect();
+        left.join().unwrap().into_iter().chain(right).collect()
+    });
     let (base, height) = (funding[funding.len() - 1].hash(), funding.len() as u32);
     let mut blocks: Vec<Block> = Vec::new();
-    for (number, chunk) in (1..).zip(payments.chunks(PAYMENTS)) {
+    for number in 1..=BLOCKS as u32 {
         let previous = blocks.last().map_or(base, Block::hash);
-        blocks.push(maker.block(previous, height + number, chunk.to_vec()));
+        blocks.push(maker.block(previous, height + number, all.drain(..PAYMENTS).collect()));
     }
-    connect(&maker, folder, &funding, &blocks);
-    admit(&maker, &funding, &payments[..20_000]);
-    signatures(&maker);
-    headers(&maker);
-    hashes(&maker);
+    (funding, blocks)
 }
 
-fn connect(maker: &Maker, folder: &Path, funding: &[Block], blocks: &[Block]) {
-    let count = BLOCKS * PAYMENTS;
-    let mut chain = Chain::open(&maker.genesis, MemoryStore::default()).unwrap();
-    chain.set_flush(Flush::BySize);
-    take(&mut chain, funding);
-    begin("connect_memory_tx", count);
-    take(&mut chain, blocks);
-    end();
-    for (name, flush) in [("connect_redb_by_size_tx", Flush::BySize), ("connect_redb_each_block_tx", Flush::EachBlock)]
-    {
-        let store = RedbStore::open(&folder.join(name)).unwrap();
-        let mut chain = Chain::open(&maker.genesis, store).unwrap();
-        chain.set_flush(flush);
-        take(&mut chain, funding);
-        begin(name, count);
-        take(&mut chain, blocks);
-        chain.flush().unwrap();
-        end();
-        if flush == Flush::EachBlock {
-            reorganise(maker, &mut chain, funding);
+fn connect(folder: &Path, rounds: usize) {
+    let maker = Maker::new();
+    let (funding, blocks) = payments(&maker);
+    for round in 0..rounds {
+        signatures(&maker);
+        let mut chain = Chain::open(&maker.genesis, MemoryStore::default()).unwrap();
+        chain.set_flush(Flush::BySize);
+        connect_to(&mut chain, "connect_memory", &funding, &blocks);
+        for (name, flush) in [("connect_by_size", Flush::BySize), ("connect_each_block", Flush::EachBlock)] {
+            let path = folder.join(format!("{name}-{round}"));
+            let mut chain = Chain::open(&maker.genesis, RedbStore::open(&path).unwrap()).unwrap();
+            chain.set_flush(flush);
+            connect_to(&mut chain, name, &funding, &blocks);
+            if flush == Flush::EachBlock {
+                reorganise(&maker, &mut chain, &funding, &Verified::new(TwoThreads));
+            }
+            drop(chain);
+            std::fs::remove_file(path).unwrap();
         }
+        let store = RedbStore::open(&folder.join("known")).unwrap();
+        let (mut chain, verified) = (Chain::open(&maker.genesis, store).unwrap(), Verified::new(TwoThreads));
+        take_with(&mut chain, &funding, &verified);
+        take_with(&mut chain, &blocks, &verified);
+        reorganise(&maker, &mut chain, &funding, &verified);
+        drop(chain);
+        std::fs::remove_file(folder.join("known")).unwrap();
     }
 }
 
-/// To empty blocks and back.
-fn reorganise(maker: &Maker, chain: &mut Chain<RedbStore>, funding: &[Block]) {
+fn connect_to<S: Store>(chain: &mut Chain<S>, name: &str, funding: &[Block], blocks: &[Block]) {
+    take(chain, funding);
+    begin(name, BLOCKS * PAYMENTS);
+    take(chain, blocks);
+    chain.flush().unwrap();
+    end();
+}
+
+/// To empty blocks and back; signatures that are remembered from before are not judged again.
+fn reorganise<S: Store>(maker: &Maker, chain: &mut Chain<S>, funding: &[Block], verified: &Verified<TwoThreads>) {
+    let names = match verified.is_empty() {
+        true => ["off", "on", "reorganise"],
+        false => ["off_known", "on_known", "reorganise_known"],
+    };
     let before = chain.set_hash().unwrap();
     let (tip, top) = (chain.tip(), chain.height());
     let (mut previous, mut side) = (funding[funding.len() - 1].hash(), Vec::new());
@@ -196,35 +219,50 @@ fn reorganise(maker: &Maker, chain: &mut Chain<RedbStore>, funding: &[Block]) {
         previous = side[side.len() - 1].hash();
     }
     let last = side.pop().unwrap();
-    take(chain, &side);
-    begin("disconnect_100_blocks_of_1000_tx", BLOCKS * PAYMENTS);
-    take(chain, &[last]);
+    take_with(chain, &side, verified);
+    begin(names[0], 1);
+    take_with(chain, &[last], verified);
     end();
     let one = maker.block(tip, top + 1, Vec::new());
     let two = maker.block(one.hash(), top + 2, Vec::new());
-    take(chain, &[one]);
-    begin("reorganise_back_tx", BLOCKS * PAYMENTS);
-    take(chain, &[two]);
+    take_with(chain, &[one], verified);
+    begin(names[1], 1);
+    take_with(chain, &[two], verified);
     end();
-    assert_eq!(chain.set_hash().unwrap().outputs, before.outputs + 2);
+    let after = chain.set_hash().unwrap();
+    assert_eq!((chain.height(), after.outputs), (top + 2, before.outputs + 2), "{}", names[2]);
 }
 
-fn admit(maker: &Maker, funding: &[Block], payments: &[Transaction]) {
+fn admit(rounds: usize) {
+    let maker = Maker::new();
+    let (funding, blocks) = payments(&maker);
     let mut chain = Chain::open(&maker.genesis, MemoryStore::default()).unwrap();
-    take(&mut chain, funding);
-    let mut pool = Mempool::new(0);
-    begin("mempool_tx_one_thread", payments.len());
-    for payment in payments {
-        pool.add(&chain, payment, (Origin::Local, NOW), &BatchVerifier).unwrap();
+    take(&mut chain, &funding);
+    let waiting = || blocks[..20].iter().flat_map(|block| &block.transactions[1..]);
+    let source = (Origin::Local, NOW);
+    for _ in 0..rounds {
+        signatures(&maker);
+        let mut pool = Mempool::new(0);
+        begin("admit_one_by_one", 20 * PAYMENTS);
+        for payment in waiting() {
+            pool.add(&chain, payment, source, &BatchVerifier).unwrap();
+        }
+        end();
+        let (mut pool, verified) = (Mempool::new(0), Verified::new(TwoThreads));
+        begin("admit_in_batches", 20 * PAYMENTS);
+        for block in &blocks[..20] {
+            let added = pool.add_all(&chain, &block.transactions[1..], source, &verified);
+            assert!(added.iter().all(Result::is_ok));
+        }
+        end();
+        begin("template", 1);
+        let template = meshline_ledger::mempool::Template::new(&chain, &pool, maker.lock(), NOW, b"");
+        end();
+        assert!(template.block.transactions.len() > PAYMENTS);
     }
-    end();
-    begin("template_of_20000", 1);
-    let template = meshline_ledger::mempool::Template::new(&chain, &pool, maker.lock(), NOW, b"");
-    end();
-    assert!(template.block.transactions.len() > PAYMENTS);
 }
 
-/// The limit of all that judges payments.
+/// The limits of all that judges payments.
 fn signatures(maker: &Maker) {
     let check = |number: u32| {
         let key =
@@ -233,21 +271,18 @@ fn signatures(maker: &Maker) {
         SignatureCheck { key: VerificationKey::from(&key).into(), signature: key.sign(&sighash).into(), sighash }
     };
     let checks: Vec<SignatureCheck> = (0..20_000).map(check).collect();
-    begin("signatures_two_threads", checks.len());
+    begin("limit_signatures_two_threads", checks.len());
     assert!(TwoThreads.all_valid(&checks));
+    end();
+    begin("limit_signatures_one_by_one", checks.len());
+    assert!(checks.iter().all(SignatureCheck::is_valid));
     end();
 }
 
-fn headers(maker: &Maker) {
+fn headers(rounds: usize) {
+    let maker = Maker::new();
     // Beyond Bitcoin's limit of work nothing can be made here: the real ones, again and again, hashed and judged.
     let bytes = include_bytes!("../tests/data/bitcoin-headers-0-438.bin");
-    let rounds = 4_000;
-    begin("bitcoin_headers", rounds * 439);
-    for _ in 0..rounds {
-        assert_eq!(verify_headers(&bytes[..], 0).unwrap().count, 439);
-    }
-    end();
-    let mut chain = Chain::open(&maker.genesis, MemoryStore::default()).unwrap();
     let (mut previous, mut made) = (maker.genesis.block.hash(), Vec::new());
     for height in 1..=100_000 {
         let bits = maker.genesis.params.bits;
@@ -255,22 +290,51 @@ fn headers(maker: &Maker) {
         made.push(mined(header));
         previous = made[made.len() - 1].hash();
     }
-    begin("headers_into_the_tree", made.len());
-    for header in &made {
-        chain.accept_header(header, NOW).unwrap();
+    for _ in 0..rounds {
+        let times = 4_000;
+        begin("headers_of_a_stream", times * 439);
+        for _ in 0..times {
+            assert_eq!(verify_headers(&bytes[..], 0).unwrap().count, 439);
+        }
+        end();
+        begin("limit_header_hashes", times * 439);
+        for _ in 0..times {
+            bytes.chunks_exact(80).for_each(|header| assert_ne!(sha256d(header), [0; 32]));
+        }
+        end();
+        let mut chain = Chain::open(&maker.genesis, MemoryStore::default()).unwrap();
+        begin("headers_into_the_tree", made.len());
+        for header in &made {
+            chain.accept_header(header, NOW).unwrap();
+        }
+        end();
+        assert_eq!(chain.best_header().1, 100_000);
+        begin("missing_blocks", 1_000);
+        for _ in 0..1_000 {
+            assert_eq!(chain.missing_blocks(1_024).len(), 1_024);
+        }
+        end();
+        hashes(&maker);
     }
-    end();
 }
 
 fn hashes(maker: &Maker) {
     let header = Header { bits: CompactBits(0x0300_0001), ..maker.genesis.block.header };
     let search = Search::new(header).unwrap();
-    begin("hashes_one_thread", 20_000_000);
-    assert_eq!(search.step(0, 20_000_000), None);
+    let count = 10_000_000;
+    begin("hashes_of_a_miner", count as usize);
+    assert_eq!(search.step(0, count), None);
+    end();
+    // A hash of a header whose first 64 bytes are done takes two more blocks of SHA-256.
+    let long = vec![7; 64 * 1_000];
+    begin("limit_hashes", count as usize);
+    for _ in 0..count / 500 {
+        assert_ne!(Sha256::digest(&long)[..], [0; 32]);
+    }
     end();
 }
 
-/// A million unspent outputs on disk, of as many owners; stays until it is killed.
+/// A million unspent outputs on disk, of as many owners.
 fn fill(folder: &Path) {
     let maker = Maker::new();
     let owner = |number: u32| {
@@ -284,10 +348,7 @@ fn fill(folder: &Path) {
     begin("write_million_outputs", MILLION as usize);
     take(&mut chain, &blocks);
     end();
-    println!("filled {}", blocks.iter().map(|block| block.encode().len()).sum::<usize>());
-    loop {
-        thread::park();
-    }
+    wait_for_the_end();
 }
 
 fn open(folder: &Path) {
@@ -306,14 +367,27 @@ fn open(folder: &Path) {
     begin("set_hash_of_million", MILLION as usize);
     assert!(chain.set_hash().unwrap().outputs >= MILLION.into());
     end();
+    wait_for_the_end();
+}
+
+/// Until it is killed.
+fn wait_for_the_end() -> ! {
+    println!("waiting");
+    loop {
+        thread::park();
+    }
 }
 
 fn main() {
     let words: Vec<String> = std::env::args().skip(1).collect();
     match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["all", folder] => all(Path::new(folder)),
+        ["connect", folder, rounds] => connect(Path::new(folder), rounds.parse().unwrap()),
+        ["admit", rounds] => admit(rounds.parse().unwrap()),
+        ["headers", rounds] => headers(rounds.parse().unwrap()),
         ["fill", folder] => fill(Path::new(folder)),
         ["open", folder] => open(Path::new(folder)),
-        _ => println!("usage: bench all FOLDER | fill FOLDER | open FOLDER"),
+        _ => println!(
+            "usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER"
+        ),
     }
 }
