@@ -39,7 +39,8 @@ pub(super) fn refused(error: LedgerError) -> Problem {
     match error {
         LedgerError::None(_) => Problem::no_ledger(error.to_string()),
         LedgerError::Present { .. } => Problem::ledger_present(error.to_string()),
-        LedgerError::Wrong(_) | LedgerError::Address(_) => Problem::bad_request(error.to_string()),
+        LedgerError::Wrong(text) => Problem::bad_request(text),
+        LedgerError::Address(error) => Problem::bad_request(error.to_string()),
         LedgerError::Silent(_) => Problem::ledger_busy(error.to_string()),
         LedgerError::Genesis { .. }
         | LedgerError::File(_)

@@ -72,7 +72,7 @@ pub(super) struct Restoring {
 /// A refusal of the wallet.
 fn money_refused(error: MoneyError) -> Problem {
     match error {
-        MoneyError::Ledger(error) => refused(error),
+        MoneyError::Ledger(error) => refused(*error),
         MoneyError::Wrong(text) => Problem::bad_request(text),
         error @ MoneyError::NotMined { .. } => Problem::wallet("not_mined", error.to_string()),
         MoneyError::Wallet(error) => Problem::wallet(name(&error), error.to_string()),
@@ -139,6 +139,6 @@ pub(super) async fn balance_of(
 ) -> Result<Json<BalanceDocument>, Problem> {
     let handle = api.ledger.handle().map_err(refused)?.clone();
     let told = tokio::task::spawn_blocking(move || balance(&handle, &address)).await;
-    let failed = |_| Err(MoneyError::Ledger(LedgerError::Silent("it failed")));
+    let failed = |_| Err(LedgerError::Silent("it failed").into());
     told.unwrap_or_else(failed).map(Json).map_err(money_refused)
 }

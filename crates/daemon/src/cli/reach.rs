@@ -54,9 +54,10 @@ pub(super) async fn open(place: &LedgerPlace) -> anyhow::Result<Opened> {
 
 /// A refusal with the exit code that it has from a running node, too.
 pub(super) fn refused(error: LedgerError) -> Stop {
-    let exit = match error {
-        LedgerError::Wrong(_) | LedgerError::Address(_) => Exit::Usage,
-        LedgerError::None(_)
+    match error {
+        LedgerError::Wrong(text) => Stop::usage(text),
+        LedgerError::Address(error) => Stop::usage(error.to_string()),
+        error @ (LedgerError::None(_)
         | LedgerError::Present { .. }
         | LedgerError::Genesis { .. }
         | LedgerError::File(_)
@@ -64,15 +65,14 @@ pub(super) fn refused(error: LedgerError) -> Stop {
         | LedgerError::Store(_)
         | LedgerError::Index(_)
         | LedgerError::Verify(_)
-        | LedgerError::Silent(_) => Exit::Failed,
-    };
-    Stop::new(exit, error.to_string())
+        | LedgerError::Silent(_)) => Stop::new(Exit::Failed, error.to_string()),
+    }
 }
 
 /// The same for the wallet.
 pub(super) fn money_refused(error: MoneyError) -> Stop {
     match error {
-        MoneyError::Ledger(error) => refused(error),
+        MoneyError::Ledger(error) => refused(*error),
         MoneyError::Wrong(text) => Stop::usage(text),
         error @ (MoneyError::Wallet(_) | MoneyError::NotMined { .. }) => Stop::new(Exit::Failed, error.to_string()),
     }

@@ -22,10 +22,10 @@ use crate::files;
 pub enum MoneyError {
     /// The wallet.
     #[error(transparent)]
-    Wallet(#[from] WalletError),
+    Wallet(Box<WalletError>),
     /// The ledger.
     #[error(transparent)]
-    Ledger(#[from] LedgerError),
+    Ledger(Box<LedgerError>),
     /// What was asked for makes no sense.
     #[error("{0}")]
     Wrong(String),
@@ -35,8 +35,20 @@ pub enum MoneyError {
         /// Which.
         txid: String,
         /// Why.
-        source: LedgerError,
+        source: Box<LedgerError>,
     },
+}
+
+impl From<WalletError> for MoneyError {
+    fn from(error: WalletError) -> Self {
+        Self::Wallet(Box::new(error))
+    }
+}
+
+impl From<LedgerError> for MoneyError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(Box::new(error))
+    }
 }
 
 impl From<AddressError> for MoneyError {
@@ -158,7 +170,8 @@ impl Purse<'_> {
         let mut document = self.open(|access| verbs::send(access, &mut Teller(desk), &order))?;
         if let Some(from) = from.filter(|_| request.mine) {
             let mined = mine_block(desk, from.lock, told);
-            let block = mined.map_err(|source| MoneyError::NotMined { txid: document.txid.clone(), source })?;
+            let block =
+                mined.map_err(|error| MoneyError::NotMined { txid: document.txid.clone(), source: Box::new(error) })?;
             document.block = Some(block.hash().to_string());
         }
         Ok(document)

@@ -108,7 +108,7 @@ impl NodeLedger {
             ledger.run(book)?;
             Ok(document)
         });
-        made.await.unwrap_or(Err(LedgerError::Silent("it failed")))
+        made.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed")))
     }
 
     /// A verb of the wallet, in a thread that may wait. Of the ledger it is given what there is.
@@ -125,7 +125,7 @@ impl NodeLedger {
         let work = tokio::task::spawn_blocking(move || {
             verb(&Purse { place: &ledger.place, passphrase: &passphrase }, ledger.handle.get())
         });
-        work.await.unwrap_or(Err(MoneyError::Ledger(LedgerError::Silent("it failed"))))
+        work.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
     }
 
     /// Where it is.

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use meshline_lab::{Answer, Member, Ring, until};
+use meshline_lab::{Answer, Member, PATIENCE, Ring, until};
 use serde_json::Value;
 
 const PASSPHRASE: (&str, &str) = ("MESHLINE_WALLET_PASSPHRASE", "correct horse battery staple");
@@ -245,4 +245,24 @@ fn a_genesis_file_is_checked_and_handed_to_every_node() {
     let refused = ring.config_tool("check bad.json");
     assert_eq!(refused.code, Some(2));
     assert!(refused.stderr.contains("a parameter was changed"), "{refused:?}");
+}
+
+#[test]
+fn two_nodes_do_not_share_a_ledger() {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let (mut first, mut second) = (ring.node(1), ring.node(2));
+    first.ask_with(PASSPHRASE.0, PASSPHRASE.1);
+    let genesis = text(&first.json(&["ledger", "create"]), "genesis");
+    let folder = Path::new(&genesis).parent().expect("a folder");
+    ring.configure(2, &serde_json::json!({"ledger": {"genesis": genesis, "data_dir": folder}}));
+    first.start();
+    first.wait_for("local API listening");
+    second.start();
+    assert_eq!(second.process_mut().wait(PATIENCE), Some(1));
+    second.wait_for("another process runs with this data folder");
+    // A command about the second one is told the same, and the first goes on.
+    let refused = second.ask(&["ledger", "status"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("another process"), "{refused:?}");
+    assert_eq!(first.json(&["ledger", "status"])["running"], true);
 }
