@@ -244,7 +244,7 @@ class Chain:
         kind = ["fixed", "bitcoin", "asert"].index(self.kind)
         params = struct.pack("<IIIIQ", kind, *self.numbers, self.bits, self.subsidy) + struct.pack(
             "<IIII", file["halving_interval"], file["maturity"], file["max_block_size"], file["max_signatures"]
-        )
+        ) + file["prefix"].encode()
         extra = tagged("meshline/params", params) + first["message"].encode()
         coinbase = struct.pack("<I", 1) + b"\1" + NULL[0] + struct.pack("<II", NULL[1], 0) + put_count(len(extra)) + extra
         coinbase += b"\1" + struct.pack("<Q", self.subsidy_at(0)) + b"\0" + bytes.fromhex(first["owner"]) + struct.pack("<I", 0)

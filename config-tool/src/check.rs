@@ -9,6 +9,8 @@ use meshline_daemon::config::{
 };
 use meshline_daemon::exit::Exit;
 use meshline_identity::{JoinRequestText, RecordError, verify};
+use meshline_ledger::Genesis;
+use meshline_ledger::consensus::{GENESIS_SCHEMA, GenesisError};
 use meshline_protocol::message::{Announcement, Membership, RecordText, Revocation};
 use meshline_protocol::{NetworkId, SignedRecord, UnixMicros};
 use serde::de::DeserializeOwned;
@@ -65,6 +67,7 @@ fn check_document(document: Document, role: Option<Program>) -> Verdict {
     }
     match value.get("schema").and_then(Value::as_str) {
         Some(network::SCHEMA) => check_network(&document),
+        Some(GENESIS_SCHEMA) => check_genesis(&document),
         Some(members::SCHEMA) => check_as::<MemberList>(&document, "list of members"),
         Some(_) | None => check_config(document, role),
     }
@@ -95,6 +98,29 @@ fn check_network(document: &Document) -> Verdict {
         Err(error) => vec![fault(document, "/network", error.to_string())],
     };
     Verdict { kind: "network".to_owned(), findings }
+}
+
+/// Its block is made anew from the parameters: its hash shows whether one was changed.
+fn check_genesis(document: &Document) -> Verdict {
+    let findings = match Genesis::from_json(document.value().to_string().as_bytes()) {
+        Ok(_) => Vec::new(),
+        Err(error) => vec![fault(document, pointer_of(&error), error.to_string())],
+    };
+    Verdict { kind: "genesis file of a ledger".to_owned(), findings }
+}
+
+/// Where in the file the fault is.
+fn pointer_of(error: &GenesisError) -> &'static str {
+    match error {
+        GenesisError::Schema => "/schema",
+        GenesisError::Subsidy(_) => "/subsidy",
+        GenesisError::Prefix(_) => "/prefix",
+        GenesisError::Bits => "/bits",
+        GenesisError::Owner => "/genesis/owner",
+        GenesisError::NotAHash(_) | GenesisError::Hash(_) => "/genesis/hash",
+        GenesisError::ProofOfWork => "/genesis/nonce",
+        GenesisError::Json(_) | GenesisError::Params(_) | GenesisError::TooLong => "",
+    }
 }
 
 fn check_as<T: DeserializeOwned>(document: &Document, kind: &str) -> Verdict {

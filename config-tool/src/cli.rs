@@ -92,6 +92,9 @@ pub(crate) struct RingArgs {
     /// The nodes are not told of the proxy: for a network where all can reach each other
     #[arg(long, env = "MESHLINE_NO_PROXY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_proxy: bool,
+    /// Genesis file of a ledger, as `node ledger create` writes it: every node gets it
+    #[arg(long, env = "MESHLINE_LEDGER")]
+    pub(crate) ledger: Option<PathBuf>,
     /// Write into a folder that is not empty, over files of the same names
     #[arg(long, env = "MESHLINE_FORCE", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) force: bool,
@@ -173,6 +176,9 @@ pub(crate) struct NodeArgs {
     /// Address of the local API and page
     #[arg(long, env = "MESHLINE_HTTP", default_value = "127.0.0.1:7001")]
     pub(crate) http: Address,
+    /// Genesis file of a ledger, as `node ledger create` writes it
+    #[arg(long, env = "MESHLINE_LEDGER")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -7,7 +7,9 @@ use meshline_daemon::config::{
     Document, Input, NodeConfig, Program, ProxyConfig, Settings, SignalServerConfig, ViewConfig,
 };
 use meshline_daemon::config::{evaluate, now};
+use meshline_daemon::exit::Stop;
 use meshline_daemon::files::{self, Access};
+use meshline_daemon::ledger::read_genesis;
 use meshline_protocol::NetworkId;
 use meshline_protocol::message::Role;
 use serde_json::{Value, json};
@@ -48,7 +50,12 @@ pub(crate) fn signal_server(args: &SignalServerArgs) -> Result<Report> {
 
 /// Writes the configuration of a node.
 pub(crate) fn node(args: &NodeArgs) -> Result<Report> {
-    let own = vec![("listen", json!(args.listen)), ("next", json!(args.next)), ("http", json!(args.http))];
+    let mut own = vec![("listen", json!(args.listen)), ("next", json!(args.next)), ("http", json!(args.http))];
+    if let Some(genesis) = &args.ledger {
+        read_genesis(genesis).map_err(|error| Stop::usage(error.to_string()))?;
+        let genesis = std::path::absolute(genesis)?;
+        own.push(("ledger", json!({"genesis": genesis})));
+    }
     member::<NodeConfig>(&args.member, Role::Node, own, "node run")
 }
 

@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use meshline_daemon::cli::{ListenArgs, Place, RunArgs, Verb, execute, finish};
+use meshline_daemon::cli::{
+    LedgerArgs, LedgerVerb, ListenArgs, Place, RunArgs, Verb, WalletVerb, execute, finish, ledger, wallet,
+};
 use meshline_daemon::config::NodeConfig;
 use meshline_daemon::member::{Launch, block_on, run};
 
@@ -21,6 +23,12 @@ struct Cli {
 enum NodeVerb {
     /// Run the node, from a configuration file or from flags
     Run(Box<NodeRun>),
+    /// Make a ledger, look at it, judge it again, search for blocks
+    #[command(subcommand)]
+    Ledger(Box<LedgerVerb>),
+    /// Addresses, balances and payments
+    #[command(subcommand)]
+    Wallet(WalletVerb),
     #[command(flatten)]
     Shared(Verb),
 }
@@ -30,6 +38,8 @@ struct NodeRun {
     #[command(flatten)]
     listening: ListenArgs,
     #[command(flatten)]
+    ledger: LedgerArgs,
+    #[command(flatten)]
     common: RunArgs,
 }
 
@@ -38,8 +48,10 @@ fn main() -> ExitCode {
     finish(block_on(async move {
         match verb {
             NodeVerb::Shared(verb) => execute::<NodeConfig>(verb, &place).await,
+            NodeVerb::Ledger(verb) => ledger(*verb, &place).await,
+            NodeVerb::Wallet(verb) => wallet(verb, &place).await,
             NodeVerb::Run(args) => {
-                let mut flags = args.listening.flags(&place);
+                let mut flags = args.ledger.flags(args.listening.flags(&place));
                 if place.config.is_none() {
                     // Several nodes without a file share a machine: each takes a free port for its page.
                     flags = flags.set_default("/http", "127.0.0.1:0");

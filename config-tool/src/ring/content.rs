@@ -18,6 +18,9 @@ use crate::roles::{FileNames, Members, render};
 /// A year, as all memberships by default.
 const DAYS: u16 = 365;
 
+/// The genesis file of the ledger, beside the configurations of the nodes that have it.
+const GENESIS: &str = "genesis.json";
+
 /// A file to be written, its name relative to the folder.
 #[derive(Clone)]
 pub(super) struct OutFile {
@@ -83,6 +86,7 @@ impl Writer<'_> {
         let plan = self.plan;
         for node in &plan.nodes {
             let mut files = self.member(&node.config(), &node.name, Role::Node, &self.node_keys(node))?;
+            files.extend(plan.ledger.as_ref().map(|text| OutFile::new(GENESIS, text.as_bytes(), Access::Public)));
             files.push(OutFile::new(node.script(), scripts::start(node, &program), Access::Program));
             self.put(&files, &node.folder());
         }
@@ -103,7 +107,9 @@ impl Writer<'_> {
 
     /// Everything into the folder itself, and again into that of its host.
     fn put(&mut self, files: &[OutFile], host: &str) {
-        self.files.extend(files.iter().cloned());
+        let is_new = |file: &&OutFile| self.files.iter().all(|other| other.name != file.name);
+        let own: Vec<OutFile> = files.iter().filter(is_new).cloned().collect();
+        self.files.extend(own);
         self.files.extend(files.iter().map(|file| file.below(host)));
     }
 
@@ -153,6 +159,9 @@ impl Writer<'_> {
             ("peers", json!(node.peers)),
             ("http", json!(node.http)),
         ];
+        if self.plan.ledger.is_some() {
+            keys.push(("ledger", json!({"genesis": GENESIS})));
+        }
         keys.extend(self.open_key(&node.listen));
         keys
     }

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::path::Path;
 
 use anyhow::Result;
 use meshline_daemon::exit::Stop;
+use meshline_daemon::files;
+use meshline_daemon::ledger::read_genesis;
 use meshline_protocol::{Address, Name};
 
 use crate::cli::{RingArgs, TopologyArg};
@@ -56,6 +59,8 @@ pub(super) struct Plan {
     pub(super) proxy_listen: Address,
     pub(super) with_proxy: bool,
     pub(super) warnings: Vec<String>,
+    /// The genesis file of the ledger that all nodes have.
+    pub(super) ledger: Option<String>,
 }
 
 impl Plan {
@@ -89,6 +94,7 @@ impl Plan {
             proxy_listen: address_of(&signal_host, proxy_port(args)?)?,
             with_proxy: !args.no_proxy,
             warnings: warnings(args, &listen),
+            ledger: args.ledger.as_deref().map(genesis).transpose()?,
             nodes,
         };
         plan.refuse_collisions()?;
@@ -135,6 +141,12 @@ impl Plan {
         }
         Ok(())
     }
+}
+
+/// A genesis file, judged and read.
+fn genesis(path: &Path) -> Result<String> {
+    read_genesis(path).map_err(|error| Stop::usage(error.to_string()))?;
+    Ok(files::read(path)?)
 }
 
 fn same_host(a: &Address, b: &Address) -> bool {

@@ -9,6 +9,7 @@ pub mod exit;
 mod feed;
 pub mod files;
 pub mod gateway;
+pub mod ledger;
 pub mod log;
 pub mod member;
 pub mod output;

@@ -54,6 +54,7 @@ pub struct Member {
     name: String,
     site: Site,
     environment: Vec<(String, OsString)>,
+    asking: Vec<(String, OsString)>,
     process: Option<Process>,
 }
 
@@ -65,7 +66,7 @@ impl Member {
         let document = std::fs::read_to_string(&config).ok().and_then(|text| serde_json::from_str::<Value>(&text).ok());
         let name = document.as_ref().and_then(|document| document.get("name")?.as_str());
         let name = name.unwrap_or(program).to_owned();
-        Self { program, config, name, site: Site::here(), environment: Vec::new(), process: None }
+        Self { program, config, name, site: Site::here(), environment: Vec::new(), asking: Vec::new(), process: None }
     }
 
     /// From the next start on it runs there.
@@ -76,6 +77,11 @@ impl Member {
     /// From the next start on its process finds this in its environment.
     pub fn set_env(&mut self, name: &str, value: impl Into<OsString>) {
         self.environment.push((name.to_owned(), value.into()));
+    }
+
+    /// From now on the commands that ask it find this in their environment.
+    pub fn ask_with(&mut self, name: &str, value: impl Into<OsString>) {
+        self.asking.push((name.to_owned(), value.into()));
     }
 
     /// Its name.
@@ -162,6 +168,7 @@ impl Member {
         let asker = if self.program == "proxy" { "node" } else { self.program };
         let mut command = self.site.command(program(asker));
         command.args(words).arg("--config").arg(&self.config);
+        command.envs(self.asking.iter().map(|(name, value)| (name, value)));
         Answer::of(command)
     }
 

@@ -15,7 +15,7 @@ use std::thread;
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use meshline_ledger::chain::{Accepted, Chain, Flush};
-use meshline_ledger::consensus::{BLOCK_VERSION, Difficulty, Policy, verify_headers};
+use meshline_ledger::consensus::{AddressPrefix, BLOCK_VERSION, Difficulty, Policy, verify_headers};
 use meshline_ledger::hash::sha256d;
 use meshline_ledger::mempool::{Mempool, Origin};
 use meshline_ledger::miner::Search;
@@ -72,6 +72,7 @@ impl Maker {
             maturity: 1,
             max_block_size: 4 * 1024 * 1024,
             max_signatures: 20_000,
+            prefix: AddressPrefix::MESH,
         };
         let mut block = Genesis::unmined(&params, START, Lock::to_key(&public), None).unwrap();
         block.header = mined(block.header);

@@ -2,12 +2,13 @@
 
 use meshline_ledger::amount::Total;
 use meshline_ledger::{Amount, Lock, Txid};
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::chain::{BlockPlace, Movement};
 
 /// What a transaction was for the wallet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// A reward for a block.

@@ -11,6 +11,7 @@ use meshline_protocol::NodeId;
 use meshline_services::{Event, chat};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
+use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
@@ -19,6 +20,7 @@ use super::extract::Params;
 use super::problem::Problem;
 use crate::feed::{Bounds, Feed};
 use crate::files::{FileError, random_bytes};
+use crate::ledger::Tidings;
 
 /// Events kept for those who come back: ten seconds of a chat in which a hundred people write.
 const MAX_EVENTS: usize = 1_024;
@@ -77,6 +79,24 @@ pub(super) async fn fill(feed: Arc<Feed>, mesh: MeshHandle) {
     }
 }
 
+/// The same for what the ledger tells.
+pub(super) async fn fill_ledger(feed: Arc<Feed>, mut tidings: broadcast::Receiver<Tidings>) {
+    loop {
+        match tidings.recv().await {
+            Ok(Tidings::Tip { height, hash, connected, undone, own }) => {
+                let hash = hash.to_string();
+                put(&feed, "ledger_tip", &LedgerTip { height, hash, connected, undone, own });
+            }
+            Ok(Tidings::Transaction { txid, fee, own }) => {
+                let (txid, fee) = (txid.to_string(), fee.to_string());
+                put(&feed, "ledger_transaction", &LedgerTransaction { txid, fee, own });
+            }
+            Err(RecvError::Lagged(missed)) => put(&feed, "lagged", &Lagged { missed }),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
 /// The form of the data of each event.
 pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
     vec![
@@ -94,6 +114,8 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
         ("punch_failed", schemas.subschema_for::<PunchFailed>()),
         ("nat_changed", schemas.subschema_for::<NatChanged>()),
+        ("ledger_tip", schemas.subschema_for::<LedgerTip>()),
+        ("ledger_transaction", schemas.subschema_for::<LedgerTransaction>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -264,6 +286,29 @@ struct RingChanged {
 #[derive(Serialize, JsonSchema)]
 struct RingClosed {
     length: usize,
+}
+
+/// `ledger_tip`: the chain ends with another block.
+#[derive(Serialize, JsonSchema)]
+struct LedgerTip {
+    height: u32,
+    hash: String,
+    /// Blocks that were added.
+    connected: usize,
+    /// Blocks that are no longer part of it.
+    undone: usize,
+    /// Whether this node found it.
+    own: bool,
+}
+
+/// `ledger_transaction`: a payment waits for a block.
+#[derive(Serialize, JsonSchema)]
+struct LedgerTransaction {
+    txid: String,
+    /// What it pays, in coins.
+    fee: String,
+    /// Whether this node's wallet sent it.
+    own: bool,
 }
 
 /// `lagged`: so many events are lost to this reader, which should read again what it shows.

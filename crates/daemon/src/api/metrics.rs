@@ -1,6 +1,7 @@
 //! Counters in the text form of Prometheus.
 
 mod gateway;
+mod ledger;
 mod udp;
 
 use std::fmt::Write;
@@ -28,6 +29,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let text = text + &punch(&status.punch) + &network_time(&status.time) + &spread(&status.spread);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &udp::text(&api.mesh.udp(), &api.mesh.companions());
+    let text = text + &ledger::text(&api.ledger).await;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -8,6 +8,8 @@ mod documents;
 mod events;
 mod extract;
 mod forwards;
+mod ledger;
+mod ledger_operations;
 mod log;
 mod metrics;
 mod openapi;
@@ -23,6 +25,7 @@ mod status;
 mod tap;
 mod trace;
 mod tunnels;
+mod wallet;
 mod web;
 
 use std::sync::Arc;
@@ -39,6 +42,7 @@ pub use serve::{Bound, ServeError, Served, Server};
 
 use crate::feed::Feed;
 use crate::gateway::LocalGateway;
+use crate::ledger::NodeLedger;
 use crate::log::Tail;
 use problem::Problem;
 
@@ -56,6 +60,7 @@ pub(crate) struct Api {
 pub(crate) struct Shared {
     mesh: MeshHandle,
     gateway: Arc<LocalGateway>,
+    ledger: Arc<NodeLedger>,
     token: Arc<Token>,
     events: Arc<Feed>,
     tail: Arc<Tail>,

@@ -10,7 +10,7 @@ use schemars::SchemaGenerator;
 use schemars::generate::SchemaSettings;
 use serde_json::{Map, Value, json};
 
-use super::operations::{Answer, OPERATIONS, Operation, Parameter};
+use super::operations::{Answer, Operation, Parameter, all};
 use super::problem::Problem;
 
 /// Made at the first request for it.
@@ -32,7 +32,7 @@ pub(super) fn document() -> Value {
         })
         .into_generator();
     let mut paths: Map<String, Value> = Map::new();
-    for operation in OPERATIONS {
+    for operation in all() {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
         if let Some(path) = path.as_object_mut() {
             path.insert(operation.method.name().to_owned(), describe(operation, &mut schemas));

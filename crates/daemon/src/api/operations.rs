@@ -9,7 +9,8 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::documents::{Applied, Ready, StatusDocument};
 use super::{
-    Api, auth, chat, connect, documents, events, forwards, log, metrics, openapi, reads, status, tap, trace, tunnels,
+    Api, auth, chat, connect, documents, events, forwards, ledger_operations, log, metrics, openapi, reads, status,
+    tap, trace, tunnels,
 };
 
 /// What can be asked in one way at one path.
@@ -137,8 +138,8 @@ const fn cursor(name: &'static str, description: &'static str) -> Parameter {
     Parameter { name, place: "query", description, shape: |schemas| schemas.subschema_for::<String>() }
 }
 
-/// The table.
-pub(super) const OPERATIONS: &[Operation] = &[
+/// The table; ledger and wallet have theirs.
+const OPERATIONS: &[Operation] = &[
     Operation {
         method: Verb::Get,
         path: "/api/v1/status",
@@ -329,7 +330,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         method: Verb::Get,
         path: "/api/v1/events",
         id: "events",
-        summary: "What happens, as it happens: the chat, links, members, the ring.",
+        summary: "What happens, as it happens: the chat, links, members, the ring, the ledger.",
         parameters: &LAST_EVENT_ID,
         body: None,
         answer: Answer::Events(events::shapes),
@@ -426,9 +427,14 @@ pub(super) const OPERATIONS: &[Operation] = &[
     },
 ];
 
+/// All of them.
+pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
+    OPERATIONS.iter().chain(ledger_operations::OPERATIONS)
+}
+
 /// The routes of all operations, those that need the token behind it.
 pub(super) fn routes(api: &Api) -> Router<Api> {
-    OPERATIONS.iter().fold(Router::new(), |router, operation| {
+    all().fold(Router::new(), |router, operation| {
         let route = (operation.handler)(operation.method.filter());
         let guarded = operation.token && !api.is_trusted();
         let route =

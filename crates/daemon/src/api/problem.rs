@@ -127,6 +127,36 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, "cannot_listen", detail)
     }
 
+    /// This member has no ledger.
+    pub(crate) fn no_ledger(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_ledger", detail)
+    }
+
+    /// It has one already.
+    pub(crate) fn ledger_present(detail: String) -> Self {
+        Self::new(StatusCode::CONFLICT, "ledger_present", detail)
+    }
+
+    /// Its thread has too much to do.
+    pub(crate) fn ledger_busy(detail: String) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_busy", detail)
+    }
+
+    /// Its files cannot be read or written.
+    pub(crate) fn ledger_failed(detail: String) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger_failed", detail)
+    }
+
+    /// No block, or no transaction, is known by that name.
+    pub(crate) fn no_such_block(detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "no_such_block", detail)
+    }
+
+    /// A refusal of the wallet.
+    pub(crate) fn wallet(code: &'static str, detail: String) -> Self {
+        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
+    }
+
     pub(crate) fn upgrade_required(protocol: &str) -> Self {
         let detail = format!("this path carries bytes: ask with Connection: Upgrade and Upgrade: {protocol}");
         Self::new(StatusCode::UPGRADE_REQUIRED, "upgrade_required", detail)

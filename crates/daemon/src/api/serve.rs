@@ -30,6 +30,7 @@ use super::slots::{Slot, Slots};
 use super::{Api, Shared, connect, events, origin, router, status, trace};
 use crate::files::FileError;
 use crate::gateway::LocalGateway;
+use crate::ledger::NodeLedger;
 use crate::log::Tail;
 
 /// Connections over TCP at once: a browser opens six, scripts a few more; further ones take the place of whoever has
@@ -85,6 +86,8 @@ pub struct Served {
     pub mesh: MeshHandle,
     /// Its forwards and what it exposes.
     pub gateway: Arc<LocalGateway>,
+    /// Its ledger, if it has one.
+    pub ledger: Arc<NodeLedger>,
     /// What has to be known to change anything.
     pub token: Arc<Token>,
     /// The last lines of its log.
@@ -149,11 +152,12 @@ impl Bound {
         let address = self.address();
         let events = events::feed()?;
         let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
-        let Served { mesh, gateway, token, tail } = served;
+        let telling = tokio::spawn(events::fill_ledger(Arc::clone(&events), served.ledger.subscribe()));
+        let Served { mesh, gateway, ledger, token, tail } = served;
         let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
         let connects = Arc::new(Semaphore::new(connect::MAX_CONNECTS));
-        let shared = Arc::new(Shared { mesh, gateway, token, events, tail, waiting, traces, connects });
-        let mut tasks = vec![filling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
+        let shared = Arc::new(Shared { mesh, gateway, ledger, token, events, tail, waiting, traces, connects });
+        let mut tasks = vec![filling, telling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
         if let Some(tcp) = self.tcp {
             let api = Api { shared: Arc::clone(&shared), trusted: false };
             tasks.push(tokio::spawn(accept(tcp, api, MAX_TCP_CONNECTIONS)));

@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Where other members are asked: a search for one that reaches the target takes 25 s at most.
 const FAR_PATIENCE: Duration = Duration::from_secs(40);
 
+/// Where something long is waited for: a chain judged again, a block searched.
+const SLOW_PATIENCE: Duration = Duration::from_secs(24 * 3_600);
+
 const EVENTS: &str = "/api/v1/events";
 
 /// A running member.
@@ -70,6 +73,12 @@ impl Client {
     pub(super) async fn post_far<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
         let request = Request::new(http::Method::POST, path).json(body.to_string());
         self.document_within(request, FAR_PATIENCE).await
+    }
+
+    /// The same where something long is waited for.
+    pub(super) async fn post_slow<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+        let request = Request::new(http::Method::POST, path).json(body.to_string());
+        self.document_within(request, SLOW_PATIENCE).await
     }
 
     /// The document about something that is removed.
@@ -152,8 +161,8 @@ fn refusal(response: &Response) -> Stop {
 /// By the status, where that says enough.
 fn exit_of(status: StatusCode, code: &str) -> Exit {
     match status {
-        StatusCode::NOT_FOUND if code == "no_such_forward" => Exit::Failed,
-        StatusCode::CONFLICT if code == "cannot_listen" => Exit::Failed,
+        StatusCode::NOT_FOUND if ["no_such_forward", "no_ledger", "no_such_block"].contains(&code) => Exit::Failed,
+        StatusCode::CONFLICT if ["cannot_listen", "ledger_present"].contains(&code) => Exit::Failed,
         StatusCode::BAD_GATEWAY if ["no_route", "tunnel_lost"].contains(&code) => Exit::NoPeer,
         StatusCode::BAD_GATEWAY if ["target_refused", "target_unreachable"].contains(&code) => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NoPeer,

@@ -7,25 +7,32 @@ mod connect;
 mod explain;
 mod forward;
 mod join;
+mod ledger;
 mod links;
 mod page;
 mod peers;
 mod place;
+mod progress;
+mod reach;
 mod routes;
 mod run;
+mod secret;
 mod status;
 mod table;
 mod tap;
 mod trace;
 mod tunnels;
 mod wait;
+mod wallet;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;
-pub use run::{ListenArgs, RunArgs};
+pub use run::{LedgerArgs, ListenArgs, RunArgs};
+pub use wallet::{WalletVerb, wallet};
 
 use crate::config::MemberConfig;
 use crate::exit::Exit;

@@ -27,6 +27,25 @@ impl ListenArgs {
     }
 }
 
+/// The ledger of a node.
+#[derive(Debug, Args)]
+pub struct LedgerArgs {
+    /// Genesis file of the ledger [env: MESHLINE_LEDGER_GENESIS]
+    #[arg(long, value_name = "FILE")]
+    ledger_genesis: Option<String>,
+    /// Address that gets the rewards: search for blocks [env: MESHLINE_LEDGER_MINE_TO]
+    #[arg(long, value_name = "ADDRESS")]
+    mine_to: Option<String>,
+}
+
+impl LedgerArgs {
+    /// These flags as values of the configuration.
+    #[must_use]
+    pub fn flags(&self, flags: Flags) -> Flags {
+        flags.set("/ledger/genesis", self.ledger_genesis.clone()).set("/ledger/mine_to", self.mine_to.clone())
+    }
+}
+
 /// Keys of the configuration file as flags; a flag wins over the environment, that over the file. Each has its
 /// variable: `MESHLINE_` and the name of the key, such as `MESHLINE_LISTEN`.
 #[derive(Debug, Args)]

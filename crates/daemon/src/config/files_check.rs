@@ -39,6 +39,7 @@ pub fn read_identity(config: &impl MemberConfig) -> Result<Identity, FileError> 
 }
 
 pub(super) fn check(config: &NodeConfig, role: Role, review: &mut Review) {
+    super::ledger::check_files(config, review);
     let key = check_key(config, review);
     let Some(path) = &config.membership else { return };
     if config.network.is_open() {

@@ -16,7 +16,7 @@ use super::source::Document;
 use super::typed;
 
 /// Keys that hold paths, relative to the file they stand in.
-const PATHS: [&str; 4] = ["/key_file", "/membership", "/data_dir", "/log/file"];
+const PATHS: [&str; 6] = ["/key_file", "/membership", "/data_dir", "/log/file", "/ledger/genesis", "/ledger/data_dir"];
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]

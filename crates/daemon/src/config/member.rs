@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gateway;
+use super::ledger::{self, LedgerConfig};
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
@@ -164,6 +165,9 @@ member_config!(
         /// Whether 'm' and 'q' are read from standard input: "auto" (on a terminal), "always" or "never".
         #[serde(default)]
         console: Console,
+        /// The ledger: its chain, and for whom blocks are searched.
+        #[serde(default)]
+        ledger: LedgerConfig,
     }
 );
 
@@ -235,11 +239,11 @@ pub trait MemberConfig: Settings {
 }
 
 macro_rules! settings {
-    ($name:ident, $program:expr, $role:expr) => {
+    ($name:ident, $program:expr, $role:expr, $later:expr) => {
         impl Settings for $name {
             const PROGRAM: Program = $program;
             const REQUIRED: &'static [(&'static str, &'static str)] = REQUIRED;
-            const LATER: &'static [&'static str] = LATER;
+            const LATER: &'static [&'static str] = $later;
 
             fn check(&self, review: &mut Review) {
                 check_member(&self.clone().into_node(), review);
@@ -261,9 +265,9 @@ macro_rules! settings {
     };
 }
 
-settings!(NodeConfig, Program::Node, Role::Node);
-settings!(ViewConfig, Program::View, Role::View);
-settings!(ProxyConfig, Program::Proxy, Role::Proxy);
+settings!(NodeConfig, Program::Node, Role::Node, &[]);
+settings!(ViewConfig, Program::View, Role::View, LATER);
+settings!(ProxyConfig, Program::Proxy, Role::Proxy, LATER);
 
 /// A [`NodeConfig`] of the shared keys of `$from` and the others as given.
 macro_rules! node_of {
@@ -309,7 +313,9 @@ impl ViewConfig {
     fn node(self) -> NodeConfig {
         let (expose, exit) = (Vec::new(), ExitRules::default());
         let (listen, next, routing) = (Vec::new(), None, self.routing.into());
-        node_of!(self, listen: listen, next: next, console: self.console, routing: routing, expose: expose, exit: exit)
+        let ledger = LedgerConfig::default();
+        node_of!(self, listen: listen, next: next, console: self.console, routing: routing, expose: expose, exit: exit,
+            ledger: ledger)
     }
 
     fn check_own(&self, review: &mut Review) {
@@ -322,7 +328,7 @@ impl ViewConfig {
 impl ProxyConfig {
     fn node(self) -> NodeConfig {
         node_of!(self, listen: self.listen, next: self.next, console: Console::Never, routing: self.routing,
-            expose: self.expose, exit: self.exit)
+            expose: self.expose, exit: self.exit, ledger: LedgerConfig::default())
     }
 
     fn check_own(&self, review: &mut Review) {
@@ -344,6 +350,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/retries", config.retries, 0..=1_000_000);
     config.routing.check(config.network.is_open(), review);
     gateway::check(config, review);
+    ledger::check(config, review);
     if let Some(via) = &config.via {
         via.check((config.name.as_str(), config.network.is_open()), review);
     }

@@ -20,6 +20,7 @@ use meshline_services::Stack;
 use crate::api::{Served, Server, Token};
 use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity};
 use crate::gateway::{LocalGateway, own_ports};
+use crate::ledger::NodeLedger;
 use crate::{files, log};
 
 pub use core_config::{ProxyLimits, core_config};
@@ -55,6 +56,7 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     }
     files::make_folder(&config.data_dir)?;
     let _lock = files::lock_folder(&config.data_dir)?;
+    let ledger = NodeLedger::start(&config)?;
     let saved = state::load(&config.data_dir);
     let core = core_config(&config, role, launch.proxy, identity.membership, saved);
     let seed = files::random_bytes()?;
@@ -70,13 +72,13 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));
     let mesh = meshline_net::start(settings, stack).await?;
     let mut reloader = Reloader::new(launch.load, &config, log);
-    serve(&config, mesh, &mut reloader).await
+    serve(&config, mesh, (&ledger, &mut reloader)).await
 }
 
 async fn serve<T: MemberConfig>(
     config: &NodeConfig,
     mesh: MeshHandle,
-    reloader: &mut Reloader<T>,
+    (ledger, reloader): (&Arc<NodeLedger>, &mut Reloader<T>),
 ) -> anyhow::Result<()> {
     let token = Arc::new(Token::read_or_make(&config.data_dir)?);
     let http = config.http.as_ref().map(meshline_protocol::Address::as_str);
@@ -84,8 +86,13 @@ async fn serve<T: MemberConfig>(
     let own_ports = own_ports(&mesh, bound.address());
     let gateway = Arc::new(LocalGateway::start(config, &mesh, own_ports).await);
     let tail = reloader.tail();
-    let api =
-        bound.serve(Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), token: Arc::clone(&token), tail })?;
+    let api = bound.serve(Served {
+        mesh: mesh.clone(),
+        gateway: Arc::clone(&gateway),
+        ledger: Arc::clone(ledger),
+        token: Arc::clone(&token),
+        tail,
+    })?;
     let page = api.address().map(|address| format!("http://{address}/"));
     state::write_page(&config.data_dir, page.as_deref());
     // Said on the console alone: what is logged may be read by others.
@@ -100,7 +107,8 @@ async fn serve<T: MemberConfig>(
     tracing::info!(target: log::CONSOLE, "Server is shutting down");
     gateway.close();
     // Whoever does not answer by then is told nothing more.
-    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, mesh.shutdown()).await;
+    let ended = async { tokio::join!(mesh.shutdown(), ledger.end()) };
+    let _ = tokio::time::timeout(SHUTDOWN_LIMIT, ended).await;
     drop(api);
     Ok(())
 }

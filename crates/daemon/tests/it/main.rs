@@ -6,6 +6,7 @@ mod bounds;
 mod document;
 mod events;
 mod forwards;
+mod ledger;
 mod log;
 mod requests;
 mod routes;

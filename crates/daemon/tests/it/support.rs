@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use meshline_daemon::api::{Served, Server, Token};
-use meshline_daemon::config::LogLevel;
+use meshline_daemon::config::{LogLevel, NodeConfig};
 use meshline_daemon::gateway::{LocalGateway, own_ports};
+use meshline_daemon::ledger::NodeLedger;
 use meshline_daemon::log::{Tail, TailLayer};
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, Node};
@@ -47,7 +48,7 @@ impl Member {
         let folder = tempfile::tempdir().unwrap();
         let mut gateway = json!({"name": config.name, "network": config.network, "data_dir": folder.path()});
         gateway.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let gateway = serde_json::from_value(gateway).unwrap();
+        let config_of_all: NodeConfig = serde_json::from_value(gateway).unwrap();
         let key = KeyPair::from_secret([number; 32]);
         let clock = Clock::start();
         let settings = Settings::new(clock, key.clone(), &config);
@@ -56,8 +57,10 @@ impl Member {
         let token = Arc::new(Token::read_or_make(folder.path()).unwrap());
         let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).unwrap());
         let bound = Server::bind(folder.path(), Some("127.0.0.1:0")).await.unwrap();
-        let gateway = Arc::new(LocalGateway::start(&gateway, &mesh, own_ports(&mesh, bound.address())).await);
-        let served = Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), token: Arc::clone(&token), tail };
+        let gateway = Arc::new(LocalGateway::start(&config_of_all, &mesh, own_ports(&mesh, bound.address())).await);
+        let ledger = NodeLedger::start(&config_of_all).unwrap();
+        let served =
+            Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), ledger, token: Arc::clone(&token), tail };
         let server = bound.serve(served).unwrap();
         Self { mesh, token, folder, server, gateway, kept: Some(kept) }
     }

@@ -12,7 +12,7 @@ mod tree;
 
 pub use headers::{FUTURE_LIMIT_S, MAX_HEADERS_REPLY, MAX_LOCATOR, MEDIAN_SPAN};
 pub use load::OpenError;
-pub use repair::{SetHash, VerifyError};
+pub use repair::{SetHash, Verification, VerifyError};
 pub use tree::MAX_SIDE_HEADERS;
 
 use std::collections::BTreeMap;

@@ -9,7 +9,7 @@ use crate::amount::Total;
 use crate::chain::{Chain, MAX_PENDING_COINS, load};
 use crate::consensus::{Block, Coin, CoinView, Connected, Refusal, Rule, TxContext, check_block, connect};
 use crate::encode::Encode;
-use crate::hash::Txid;
+use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::{Batch, Durability, Store, StoreError, Table, seal};
 use crate::transaction::{OutPoint, Transaction};
@@ -60,6 +60,11 @@ impl<S: Store> Chain<S> {
     /// Builds the unspent outputs anew from the active blocks, without judging them. If it is interrupted, opening the
     /// chain does it again.
     pub fn reindex(&mut self) -> Result<SetHash, StoreError> {
+        self.reindex_with(|_| {})
+    }
+
+    /// [`Chain::reindex`], with `progress` told each height.
+    pub fn reindex_with(&mut self, mut progress: impl FnMut(u32)) -> Result<SetHash, StoreError> {
         self.flush()?;
         self.mark_rebuilding(true)?;
         for table in [Table::Coins, Table::Owners] {
@@ -68,6 +73,7 @@ impl<S: Store> Chain<S> {
         for height in 0..=self.height() {
             let block = self.active_block(height)?;
             self.replay(&block, height)?;
+            progress(height);
             if self.overlay.len() >= MAX_PENDING_COINS {
                 self.flush()?;
             }
@@ -126,23 +132,55 @@ impl<S: Store> Chain<S> {
         verifier: &impl SignatureVerifier,
         mut progress: impl FnMut(u32),
     ) -> Result<SetHash, VerifyError> {
-        let mut coins = MapView::default();
-        for height in 0..=self.height() {
-            let block = self.active_block(height)?;
-            let connected = match height {
-                0 => first_outputs(&block),
-                _ => self.judge(&block, height, &coins, verifier).map_err(|refusal| match refusal {
-                    Refusal::Rule(rule) => VerifyError::Rule { height, rule },
-                    Refusal::Store(error) => error.into(),
-                })?,
-            };
-            coins.apply(connected);
-            progress(height);
+        let mut verification = Verification::default();
+        loop {
+            let done = self.verify_some(&mut verification, verifier, 1)?;
+            progress(verification.next.saturating_sub(1));
+            if let Some(kept) = done {
+                return Ok(kept);
+            }
+        }
+    }
+
+    /// Judges up to `blocks` more blocks; the set of unspent outputs when all were. Between two calls the chain may
+    /// change: if blocks that were judged are no longer active, the judging begins anew.
+    pub fn verify_some(
+        &self,
+        at: &mut Verification,
+        verifier: &impl SignatureVerifier,
+        blocks: u32,
+    ) -> Result<Option<SetHash>, VerifyError> {
+        if at.next > 0 && self.hash_at(at.next - 1) != Some(at.last) {
+            *at = Verification::default();
+        }
+        for _ in 0..blocks {
+            if at.next > self.height() {
+                break;
+            }
+            self.verify_next(at, verifier)?;
+        }
+        if at.next <= self.height() {
+            return Ok(None);
         }
         let mut sum = SetSum::default();
-        coins.0.iter().for_each(|(outpoint, coin)| sum.add(outpoint, coin));
+        at.coins.0.iter().for_each(|(outpoint, coin)| sum.add(outpoint, coin));
         let (expected, kept) = (sum.finish(), self.set_hash()?);
-        if expected == kept { Ok(kept) } else { Err(VerifyError::Coins) }
+        if expected == kept { Ok(Some(kept)) } else { Err(VerifyError::Coins) }
+    }
+
+    fn verify_next(&self, at: &mut Verification, verifier: &impl SignatureVerifier) -> Result<(), VerifyError> {
+        let height = at.next;
+        let block = self.active_block(height)?;
+        let connected = match height {
+            0 => first_outputs(&block),
+            _ => self.judge(&block, height, &at.coins, verifier).map_err(|refusal| match refusal {
+                Refusal::Rule(rule) => VerifyError::Rule { height, rule },
+                Refusal::Store(error) => error.into(),
+            })?,
+        };
+        at.coins.apply(connected);
+        (at.next, at.last) = (height + 1, self.hash_at(height).unwrap_or_default());
+        Ok(())
     }
 
     fn judge(
@@ -177,8 +215,23 @@ pub(super) fn outputs_of(transaction: &Transaction, height: u32) -> Vec<(OutPoin
     (0..).zip(&transaction.outputs).map(coin).collect()
 }
 
+/// How far the active blocks were judged again, and what they lead to so far.
+#[derive(Debug, Default)]
+pub struct Verification {
+    coins: MapView,
+    next: u32,
+    last: BlockHash,
+}
+
+impl Verification {
+    /// How many blocks were judged.
+    pub const fn judged(&self) -> u32 {
+        self.next
+    }
+}
+
 /// Unspent outputs in memory.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct MapView(BTreeMap<OutPoint, Coin>);
 
 impl CoinView for MapView {

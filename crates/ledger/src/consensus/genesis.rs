@@ -9,6 +9,7 @@ use crate::consensus::compact::{CompactBits, meets};
 use crate::consensus::difficulty::Difficulty;
 use crate::consensus::header::{Header, merkle_root};
 use crate::consensus::params::{Params, ParamsError};
+use crate::consensus::prefix::{AddressPrefix, NotAPrefix};
 use crate::hash::{BlockHash, NotAHash};
 use crate::transaction::{KEY_HASH_SIZE, Lock, MAX_COINBASE_EXTRA, TRANSACTION_VERSION, Transaction, TxIn, TxOut};
 
@@ -86,6 +87,7 @@ impl Preset {
             max_block_size: 1_000_000,
             // A block full of inputs; more would be a second limit on size.
             max_signatures: 7_500,
+            prefix: AddressPrefix::MESH,
         };
         match self {
             Self::Tutorial => common,
@@ -93,6 +95,7 @@ impl Preset {
                 difficulty: Difficulty::Asert { spacing_s: 15, half_life_s: 3_600 },
                 halving_interval: 210_000,
                 maturity: 10,
+                prefix: AddressPrefix::TRIAL,
                 ..common
             },
             Self::Main => Params {
@@ -143,6 +146,9 @@ pub enum GenesisError {
     /// Not an amount.
     #[error("subsidy: {0}")]
     Subsidy(#[from] AmountError),
+    /// Not the beginning of an address.
+    #[error("prefix: {0}")]
+    Prefix(#[from] NotAPrefix),
     /// Not eight hexadecimal digits.
     #[error("bits are eight hexadecimal digits, such as 1f00ffff")]
     Bits,
@@ -208,7 +214,7 @@ impl Genesis {
             nonce: self.block.header.nonce,
             hash: self.block.hash().to_string(),
         };
-        let Params { difficulty, bits, subsidy, halving_interval, maturity, max_block_size, max_signatures } =
+        let Params { difficulty, bits, subsidy, halving_interval, maturity, max_block_size, max_signatures, prefix } =
             self.params;
         GenesisFile {
             schema: GENESIS_SCHEMA.to_owned(),
@@ -220,6 +226,7 @@ impl Genesis {
             maturity,
             max_block_size,
             max_signatures,
+            prefix: prefix.to_string(),
             policy: self.policy,
             genesis: first,
         }
@@ -261,6 +268,8 @@ pub struct GenesisFile {
     pub max_block_size: u32,
     /// Signatures in a block.
     pub max_signatures: u32,
+    /// What addresses begin with.
+    pub prefix: String,
     /// Beyond the rules; not covered by the hash.
     pub policy: Policy,
     /// The first block.
@@ -338,6 +347,7 @@ impl GenesisFile {
             maturity: self.maturity,
             max_block_size: self.max_block_size,
             max_signatures: self.max_signatures,
+            prefix: AddressPrefix::parse(&self.prefix)?,
         })
     }
 }

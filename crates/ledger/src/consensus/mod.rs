@@ -7,6 +7,7 @@ mod difficulty;
 mod genesis;
 mod header;
 mod params;
+mod prefix;
 mod rule;
 mod verify_headers;
 
@@ -20,5 +21,6 @@ pub use genesis::{
 };
 pub use header::{Header, MerkleRoot, merkle_branch, merkle_root, root_of_branch};
 pub use params::{Params, ParamsError};
+pub use prefix::{AddressPrefix, MAX_ADDRESS_PREFIX, NotAPrefix};
 pub use rule::Rule;
 pub use verify_headers::{Fault, HeadersReport, verify_headers};

@@ -3,6 +3,7 @@
 use crate::amount::Amount;
 use crate::consensus::compact::CompactBits;
 use crate::consensus::difficulty::Difficulty;
+use crate::consensus::prefix::AddressPrefix;
 use crate::hash::tagged;
 use crate::u256::U256;
 
@@ -23,6 +24,8 @@ pub struct Params {
     pub max_block_size: u32,
     /// Most signatures in a block.
     pub max_signatures: u32,
+    /// What addresses begin with. No rule depends on it, but all nodes of a chain spell them alike.
+    pub prefix: AddressPrefix,
 }
 
 /// Why parameters make no chain.
@@ -107,7 +110,7 @@ impl Params {
             Difficulty::Bitcoin { spacing_s, interval } => (1, spacing_s, interval),
             Difficulty::Asert { spacing_s, half_life_s } => (2, spacing_s, half_life_s),
         };
-        let mut bytes = Vec::with_capacity(40);
+        let mut bytes = Vec::with_capacity(64);
         for number in [kind, first, second, self.bits.0] {
             bytes.extend(number.to_le_bytes());
         }
@@ -115,6 +118,7 @@ impl Params {
         for number in [self.halving_interval, self.maturity, self.max_block_size, self.max_signatures] {
             bytes.extend(number.to_le_bytes());
         }
+        bytes.extend(self.prefix.as_str().as_bytes());
         tagged("meshline/params", &[&bytes])
     }
 }

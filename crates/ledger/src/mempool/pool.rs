@@ -366,6 +366,11 @@ impl Mempool {
         gone.into_iter().filter(|txid| self.remove(txid).is_some()).collect()
     }
 
+    /// Takes a payment out again, and those that build on it.
+    pub fn withdraw(&mut self, txid: &Txid) -> Vec<Txid> {
+        self.remove_with_descendants(txid)
+    }
+
     /// Removes the cheapest until all fits: first of origins that hold more than their share.
     fn make_room(&mut self) -> Vec<Txid> {
         let mut removed = Vec::new();

@@ -2,7 +2,7 @@
 
 use ed25519_zebra::{SigningKey, VerificationKey};
 use meshline_ledger::chain::{Accepted, Chain};
-use meshline_ledger::consensus::{BLOCK_VERSION, Difficulty, Header, Policy, Refusal, Rule, meets};
+use meshline_ledger::consensus::{AddressPrefix, BLOCK_VERSION, Difficulty, Header, Policy, Refusal, Rule, meets};
 use meshline_ledger::sighash::{BatchVerifier, sighash};
 use meshline_ledger::store::{MemoryStore, Store};
 use meshline_ledger::{
@@ -72,6 +72,7 @@ pub(crate) fn params() -> Params {
         maturity: 1,
         max_block_size: 1_000_000,
         max_signatures: 7_500,
+        prefix: AddressPrefix::MESH,
     }
 }
 

@@ -78,6 +78,12 @@ impl Passphrase {
         if fits { Ok(Self(text)) } else { Err(FileError::BadPassphrase) }
     }
 
+    /// As it was typed: for handing it to whoever opens the wallet, and for nobody else.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
     fn bytes(&self) -> &[u8] {
         self.0.as_bytes()
     }

@@ -1,6 +1,9 @@
 //! `wallet balance A`: what an address holds, whoever's it is. It needs no wallet.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use crate::address::Address;
 use crate::chain::Chain;
@@ -8,10 +11,10 @@ use crate::coin::Balance;
 use crate::vault::WalletError;
 
 /// What an address holds; amounts are decimal strings, in coins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BalanceDocument {
     /// `meshline/wallet-balance/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// The address.
     pub address: String,
     /// What can be spent now.
@@ -31,7 +34,7 @@ pub struct BalanceDocument {
 impl BalanceDocument {
     pub(super) fn new(address: &Address, balance: &Balance, height: u32) -> Self {
         Self {
-            schema: "meshline/wallet-balance/1",
+            schema: Cow::Borrowed("meshline/wallet-balance/1"),
             address: address.to_string(),
             balance: balance.spendable.to_string(),
             unconfirmed: balance.change.to_string(),

@@ -1,6 +1,9 @@
 //! `wallet history`: what came in and went out.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Access;
 use crate::address::Address;
@@ -12,10 +15,10 @@ use crate::vault::{Vault, WalletError};
 pub const MAX_ROWS: usize = 2_000;
 
 /// The last transactions of a wallet, oldest first; what no block holds yet stands at the end.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryDocument {
     /// `meshline/wallet-history/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// One row a transaction.
     pub history: Vec<HistoryRow>,
     /// Earlier ones that were left out.
@@ -25,7 +28,7 @@ pub struct HistoryDocument {
 }
 
 /// A transaction; amounts are decimal strings, in coins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct HistoryRow {
     /// The transaction.
     pub txid: String,
@@ -98,5 +101,5 @@ pub fn history(access: &mut Access<'_>, chain: &dyn Chain, limit: usize) -> Resu
         movements.iter().filter_map(|movement| Entry::of(movement, |lock| wallet.is_own(lock))).collect();
     let earlier = entries.len().saturating_sub(limit.min(MAX_ROWS));
     let history = entries.iter().skip(earlier).map(|entry| HistoryRow::new(entry, &terms)).collect();
-    Ok(HistoryDocument { schema: "meshline/wallet-history/1", history, earlier, height: terms.height })
+    Ok(HistoryDocument { schema: Cow::Borrowed("meshline/wallet-history/1"), history, earlier, height: terms.height })
 }

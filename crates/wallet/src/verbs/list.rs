@@ -1,7 +1,10 @@
 //! `wallet list`: the addresses and what they hold.
 
+use std::borrow::Cow;
+
 use meshline_ledger::Lock;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Access;
 use crate::address::{Address, Prefix};
@@ -12,19 +15,19 @@ use crate::vault::{Vault, WalletError};
 use crate::wallet::Wallet;
 
 /// The addresses of a wallet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ListDocument {
     /// `meshline/wallet-list/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// Those handed out, then those used for change, each in order.
     pub addresses: Vec<AddressRow>,
     /// What the whole wallet can spend now, in coins; missing without a ledger.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<String>,
 }
 
 /// An address of the wallet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressRow {
     /// The address.
     pub address: String,
@@ -33,7 +36,7 @@ pub struct AddressRow {
     /// Whether it serves for change.
     pub change: bool,
     /// What it can spend now, in coins; missing without a ledger.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub balance: Option<String>,
 }
 
@@ -71,7 +74,7 @@ pub fn list(access: &mut Access<'_>, prefix: Prefix, chain: Option<&dyn Chain>) 
         })
         .collect();
     let balance = coins.as_ref().map(|coins| spendable(coins, wallet, None));
-    Ok(ListDocument { schema: "meshline/wallet-list/1", addresses, balance })
+    Ok(ListDocument { schema: Cow::Borrowed("meshline/wallet-list/1"), addresses, balance })
 }
 
 /// What one address, or all of the wallet, can spend.

@@ -1,9 +1,11 @@
 //! `wallet new`: the next address; the first time a wallet, and its phrase once.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use meshline_ledger::Lock;
-use serde::{Serialize, Serializer};
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::Zeroizing;
 
 use super::Access;
@@ -17,17 +19,18 @@ use crate::vault::{Making, Vault, WalletError};
 use crate::wallet::Wallet;
 
 /// A new address.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize, JsonSchema)]
 pub struct NewDocument {
     /// `meshline/wallet-new/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// The address.
     pub address: String,
     /// The phrase, only when the wallet was made.
-    #[serde(serialize_with = "reveal", skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "reveal", deserialize_with = "take_in", skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>")]
     pub phrase: Option<Zeroizing<String>>,
     /// What to beware of.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub warning: Option<String>,
 }
 
@@ -59,6 +62,10 @@ fn reveal<S: Serializer>(phrase: &Option<Zeroizing<String>>, serializer: S) -> R
     phrase.as_ref().map(|phrase| phrase.as_str()).serialize(serializer)
 }
 
+fn take_in<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Zeroizing<String>>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(Zeroizing::new))
+}
+
 /// Hands out the next address, from a new wallet if there is none. Without a ledger at hand nothing is known of what was
 /// used, so nothing is warned of.
 ///
@@ -72,7 +79,7 @@ pub fn new(access: &mut Access<'_>, prefix: Prefix, chain: Option<&dyn Chain>) -
 
 fn document(prefix: Prefix, lock: Lock) -> NewDocument {
     let address = Address { prefix, lock }.to_string();
-    NewDocument { schema: "meshline/wallet-new/1", address, phrase: None, warning: None }
+    NewDocument { schema: Cow::Borrowed("meshline/wallet-new/1"), address, phrase: None, warning: None }
 }
 
 fn first(access: &mut Access<'_>, prefix: Prefix) -> Result<NewDocument, WalletError> {

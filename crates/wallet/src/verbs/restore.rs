@@ -1,6 +1,9 @@
 //! `wallet restore`: a wallet from its phrase, with every address the chain knows of.
 
-use serde::Serialize;
+use std::borrow::Cow;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Access;
 use crate::chain::Chain;
@@ -14,10 +17,10 @@ use crate::wallet::Wallet;
 pub const MAX_GAP: u32 = 5_000;
 
 /// What came back.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RestoreDocument {
     /// `meshline/wallet-restore/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// Addresses found in use, change included, and unused ones before them.
     pub addresses: u32,
     /// What they can spend now, in coins.
@@ -58,7 +61,7 @@ pub fn restore(
     let secrets = vault.wallet().secrets();
     let (balance, height) = found.unwrap_or_default();
     Ok(RestoreDocument {
-        schema: "meshline/wallet-restore/1",
+        schema: Cow::Borrowed("meshline/wallet-restore/1"),
         addresses: secrets.receive.saturating_add(secrets.change),
         balance,
         height,

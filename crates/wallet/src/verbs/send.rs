@@ -1,7 +1,10 @@
 //! `wallet send`: a payment, made, signed and handed in.
 
+use std::borrow::Cow;
+
 use meshline_ledger::Amount;
-use serde::Serialize;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::Access;
 use crate::address::Address;
@@ -24,10 +27,10 @@ pub struct SendOrder {
 }
 
 /// What was sent; amounts are decimal strings, in coins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SendDocument {
     /// `meshline/wallet-send/1`.
-    pub schema: &'static str,
+    pub schema: Cow<'static, str>,
     /// The transaction.
     pub txid: String,
     /// What the miner gets.
@@ -40,30 +43,44 @@ pub struct SendDocument {
     pub change: String,
     /// Bytes of the transaction.
     pub size: usize,
+    /// The block that was mined for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub block: Option<String>,
+    /// What else there is to know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
 }
 
 impl SendDocument {
     fn new(order: &SendOrder, payment: &Payment) -> Self {
         Self {
-            schema: "meshline/wallet-send/1",
+            schema: Cow::Borrowed("meshline/wallet-send/1"),
             txid: payment.transaction.txid().to_string(),
             fee: payment.fee.to_string(),
             amount: order.amount.to_string(),
             to: order.to.to_string(),
             change: payment.change.map_or(Amount::ZERO, |change| change.amount).to_string(),
             size: payment.transaction.size(),
+            block: None,
+            note: None,
         }
     }
 
     /// For a person.
     #[must_use]
     pub fn words(&self) -> String {
-        let Self { txid, fee, .. } = self;
-        if fee == "0" {
-            format!("Success!\nTransaction {txid}")
-        } else {
-            format!("Success!\nTransaction {txid}, fee {fee}")
+        let Self { txid, fee, block, note, .. } = self;
+        let mut text = format!("Success!\nTransaction {txid}");
+        if fee != "0" {
+            text.push_str(&format!(", fee {fee}"));
         }
+        if let Some(block) = block {
+            text.push_str(&format!("\nBlock {block}"));
+        }
+        if let Some(note) = note {
+            text.push_str(&format!("\n{note}"));
+        }
+        text
     }
 }
 

@@ -2,6 +2,7 @@ mod disk;
 mod faults;
 mod gateway;
 mod layers;
+mod ledger;
 mod routing;
 mod shape;
 mod via;

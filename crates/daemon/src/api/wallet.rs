@@ -1,0 +1,144 @@
+//! The wallet of this node: each verb is handed the passphrase, and nothing of it is kept.
+
+use axum::Json;
+use axum::extract::State;
+use meshline_wallet::file::FileError;
+use meshline_wallet::verbs::{
+    BalanceDocument, HistoryDocument, ListDocument, MAX_ROWS, NewDocument, RestoreDocument, SendDocument,
+};
+use meshline_wallet::{Passphrase, WalletError};
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::Api;
+use super::extract::{Posted, Segment};
+use super::ledger::refused;
+use super::problem::Problem;
+use crate::ledger::{Handle, LedgerError, MoneyError, Purse, SendRequest, balance};
+
+/// What opens the wallet.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Opening {
+    /// The passphrase.
+    passphrase: String,
+}
+
+/// `wallet send`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sending {
+    /// The passphrase.
+    passphrase: String,
+    /// Whose coins are spent; all of the wallet unless told.
+    #[serde(default)]
+    from: Option<String>,
+    /// Who is paid.
+    to: String,
+    /// How much, in coins.
+    amount: String,
+    /// What it may cost, in base units for 1,000 bytes.
+    #[serde(default)]
+    fee_rate: Option<u64>,
+    /// Whether a block is mined for it at once, whose reward `from` gets.
+    #[serde(default)]
+    mine: bool,
+}
+
+/// `wallet history`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Looking {
+    /// The passphrase.
+    passphrase: String,
+    /// So many transactions at most, the last ones; 2,000 unless told, and never more.
+    #[serde(default)]
+    limit: Option<usize>,
+}
+
+/// `wallet restore`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Restoring {
+    /// What will open the wallet.
+    passphrase: String,
+    /// Its words.
+    phrase: String,
+    /// Unused addresses in a row after which the search ends.
+    #[serde(default)]
+    gap: Option<u32>,
+}
+
+/// A refusal of the wallet.
+fn money_refused(error: MoneyError) -> Problem {
+    match error {
+        MoneyError::Ledger(error) => refused(*error),
+        MoneyError::Wrong(text) => Problem::bad_request(text),
+        error @ MoneyError::NotMined { .. } => Problem::wallet("not_mined", error.to_string()),
+        MoneyError::Wallet(error) => Problem::wallet(name(&error), error.to_string()),
+    }
+}
+
+const fn name(error: &WalletError) -> &'static str {
+    match error {
+        WalletError::File(FileError::WrongPassphrase) => "wrong_passphrase",
+        WalletError::Refused(_) => "payment_refused",
+        WalletError::Chain(_) => "ledger_refused",
+        WalletError::Place(_) | WalletError::File(_) | WalletError::Phrase(_) => "wallet_failed",
+    }
+}
+
+/// Opens the wallet where it may take its time.
+async fn with<R: Send + 'static>(
+    api: &Api,
+    passphrase: String,
+    verb: impl FnOnce(&Purse<'_>, Option<&Handle>) -> Result<R, MoneyError> + Send + 'static,
+) -> Result<Json<R>, Problem> {
+    let passphrase = Passphrase::new(passphrase).map_err(|error| Problem::bad_request(error.to_string()))?;
+    api.ledger.with_purse(passphrase, verb).await.map(Json).map_err(money_refused)
+}
+
+fn there<'a>(purse: &Purse<'_>, handle: Option<&'a Handle>) -> Result<&'a Handle, MoneyError> {
+    handle.ok_or_else(|| LedgerError::None(purse.place.genesis.clone()).into())
+}
+
+pub(super) async fn new(State(api): State<Api>, Posted(body): Posted<Opening>) -> Result<Json<NewDocument>, Problem> {
+    with(&api, body.passphrase, |purse, handle| purse.new_address(handle)).await
+}
+
+pub(super) async fn list(State(api): State<Api>, Posted(body): Posted<Opening>) -> Result<Json<ListDocument>, Problem> {
+    with(&api, body.passphrase, |purse, handle| purse.list(handle)).await
+}
+
+pub(super) async fn send(State(api): State<Api>, Posted(body): Posted<Sending>) -> Result<Json<SendDocument>, Problem> {
+    let Sending { passphrase, from, to, amount, fee_rate, mine } = body;
+    let request = SendRequest { from, to, amount, rate: fee_rate, mine };
+    with(&api, passphrase, move |purse, handle| purse.send(there(purse, handle)?, &request, &mut |_, _| {})).await
+}
+
+pub(super) async fn history(
+    State(api): State<Api>,
+    Posted(body): Posted<Looking>,
+) -> Result<Json<HistoryDocument>, Problem> {
+    let limit = body.limit.unwrap_or(MAX_ROWS);
+    with(&api, body.passphrase, move |purse, handle| purse.history(there(purse, handle)?, limit)).await
+}
+
+pub(super) async fn restore(
+    State(api): State<Api>,
+    Posted(body): Posted<Restoring>,
+) -> Result<Json<RestoreDocument>, Problem> {
+    let Restoring { passphrase, phrase, gap } = body;
+    with(&api, passphrase, move |purse, handle| purse.restore(there(purse, handle)?, &phrase, gap)).await
+}
+
+/// What an address holds; no wallet is needed for that.
+pub(super) async fn balance_of(
+    State(api): State<Api>,
+    Segment(address): Segment,
+) -> Result<Json<BalanceDocument>, Problem> {
+    let handle = api.ledger.handle().map_err(refused)?.clone();
+    let told = tokio::task::spawn_blocking(move || balance(&handle, &address)).await;
+    let failed = |_| Err(LedgerError::Silent("it failed").into());
+    told.unwrap_or_else(failed).map(Json).map_err(money_refused)
+}

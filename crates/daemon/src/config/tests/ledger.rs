@@ -1,0 +1,67 @@
+//! `ledger`: its faults, and the file it names.
+
+use std::path::Path;
+
+use super::{evaluated, faults, input};
+use crate::config::{Document, NodeConfig, check_files, evaluate, now};
+use crate::ledger::{CreateOrder, LedgerPlace, create};
+
+/// The address of a key that is nobody's.
+const ADDRESS: &str = "mesh1qp5sez3punh6d9mwrxw7c29n2u9led8cscggkdkj";
+
+fn with(ledger: &str) -> String {
+    format!(r#"{{"name": "bobby", "network": "lab", "ledger": {ledger}}}"#)
+}
+
+#[test]
+fn keys_are_known_and_paths_are_beside_the_file() {
+    let text = with(r#"{"genesis": "genesis.json", "data_dir": "coins", "mine_to": "x", "mine_threads": 2}"#);
+    let config = evaluated::<NodeConfig>(&text).expect("it is right").config;
+    let place = LedgerPlace::of(&config);
+    assert!(place.genesis.is_absolute() && place.genesis.ends_with("genesis.json"), "{place:?}");
+    assert!(place.folder.is_absolute() && place.folder.ends_with("coins"), "{place:?}");
+    assert!(place.wallet.starts_with(&config.data_dir), "{place:?}");
+    let typo = faults::<NodeConfig>(&with(r#"{"mine_too": "x"}"#)).join("; ");
+    assert!(typo.contains("did you mean \"mine_to\""), "{typo}");
+    assert!(faults::<NodeConfig>(&with(r#"{"mine_threads": 0}"#)).join("; ").contains("from 1 to 1024"));
+}
+
+#[test]
+fn each_key_has_its_variable() {
+    let mut input = input(&with("{}"));
+    input.environment = [("MESHLINE_LEDGER_MINE_TO".to_owned(), ADDRESS.to_owned())].into();
+    let config = evaluate::<NodeConfig>(&input, now()).expect("it is right").config;
+    assert_eq!(config.ledger.mine_to.as_deref(), Some(ADDRESS));
+}
+
+/// What is said of a configuration in this folder, its files judged.
+fn said(folder: &Path, ledger: &str) -> String {
+    let path = folder.join("node.json");
+    let mut input = input("{}");
+    input.file = Some(Document::parse(&path, &with(ledger)).expect("JSON"));
+    let effective = evaluate::<NodeConfig>(&input, now()).expect("it is right");
+    let findings = match check_files(effective, &input, now()) {
+        Ok(effective) => effective.warnings,
+        Err(error) => error.findings,
+    };
+    findings.iter().map(|finding| format!("{finding}\n")).collect()
+}
+
+#[test]
+fn the_genesis_file_and_the_address_are_judged_at_the_start() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let missing = said(folder.path(), r#"{"genesis": "genesis.json"}"#);
+    assert!(missing.contains("/ledger/genesis") && missing.contains("ledger create"), "{missing}");
+    assert_eq!(said(folder.path(), "{}"), "", "none is fine");
+    let early = said(folder.path(), &format!(r#"{{"mine_to": "{ADDRESS}"}}"#));
+    assert!(early.contains("there is none yet"), "{early}");
+    let place = LedgerPlace {
+        genesis: folder.path().join("genesis.json"),
+        folder: folder.path().join("coins"),
+        wallet: folder.path().join("wallet"),
+    };
+    drop(create(&place, &CreateOrder::default(), ADDRESS, &mut |_, _| {}).expect("a chain"));
+    let to = |address: &str| said(folder.path(), &format!(r#"{{"genesis": "genesis.json", "mine_to": "{address}"}}"#));
+    assert_eq!(to(ADDRESS), "");
+    assert!(to("nonsense").contains("/ledger/mine_to"));
+}

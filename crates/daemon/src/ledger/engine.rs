@@ -1,0 +1,283 @@
+//! The thread that has the ledger of a running node.
+//!
+//! Others hand it work as functions over the [`Engine`] and wait for what they return; it does one after the other, so
+//! everything that one function sees and changes is of one moment. Between them it goes on with what takes long, a step
+//! at a time: the index, judging the chain again, the next block to be searched.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use meshline_wallet::Address;
+use tokio::sync::{broadcast, oneshot};
+
+use super::documents::{MineDocument, MiningStatus, ReindexDocument, StatusDocument, TaskStatus, VerifyDocument};
+use super::mining::Mining;
+use super::task::Judging;
+use super::teller::Desk;
+use super::{Book, LedgerError, Tidings, views};
+
+/// Work that may wait for the thread: beyond, whoever brings more is sent away. What waits is small, but the peers'
+/// blocks and payments are among it.
+const MAX_WAITING: usize = 256;
+
+/// How often it looks at the clock when nobody brings work.
+const TURN: Duration = Duration::from_millis(250);
+
+/// How often it notes how it stands, for whoever asks while it is busy.
+const NOTE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often what waits for a block is looked through for what has waited too long, and saved.
+const TIDY_EVERY: Duration = Duration::from_secs(300);
+
+/// Work for the thread.
+pub(super) enum Message {
+    /// Something to be done.
+    Work(Box<dyn FnOnce(&mut Engine) + Send>),
+    /// The end: what has to be kept is kept, then this is answered.
+    End(oneshot::Sender<()>),
+}
+
+/// The ledger of a running node, in its thread.
+#[derive(Debug)]
+pub struct Engine {
+    /// Chain and waiting payments.
+    pub book: Book,
+    /// The search for blocks.
+    pub(super) mining: Mining,
+    judging: Judging,
+    tidings: broadcast::Sender<Tidings>,
+    /// Whether the index lacks blocks.
+    is_behind: bool,
+    tidied: Instant,
+    known: Arc<Mutex<StatusDocument>>,
+    noted: Instant,
+}
+
+/// Whether blocks are searched, and for whom.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, serde::Deserialize, schemars::JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MineOrder {
+    /// On or off.
+    pub on: bool,
+    /// Who gets the rewards; whoever got them last unless told.
+    #[serde(default)]
+    pub to: Option<String>,
+}
+
+/// What others hold of the thread.
+#[derive(Debug, Clone)]
+pub struct Handle {
+    sender: SyncSender<Message>,
+    /// What it stood like a moment ago.
+    known: Arc<Mutex<StatusDocument>>,
+}
+
+impl Handle {
+    /// Starts the thread with an opened ledger. With `mine_to` it searches for blocks at once.
+    ///
+    /// # Errors
+    /// If that is no address of the chain, or the system gives no thread.
+    pub(super) fn start(
+        book: Book,
+        mine_to: Option<&str>,
+        threads: usize,
+        tidings: broadcast::Sender<Tidings>,
+    ) -> Result<Self, LedgerError> {
+        let to = mine_to.map(|text| Address::parse(text, book.prefix())).transpose()?;
+        let (sender, receiver) = sync_channel(MAX_WAITING);
+        let mining = Mining::new(to.map(|address| address.lock), threads, sender.clone());
+        let known = Arc::new(Mutex::new(views::status(&book, None, None)));
+        let mut engine = Engine {
+            book,
+            mining,
+            judging: Judging::default(),
+            tidings,
+            is_behind: true,
+            tidied: Instant::now(),
+            known: Arc::clone(&known),
+            noted: Instant::now(),
+        };
+        let thread = thread::Builder::new().name("ledger".to_owned());
+        thread.spawn(move || engine.run(&receiver)).map_err(|_| LedgerError::Silent("no thread can be started"))?;
+        Ok(Self { sender, known })
+    }
+
+    /// Has work done in the thread.
+    ///
+    /// # Errors
+    /// If it has too much to do, or ends.
+    pub async fn ask<R: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Engine) -> R + Send + 'static,
+    ) -> Result<R, LedgerError> {
+        let (message, answer) = message(work);
+        self.sender.try_send(message).map_err(|error| match error {
+            TrySendError::Full(_) => LedgerError::Silent("it has too much to do"),
+            TrySendError::Disconnected(_) => LedgerError::Silent("it is ending"),
+        })?;
+        answer.await.map_err(|_| LedgerError::Silent("it is ending"))
+    }
+
+    /// How the ledger stood when its thread last had the time to say so.
+    #[must_use]
+    pub fn last_known(&self) -> StatusDocument {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Judges the whole chain again; the node goes on meanwhile.
+    ///
+    /// # Errors
+    /// If the thread ends.
+    pub async fn verify(&self) -> Result<VerifyDocument, LedgerError> {
+        let verdict = self.ask(|engine| engine.judging.ask()).await?;
+        verdict.await.map_err(|_| LedgerError::Silent("it is ending"))
+    }
+
+    /// Ends the thread, when it has kept what has to be kept.
+    pub async fn end(&self) {
+        let (done, ended) = oneshot::channel();
+        let mut message = Message::End(done);
+        // Whoever is in front has to be done first.
+        loop {
+            match self.sender.try_send(message) {
+                Ok(()) => break,
+                Err(TrySendError::Full(back)) => message = back,
+                Err(TrySendError::Disconnected(_)) => return,
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let _ = ended.await;
+    }
+}
+
+/// From threads that may wait, never from a task.
+impl Desk for Handle {
+    fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Book) -> R + Send + 'static) -> Result<R, LedgerError> {
+        let (message, answer) = message(move |engine: &mut Engine| work(&mut engine.book));
+        self.sender.send(message).map_err(|_| LedgerError::Silent("it is ending"))?;
+        answer.blocking_recv().map_err(|_| LedgerError::Silent("it is ending"))
+    }
+}
+
+fn message<R: Send + 'static>(work: impl FnOnce(&mut Engine) -> R + Send + 'static) -> (Message, oneshot::Receiver<R>) {
+    let (sender, answer) = oneshot::channel();
+    let work = move |engine: &mut Engine| {
+        // Who went away does not want it any more.
+        let _ = sender.send(work(engine));
+    };
+    (Message::Work(Box::new(work)), answer)
+}
+
+impl Engine {
+    fn run(&mut self, receiver: &Receiver<Message>) {
+        loop {
+            let ended = match receiver.recv_timeout(self.pause()) {
+                Ok(Message::Work(work)) => {
+                    work(self);
+                    None
+                }
+                Ok(Message::End(ended)) => Some(ended),
+                Err(RecvTimeoutError::Timeout) => None,
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            if let Some(ended) = ended {
+                self.mining.stop();
+                self.save();
+                let _ = ended.send(());
+                return;
+            }
+            self.advance(Instant::now());
+        }
+        self.save();
+    }
+
+    /// How long nothing needs to be done unless somebody brings work.
+    fn pause(&self) -> Duration {
+        if self.is_behind || !self.judging.is_idle() {
+            Duration::ZERO
+        } else {
+            self.mining.pause(Instant::now()).min(TURN)
+        }
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let tidings = self.book.take_tidings();
+        self.is_behind |= tidings.iter().any(|one| matches!(one, Tidings::Tip { .. }));
+        self.mining.on_tidings(&tidings, now);
+        for one in tidings {
+            // Nobody may be listening.
+            let _ = self.tidings.send(one);
+        }
+        self.mining.advance(&mut self.book, now);
+        if self.is_behind {
+            self.is_behind = match self.book.follow() {
+                Ok(done) => !done,
+                Err(error) => {
+                    tracing::error!(target: "meshline", %error, "the index of the ledger does not follow");
+                    false
+                }
+            };
+        }
+        self.judging.advance(&self.book);
+        if now.saturating_duration_since(self.noted) >= NOTE_EVERY {
+            self.noted = now;
+            self.note(None);
+        }
+        if now.saturating_duration_since(self.tidied) >= TIDY_EVERY {
+            self.tidied = now;
+            self.book.pool.expire(super::book::now_s());
+            self.save();
+        }
+    }
+
+    fn save(&mut self) {
+        if let Err(error) = self.book.save() {
+            tracing::error!(target: "meshline", %error, "what waits for a block was not saved");
+        }
+    }
+
+    /// How the ledger stands.
+    #[must_use]
+    pub fn status(&self) -> StatusDocument {
+        views::status(&self.book, Some(self.mining_status()), self.judging.status(&self.book))
+    }
+
+    fn note(&self, task: Option<TaskStatus>) {
+        let mut status = self.status();
+        status.task = task.or(status.task);
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = status;
+    }
+
+    /// Builds the unspent outputs anew. Everything else waits for it.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub fn reindex(&mut self) -> Result<ReindexDocument, LedgerError> {
+        let of = self.book.chain.height().saturating_add(1);
+        let task = |done| Some(TaskStatus { name: "reindex".into(), done, of });
+        self.note(task(0));
+        let known = Arc::clone(&self.known);
+        let kept = self.book.chain.reindex_with(|at| {
+            known.lock().unwrap_or_else(PoisonError::into_inner).task = task(at.saturating_add(1));
+        });
+        self.note(None);
+        Ok(views::reindexed(&kept?))
+    }
+
+    fn mining_status(&self) -> MiningStatus {
+        self.mining.status(&self.book)
+    }
+
+    /// Switches the search on or off.
+    ///
+    /// # Errors
+    /// If nobody is named who gets the rewards, or by no address of the chain.
+    pub fn mine(&mut self, order: &MineOrder) -> Result<MineDocument, LedgerError> {
+        let to = order.to.as_deref().map(|text| Address::parse(text, self.book.prefix())).transpose()?;
+        self.mining.switch(order.on, to.map(|address| address.lock))?;
+        self.mining.advance(&mut self.book, Instant::now());
+        Ok(MineDocument { schema: "meshline/ledger-mine/1".into(), mining: self.mining_status() })
+    }
+}

@@ -1,0 +1,143 @@
+//! The ledger of a node that runs, if it has one: opened at the start, or created while it runs.
+
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+
+use meshline_wallet::Passphrase;
+use tokio::sync::{Mutex, broadcast};
+
+use super::engine::Handle;
+use super::mine::cores;
+use super::{Book, CreateDocument, CreateOrder, LedgerError, LedgerPlace, MoneyError, Purse, Tidings, create};
+use crate::config::NodeConfig;
+use crate::log::CONSOLE;
+
+/// Tidings kept for a listener that is slow; it is told how many it missed.
+const MAX_TIDINGS: usize = 1_024;
+
+/// The ledger of a running node.
+#[derive(Debug)]
+pub struct NodeLedger {
+    place: LedgerPlace,
+    mine_to: Option<String>,
+    threads: usize,
+    handle: OnceLock<Handle>,
+    tidings: broadcast::Sender<Tidings>,
+    /// One verb of the wallet at a time: each takes 64 MiB to try its passphrase, and the file is one's alone.
+    purse: Mutex<()>,
+}
+
+/// A command may have it at the moment; it is waited for so long.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Between two looks.
+const INTERVAL: Duration = Duration::from_millis(50);
+
+/// Opens the ledger, before anything else of the node runs.
+fn open_soon(place: &LedgerPlace) -> Result<Book, LedgerError> {
+    let begin = Instant::now();
+    loop {
+        match Book::open(place) {
+            Err(error) if error.is_locked() && begin.elapsed() < PATIENCE => std::thread::sleep(INTERVAL),
+            other => return other,
+        }
+    }
+}
+
+impl NodeLedger {
+    /// The ledger of a node with this configuration; opened if there is one.
+    ///
+    /// # Errors
+    /// If there is one and it cannot be opened.
+    pub fn start(config: &NodeConfig) -> Result<Arc<Self>, LedgerError> {
+        let threads = config.ledger.mine_threads.map_or_else(cores, |threads| threads as usize);
+        let ledger = Self {
+            place: LedgerPlace::of(config),
+            mine_to: config.ledger.mine_to.clone(),
+            threads,
+            handle: OnceLock::new(),
+            tidings: broadcast::channel(MAX_TIDINGS).0,
+            purse: Mutex::new(()),
+        };
+        if ledger.place.is_present() {
+            ledger.run(open_soon(&ledger.place)?)?;
+        }
+        Ok(Arc::new(ledger))
+    }
+
+    fn run(&self, book: Book) -> Result<(), LedgerError> {
+        let (chain, height) = (book.id(), book.chain.height());
+        let handle = Handle::start(book, self.mine_to.as_deref(), self.threads, self.tidings.clone())?;
+        if self.handle.set(handle).is_err() {
+            return Err(LedgerError::Silent("it was opened twice"));
+        }
+        tracing::info!(target: "meshline", "ledger of the chain {chain} at height {height}");
+        if let Some(to) = &self.mine_to {
+            // Two spaces, as the tutorial prints it.
+            tracing::info!(target: CONSOLE, "Mining is on. Address to receive rewards:  {to}");
+        }
+        Ok(())
+    }
+
+    /// Whoever has the ledger.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn handle(&self) -> Result<&Handle, LedgerError> {
+        self.handle.get().ok_or_else(|| LedgerError::None(self.place.genesis.clone()))
+    }
+
+    /// What happens from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> broadcast::Receiver<Tidings> {
+        self.tidings.subscribe()
+    }
+
+    /// Makes a chain and opens it.
+    ///
+    /// # Errors
+    /// If there is one, or it cannot be made.
+    pub async fn create(self: &Arc<Self>, order: CreateOrder) -> Result<CreateDocument, LedgerError> {
+        let _alone = self.purse.lock().await;
+        let ledger = Arc::clone(self);
+        let made = tokio::task::spawn_blocking(move || {
+            let address = order.address.clone();
+            let address =
+                address.ok_or_else(|| LedgerError::Wrong("who gets the first money? give an address".to_owned()))?;
+            let (book, document) = create(&ledger.place, &order, &address, &mut |_, _| {})?;
+            ledger.run(book)?;
+            Ok(document)
+        });
+        made.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed")))
+    }
+
+    /// A verb of the wallet, in a thread that may wait. Of the ledger it is given what there is.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub async fn with_purse<R: Send + 'static>(
+        self: &Arc<Self>,
+        passphrase: Passphrase,
+        verb: impl FnOnce(&Purse<'_>, Option<&Handle>) -> Result<R, MoneyError> + Send + 'static,
+    ) -> Result<R, MoneyError> {
+        let _alone = self.purse.lock().await;
+        let ledger = Arc::clone(self);
+        let work = tokio::task::spawn_blocking(move || {
+            verb(&Purse { place: &ledger.place, passphrase: &passphrase }, ledger.handle.get())
+        });
+        work.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn place(&self) -> &LedgerPlace {
+        &self.place
+    }
+
+    /// Keeps what has to be kept, and ends.
+    pub async fn end(&self) {
+        if let Some(handle) = self.handle.get() {
+            handle.end().await;
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Ledger and wallet over the API: what is answered is as described, and what is refused has a name.
+
+use serde_json::{Value, json};
+
+use crate::schema::assert_valid;
+use crate::support::Member;
+
+const PASSPHRASE: &str = "correct horse";
+
+/// A good answer, as it is described.
+async fn described(member: &Member, method: &str, of: &str, path: &str, body: &Value) -> Value {
+    let answer = match method {
+        "post" => member.post(path, &body.to_string()).await,
+        _ => member.get(path).await,
+    };
+    assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
+    let document = member.get("/openapi.json").await.json();
+    let schema = &document["paths"][of][method]["responses"]["200"]["content"]["application/json"]["schema"];
+    assert!(schema.is_object(), "{method} {of} is not described");
+    assert_valid(&document, schema, &answer.json());
+    answer.json()
+}
+
+async fn get(member: &Member, of: &str, path: &str) -> Value {
+    described(member, "get", of, path, &Value::Null).await
+}
+
+async fn post(member: &Member, path: &str, body: Value) -> Value {
+    described(member, "post", path, path, &body).await
+}
+
+async fn new_address(member: &Member) -> String {
+    let made = post(member, "/api/v1/wallet/new", json!({"passphrase": PASSPHRASE})).await;
+    made["address"].as_str().unwrap().to_owned()
+}
+
+/// A member with a new chain of the preset `tutorial`; whose first money is at the address.
+async fn with_ledger() -> (Member, String) {
+    let member = Member::start().await;
+    let own = new_address(&member).await;
+    let made = post(&member, "/api/v1/ledger", json!({"address": own})).await;
+    assert_eq!((&made["schema"], &made["name"]), (&json!("meshline/ledger-create/1"), &json!("tutorial")));
+    (member, own)
+}
+
+#[tokio::test]
+async fn what_is_sent_and_mined_is_seen_everywhere() {
+    let (member, own) = with_ledger().await;
+    let mut events = member.stream("/api/v1/events", "").await;
+    let other = new_address(&member).await;
+    let order = json!({"passphrase": PASSPHRASE, "from": own, "to": other, "amount": "2.5"});
+    let sent = post(&member, "/api/v1/wallet/send", order).await;
+    let txid = sent["txid"].as_str().unwrap().to_owned();
+    let event = events.event().await;
+    assert_eq!(
+        (event.name.as_str(), &event.data["txid"], &event.data["own"]),
+        ("ledger_transaction", &sent["txid"], &json!(true))
+    );
+    let waiting = get(&member, "/api/v1/ledger/mempool", "/api/v1/ledger/mempool").await;
+    assert_eq!((&waiting["count"], &waiting["transactions"][0]["txid"]), (&json!(1), &sent["txid"]));
+    let path = format!("/api/v1/ledger/tx/{txid}");
+    assert_eq!(get(&member, "/api/v1/ledger/tx/{id}", &path).await["height"], Value::Null);
+
+    let order = json!({"passphrase": PASSPHRASE, "from": own, "to": other, "amount": "1", "mine": true});
+    let mined = post(&member, "/api/v1/wallet/send", order).await;
+    loop {
+        let event = events.event().await;
+        if event.name == "ledger_tip" {
+            assert_eq!((&event.data["height"], &event.data["own"]), (&json!(1), &json!(true)));
+            assert_eq!(event.data["hash"], mined["block"]);
+            break;
+        }
+    }
+    let found = get(&member, "/api/v1/ledger/tx/{id}", &path).await;
+    assert_eq!((&found["height"], &found["confirmations"], &found["fee"]), (&json!(1), &json!(1), &json!("0")));
+    let block = get(&member, "/api/v1/ledger/block/{id}", "/api/v1/ledger/block/1").await;
+    assert_eq!((&block["hash"], &block["pow"]), (&mined["block"], &json!(true)));
+    assert_eq!(block["transactions"].as_array().unwrap().len(), 3);
+    let listed = get(&member, "/api/v1/ledger/blocks", "/api/v1/ledger/blocks?limit=1").await;
+    assert_eq!(listed["blocks"][0]["hash"], mined["block"]);
+    let of_address = "/api/v1/ledger/address/{id}";
+    let told = get(&member, of_address, &format!("/api/v1/ledger/address/{other}")).await;
+    assert_eq!((&told["balance"], told["transactions"].as_array().unwrap().len()), (&json!("3.5"), 2));
+    let balance = "/api/v1/wallet/balance/{id}";
+    let told = get(&member, balance, &format!("/api/v1/wallet/balance/{own}")).await;
+    assert_eq!(told["balance"], "16.5");
+    let history = post(&member, "/api/v1/wallet/history", json!({"passphrase": PASSPHRASE})).await;
+    assert_eq!(history["history"].as_array().unwrap().len(), 4, "{history}");
+    let list = post(&member, "/api/v1/wallet/list", json!({"passphrase": PASSPHRASE})).await;
+    assert_eq!(list["balance"], "20");
+    let status = get(&member, "/api/v1/ledger", "/api/v1/ledger").await;
+    assert_eq!((&status["height"], &status["running"]), (&json!(1), &json!(true)));
+    assert_eq!(post(&member, "/api/v1/ledger/verify", json!({})).await["valid"], true);
+    assert_eq!(post(&member, "/api/v1/ledger/reindex", json!({})).await["transactions"], 3);
+    let metrics = String::from_utf8(member.get("/metrics").await.body).unwrap();
+    for line in ["meshline_ledger_height 1", "meshline_ledger_mempool_transactions 0", "meshline_ledger_hash_rate 0"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+}
+
+#[tokio::test]
+async fn the_search_is_switched_and_says_for_whom() {
+    let (member, own) = with_ledger().await;
+    let path = "/api/v1/ledger/mine";
+    assert_eq!(member.post(path, r#"{"on":true}"#).await.refusal(400), "invalid_message");
+    assert_eq!(member.post(path, r#"{"on":true,"to":"x"}"#).await.refusal(400), "invalid_message");
+    let on = post(&member, path, json!({"on": true, "to": own})).await;
+    assert_eq!((&on["on"], &on["searching"], &on["to"]), (&json!(true), &json!(false), &json!(own)), "nothing waits");
+    let off = post(&member, path, json!({"on": false})).await;
+    assert_eq!(off["on"], false);
+}
+
+#[tokio::test]
+async fn refusals_of_ledger_and_wallet_have_names() {
+    let without = Member::start().await;
+    for path in ["/api/v1/ledger", "/api/v1/ledger/blocks", "/api/v1/ledger/mempool", "/api/v1/wallet/balance/x"] {
+        assert_eq!(without.get(path).await.refusal(404), "no_ledger", "{path}");
+    }
+    let send = json!({"passphrase": PASSPHRASE, "to": "x", "amount": "1"}).to_string();
+    assert_eq!(without.post("/api/v1/wallet/send", &send).await.refusal(404), "no_ledger");
+    let (member, own) = with_ledger().await;
+    assert_eq!(
+        member.post("/api/v1/ledger", &json!({"address": own}).to_string()).await.refusal(409),
+        "ledger_present"
+    );
+    assert_eq!(member.get("/api/v1/ledger/block/9").await.refusal(404), "no_such_block");
+    assert_eq!(member.get("/api/v1/ledger/block/x").await.refusal(400), "invalid_message");
+    assert_eq!(member.get(&format!("/api/v1/ledger/tx/{}", "0".repeat(64))).await.refusal(404), "no_such_block");
+    assert_eq!(member.get("/api/v1/ledger/address/x").await.refusal(400), "invalid_message");
+    let wallet = async |body: Value| {
+        let mut order = json!({"passphrase": PASSPHRASE, "to": own, "amount": "1"});
+        order.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
+        member.post("/api/v1/wallet/send", &order.to_string()).await
+    };
+    assert_eq!(wallet(json!({"passphrase": "wrong"})).await.refusal(422), "wrong_passphrase");
+    assert_eq!(wallet(json!({"amount": "99"})).await.refusal(422), "payment_refused");
+    assert_eq!(wallet(json!({"amount": "0.000000001"})).await.refusal(400), "invalid_message");
+    assert_eq!(wallet(json!({"passphrase": ""})).await.refusal(400), "invalid_message");
+    let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
+    let restore = json!({"passphrase": PASSPHRASE, "phrase": words}).to_string();
+    assert_eq!(member.post("/api/v1/wallet/restore", &restore).await.refusal(422), "wallet_failed");
+}
