@@ -13,6 +13,7 @@ mod peers;
 mod place;
 mod routes;
 mod run;
+mod services;
 mod status;
 mod table;
 mod tap;
@@ -59,6 +60,10 @@ pub enum Verb {
     Connect(connect::ConnectArgs),
     /// List the tunnels with other members and the paths of each
     Tunnels,
+    /// List what members offer, with health and cost; --watch shows what changes
+    Services(services::ServicesArgs),
+    /// Offer a service of this host to others for as long as this command runs
+    Advertise(services::AdvertiseArgs),
     /// Wait until something is so; exit 1 if it is not in time
     Wait(wait::WaitArgs),
     /// Write to all members, or read what they wrote
@@ -90,6 +95,8 @@ pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Resu
         Verb::Forward(verb) => forward::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Connect(args) => connect::run(&place.client::<T>()?, &args).await,
         Verb::Tunnels => tunnels::run(&place.client::<T>()?, place.json).await,
+        Verb::Services(args) => services::run(&place.client::<T>()?, &args, place.json).await,
+        Verb::Advertise(args) => services::advertise::<T>(&args, place).await,
         Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Join(args) => join::run::<T>(&args, place),

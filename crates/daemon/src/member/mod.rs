@@ -60,7 +60,11 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let seed = files::random_bytes()?;
     let clock = Clock::start();
     let mut settings = meshline_net::Settings::new(clock, identity.key.clone(), &core);
-    let services = meshline_services::Settings { chat: config.chat.bounds(), stored: history::load(&config.data_dir)? };
+    let services = meshline_services::Settings {
+        chat: config.chat.bounds(),
+        stored: history::load(&config.data_dir)?,
+        ..meshline_services::Settings::default()
+    };
     let now = clock.now();
     let stack = Stack::new(Node::new(core, identity.key, seed, now), services, now);
     let retries = config.retries;

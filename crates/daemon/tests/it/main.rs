@@ -11,5 +11,6 @@ mod requests;
 mod routes;
 mod safety;
 mod schema;
+mod services;
 mod support;
 mod via;

@@ -17,6 +17,7 @@ mod nat;
 mod relay;
 mod routes;
 mod seed;
+mod services;
 mod topologies;
 mod tunnels;
 mod twice;
