@@ -3,19 +3,25 @@
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use meshline_daemon::cli::{ListenArgs, Place, RunArgs, Verb, execute, finish};
+use meshline_daemon::cli::{ListenArgs, Place, RunArgs, Verb, execute, finish, parse};
 use meshline_daemon::config::NodeConfig;
 use meshline_daemon::member::{Launch, block_on, run};
 
 /// A full peer of a meshline network.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
     verb: NodeVerb,
 }
+
+const EXAMPLES: &str = "Examples:
+  node run --listen 127.0.0.1:6001 --next 127.0.0.1:6002 --name bobby
+  node run --config node-1.json
+  node status --json --config node-1.json
+  node services --config node-1.json";
 
 #[derive(Debug, Subcommand)]
 enum NodeVerb {
@@ -34,7 +40,10 @@ struct NodeRun {
 }
 
 fn main() -> ExitCode {
-    let Cli { place, verb } = Cli::parse();
+    let Cli { place, verb } = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     finish(block_on(async move {
         match verb {
             NodeVerb::Shared(verb) => execute::<NodeConfig>(verb, &place).await,

@@ -12,3 +12,4 @@ pub mod gateway;
 pub mod log;
 pub mod member;
 pub mod output;
+mod topics;

@@ -6,11 +6,13 @@ mod client;
 mod connect;
 mod explain;
 mod forward;
+mod generate;
 mod join;
 mod links;
 mod page;
 mod peers;
 mod place;
+mod read;
 mod routes;
 mod run;
 mod services;
@@ -25,6 +27,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use generate::parse;
 pub use place::Place;
 pub use run::{ListenArgs, RunArgs};
 
@@ -64,6 +67,8 @@ pub enum Verb {
     Services(services::ServicesArgs),
     /// Offer a service of this host to others for as long as this command runs
     Advertise(services::AdvertiseArgs),
+    /// Show the last reading of a topic, or follow it
+    Read(read::ReadArgs),
     /// Wait until something is so; exit 1 if it is not in time
     Wait(wait::WaitArgs),
     /// Write to all members, or read what they wrote
@@ -97,6 +102,7 @@ pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Resu
         Verb::Tunnels => tunnels::run(&place.client::<T>()?, place.json).await,
         Verb::Services(args) => services::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Advertise(args) => services::advertise::<T>(&args, place).await,
+        Verb::Read(args) => read::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Join(args) => join::run::<T>(&args, place),

@@ -15,6 +15,7 @@ use super::gateway;
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
+use super::topics::{self, TopicConfig};
 use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
 use super::via::ViaConfig;
 
@@ -104,6 +105,9 @@ macro_rules! member_config {
             /// "signal" and "proxies". While no way leads there they go straight.
             #[serde(default)]
             pub via: Option<ViaConfig>,
+            /// Readings of this member that others may ask for: from a command, a file or standard input.
+            #[serde(default)]
+            pub topics: Vec<TopicConfig>,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -290,6 +294,7 @@ macro_rules! node_of {
             forwards: $from.forwards,
             socks5: $from.socks5,
             via: $from.via,
+            topics: $from.topics,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -344,6 +349,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     review.range("/retries", config.retries, 0..=1_000_000);
     config.routing.check(config.network.is_open(), review);
     gateway::check(config, review);
+    topics::check(&config.topics, review);
     if let Some(via) = &config.via {
         via.check((config.name.as_str(), config.network.is_open()), review);
     }

@@ -9,7 +9,7 @@ mod stored;
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use meshline_gateway::{
     Connected, Expose, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings, OwnPorts,
@@ -21,6 +21,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::config::NodeConfig;
+use crate::topics::{TopicRow, Topics};
 use detour::LocalDetour;
 pub(crate) use offers::Held;
 use offers::Offers;
@@ -34,6 +35,7 @@ pub struct LocalGateway {
     detour: Arc<LocalDetour>,
     roster: Arc<Roster>,
     offers: Offers,
+    topics: OnceLock<Topics>,
     stored: Stored,
     /// Held while forwards are added or removed, so that what is on disk is the last state.
     changing: Mutex<()>,
@@ -63,7 +65,7 @@ impl LocalGateway {
         mesh.set_detour(weak);
         let offers = Offers::new(mesh.clone(), Arc::clone(&gateway));
         offers.configure(rules(config)).await;
-        Self { gateway, detour, roster, offers, stored, changing: Mutex::new(()), following }
+        Self { gateway, detour, roster, offers, topics: OnceLock::new(), stored, changing: Mutex::new(()), following }
     }
 
     /// Makes everything as it is configured now. Added forwards stay.
@@ -107,6 +109,18 @@ impl LocalGateway {
     /// Why there is none, by the member that was asked.
     pub async fn connect(&self, peer: &str, target: Option<Target>) -> Result<Connected, Refusal> {
         self.gateway.connect(peer, target).await
+    }
+
+    /// Begins to publish what is configured, once.
+    pub async fn publish(&self, config: &NodeConfig) {
+        let topics = Topics::start(&config.topics, &config.data_dir, self).await;
+        // A second time nothing is configured that was not before.
+        let _ = self.topics.set(topics);
+    }
+
+    /// The topics of this member, in figures.
+    pub(crate) fn topics(&self) -> Vec<TopicRow> {
+        self.topics.get().map(Topics::rows).unwrap_or_default()
     }
 
     /// Offers a service until what is returned is dropped.

@@ -9,7 +9,7 @@ use meshline_gateway::{Expose, Gateway, Refusal, Rules};
 use meshline_net::MeshHandle;
 use meshline_protocol::limits::MAX_SERVICES;
 use meshline_protocol::message::{Health, OfferedService};
-use meshline_protocol::{Code, Target};
+use meshline_protocol::{Code, ServiceText, Target};
 use meshline_services::discovery::{Command, Reply};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::Notify;
@@ -146,6 +146,17 @@ impl Drop for Offers {
 pub(crate) struct Held {
     table: Arc<Table>,
     number: u64,
+}
+
+impl Held {
+    /// Has the directory say something else of it.
+    pub(crate) fn say(&self, text: ServiceText) {
+        let mut entries = self.table.lock();
+        let Some(offered) = entries.get_mut(&self.number).filter(|offered| offered.expose.text != text) else { return };
+        offered.expose.text = text;
+        drop(entries);
+        self.table.changed.notify_one();
+    }
 }
 
 impl Drop for Held {

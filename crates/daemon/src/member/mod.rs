@@ -87,6 +87,7 @@ async fn serve<T: MemberConfig>(
     let bound = Server::bind(&config.data_dir, http).await?;
     let own_ports = own_ports(&mesh, bound.address());
     let gateway = Arc::new(LocalGateway::start(config, &mesh, own_ports).await);
+    gateway.publish(config).await;
     let tail = reloader.tail();
     let api =
         bound.serve(Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), token: Arc::clone(&token), tail })?;

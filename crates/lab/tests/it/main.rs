@@ -18,6 +18,7 @@ mod relay;
 mod routes;
 mod seed;
 mod services;
+mod topics;
 mod topologies;
 mod tunnels;
 mod twice;
