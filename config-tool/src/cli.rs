@@ -10,7 +10,7 @@ use meshline_protocol::{Address, Name, NetworkId, ServiceName};
 
 /// Writes, signs, checks and explains the files of a meshline network.
 #[derive(Debug, Parser)]
-#[command(name = "config-tool", version)]
+#[command(name = "config-tool", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
@@ -18,6 +18,12 @@ pub(crate) struct Cli {
     #[arg(long, global = true, env = "MESHLINE_JSON", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) json: bool,
 }
+
+const EXAMPLES: &str = "Examples:
+  config-tool ring --nodes 3 --dir ring
+  config-tool invite request.json --out membership.json
+  config-tool check ring/*.json
+  config-tool show ring/node-1.json";
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {

@@ -16,7 +16,7 @@ mod show;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
+use meshline_daemon::cli::parse;
 use meshline_daemon::config::{ConfigError, schema};
 use meshline_daemon::exit::Exit;
 use meshline_daemon::output::print_error;
@@ -25,7 +25,10 @@ use crate::cli::{Cli, Command};
 use crate::report::Report;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli: Cli = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     match run(&cli) {
         Ok(exit) => exit.into(),
         Err(error) => {

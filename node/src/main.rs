@@ -4,20 +4,26 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 use meshline_daemon::cli::{
-    LedgerArgs, LedgerVerb, ListenArgs, Place, RunArgs, Verb, WalletVerb, execute, finish, ledger, wallet,
+    LedgerArgs, LedgerVerb, ListenArgs, Place, RunArgs, Verb, WalletVerb, execute, finish, ledger, parse, wallet,
 };
 use meshline_daemon::config::NodeConfig;
 use meshline_daemon::member::{Launch, block_on, run};
 
 /// A full peer of a meshline network.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     place: Place,
     #[command(subcommand)]
     verb: NodeVerb,
 }
+
+const EXAMPLES: &str = "Examples:
+  node run --listen 127.0.0.1:6001 --next 127.0.0.1:6002 --name bobby
+  node run --config node-1.json
+  node status --json --config node-1.json
+  node services --config node-1.json";
 
 #[derive(Debug, Subcommand)]
 enum NodeVerb {
@@ -44,7 +50,10 @@ struct NodeRun {
 }
 
 fn main() -> ExitCode {
-    let Cli { place, verb } = Cli::parse();
+    let Cli { place, verb } = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     finish(block_on(async move {
         match verb {
             NodeVerb::Shared(verb) => execute::<NodeConfig>(verb, &place).await,

@@ -3,14 +3,14 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use meshline_daemon::cli::{ListenArgs, Place, RunArgs, finish};
+use meshline_daemon::cli::{ListenArgs, Place, RunArgs, finish, parse};
 use meshline_daemon::config::ProxyConfig;
 use meshline_daemon::member::{Launch, ProxyLimits, block_on, run};
 
 /// Relays links for members of a meshline network that cannot reach each other. What it relays is encrypted
 /// from end to end.
 #[derive(Debug, Parser)]
-#[command(version, about, arg_required_else_help = true)]
+#[command(version, about, arg_required_else_help = true, after_help = EXAMPLES)]
 struct Cli {
     #[command(flatten)]
     place: Place,
@@ -20,8 +20,15 @@ struct Cli {
     common: RunArgs,
 }
 
+const EXAMPLES: &str = "Examples:
+  proxy --config proxy.json
+  proxy completions bash > /etc/bash_completion.d/proxy";
+
 fn main() -> ExitCode {
-    let Cli { place, listening, common } = Cli::parse();
+    let Cli { place, listening, common } = match parse() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     finish(block_on(async move {
         let flags = listening.flags(&place);
         let effective = common.load::<ProxyConfig>(&place, flags.clone())?;

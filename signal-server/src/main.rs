@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Parser;
+use meshline_daemon::cli::parse;
 use meshline_daemon::config::{Flags, SignalServerConfig, load};
 use meshline_daemon::exit::Exit;
 use meshline_daemon::files::new_key;
@@ -20,7 +21,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 ///
 /// Every key of the configuration may also be given as an environment variable: MESHLINE_TTL_S, MESHLINE_MAX_TOTAL …
 #[derive(Debug, Parser)]
-#[command(version)]
+#[command(version, after_help = EXAMPLES)]
 struct Arguments {
     /// The configuration; without one all defaults hold.
     #[arg(long, env = "MESHLINE_CONFIG", value_name = "F")]
@@ -39,8 +40,16 @@ struct Arguments {
     log_level: Option<String>,
 }
 
+const EXAMPLES: &str = "Examples:
+  signal-server --config signal-server.json
+  signal-server --listen 127.0.0.1:6000 --store none";
+
 fn main() -> ExitCode {
-    let done = start(Arguments::parse());
+    let arguments = match parse() {
+        Ok(arguments) => arguments,
+        Err(exit) => return exit,
+    };
+    let done = start(arguments);
     done.map_or_else(
         |error| {
             output::print_error(&format!("{error:#}"));

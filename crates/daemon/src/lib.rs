@@ -13,3 +13,4 @@ pub mod ledger;
 pub mod log;
 pub mod member;
 pub mod output;
+mod topics;

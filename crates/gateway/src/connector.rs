@@ -1,7 +1,10 @@
 //! From a wish to a stream that is connected: which member is asked, and who next if it cannot.
 //!
-//! A named member is asked alone. For `auto` and for services, candidates are asked nearest first, the one that worked
-//! last time before all; the first that reaches the target is taken and remembered. If nobody can, every reason is told.
+//! A named member is asked alone. For `auto`, candidates are asked nearest first, the one that worked last time before
+//! all; the first that reaches the target is taken and remembered. For a service those are asked that offer it ([`serve`]),
+//! and if nobody says so, all. If nobody can, every reason is told.
+
+mod serve;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,14 +13,17 @@ use std::time::Duration;
 
 use meshline_protocol::message::Role;
 use meshline_protocol::opening::{OpenStream, StreamOpened, StreamRequest};
-use meshline_protocol::{Code, NodeId, ServiceName, Target};
+use meshline_protocol::{Code, NodeId, Target};
 use tokio::time::{Instant, timeout};
 
 use crate::carrier::{Carrier, Flow, Stream};
 use crate::directory::{Directory, Member, find, label};
-use crate::limits::{ANSWER_LIMIT, CANDIDATE_LIMIT, MAX_CANDIDATES, MAX_REMEMBERED, SEARCH_LIMIT};
+use crate::limits::{
+    ANSWER_LIMIT, CANDIDATE_LIMIT, FAILED_FOR, MAX_CANDIDATES, MAX_FAILED, MAX_REMEMBERED, SEARCH_LIMIT,
+};
 use crate::lines::ask;
 use crate::refusal::{Refusal, refuse};
+use crate::service_word::ServiceWord;
 
 /// Who is to be asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +33,7 @@ pub enum Via {
     /// Whichever member reaches the target.
     Auto,
     /// Whichever member offers this service.
-    Service(ServiceName),
+    Service(ServiceWord),
 }
 
 impl fmt::Display for Via {
@@ -35,7 +41,7 @@ impl fmt::Display for Via {
         match self {
             Self::Member(id) => id.fmt(out),
             Self::Auto => out.write_str("auto"),
-            Self::Service(name) => name.fmt(out),
+            Self::Service(word) => word.fmt(out),
         }
     }
 }
@@ -70,6 +76,8 @@ pub(crate) struct Connector {
 struct Memory {
     searches: u64,
     reached: BTreeMap<String, (NodeId, u64)>,
+    /// Who failed to serve a service, and when.
+    failed: BTreeMap<NodeId, Instant>,
 }
 
 impl Memory {
@@ -83,26 +91,45 @@ impl Memory {
     }
 }
 
+impl Memory {
+    fn note_failed(&mut self, id: NodeId) {
+        self.failed.retain(|_, at| at.elapsed() < FAILED_FOR);
+        if self.failed.len() < MAX_FAILED {
+            self.failed.insert(id, Instant::now());
+        }
+    }
+
+    fn has_failed(&self, id: &NodeId) -> bool {
+        self.failed.get(id).is_some_and(|at| at.elapsed() < FAILED_FOR)
+    }
+}
+
 impl Connector {
     pub(crate) fn new(carrier: Arc<dyn Carrier>, directory: Arc<dyn Directory>) -> Self {
         Self { carrier, directory, memory: Mutex::default() }
     }
 
-    /// Whom `text` means: `auto`, a member, or else a service.
-    pub(crate) fn resolve(&self, text: &str) -> Result<Via, Refusal> {
+    /// Whom `text` means: `auto`, a member, or else a service. Without a target it means a service, if it can.
+    pub(crate) fn resolve(&self, text: &str, has_target: bool) -> Result<Via, Refusal> {
         if text == "auto" {
             return Ok(Via::Auto);
+        }
+        let nobody = |_| refuse(Code::NoSuchPeer, format!("nobody is called {text}"));
+        if ServiceWord::is_meant(text) || (!has_target && text.parse::<NodeId>().is_err()) {
+            let word = text.parse().map(Via::Service);
+            if ServiceWord::is_meant(text) || word.is_ok() {
+                return word.map_err(nobody);
+            }
         }
         if let Some(id) = find(&self.directory.members(), text)? {
             return Ok(Via::Member(id));
         }
-        let name = text.strip_prefix("service:").unwrap_or(text);
-        name.parse().map(Via::Service).map_err(|_| refuse(Code::NoSuchPeer, format!("nobody is called {text}")))
+        text.parse().map(Via::Service).map_err(nobody)
     }
 
     /// The same for words that are kept: a name that anybody may claim could lead to another member tomorrow.
-    pub(crate) fn resolve_kept(&self, text: &str) -> Result<Via, Refusal> {
-        let via = self.resolve(text)?;
+    pub(crate) fn resolve_kept(&self, text: &str, has_target: bool) -> Result<Via, Refusal> {
+        let via = self.resolve(text, has_target)?;
         let Via::Member(id) = via else { return Ok(via) };
         let is_sure = text.parse() == Ok(id) || self.directory.member(id).is_some_and(|member| member.is_name_proved);
         if is_sure {
@@ -112,14 +139,11 @@ impl Connector {
     }
 
     /// Connects to what is wished.
-    pub(crate) async fn connect(&self, via: &Via, mut wish: OpenStream) -> Result<Connected, Refusal> {
+    pub(crate) async fn connect(&self, via: &Via, wish: OpenStream) -> Result<Connected, Refusal> {
         match via {
             Via::Member(id) => self.ask(*id, &wish, ANSWER_LIMIT).await,
             Via::Auto => self.search(&wish).await,
-            Via::Service(name) => {
-                wish.service = Some(name.clone());
-                self.search(&wish).await
-            }
+            Via::Service(word) => self.serve(word, wish).await,
         }
     }
 
@@ -146,20 +170,29 @@ impl Connector {
     async fn search(&self, wish: &OpenStream) -> Result<Connected, Refusal> {
         let key = serde_json::to_string(wish).unwrap_or_default();
         let candidates = self.candidates(wish, &key);
+        let found = self.first_of(candidates, wish).await;
+        match &found {
+            Ok(connected) => self.lock().remember(key, connected.by),
+            Err(_) => drop(self.lock().reached.remove(&key)),
+        }
+        found
+    }
+
+    /// Asks one after the other.
+    async fn first_of(&self, candidates: Vec<NodeId>, wish: &OpenStream) -> Result<Connected, Refusal> {
         let mut failed = Failures::default();
         let end = Instant::now() + SEARCH_LIMIT;
         for id in candidates {
             let limit = CANDIDATE_LIMIT.min(end.saturating_duration_since(Instant::now()));
-            match timeout(limit, self.ask(id, wish, limit)).await {
-                Ok(Ok(connected)) => {
-                    self.lock().remember(key, id);
-                    return Ok(connected);
+            let asked = timeout(limit, self.ask(id, wish, limit)).await;
+            match asked.unwrap_or_else(|_| Err(refuse(Code::TunnelLost, "no answer in time"))) {
+                Ok(connected) => return Ok(connected),
+                Err(refusal) => {
+                    self.lock().note_failed(id);
+                    failed.add(label(self.directory.as_ref(), id), refusal);
                 }
-                Ok(Err(refusal)) => failed.add(label(self.directory.as_ref(), id), refusal),
-                Err(_) => failed.add(label(self.directory.as_ref(), id), refuse(Code::TunnelLost, "no answer in time")),
             }
         }
-        self.lock().reached.remove(&key);
         Err(failed.sum(wish))
     }
 

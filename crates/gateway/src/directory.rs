@@ -1,7 +1,7 @@
 //! Who the members are: asked of the daemon, which knows.
 
 use meshline_protocol::message::Role;
-use meshline_protocol::{Code, NodeId};
+use meshline_protocol::{Code, NodeId, ServiceKind, ServiceName};
 use tokio::time::timeout;
 
 use crate::carrier::Task;
@@ -26,6 +26,21 @@ pub struct Member {
     pub cost_us: Option<u64>,
 }
 
+/// A service that a member says it offers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offer {
+    /// Who.
+    pub member: NodeId,
+    /// What is spoken there.
+    pub kind: ServiceKind,
+    /// Whether its owner found that it does not answer.
+    pub is_down: bool,
+    /// Whether it comes and goes all the time.
+    pub is_damped: bool,
+    /// Cost of the best way to the member in microseconds, 0 for this one; `None` if there is no way.
+    pub cost_us: Option<u64>,
+}
+
 /// Answers from what the daemon knows at the moment, without waiting.
 pub trait Directory: Send + Sync + 'static {
     /// All members known, without oneself, in any order.
@@ -34,6 +49,11 @@ pub trait Directory: Send + Sync + 'static {
     /// Ends when there is something new, if ever.
     fn changed(&self) -> Task<'_, ()> {
         Box::pin(std::future::pending())
+    }
+
+    /// Who says to offer a service of this name, in any order.
+    fn offers<'a>(&'a self, _: &'a ServiceName) -> Task<'a, Vec<Offer>> {
+        Box::pin(std::future::ready(Vec::new()))
     }
 
     /// One of them.

@@ -145,8 +145,8 @@ async fn onward(open: &OpenStream, target: &Target, via: &str, shared: &Shared) 
     if open.passed >= MAX_PASSED {
         return Err(refuse(Code::TargetUnreachable, format!("{MAX_PASSED} members have passed this on already")));
     }
-    let via = match shared.connector.resolve_kept(via)? {
-        Via::Service(name) => return Err(refuse(Code::NoSuchPeer, format!("nobody is called {name}"))),
+    let via = match shared.connector.resolve_kept(via, true)? {
+        Via::Service(word) => return Err(refuse(Code::NoSuchPeer, format!("nobody is called {}", word.name))),
         via @ (Via::Member(_) | Via::Auto) => via,
     };
     let wish = OpenStream { target: Some(target.clone()), passed: open.passed + 1, ..OpenStream::default() };

@@ -140,11 +140,11 @@ impl Gateway {
     /// What is wrong with it, why it cannot listen, or [`Code::NoSuchPeer`].
     pub async fn add_forward(&self, mut config: ForwardConfig) -> Result<ForwardRow, Refusal> {
         config.check()?;
-        let via = self.shared.connector.resolve(&config.peer)?;
-        if let Via::Service(name) = &via {
-            self.find_service(&config, name.as_str()).await?;
-        }
+        let via = self.shared.connector.resolve(&config.peer, config.target.is_some())?;
         config.peer = via.to_string();
+        if let Via::Service(word) = &via {
+            self.find_service(&config, word.name.as_str()).await?;
+        }
         let id = self.begin(Forward { config, origin: Origin::Added }, false).await?;
         let row = self.forwards().into_iter().find(|row| row.id == id);
         row.ok_or_else(|| refuse(Code::NotNeeded, "it was removed at once"))
@@ -158,7 +158,12 @@ impl Gateway {
             return Err(nobody("a reverse forward needs a member".to_owned()));
         }
         let (via, wish) = config.wish(&self.shared.connector)?;
-        self.shared.connector.connect(&via, wish).await.map(drop).map_err(|refusal| nobody(refusal.detail))
+        match self.shared.connector.connect(&via, wish).await {
+            Ok(_) => Ok(()),
+            // Several things of that name, or a member that needs a target, are no slip.
+            Err(refusal) if refusal.code == Code::InvalidMessage => Err(refusal),
+            Err(refusal) => Err(nobody(refusal.detail)),
+        }
     }
 
     async fn begin(&self, forward: Forward, stays: bool) -> Result<u32, Refusal> {
@@ -236,7 +241,7 @@ impl Gateway {
     /// # Errors
     /// Why there is none, by the member that was asked.
     pub async fn connect(&self, peer: &str, target: Option<Target>) -> Result<Connected, Refusal> {
-        let via = self.shared.connector.resolve(peer)?;
+        let via = self.shared.connector.resolve(peer, target.is_some())?;
         self.shared.connector.connect(&via, OpenStream { target, ..OpenStream::default() }).await
     }
 

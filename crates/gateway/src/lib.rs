@@ -18,14 +18,16 @@ mod payloads;
 mod proxy;
 mod refusal;
 mod rules;
+mod service_word;
 mod target;
 
 pub use carrier::{Carrier, Flow, Stream, Task};
 pub use connector::{Connected, Via};
 pub use counters::Traffic;
-pub use directory::{Directory, Member};
+pub use directory::{Directory, Member, Offer};
 pub use forward::{ForwardConfig, ForwardRow, ForwardState, Origin, StoredForwards};
 pub use gateway::{Gateway, GatewayReport, GatewaySettings, Patience};
 pub use proxy::{Credentials, ProxyConfig, ProxyReport, ProxyState};
 pub use refusal::Refusal;
 pub use rules::{Allow, ExitRule, ExitRules, Expose, ListenRule, Network, OwnPorts, Ports, Rules, SocketPath};
+pub use service_word::ServiceWord;

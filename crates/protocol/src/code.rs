@@ -122,4 +122,6 @@ codes! {
     TargetUnreachable = "target_unreachable",
     /// No room for another stream, connection or listener.
     TooManyStreams = "too_many_streams",
+    /// No room for another service in the directory, or more than one member may offer.
+    TooManyServices = "too_many_services",
 }

@@ -15,6 +15,7 @@ pub mod limits;
 pub mod message;
 pub mod opening;
 pub mod schema;
+mod service_text;
 pub mod signal;
 pub mod stun;
 mod tagged;
@@ -27,8 +28,9 @@ pub use code::Code;
 pub use frame::{Decoded, Decoder, Encoding, Fault, Frame};
 pub use id::{NetworkId, NodeId};
 pub use message::{Message, SignedRecord};
+pub use service_text::ServiceText;
 pub use target::Target;
-pub use text::{Address, AttemptKey, Mac, Name, ServiceName, Ticket, ValueError};
+pub use text::{Address, AttemptKey, Mac, Name, ServiceKind, ServiceName, Ticket, ValueError};
 pub use time::{Ping, UnixMicros};
 
 #[cfg(test)]

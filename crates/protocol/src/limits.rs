@@ -111,6 +111,25 @@ pub const MAX_CHAT_ENTRIES: usize = 128;
 /// Authors in one `chat.messages`: eight records of 3 KiB.
 pub const MAX_CHAT_AUTHORS: usize = 8;
 
+/// Services that one member offers: a busy host's, and few enough that a list of them fits [`MAX_TEXT`] with some text to
+/// each.
+pub const MAX_SERVICES: usize = 64;
+
+/// Lists in one `services.lists`: their lines and eight records of owners stay below [`MAX_LINE`].
+pub const MAX_SERVICE_LISTS: usize = 64;
+
+/// Pairs of key and value that are said of a service: what printers and players say of themselves.
+pub const MAX_SERVICE_PAIRS: usize = 16;
+
+/// Longest key of such a pair, in bytes; RFC 6763 advises nine.
+pub const MAX_SERVICE_KEY: usize = 32;
+
+/// Longest value of such a pair, in bytes: a path or a model.
+pub const MAX_SERVICE_VALUE: usize = 128;
+
+/// All pairs of a service together, in bytes. RFC 6763 advises 400 at most where they are told to everybody.
+pub const MAX_SERVICE_TEXT: usize = 512;
+
 /// Longest one-way delay a peer may claim to have measured: one minute. Links are dead long before.
 pub const MAX_PING_MICROS: i64 = 60_000_000;
 

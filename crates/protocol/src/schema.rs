@@ -2,7 +2,9 @@
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 
-use crate::message::{Announcement, Departure, Find, Finding, Found, Membership, Message, Revocation, SignedBroadcast};
+use crate::message::{
+    Announcement, Departure, Find, Finding, Found, Membership, Message, Revocation, ServiceList, SignedBroadcast,
+};
 use crate::opening::{StreamAnswer, StreamRequest};
 
 /// The schema of every message (`$defs` holds the parts), of every text that is signed, and of the lines at the
@@ -28,4 +30,5 @@ fn record_texts(generator: &mut SchemaGenerator) {
     generator.subschema_for::<Found>();
     generator.subschema_for::<Departure>();
     generator.subschema_for::<SignedBroadcast>();
+    generator.subschema_for::<ServiceList>();
 }

@@ -38,6 +38,14 @@ pub enum ValueError {
     /// Not a message authentication code.
     #[error("not a code: expected 22 base64url characters")]
     NotAMac,
+    /// Not the kind of a service.
+    #[error("not a kind of service: expected _name._tcp or _name._udp with 1 to 15 of a-z, 0-9 and '-'")]
+    NotAKind,
+    /// Not what may be said of a service.
+    #[error(
+        "not a text of a service: expected at most 16 pairs of 512 bytes together, keys of 1 to 32 printable characters without '=', values of at most 128 bytes"
+    )]
+    NotAServiceText,
 }
 
 /// A string type whose every value passed `$check`.
@@ -109,6 +117,12 @@ checked_string!(
 );
 
 checked_string!(
+    /// What is spoken at a service, as in DNS-SD: `_http._tcp`.
+    ServiceKind, crate::service_text::is_kind, ValueError::NotAKind,
+    { "type": "string", "pattern": "^_[a-z0-9]([a-z0-9-]{0,13}[a-z0-9])?\\._(tcp|udp)$" }
+);
+
+checked_string!(
     /// `host:port`, where the host is a name, an IPv4 address or an IPv6 address in brackets.
     Address, is_address, ValueError::NotAnAddress,
     { "type": "string", "maxLength": MAX_ADDRESS, "pattern": "^.+:[0-9]{1,5}$" }
@@ -160,7 +174,7 @@ impl From<std::net::SocketAddr> for Address {
 }
 
 /// Marks that turn the direction of text or hide in it. A name with them could pass for another.
-fn is_deceptive(c: char) -> bool {
+pub(crate) fn is_deceptive(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }

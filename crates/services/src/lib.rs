@@ -4,6 +4,7 @@
 //! is the mesh's business. Like the mesh, services take inputs and the time and return outputs.
 
 pub mod chat;
+pub mod discovery;
 mod registry;
 mod stack;
 

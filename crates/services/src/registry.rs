@@ -1,6 +1,6 @@
 //! What the services can be asked, what they answer and what they tell: one line a service.
 
-use crate::chat;
+use crate::{chat, discovery};
 
 /// Something somebody on this machine wants.
 #[derive(Clone, Debug)]
@@ -9,6 +9,8 @@ pub enum Command {
     Mesh(meshline_mesh::Command),
     /// Of the chat.
     Chat(chat::Command),
+    /// Of the directory of services.
+    Discovery(discovery::Command),
 }
 
 /// The reply to a command.
@@ -18,6 +20,8 @@ pub enum Reply {
     Mesh(meshline_mesh::Reply),
     /// Of the chat.
     Chat(chat::Reply),
+    /// Of the directory of services.
+    Discovery(discovery::Reply),
 }
 
 /// Something worth telling.
@@ -27,4 +31,6 @@ pub enum Event {
     Mesh(meshline_mesh::Event),
     /// Of the chat.
     Chat(chat::Event),
+    /// Of the directory of services.
+    Discovery(discovery::Event),
 }

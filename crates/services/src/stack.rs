@@ -3,8 +3,10 @@
 use std::collections::VecDeque;
 
 use meshline_mesh::{Mono, Node, Now, RequestId};
+use meshline_protocol::Message;
 
 use crate::chat::{self, Chat, Context};
+use crate::discovery::{self, Discovery};
 use crate::registry::{Command, Event, Reply};
 
 /// One thing that happened.
@@ -56,6 +58,7 @@ pub enum Output {
 pub struct Stack {
     node: Node,
     chat: Chat,
+    discovery: Discovery,
     out: VecDeque<Output>,
 }
 
@@ -66,6 +69,8 @@ pub struct Settings {
     pub chat: chat::Bounds,
     /// What an earlier run kept of it.
     pub stored: chat::Stored,
+    /// The directory of services.
+    pub discovery: discovery::Settings,
 }
 
 impl Stack {
@@ -73,8 +78,9 @@ impl Stack {
     #[must_use]
     pub fn new(node: Node, settings: Settings, now: Now) -> Self {
         let chat = Chat::new(node.own_name().id, settings.chat, settings.stored);
-        let mut stack = Self { node, chat, out: VecDeque::new() };
-        let (chat, mut context) = stack.parts(now);
+        let discovery = Discovery::new(node.own_name().id, settings.discovery);
+        let mut stack = Self { node, chat, discovery, out: VecDeque::new() };
+        let (chat, _, mut context) = stack.parts(now);
         chat.start(&mut context);
         stack.collect(now);
         stack
@@ -92,20 +98,29 @@ impl Stack {
         match input {
             Input::Mesh(input) => self.node.handle_input(input, now),
             Input::Command { request, command: Command::Mesh(command) } => {
+                if matches!(command, meshline_mesh::Command::Leave) {
+                    let (_, discovery, mut context) = self.parts(now);
+                    discovery.leave(&mut context);
+                }
                 self.node.handle_input(meshline_mesh::Input::Command { request, command }, now);
             }
             Input::Command { request, command: Command::Chat(command) } => {
-                let (chat, mut context) = self.parts(now);
+                let (chat, _, mut context) = self.parts(now);
                 chat.handle_command(request, command, &mut context);
             }
+            Input::Command { request, command: Command::Discovery(command) } => {
+                let (_, discovery, mut context) = self.parts(now);
+                discovery.handle_command(request, command, &mut context);
+            }
             Input::Kept { ticket, result } => {
-                let (chat, mut context) = self.parts(now);
+                let (chat, _, mut context) = self.parts(now);
                 chat.handle_kept(ticket, &result, &mut context);
             }
         }
         if is_timeout {
-            let (chat, mut context) = self.parts(now);
+            let (chat, discovery, mut context) = self.parts(now);
             chat.handle_timeout(&mut context);
+            discovery.handle_timeout(&mut context);
         }
         self.collect(now);
     }
@@ -118,11 +133,13 @@ impl Stack {
     /// When to call [`Stack::handle_input`] with a timeout at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
-        [self.node.poll_timeout(), self.chat.next_timeout()].into_iter().flatten().min()
+        let timeouts = [self.node.poll_timeout(), self.chat.next_timeout(), self.discovery.next_timeout()];
+        timeouts.into_iter().flatten().min()
     }
 
-    fn parts(&mut self, now: Now) -> (&mut Chat, Context<'_>) {
-        (&mut self.chat, Context { node: &mut self.node, out: &mut self.out, now })
+    fn parts(&mut self, now: Now) -> (&mut Chat, &mut Discovery, Context<'_>) {
+        let context = Context { node: &mut self.node, out: &mut self.out, now };
+        (&mut self.chat, &mut self.discovery, context)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "all other outputs, later ones too, are for the driver")]
@@ -134,14 +151,19 @@ impl Stack {
                     self.out.push_back(Output::Reply { request, reply: Reply::Mesh(reply) });
                 }
                 meshline_mesh::Output::Service { peer, frame } => {
-                    let (chat, mut context) = self.parts(now);
-                    chat.handle_frame(peer, frame, &mut context);
+                    let (chat, discovery, mut context) = self.parts(now);
+                    if matches!(frame.message, Message::Services(_)) {
+                        discovery.handle_frame(peer, frame, &mut context);
+                    } else {
+                        chat.handle_frame(peer, frame, &mut context);
+                    }
                 }
                 meshline_mesh::Output::Event(event) => {
                     // Told before what comes of it.
                     let place = self.out.len();
-                    let (chat, mut context) = self.parts(now);
+                    let (chat, discovery, mut context) = self.parts(now);
                     chat.handle_event(&event, &mut context);
+                    discovery.handle_event(&event, &mut context);
                     self.out.insert(place, Output::Event(Event::Mesh(event)));
                 }
                 other => self.out.push_back(Output::Mesh(other)),

@@ -29,7 +29,7 @@ impl World {
     pub fn status(&mut self, node: usize) -> Status {
         match self.command(node, Command::Mesh(Mesh::Status)) {
             Reply::Mesh(MeshReply::Status(status)) => *status,
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a status: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => panic!("not a status: {other:?}"),
         }
     }
 
@@ -40,7 +40,7 @@ impl World {
     pub fn peers(&mut self, node: usize) -> Vec<PeerRow> {
         match self.command(node, Command::Mesh(Mesh::Peers)) {
             Reply::Mesh(MeshReply::Peers(rows)) => rows,
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a list of peers: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => panic!("not a list of peers: {other:?}"),
         }
     }
 
@@ -52,7 +52,7 @@ impl World {
         let id = self.id(other);
         match self.command(node, Command::Mesh(Mesh::Explain(id))) {
             Reply::Mesh(MeshReply::Explanation(explanation)) => explanation.map(|boxed| *boxed),
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not an explanation: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => panic!("not an explanation: {other:?}"),
         }
     }
 
@@ -64,7 +64,9 @@ impl World {
         match self.command(node, Command::Mesh(Mesh::Apply(record))) {
             Reply::Mesh(MeshReply::Applied(done)) => Ok(done),
             Reply::Mesh(MeshReply::Refused { code, .. }) => Err(code),
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a reply to a record: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => {
+                panic!("not a reply to a record: {other:?}")
+            }
         }
     }
 
@@ -109,7 +111,9 @@ impl World {
         match self.command(node, Command::Mesh(command)) {
             Reply::Mesh(MeshReply::Sent) => Ok(()),
             Reply::Mesh(MeshReply::Refused { detail, .. }) => Err(detail),
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a reply to a datagram: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => {
+                panic!("not a reply to a datagram: {other:?}")
+            }
         }
     }
 
@@ -125,7 +129,9 @@ impl World {
     pub fn say(&mut self, node: usize, text: &str) -> UnixMicros {
         match self.command(node, Command::Chat(chat::Command::Send { text: text.to_owned() })) {
             Reply::Chat(chat::Reply::Sent(message)) => message.seq,
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("the message was refused: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => {
+                panic!("the message was refused: {other:?}")
+            }
         }
     }
 
@@ -135,7 +141,7 @@ impl World {
         let boot = self.run_of(node).boot;
         let message = |event: &Event| match event {
             Event::Chat(chat::Event::Message { message, own: false }) => Some((message.author, message.text.clone())),
-            Event::Chat(_) | Event::Mesh(_) => None,
+            Event::Chat(_) | Event::Mesh(_) | Event::Discovery(_) => None,
         };
         self.log(node).iter().filter(|logged| logged.boot == boot).filter_map(|logged| message(&logged.event)).collect()
     }
@@ -153,7 +159,7 @@ impl World {
             Event::Chat(chat::Event::Delivered { message, complete }) if message.seq == seq => {
                 Some((message.delivery.delivered_to, *complete))
             }
-            Event::Chat(_) | Event::Mesh(_) => None,
+            Event::Chat(_) | Event::Mesh(_) | Event::Discovery(_) => None,
         })
     }
 
@@ -172,7 +178,7 @@ impl World {
         match self.host(node).replies.get(&say.0)? {
             Reply::Chat(chat::Reply::Sent(message)) => Some(Ok(message.seq)),
             Reply::Chat(chat::Reply::Refused { code, .. }) => Some(Err(*code)),
-            Reply::Mesh(_) | Reply::Chat(_) => None,
+            Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_) => None,
         }
     }
 
@@ -186,7 +192,7 @@ impl World {
             Reply::Chat(chat::Reply::History(listing)) => {
                 listing.messages.into_iter().map(|message| (message.author, message.text)).collect()
             }
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a history: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => panic!("not a history: {other:?}"),
         }
     }
 
@@ -201,7 +207,7 @@ impl World {
                 let own = listing.messages.into_iter().filter(|message| message.own);
                 own.map(|message| message.delivery.state.name()).collect()
             }
-            other @ (Reply::Mesh(_) | Reply::Chat(_)) => panic!("not a history: {other:?}"),
+            other @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => panic!("not a history: {other:?}"),
         }
     }
 

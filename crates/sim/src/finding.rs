@@ -74,7 +74,7 @@ impl World {
             Reply::Mesh(MeshReply::Found(found)) => Some(Ok(found.clone())),
             Reply::Mesh(MeshReply::Pong { .. }) => Some(Ok(Vec::new())),
             Reply::Mesh(MeshReply::Refused { code, .. }) => Some(Err(*code)),
-            Reply::Mesh(_) | Reply::Chat(_) => None,
+            Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_) => None,
         }
     }
 }

@@ -341,7 +341,7 @@ impl World {
                 assert!(new, "node {node} was given {:?} of {} twice", message.text, author.name);
                 assert!(author.id != host.key.id(), "node {node} was given its own message");
             }
-            Event::Mesh(_) | Event::Chat(_) => {}
+            Event::Mesh(_) | Event::Chat(_) | Event::Discovery(_) => {}
         }
         let boot = host.boot;
         if keeps_log {
@@ -362,7 +362,7 @@ impl World {
                 self.watch.shown(node, boot, &message.text, at);
                 ("shown", self.index(message.author))
             }
-            Event::Chat(_) => return,
+            Event::Chat(_) | Event::Discovery(_) => return,
         };
         self.watch.tell(Told { at, node, what, other });
     }

@@ -304,7 +304,7 @@ impl World {
     pub fn mesh_events(&self, node: usize) -> impl Iterator<Item = &meshline_mesh::Event> {
         self.log(node).iter().filter_map(|logged| match &logged.event {
             Event::Mesh(event) => Some(event),
-            Event::Chat(_) => None,
+            Event::Chat(_) | Event::Discovery(_) => None,
         })
     }
 
@@ -356,7 +356,7 @@ impl World {
         let mut config = host.config.clone();
         config.saved = host.saved.clone();
         let core = Node::new(config, host.key.clone(), seed, host.now(now));
-        let settings = Settings { chat: host.bounds, stored: host.disk.stored() };
+        let settings = Settings { chat: host.bounds, stored: host.disk.stored(), ..Settings::default() };
         host.stack = Some(Stack::new(core, settings, host.now(now)));
         let listen = host.config.listen.clone();
         self.collect(node);

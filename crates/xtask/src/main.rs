@@ -3,6 +3,7 @@
 
 mod bench;
 mod ci;
+mod man;
 mod soak;
 mod tidy;
 mod workspace;
@@ -35,6 +36,11 @@ const VERBS: &[Verb] = &[
         name: "bench",
         help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|ledger|nat [--small] [--rounds N]",
         run: bench::run,
+    },
+    Verb {
+        name: "man",
+        help: "manual pages and completions of the five programs, into a folder: man FOLDER",
+        run: man::run,
     },
     Verb {
         name: "soak",

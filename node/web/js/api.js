@@ -83,6 +83,8 @@ export const log = (level, limit) => json(`/api/v1/log?level=${level}&limit=${li
 export const tunnels = async () => (await openly("/api/v1/tunnels")).tunnels ?? [];
 export const forwards = () => json("/api/v1/forwards");
 
+export const services = async () => (await json("/api/v1/services")).services ?? [];
+
 /** Answered once it listens and is on disk; a service is looked for first. */
 export function addForward(forward) {
   const headers = { "Content-Type": "application/json" };

@@ -18,7 +18,10 @@ const STIRRED_MS = 600;
 /** One missed answer may be a stall; two are a stop. */
 const MISSES = 2;
 
-/** Emits `facts` (see `condition.js`, with `condition`) after every look, and `routes` when a way has changed. */
+/**
+ * Emits `facts` (see `condition.js`, with `condition`) after every look, `routes` when a way has changed and `services`
+ * when an offer has.
+ */
 export class Live extends Emitter {
   facts = {
     reach: "connecting",
@@ -156,6 +159,10 @@ export class Live extends Emitter {
         return this.#soon();
       default:
         if (name === "route_changed") this.emit("routes", value);
+        if (name.startsWith("service_")) {
+          this.emit("services", value);
+          return this.#soon();
+        }
         this.#stirredUntil = performance.now() + STIR_MS;
         return this.#soon();
     }

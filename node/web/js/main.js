@@ -16,6 +16,7 @@ import { Outbox } from "./outbox.js";
 import { Paths } from "./paths.js";
 import { PeersTable } from "./peers-table.js";
 import { Search } from "./search.js";
+import { Services } from "./services.js";
 import { keepPasted, takeFromAddress } from "./token.js";
 import { Unread } from "./unread.js";
 import { Views } from "./views.js";
@@ -33,6 +34,7 @@ const paths = new Paths(circle);
 const header = new Header();
 const health = new Health();
 const gateway = new Gateway();
+const services = new Services();
 const members = new Members(history);
 const peersTable = new PeersTable();
 const log = new LogTail();
@@ -76,10 +78,12 @@ live.on("facts", (facts) => {
 });
 
 live.on("routes", () => peersTable.hurry());
+live.on("services", () => services.hurry());
 
 function showMesh(known) {
   health.show(known);
   peersTable.show(known);
+  services.show(known);
   gateway.show(known);
   log.setWanted(known.hasToken && !known.isTokenRefused && views.current === "mesh");
 }

@@ -86,6 +86,6 @@ pub(super) async fn report(shared: &Shared) -> Result<Report, Problem> {
 async fn chat(shared: &Shared, command: Command) -> Result<Reply, Problem> {
     match ask(shared, meshline_services::Command::Chat(command)).await? {
         meshline_services::Reply::Chat(reply) => Ok(reply),
-        meshline_services::Reply::Mesh(_) => Err(Problem::unexpected()),
+        meshline_services::Reply::Mesh(_) | meshline_services::Reply::Discovery(_) => Err(Problem::unexpected()),
     }
 }

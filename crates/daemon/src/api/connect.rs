@@ -10,8 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use meshline_gateway::{Connected, Refusal, Stream};
-use meshline_protocol::{Code, Target};
+use meshline_gateway::{Connected, Stream};
+use meshline_protocol::Target;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, split};
 use tokio::net::{TcpStream, UnixStream};
@@ -23,6 +23,7 @@ use super::forwards::one_at_most;
 use super::operations::Parameter;
 use super::patient::Patient;
 use super::problem::Problem;
+use super::services::unknown;
 use crate::chunks::{cut, join};
 
 /// What is spoken after the answer: see [`crate::chunks`].
@@ -39,7 +40,7 @@ pub(super) const PARAMETERS: [Parameter; 2] = [
     Parameter {
         name: "peer",
         place: "query",
-        description: "Through whom: a member by name, id or a prefix of 8 or more, `auto`, or the name of a service.",
+        description: "Through whom: a member by name, id or a prefix of 8 or more, `auto`, or a service. Without a target it is a service.",
         shape: |schemas| schemas.subschema_for::<String>(),
     },
     Parameter {
@@ -66,17 +67,17 @@ pub(super) async fn connect(
     let upgrade = request.extensions_mut().remove::<OnUpgrade>().filter(|_| is_wanted(request.headers()));
     let upgrade = upgrade.ok_or_else(|| Problem::upgrade_required(PROTOCOL))?;
     let room = api.connects.clone().try_acquire_owned().map_err(|_| Problem::too_many("connections of this kind"))?;
-    one_at_most(&api, &mut wanted.peer).await?;
+    let has_target = wanted.target.is_some();
+    if has_target {
+        one_at_most(&api, &mut wanted.peer).await?;
+    }
     if wanted.target.as_ref().is_some_and(Target::is_udp) {
         return Err(Problem::bad_request("payloads of UDP need a forward, not a connection"));
     }
-    let has_target = wanted.target.is_some();
-    let connected = api.gateway.connect(&wanted.peer, wanted.target).await;
-    let Connected { stream, flow, .. } = connected.map_err(|Refusal { code, detail }| {
-        // Who names a target means a member.
-        let is_nobody = code == Code::NoSuchService && has_target && api.gateway.meant(&wanted.peer).is_empty();
-        if is_nobody { Problem::no_such_peer(&wanted.peer) } else { Problem::refused(code, detail) }
-    })?;
+    let Connected { stream, flow, .. } = match api.gateway.connect(&wanted.peer, wanted.target).await {
+        Ok(connected) => connected,
+        Err(refusal) => return Err(unknown(&api, &wanted.peer, has_target, refusal).await),
+    };
     if flow.is_some() {
         return Err(Problem::bad_request("the service is one of UDP: it needs a forward, not a connection"));
     }

@@ -10,6 +10,8 @@ use meshline_services::chat::{Bounds, Listing, Message, Report};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::services::ServicesReport;
+
 /// The document of `status`.
 #[derive(Debug, Serialize, JsonSchema)]
 pub(crate) struct StatusDocument {
@@ -18,6 +20,8 @@ pub(crate) struct StatusDocument {
     pub(crate) mesh: Status,
     /// Of the chat.
     pub(crate) chat: ChatReport,
+    /// Of the directory of services.
+    pub(crate) services: ServicesReport,
     /// Of forwards, the local proxy and what others use here.
     pub(crate) gateway: GatewayStatus,
     /// Of all tunnels together.

@@ -8,7 +8,7 @@ use axum::response::Response;
 use meshline_mesh::{Event as MeshEvent, PeerName};
 use meshline_net::MeshHandle;
 use meshline_protocol::NodeId;
-use meshline_services::{Event, chat};
+use meshline_services::{Event, chat, discovery};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast;
@@ -18,6 +18,7 @@ use super::Api;
 use super::documents::MessageRow;
 use super::extract::Params;
 use super::problem::Problem;
+use super::services::{ServiceRemoved, ServiceRow};
 use crate::feed::{Bounds, Feed};
 use crate::files::{FileError, random_bytes};
 use crate::ledger::Tidings;
@@ -113,6 +114,9 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("punch_started", schemas.subschema_for::<Member>()),
         ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
         ("punch_failed", schemas.subschema_for::<PunchFailed>()),
+        ("service_added", schemas.subschema_for::<ServiceRow>()),
+        ("service_changed", schemas.subschema_for::<ServiceRow>()),
+        ("service_removed", schemas.subschema_for::<ServiceRemoved>()),
         ("nat_changed", schemas.subschema_for::<NatChanged>()),
         ("ledger_tip", schemas.subschema_for::<LedgerTip>()),
         ("ledger_transaction", schemas.subschema_for::<LedgerTransaction>()),
@@ -131,6 +135,11 @@ fn keep(feed: &Feed, event: &Event) {
         Event::Chat(chat::Event::Message { message, .. }) => put(feed, "chat", &MessageRow::from(message.clone())),
         Event::Chat(chat::Event::Delivered { message, .. }) => put(feed, "delivered", &Delivered::from(message)),
         Event::Mesh(event) => keep_mesh(feed, event),
+        Event::Discovery(discovery::Event::Added(entry)) => put(feed, "service_added", &ServiceRow::from(entry)),
+        Event::Discovery(discovery::Event::Changed(entry)) => put(feed, "service_changed", &ServiceRow::from(entry)),
+        Event::Discovery(discovery::Event::Removed { entry, cause }) => {
+            put(feed, "service_removed", &ServiceRemoved::new(entry, *cause));
+        }
     }
 }
 

@@ -14,21 +14,25 @@ use meshline_mesh::{
     TimeReport,
 };
 use meshline_services::chat::Report;
+use meshline_services::discovery;
 
 use super::Api;
 use super::chat::report;
 use super::problem::Problem;
 use super::reads::{read_status, rows};
+use super::services;
+use crate::topics::TopicRow;
 
 pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem> {
     let (status, chat, rows) = tokio::join!(read_status(&api), report(&api), rows(&api));
     let (status, chat, rows) = (status?, chat?, rows?);
+    let directory = directory(&services::report(&api).await?);
     let text =
         [text(&status), chat_text(&chat), peers(&status, &rows), nat(&status.nat), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
     let text = text + &punch(&status.punch) + &network_time(&status.time) + &spread(&status.spread);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
-    let text = text + &udp::text(&api.mesh.udp(), &api.mesh.companions());
+    let text = text + &topics(&api.gateway.topics()) + &directory + &udp::text(&api.mesh.udp(), &api.mesh.companions());
     let text = text + &ledger::text(&api.ledger).await;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
@@ -106,6 +110,37 @@ fn punch(report: &PunchReport) -> String {
             "packets and records of attempts refused",
             &by("reason", &report.refused),
         ),
+    ]
+    .concat()
+}
+
+/// The directory of services.
+fn directory(report: &discovery::Report) -> String {
+    let gauge = |name: &str, help: &str, value: usize| family("gauge", name, help, &[format!(" {value}")]);
+    let refused: Vec<String> =
+        report.refused.iter().map(|(code, count)| format!("{{code=\"{code}\"}} {count}")).collect();
+    [
+        gauge("services", "services in the directory", report.services),
+        gauge("services_owners", "members that offer any", report.owners),
+        gauge("services_own", "services that this member offers", report.own),
+        gauge("services_damped", "services that come and go too often to tell", report.damped),
+        gauge("services_bytes", "bytes of signed lists kept", report.bytes),
+        family("counter", "services_published_total", "lists sent", &[format!(" {}", report.published)]),
+        family("counter", "services_refused_total", "lists refused by name", &refused),
+    ]
+    .concat()
+}
+
+/// Readings that this member publishes.
+fn topics(rows: &[TopicRow]) -> String {
+    let by = |of: fn(&TopicRow) -> u64| -> Vec<String> {
+        rows.iter().map(|row| format!("{{topic=\"{}\"}} {}", row.name, of(row))).collect()
+    };
+    [
+        family("counter", "topic_readings_total", "readings of a topic", &by(|row| row.readings)),
+        family("counter", "topic_refused_total", "readings that were too long", &by(|row| row.refused)),
+        family("counter", "topic_missed_total", "readings that slow readers missed", &by(|row| row.missed)),
+        family("gauge", "topic_readers", "readers of a topic", &by(|row| row.readers)),
     ]
     .concat()
 }

@@ -20,6 +20,7 @@ mod problem;
 mod reads;
 mod select;
 mod serve;
+mod services;
 mod slots;
 mod status;
 mod tap;
@@ -99,6 +100,6 @@ pub(crate) fn router(api: Api) -> Router {
 pub(crate) async fn ask(shared: &Shared, command: Command) -> Result<Reply, Problem> {
     match shared.mesh.command(command).await {
         Reply::Mesh(meshline_mesh::Reply::Refused { code: Code::ShuttingDown, .. }) => Err(Problem::stopping()),
-        reply @ (Reply::Mesh(_) | Reply::Chat(_)) => Ok(reply),
+        reply @ (Reply::Mesh(_) | Reply::Chat(_) | Reply::Discovery(_)) => Ok(reply),
     }
 }

@@ -9,8 +9,8 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::documents::{Applied, Ready, StatusDocument};
 use super::{
-    Api, auth, chat, connect, documents, events, forwards, ledger_operations, log, metrics, openapi, reads, status,
-    tap, trace, tunnels,
+    Api, auth, chat, connect, documents, events, forwards, ledger_operations, log, metrics, openapi, reads, services,
+    status, tap, trace, tunnels,
 };
 
 /// What can be asked in one way at one path.
@@ -294,6 +294,30 @@ const OPERATIONS: &[Operation] = &[
         refusals: &[StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::INSUFFICIENT_STORAGE],
         token: true,
         handler: |method| on(method, forwards::remove),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/services",
+        id: "services",
+        summary: "What members offer, with health and cost.",
+        parameters: &services::PARAMETERS,
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<services::Services>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST],
+        token: true,
+        handler: |method| on(method, services::list),
+    },
+    Operation {
+        method: Verb::Post,
+        path: "/api/v1/services",
+        id: "advertise",
+        summary: "Offer a service of this host to others for as long as the answer is read.",
+        parameters: &[],
+        body: Some(|schemas| schemas.subschema_for::<services::Advert>()),
+        answer: Answer::Events(services::shapes),
+        refusals: &[StatusCode::TOO_MANY_REQUESTS],
+        token: true,
+        handler: |method| on(method, services::advertise),
     },
     Operation {
         method: Verb::Get,

@@ -85,6 +85,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, Code::NoSuchPeer.name(), format!("no member is known as {selector:?}"))
     }
 
+    pub(crate) fn no_such_service(word: &str) -> Self {
+        let detail = format!("nobody is called {word:?}, and no member offers a service of that name");
+        Self::new(StatusCode::NOT_FOUND, Code::NoSuchService.name(), detail)
+    }
+
     pub(crate) fn ambiguous(selector: &str, ids: Vec<NodeId>) -> Self {
         let detail = format!("{selector:?} fits {} members", ids.len());
         Self { ids, ..Self::new(StatusCode::CONFLICT, "ambiguous_peer", detail) }
@@ -105,7 +110,7 @@ impl Problem {
             StatusCode::NOT_FOUND
         } else if is_beyond(code) {
             StatusCode::BAD_GATEWAY
-        } else if matches!(code, Code::RateLimited | Code::TooManyStreams) {
+        } else if matches!(code, Code::RateLimited | Code::TooManyStreams | Code::TooManyServices) {
             StatusCode::TOO_MANY_REQUESTS
         } else if code == Code::StorageFailed {
             StatusCode::INSUFFICIENT_STORAGE

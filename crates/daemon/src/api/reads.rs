@@ -81,6 +81,6 @@ pub(super) async fn rows(shared: &Shared) -> Result<Vec<PeerRow>, Problem> {
 pub(super) async fn mesh(shared: &Shared, command: Command) -> Result<Reply, Problem> {
     match ask(shared, meshline_services::Command::Mesh(command)).await? {
         meshline_services::Reply::Mesh(reply) => Ok(reply),
-        meshline_services::Reply::Chat(_) => Err(Problem::unexpected()),
+        meshline_services::Reply::Chat(_) | meshline_services::Reply::Discovery(_) => Err(Problem::unexpected()),
     }
 }

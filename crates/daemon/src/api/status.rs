@@ -16,7 +16,7 @@ use super::chat::report;
 use super::documents::{GatewayStatus, StatusDocument, TunnelsStatus};
 use super::problem::Problem;
 use super::reads::read_status;
-use super::{Api, Shared};
+use super::{Api, Shared, services};
 
 type Answer = Result<Bytes, Problem>;
 
@@ -64,9 +64,9 @@ pub(super) async fn answer_all(shared: Arc<Shared>) {
 }
 
 async fn document(shared: &Shared) -> Answer {
-    let (mesh, chat) = tokio::join!(read_status(shared), report(shared));
+    let (mesh, chat, services) = tokio::join!(read_status(shared), report(shared), services::report(shared));
     let gateway = GatewayStatus::from(&shared.gateway.report());
     let tunnels = TunnelsStatus::of(&shared.mesh.tunnels().reports());
-    let document = StatusDocument { mesh: mesh?, chat: chat?.into(), gateway, tunnels };
+    let document = StatusDocument { mesh: mesh?, chat: chat?.into(), services: services?.into(), gateway, tunnels };
     serde_json::to_vec(&document).map(Bytes::from).map_err(|_| Problem::unexpected())
 }

@@ -132,7 +132,9 @@ async fn probe(mesh: &meshline_net::MeshHandle, path: Vec<NodeId>) -> Probed {
             meshline_services::Reply::Mesh(Reply::Refused { code, detail }) => {
                 probed.failure = Some(failure(code, &detail));
             }
-            meshline_services::Reply::Mesh(_) | meshline_services::Reply::Chat(_) => return probed,
+            meshline_services::Reply::Mesh(_)
+            | meshline_services::Reply::Chat(_)
+            | meshline_services::Reply::Discovery(_) => return probed,
         }
     }
     probed

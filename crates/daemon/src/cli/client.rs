@@ -108,6 +108,22 @@ impl Client {
         }
     }
 
+    /// Events in answer to a document: something that lasts as long as they are read.
+    pub(super) async fn held(&self, path: &str, body: &Value) -> anyhow::Result<EventStream> {
+        let request = || Request::new(http::Method::POST, path).json(body.to_string());
+        let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
+        match http::events(&self.target, request(), limits).await {
+            Ok(events) => Ok(events),
+            // What was wrong stands in the body; what was refused once is refused again.
+            Err(HttpError::NoEvents(_)) => Err(self
+                .document::<Value>(request())
+                .await
+                .err()
+                .unwrap_or_else(|| Stop::new(Exit::Failed, "the member answers this with a document").into())),
+            Err(error) => Err(self.unreachable(&error).into()),
+        }
+    }
+
     /// Events as they come: from now on, or all after the one with the id `last`.
     pub(super) async fn events(&self, last: Option<&str>) -> anyhow::Result<EventStream> {
         let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
@@ -162,7 +178,7 @@ fn refusal(response: &Response) -> Stop {
 fn exit_of(status: StatusCode, code: &str) -> Exit {
     match status {
         StatusCode::NOT_FOUND if ["no_such_forward", "no_ledger", "no_such_block"].contains(&code) => Exit::Failed,
-        StatusCode::CONFLICT if ["cannot_listen", "ledger_present"].contains(&code) => Exit::Failed,
+        StatusCode::CONFLICT if ["cannot_listen", "already_offered", "ledger_present"].contains(&code) => Exit::Failed,
         StatusCode::BAD_GATEWAY if ["no_route", "tunnel_lost"].contains(&code) => Exit::NoPeer,
         StatusCode::BAD_GATEWAY if ["target_refused", "target_unreachable"].contains(&code) => Exit::Refused,
         StatusCode::NOT_FOUND => Exit::NoPeer,

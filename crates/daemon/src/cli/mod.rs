@@ -6,6 +6,7 @@ mod client;
 mod connect;
 mod explain;
 mod forward;
+mod generate;
 mod join;
 mod ledger;
 mod links;
@@ -14,9 +15,11 @@ mod peers;
 mod place;
 mod progress;
 mod reach;
+mod read;
 mod routes;
 mod run;
 mod secret;
+mod services;
 mod status;
 mod table;
 mod tap;
@@ -29,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use generate::parse;
 pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;
 pub use run::{LedgerArgs, ListenArgs, RunArgs};
@@ -66,6 +70,12 @@ pub enum Verb {
     Connect(connect::ConnectArgs),
     /// List the tunnels with other members and the paths of each
     Tunnels,
+    /// List what members offer, with health and cost; --watch shows what changes
+    Services(services::ServicesArgs),
+    /// Offer a service of this host to others for as long as this command runs
+    Advertise(services::AdvertiseArgs),
+    /// Show the last reading of a topic, or follow it
+    Read(read::ReadArgs),
     /// Wait until something is so; exit 1 if it is not in time
     Wait(wait::WaitArgs),
     /// Write to all members, or read what they wrote
@@ -97,6 +107,9 @@ pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Resu
         Verb::Forward(verb) => forward::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Connect(args) => connect::run(&place.client::<T>()?, &args).await,
         Verb::Tunnels => tunnels::run(&place.client::<T>()?, place.json).await,
+        Verb::Services(args) => services::run(&place.client::<T>()?, &args, place.json).await,
+        Verb::Advertise(args) => services::advertise::<T>(&args, place).await,
+        Verb::Read(args) => read::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Wait(args) => wait::run(&place.client::<T>()?, &args, place.json).await,
         Verb::Chat(verb) => chat::run(&place.client::<T>()?, verb, place.json).await,
         Verb::Join(args) => join::run::<T>(&args, place),

@@ -23,6 +23,10 @@ pub(super) fn check(config: &NodeConfig, review: &mut Review) {
             review.fault(&format!("/expose/{index}/via"), error.to_string());
         }
     }
+    for (index, seconds) in config.expose.iter().enumerate().filter_map(|(index, entry)| Some((index, entry.check_s?)))
+    {
+        review.range(&format!("/expose/{index}/check_s"), seconds, 1..=3_600);
+    }
     most("/exit/rules", config.exit.rules.len(), MAX_RULES, review);
     most("/exit/listen", config.exit.listen.len(), MAX_RULES, review);
     if let Some(Err(refusal)) = config.socks5.as_ref().map(meshline_gateway::ProxyConfig::check) {

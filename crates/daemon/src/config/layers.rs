@@ -373,6 +373,12 @@ fn data_folder(path: &Path) -> PathBuf {
 }
 
 fn resolve_paths(layer: &mut Value, folder: &Path) {
+    let topics = layer.get_mut("topics").and_then(Value::as_array_mut);
+    for file in topics.into_iter().flatten().filter_map(|topic| topic.get_mut("file")) {
+        if let Value::String(text) = file {
+            *text = folder.join(&*text).to_string_lossy().into_owned();
+        }
+    }
     for pointer in PATHS {
         if let Some(Value::String(text)) = layer.pointer_mut(pointer)
             && !text.is_empty()

@@ -16,6 +16,7 @@ use super::ledger::{self, LedgerConfig};
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
+use super::topics::{self, TopicConfig};
 use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
 use super::via::ViaConfig;
 
@@ -105,6 +106,9 @@ macro_rules! member_config {
             /// "signal" and "proxies". While no way leads there they go straight.
             #[serde(default)]
             pub via: Option<ViaConfig>,
+            /// Readings of this member that others may ask for: from a command, a file or standard input.
+            #[serde(default)]
+            pub topics: Vec<TopicConfig>,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -294,6 +298,7 @@ macro_rules! node_of {
             forwards: $from.forwards,
             socks5: $from.socks5,
             via: $from.via,
+            topics: $from.topics,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -351,6 +356,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     config.routing.check(config.network.is_open(), review);
     gateway::check(config, review);
     ledger::check(config, review);
+    topics::check(&config.topics, review);
     if let Some(via) = &config.via {
         via.check((config.name.as_str(), config.network.is_open()), review);
     }

@@ -20,6 +20,7 @@ mod review;
 mod routing;
 mod signal_server;
 mod source;
+mod topics;
 mod typed;
 mod values;
 mod via;
@@ -35,6 +36,7 @@ pub use review::Review;
 pub use routing::{MemberRef, RoutingConfig, ViewRoutingConfig};
 pub use signal_server::SignalServerConfig;
 pub use source::Document;
+pub use topics::TopicConfig;
 pub use values::{
     ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
 };

@@ -47,6 +47,12 @@ impl Reader {
         (headers, axum::body::Body::new(self)).into_response()
     }
 
+    /// The same; something is held until nobody reads it any more.
+    pub(crate) fn into_response_holding<T: Send + Unpin + 'static>(self, held: T) -> Response {
+        let headers = [(CONTENT_TYPE, "text/event-stream"), (CACHE_CONTROL, "no-store"), (UNBUFFERED, "no")];
+        (headers, axum::body::Body::new(Holding { reader: self, _held: held })).into_response()
+    }
+
     fn poll_text(&mut self, context: &mut Context<'_>) -> Poll<Bytes> {
         if let Some(greeting) = self.greeting.take() {
             return Poll::Ready(greeting);
@@ -88,6 +94,24 @@ impl hyper::body::Body for Reader {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
         self.poll_text(context).map(|text| Some(Ok(Frame::data(text))))
+    }
+}
+
+/// A reader with something that lasts as long as it.
+struct Holding<T> {
+    reader: Reader,
+    _held: T,
+}
+
+impl<T: Unpin> hyper::body::Body for Holding<T> {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Pin::new(&mut self.reader).poll_frame(context)
     }
 }
 

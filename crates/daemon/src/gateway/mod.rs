@@ -2,17 +2,18 @@
 //! were added kept in `data_dir`.
 
 mod detour;
+mod offers;
 mod roster;
 mod stored;
 #[cfg(test)]
 mod tests;
 
 use std::path::Path;
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use meshline_gateway::{
-    Connected, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings, OwnPorts, ProxyState,
-    Refusal, Rules,
+    Connected, Expose, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings, OwnPorts,
+    ProxyState, Refusal, Rules,
 };
 use meshline_net::MeshHandle;
 use meshline_protocol::{Code, NodeId, Target};
@@ -20,7 +21,10 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::config::NodeConfig;
+use crate::topics::{TopicRow, Topics};
 use detour::LocalDetour;
+pub(crate) use offers::Held;
+use offers::Offers;
 use roster::Roster;
 use stored::Stored;
 
@@ -30,6 +34,8 @@ pub struct LocalGateway {
     gateway: Arc<Gateway>,
     detour: Arc<LocalDetour>,
     roster: Arc<Roster>,
+    offers: Offers,
+    topics: OnceLock<Topics>,
     stored: Stored,
     /// Held while forwards are added or removed, so that what is on disk is the last state.
     changing: Mutex<()>,
@@ -39,9 +45,9 @@ pub struct LocalGateway {
 impl LocalGateway {
     /// Begins with what is configured and what was added at earlier runs. `own_ports` are those of the mesh and the API.
     pub async fn start(config: &NodeConfig, mesh: &MeshHandle, own_ports: OwnPorts) -> Self {
-        let roster = Arc::new(Roster::new(!config.network.is_open()));
-        roster.refresh(mesh).await;
-        let following = tokio::spawn(roster::follow(Arc::clone(&roster), mesh.clone()));
+        let roster = Arc::new(Roster::new(!config.network.is_open(), mesh.clone()));
+        roster.refresh().await;
+        let following = tokio::spawn(roster::follow(Arc::clone(&roster)));
         let stored = Stored::at(&config.data_dir);
         let settings = GatewaySettings {
             rules: rules(config),
@@ -57,13 +63,15 @@ impl LocalGateway {
         let detour = Arc::new(LocalDetour::new(config, &gateway, &roster));
         let weak: Weak<LocalDetour> = Arc::downgrade(&detour);
         mesh.set_detour(weak);
-        Self { gateway, detour, roster, stored, changing: Mutex::new(()), following }
+        let offers = Offers::new(mesh.clone(), Arc::clone(&gateway));
+        offers.configure(rules(config)).await;
+        Self { gateway, detour, roster, offers, topics: OnceLock::new(), stored, changing: Mutex::new(()), following }
     }
 
     /// Makes everything as it is configured now. Added forwards stay.
     pub async fn reconfigure(&self, config: &NodeConfig) {
         self.detour.set(config);
-        self.gateway.set_rules(rules(config));
+        self.offers.configure(rules(config)).await;
         self.gateway.set_forwards(config.forwards.clone()).await;
         // What is wrong with it is told with everything else.
         let _ = self.gateway.set_proxy(config.socks5.clone()).await;
@@ -101,6 +109,26 @@ impl LocalGateway {
     /// Why there is none, by the member that was asked.
     pub async fn connect(&self, peer: &str, target: Option<Target>) -> Result<Connected, Refusal> {
         self.gateway.connect(peer, target).await
+    }
+
+    /// Begins to publish what is configured, once.
+    pub async fn publish(&self, config: &NodeConfig) {
+        let topics = Topics::start(&config.topics, &config.data_dir, self).await;
+        // A second time nothing is configured that was not before.
+        let _ = self.topics.set(topics);
+    }
+
+    /// The topics of this member, in figures.
+    pub(crate) fn topics(&self) -> Vec<TopicRow> {
+        self.topics.get().map(Topics::rows).unwrap_or_default()
+    }
+
+    /// Offers a service until what is returned is dropped.
+    ///
+    /// # Errors
+    /// There is one of this name, or there are too many.
+    pub(crate) async fn hold(&self, expose: Expose) -> Result<Held, Refusal> {
+        self.offers.hold(expose).await
     }
 
     /// Everything there is to tell.

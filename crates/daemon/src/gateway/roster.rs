@@ -3,11 +3,12 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use meshline_gateway::{Directory, Member, Task};
+use meshline_gateway::{Directory, Member, Offer, Task};
 use meshline_mesh::{Command, Event as MeshEvent, PeerRow, Reply};
 use meshline_net::MeshHandle;
-use meshline_protocol::NodeId;
-use meshline_protocol::message::Role;
+use meshline_protocol::message::{Health, Role};
+use meshline_protocol::{NodeId, ServiceName};
+use meshline_services::discovery::{Command as Look, Entry, Filter, Reply as Seen};
 use meshline_services::{Command as Ask, Event, Reply as Answer};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
@@ -27,6 +28,7 @@ const MIN_PREFIX: usize = 8;
 /// The members.
 #[derive(Debug)]
 pub(super) struct Roster {
+    mesh: MeshHandle,
     are_names_proved: bool,
     members: Mutex<Vec<Member>>,
     news: Notify,
@@ -34,8 +36,8 @@ pub(super) struct Roster {
 
 impl Roster {
     /// Nobody yet. On a closed network names are given by its key.
-    pub(super) fn new(are_names_proved: bool) -> Self {
-        Self { are_names_proved, members: Mutex::default(), news: Notify::new() }
+    pub(super) fn new(are_names_proved: bool, mesh: MeshHandle) -> Self {
+        Self { mesh, are_names_proved, members: Mutex::default(), news: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
@@ -43,8 +45,8 @@ impl Roster {
     }
 
     /// Asks the core; `false` once the mesh is shut down.
-    pub(super) async fn refresh(&self, mesh: &MeshHandle) -> bool {
-        let Answer::Mesh(Reply::Peers(rows)) = mesh.command(Ask::Mesh(Command::Peers)).await else { return false };
+    pub(super) async fn refresh(&self) -> bool {
+        let Answer::Mesh(Reply::Peers(rows)) = self.mesh.command(Ask::Mesh(Command::Peers)).await else { return false };
         let members = rows.iter().map(|row| member(row, self.are_names_proved)).collect();
         *self.lock() = members;
         self.news.notify_waiters();
@@ -75,9 +77,24 @@ impl Directory for Roster {
         Box::pin(self.news.notified())
     }
 
+    fn offers<'a>(&'a self, name: &'a ServiceName) -> Task<'a, Vec<Offer>> {
+        Box::pin(async move {
+            let look = Look::List(Filter { name: Some(name.clone()), kind: None });
+            let Answer::Discovery(Seen::Listed(found)) = self.mesh.command(Ask::Discovery(look)).await else {
+                return Vec::new();
+            };
+            found.into_iter().map(offer).collect()
+        })
+    }
+
     fn member(&self, id: NodeId) -> Option<Member> {
         self.lock().iter().find(|member| member.id == id).cloned()
     }
+}
+
+fn offer(entry: Entry) -> Offer {
+    let Entry { member, kind, health, damped, cost_us, .. } = entry;
+    Offer { member, kind, is_down: health == Health::Down, is_damped: damped, cost_us }
 }
 
 fn member(row: &PeerRow, is_name_proved: bool) -> Member {
@@ -94,9 +111,9 @@ fn member(row: &PeerRow, is_name_proved: bool) -> Member {
 }
 
 /// Keeps the roster true until it is aborted or the mesh ends.
-pub(super) async fn follow(roster: Arc<Roster>, mesh: MeshHandle) {
-    let mut events = mesh.subscribe();
-    while roster.refresh(&mesh).await {
+pub(super) async fn follow(roster: Arc<Roster>) {
+    let mut events = roster.mesh.subscribe();
+    while roster.refresh().await {
         sleep(PAUSE).await;
         if let Ok(false) = timeout(REFRESH, change(&mut events)).await {
             return;

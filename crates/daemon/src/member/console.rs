@@ -79,7 +79,7 @@ async fn send(text: &str, mesh: &MeshHandle) {
         | Reply::Mesh(meshline_mesh::Reply::Refused { detail, .. }) => {
             say(&format!("not sent: {detail}"));
         }
-        Reply::Chat(_) | Reply::Mesh(_) => {}
+        Reply::Chat(_) | Reply::Mesh(_) | Reply::Discovery(_) => {}
     }
 }
 

@@ -62,7 +62,11 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let seed = files::random_bytes()?;
     let clock = Clock::start();
     let mut settings = meshline_net::Settings::new(clock, identity.key.clone(), &core);
-    let services = meshline_services::Settings { chat: config.chat.bounds(), stored: history::load(&config.data_dir)? };
+    let services = meshline_services::Settings {
+        chat: config.chat.bounds(),
+        stored: history::load(&config.data_dir)?,
+        ..meshline_services::Settings::default()
+    };
     let now = clock.now();
     let stack = Stack::new(Node::new(core, identity.key, seed, now), services, now);
     let retries = config.retries;
@@ -85,6 +89,7 @@ async fn serve<T: MemberConfig>(
     let bound = Server::bind(&config.data_dir, http).await?;
     let own_ports = own_ports(&mesh, bound.address());
     let gateway = Arc::new(LocalGateway::start(config, &mesh, own_ports).await);
+    gateway.publish(config).await;
     let tail = reloader.tail();
     let api = bound.serve(Served {
         mesh: mesh.clone(),

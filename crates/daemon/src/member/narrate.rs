@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RingSide};
 use meshline_protocol::{Address, Code};
-use meshline_services::{Event, chat};
+use meshline_services::{Event, chat, discovery};
 use tracing::{debug, error, info, trace, warn};
 
 use crate::log::{CONSOLE, escape};
@@ -14,6 +14,7 @@ pub(super) fn tell(event: &Event, retries: u32) {
     match event {
         Event::Chat(event) => tell_chat(event),
         Event::Mesh(event) => tell_mesh(event, retries),
+        Event::Discovery(event) => tell_service(event),
     }
 }
 
@@ -34,6 +35,16 @@ fn tell_chat(event: &chat::Event) {
             trace!(target: "meshline", count = message.delivery.delivered_to, cursor = message.cursor, "message on its way");
         }
     }
+}
+
+fn tell_service(event: &discovery::Event) {
+    let (entry, what) = match event {
+        discovery::Event::Added(entry) => (entry, "offered"),
+        discovery::Event::Changed(entry) => (entry, "changed"),
+        discovery::Event::Removed { entry, cause } => (entry, cause.name()),
+    };
+    let (service, kind, health) = (escape(entry.name.as_str()), escape(entry.kind.as_str()), entry.health.name());
+    debug!(target: "meshline", peer = %entry.member, name = entry.member_name, reason = what, "service {service} {kind} {what} ({health})");
 }
 
 /// A text of several lines stays below its author.

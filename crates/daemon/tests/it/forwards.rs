@@ -224,7 +224,7 @@ async fn refusals_of_a_connection_have_the_code_of_whoever_refuses() {
         (format!("peer={two}&target=udp://127.0.0.1:1"), 400, "invalid_message"),
         (format!("peer={two}&target=nonsense"), 400, "invalid_message"),
         ("peer=no!body&target=tcp://127.0.0.1:1".to_owned(), 404, "no_such_peer"),
-        ("peer=nothing".to_owned(), 403, "no_such_service"),
+        ("peer=nothing".to_owned(), 404, "no_such_service"),
         ("peer=nothing&target=tcp://127.0.0.1:1".to_owned(), 404, "no_such_peer"),
     ] {
         assert_eq!(connect(&query).await.refusal(status), code, "{query}");
@@ -269,7 +269,7 @@ async fn commands_end_with_the_code_of_their_reason() {
         (vec!["forward", "add", "udp://127.0.0.1:0", &two, &echo], Exit::Usage),
         (vec!["tunnels"], Exit::Done),
         (vec!["connect", &two, "127.0.0.1:1"], Exit::Refused),
-        (vec!["connect", "nothing"], Exit::Refused),
+        (vec!["connect", "nothing"], Exit::NoPeer),
         (vec!["connect", "nothing", "127.0.0.1:1"], Exit::NoPeer),
         (vec!["connect", &away, "127.0.0.1:1"], Exit::NoPeer),
         (vec!["connect", &two, "nonsense"], Exit::Usage),

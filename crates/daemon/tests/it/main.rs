@@ -12,5 +12,6 @@ mod requests;
 mod routes;
 mod safety;
 mod schema;
+mod services;
 mod support;
 mod via;

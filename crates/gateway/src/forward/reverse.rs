@@ -56,7 +56,7 @@ async fn listener(forward: &Forward, number: u32, shared: &Shared) -> Result<(Bo
 }
 
 fn peer(forward: &Forward, shared: &Shared) -> Result<NodeId, Refusal> {
-    match shared.connector.resolve_kept(&forward.config.peer)? {
+    match shared.connector.resolve_kept(&forward.config.peer, true)? {
         Via::Member(id) => Ok(id),
         Via::Auto | Via::Service(_) => {
             Err(refuse(Code::NoSuchPeer, format!("no member is called {}", forward.config.peer)))

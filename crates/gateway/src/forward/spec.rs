@@ -14,7 +14,7 @@ use crate::refusal::{Refusal, refuse};
 pub struct ForwardConfig {
     /// Where to listen: tcp://host:port, udp://host:port or unix:/path. With reverse, at the peer.
     pub listen: Target,
-    /// A member (full id, or a name of a closed network), "auto", or the name of a service.
+    /// A member (full id, or a name of a closed network), "auto", or the name of a service: without a target it is one.
     pub peer: String,
     /// What connections are connected to: tcp://host:port, udp://host:port, unix:/path or serial:/device,baud. A
     /// service needs none. With reverse, from this member.
@@ -77,7 +77,7 @@ impl ForwardConfig {
 
     /// Whom to ask for what, at this moment.
     pub(crate) fn wish(&self, connector: &Connector) -> Result<(Via, OpenStream), Refusal> {
-        let via = connector.resolve_kept(&self.peer)?;
+        let via = connector.resolve_kept(&self.peer, self.target.is_some())?;
         if self.target.is_none() && !matches!(via, Via::Service(_)) {
             return Err(refuse(Code::InvalidMessage, "a target is needed unless the peer is a service"));
         }

@@ -24,8 +24,10 @@ impl Proxy {
         }
         let address = address(host, port)?;
         let target = if udp { Target::Udp(address) } else { Target::Tcp(address) };
-        let via = match connector.resolve(&self.config.exit)? {
-            Via::Service(name) => return Err(refuse(Code::NoSuchPeer, format!("the exit {name} is no known member"))),
+        let via = match connector.resolve(&self.config.exit, true)? {
+            Via::Service(word) => {
+                return Err(refuse(Code::NoSuchPeer, format!("the exit {} is no known member", word.name)));
+            }
             via @ (Via::Member(_) | Via::Auto) => via,
         };
         Ok((via, OpenStream { target: Some(target), ..OpenStream::default() }))

@@ -18,6 +18,8 @@ mod nat;
 mod relay;
 mod routes;
 mod seed;
+mod services;
+mod topics;
 mod topologies;
 mod tunnels;
 mod twice;

@@ -10,6 +10,7 @@ use meshline_protocol::message::{Broadcast as Message, BroadcastMessage, Broadca
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
 
 use super::compare::text_id;
+use super::handed::send_ring;
 use super::mesh::is_dense;
 use super::rate::OWN_RATE;
 use super::round::Round;
@@ -60,7 +61,7 @@ impl Broadcast {
     /// Signs a service's text, to be sent with [`Broadcast::spread`].
     pub(crate) fn sign(
         &mut self,
-        service: ServiceName,
+        (service, validity): (ServiceName, i64),
         text: String,
         on_ring: bool,
         shared: &mut Shared,
@@ -81,7 +82,7 @@ impl Broadcast {
             kind: SignedBroadcast::TYPE.to_owned(),
             network: shared.config.network.clone(),
             seq,
-            expires: shared.latest().max(seq).offset(VALIDITY),
+            expires: shared.latest().max(seq).offset(validity),
             time: shared.now.wall,
             clock: self.clock,
             service,
@@ -101,7 +102,7 @@ impl Broadcast {
         (ring, members): (Option<RingPlace<'_>>, usize),
         shared: &mut Shared,
     ) -> Delivery {
-        let (line, body) = self.release_own(signed, expires, (ring, members), shared);
+        let (line, body) = self.release_own(signed, expires, (ring, members, members > MAX_RECEIPTS), shared);
         let way = Way::Mesh(shared.up.keys().copied().collect());
         let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
         let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
@@ -116,17 +117,31 @@ impl Broadcast {
         delivery
     }
 
-    /// Sends a signed text to all and leaves it at that.
-    pub(crate) fn release_own(
+    /// Sends a signed text to all and leaves it at that: round a ring once, if it is closed.
+    pub(crate) fn publish_own(
         &mut self,
         signed: &SignedText,
         expires: UnixMicros,
         (ring, members): (Option<RingPlace<'_>>, usize),
         shared: &mut Shared,
+    ) {
+        let (line, body) = self.release_own(signed, expires, (ring, members, true), shared);
+        if let Some(successor) = ring.and_then(|place| place.successor) {
+            send_ring(&successor, line, &body, shared);
+        }
+    }
+
+    /// Sends a signed text along the tree; on a ring to those who look on. Of a silent one only who is linked with us
+    /// sends receipts.
+    fn release_own(
+        &mut self,
+        signed: &SignedText,
+        expires: UnixMicros,
+        (ring, members, silent): (Option<RingPlace<'_>>, usize, bool),
+        shared: &mut Shared,
     ) -> (BroadcastMessage, Bytes) {
         let SignedText { by, seq, sig, body } = signed.clone();
         let (attempt, holders) = (attempt_at(seq, shared), Bounded::from_first([shared.id]));
-        let silent = members > MAX_RECEIPTS;
         let line = BroadcastMessage { by, seq, sig, attempt, holders, trail: BroadcastTrail::default(), silent };
         self.keep(&line, &body, expires);
         if ring.is_some() {

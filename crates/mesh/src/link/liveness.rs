@@ -66,6 +66,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
                     | Broadcast::Compare(_)
             )
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
+            | Message::Services(_)
     );
     !is_own
 }

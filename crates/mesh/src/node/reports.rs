@@ -150,7 +150,7 @@ impl Node {
 
     /// The way to a member: what datagrams take, which may leave its link aside, the proxy that carries its link, or along
     /// the ring.
-    fn path_to(&self, id: &NodeId) -> Vec<NodeId> {
+    pub(super) fn path_to(&self, id: &NodeId) -> Vec<NodeId> {
         let routed = self.routing.table().best(id, |hop| self.shared.up.contains_key(hop));
         if let Some(detour) = routed.filter(|best| best.hops.len() > 1) {
             return detour.hops.clone();
@@ -177,7 +177,7 @@ impl Node {
     }
 
     /// The expected delivery time as it is advertised; before that, half the round trip of the first hop for each hop.
-    fn cost_of(&self, path: &[NodeId]) -> Option<u64> {
+    pub(super) fn cost_of(&self, path: &[NodeId]) -> Option<u64> {
         let routed = path.last().and_then(|to| self.routing.table().best(to, |hop| self.shared.up.contains_key(hop)));
         if let Some(best) = routed.filter(|best| best.hops == path) {
             return Some(best.cost_us);

@@ -1,14 +1,17 @@
 //! What services on top of a node ask of it beside commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use meshline_identity::{Sequence, admit};
 use meshline_protocol::message::SignedBroadcast;
 use meshline_protocol::{Code, Fault, Frame, NodeId, ServiceName, SignedRecord, UnixMicros};
 
 use super::Node;
+use super::routes::UNKNOWN_COST_US;
+use crate::broadcast::VALIDITY;
 use crate::event::{Delivery, PeerName, SignedText};
-use crate::now::Now;
+use crate::now::{Mono, Now};
 
 impl Node {
     /// Signs a service's text. It is on its way only after [`Node::spread`], so that it can be kept on disk first.
@@ -17,7 +20,7 @@ impl Node {
     /// A named refusal, with a sentence for people: too long, too many.
     pub fn sign(&mut self, service: ServiceName, text: String, now: Now) -> Result<SignedText, (Code, String)> {
         self.shared.now = now;
-        self.broadcast.sign(service, text, self.ring.is_enabled(), &mut self.shared)
+        self.broadcast.sign((service, VALIDITY), text, self.ring.is_enabled(), &mut self.shared)
     }
 
     /// Sends a text that was signed here to all members, again if it was on its way when an earlier run ended. Says how
@@ -35,11 +38,55 @@ impl Node {
     /// # Errors
     /// A named refusal, with a sentence for people: too long, too many.
     pub fn publish(&mut self, service: ServiceName, text: String, now: Now) -> Result<SignedText, (Code, String)> {
-        let signed = self.sign(service, text, now)?;
-        let expires = self.shared.latest().max(signed.seq).offset(crate::broadcast::VALIDITY);
+        self.publish_for(VALIDITY, service, text, now)
+    }
+
+    /// As [`Node::publish`], of something that holds for `validity_us` microseconds only, an hour at most.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn publish_for(
+        &mut self,
+        validity_us: i64,
+        service: ServiceName,
+        text: String,
+        now: Now,
+    ) -> Result<SignedText, (Code, String)> {
+        self.shared.now = now;
+        let validity = validity_us.clamp(0, VALIDITY);
+        let signed = self.broadcast.sign((service, validity), text, self.ring.is_enabled(), &mut self.shared)?;
+        let expires = self.shared.latest().max(signed.seq).offset(validity);
         let way = (self.ring.place(), self.gossip.members.len());
-        self.broadcast.release_own(&signed, expires, way, &mut self.shared);
+        self.broadcast.publish_own(&signed, expires, way, &mut self.shared);
         Ok(signed)
+    }
+
+    /// The time the members agree things by. For the validity of records there is [`Node::judged`].
+    #[must_use]
+    pub fn network_time(&self) -> UnixMicros {
+        self.shared.network_time().0
+    }
+
+    /// The point between 75 % and 125 % of `duration` from now.
+    pub fn jittered(&mut self, duration: Duration) -> Mono {
+        self.shared.jittered(duration)
+    }
+
+    /// Expected delivery time of a datagram to a member in microseconds, 0 to this one alone; `None` if no way leads there. One that is
+    /// linked and not measured yet counts as far.
+    #[must_use]
+    pub fn cost_to(&self, id: &NodeId) -> Option<u64> {
+        if *id == self.shared.id {
+            return Some(0);
+        }
+        let path = self.path_to(id);
+        (!path.is_empty()).then(|| self.cost_of(&path).unwrap_or(UNKNOWN_COST_US).max(1))
+    }
+
+    /// A member as it is shown: its name, on an open network with a piece of its id.
+    #[must_use]
+    pub fn shown(&self, id: &NodeId) -> PeerName {
+        self.peer_name(id)
     }
 
     /// Sends a service's message to a linked member; does nothing if it is not linked.

@@ -114,7 +114,7 @@ impl MeshHandle {
                 let command = mesh::Command::SendDatagram { to, service, flow, over, body };
                 match self.command(Command::Mesh(command)).await {
                     Reply::Mesh(reply) => reply,
-                    Reply::Chat(_) => mesh::Reply::Sent,
+                    Reply::Chat(_) | Reply::Discovery(_) => mesh::Reply::Sent,
                 }
             }
         }

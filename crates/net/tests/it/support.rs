@@ -82,7 +82,7 @@ impl Running {
     pub(crate) async fn mesh_event<T>(&mut self, what: &str, mut find: impl FnMut(&MeshEvent) -> Option<T>) -> T {
         self.event(what, |event| match event {
             Event::Mesh(event) => find(event),
-            Event::Chat(_) => None,
+            Event::Chat(_) | Event::Discovery(_) => None,
         })
         .await
     }

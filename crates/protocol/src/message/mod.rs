@@ -15,6 +15,7 @@ mod record;
 mod relay;
 mod ring;
 mod routing;
+mod services;
 
 pub use broadcast::{
     Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
@@ -37,6 +38,10 @@ pub use ring::{Ring, RingAttach, RingToken};
 pub use routing::{
     AdvertisedLink, AdvertisementPart, Datagram, LinkState, Over, Routing, RoutingAck, RoutingAdvertisement,
     RoutingAdvertisements, RoutingSummary, RoutingWant, Seek,
+};
+pub use services::{
+    Health, OfferedService, ServiceList, Services, ServicesCompare, ServicesEntry, ServicesLists, ServicesName,
+    ServicesNames, ServicesWant,
 };
 
 use schemars::JsonSchema;
@@ -76,6 +81,8 @@ pub enum Message {
     Punch(Punch),
     /// Chat histories compared.
     Chat(Chat),
+    /// Copies of the directory of services compared.
+    Services(Services),
     /// Links told to all.
     Routing(Routing),
     /// Addresses tried out from outside.
@@ -101,6 +108,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("nat", &["call", "called", "back", "where", "there"]),
     ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
+    ("services", &["compare", "names", "want", "lists"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
 
@@ -133,6 +141,7 @@ impl Message {
             Self::Relay(relay) => relay.kind(),
             Self::Punch(punch) => punch.kind(),
             Self::Chat(chat) => chat.kind(),
+            Self::Services(services) => services.kind(),
             Self::Routing(routing) => routing.kind(),
             Self::Nat(nat) => nat.kind(),
             Self::Peers(peers) => peers.kind(),
@@ -147,6 +156,7 @@ impl Message {
             self,
             Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_))
                 | Self::Chat(Chat::Messages(_))
+                | Self::Services(Services::Lists(_))
                 | Self::Routing(Routing::Advertisement(_) | Routing::Advertisements(_))
                 | Self::Probe(Probe::Filler(_))
                 | Self::Companion(Companion::Sealed(_))

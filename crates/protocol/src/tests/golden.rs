@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use crate::frame::encode;
 use crate::message::*;
-use crate::{Bounded, Code, Decoded, Decoder, Encoding, Frame, Message, NodeId, Ping, UnixMicros};
+use crate::{Bounded, Code, Decoded, Decoder, Encoding, Frame, Message, NodeId, Ping, ServiceText, UnixMicros};
 
 const NETWORK: [u8; 32] = [3; 32];
 
@@ -207,6 +207,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .chain(peers_samples())
     .chain(companion_samples())
     .chain(chat_samples())
+    .chain(services_samples())
     .chain(punch_samples())
     .chain(routing_samples())
     .chain(finding_samples())
@@ -382,6 +383,50 @@ fn companion_samples() -> Vec<(&'static str, Frame)> {
     vec![
         ("companion.offer", Message::Companion(Companion::Offer(offer)).into()),
         ("companion.sealed", Frame { message: sealed, body: Some("sealed bytes".into()) }),
+    ]
+}
+
+/// A list of services as its owner signs it.
+fn service_list() -> Bytes {
+    let pairs = [("path".to_owned(), "/plan".to_owned())];
+    let service = OfferedService {
+        name: "web".parse().expect("valid"),
+        kind: "_http._tcp".parse().expect("valid"),
+        port: 8080,
+        text: ServiceText::new(pairs).expect("valid"),
+        health: Health::Up,
+    };
+    let list = ServiceList { at: at(4), ttl_s: 120, services: Bounded::from_first([service]) };
+    let text = SignedBroadcast {
+        kind: SignedBroadcast::TYPE.to_owned(),
+        network: network(),
+        seq: at(4),
+        expires: at(120_000_004),
+        time: at(4),
+        clock: at(4),
+        service: "services".parse().expect("valid"),
+        text: serde_json::to_string(&list).expect("plain data"),
+    };
+    serde_json::to_vec(&text).expect("plain data").into()
+}
+
+fn services_samples() -> Vec<(&'static str, Frame)> {
+    let body = service_list();
+    let entry = ServicesEntry {
+        by: node(1),
+        seq: at(4),
+        sig: "c2lnbmF0dXJl".to_owned(),
+        len: u32::try_from(body.len()).expect("short"),
+    };
+    let lists = ServicesLists { lists: Bounded::from_first([entry]), owners: Bounded::from_first([announcement()]) };
+    let digests = Bounded::from_first(["00112233445566778899aabbccddeeff".to_owned()]);
+    let names = Bounded::from_first([ServicesName { by: node(1), seq: at(4) }]);
+    let message = |services| Message::Services(services).into();
+    vec![
+        ("services.compare", message(Services::Compare(ServicesCompare { digests }))),
+        ("services.names", message(Services::Names(ServicesNames { names, more: false }))),
+        ("services.want", message(Services::Want(ServicesWant { owners: Bounded::from_first([node(1)]) }))),
+        ("services.lists", Frame { message: Message::Services(Services::Lists(lists)), body: Some(body) }),
     ]
 }
 

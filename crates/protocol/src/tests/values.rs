@@ -1,7 +1,7 @@
 //! Values of the wire at their limits and beyond.
 
 use crate::message::{AdvertisementPart, RoutingAdvertisements};
-use crate::{Address, Bounded, Name, NetworkId, NodeId, Ping, UnixMicros};
+use crate::{Address, Bounded, Name, NetworkId, NodeId, Ping, ServiceKind, ServiceText, UnixMicros};
 
 #[test]
 fn an_id_has_52_characters_and_one_spelling() {
@@ -100,4 +100,44 @@ fn numbers_at_their_limits_pass_and_one_beyond_is_refused() {
 fn a_bounded_list_takes_its_limit_and_refuses_one_more() {
     assert!(serde_json::from_str::<Bounded<u8, 3>>("[1,2,3]").is_ok_and(|list| list.len() == 3));
     assert!(serde_json::from_str::<Bounded<u8, 3>>("[1,2,3,4]").is_err());
+}
+
+#[test]
+fn a_kind_of_service_is_two_labels_as_in_dns_sd() {
+    for good in ["_http._tcp", "_x._udp", "_a-b-c._tcp", "_123456789012345._tcp"] {
+        assert!(good.parse::<ServiceKind>().is_ok(), "{good}");
+    }
+    for bad in [
+        "http._tcp",
+        "_http.tcp",
+        "_http._sctp",
+        "_HTTP._tcp",
+        "_-a._tcp",
+        "_a-._tcp",
+        "_._tcp",
+        "_1234567890123456._tcp",
+        "_a._tcp.",
+        "",
+    ] {
+        assert!(bad.parse::<ServiceKind>().is_err(), "{bad}");
+    }
+}
+
+#[test]
+fn what_is_said_of_a_service_is_held_to_its_bounds_while_it_is_read() {
+    let read = |text: &str| serde_json::from_str::<ServiceText>(text);
+    let pairs = |count: usize, value: usize| {
+        let pairs: Vec<String> = (0..count).map(|at| format!("\"k{at:02}\":\"{}\"", "v".repeat(value))).collect();
+        format!("{{{}}}", pairs.join(","))
+    };
+    assert!(read(&pairs(16, 29)).is_ok(), "16 pairs of 32 bytes");
+    assert!(read(&pairs(17, 1)).is_err(), "17 pairs");
+    assert!(read(&pairs(16, 30)).is_err(), "more than 512 bytes");
+    assert!(read(&pairs(1, 128)).is_ok() && read(&pairs(1, 129)).is_err(), "a long value");
+    let key = |length: usize| format!("{{\"{}\":\"\"}}", "k".repeat(length));
+    assert!(read(&key(32)).is_ok() && read(&key(33)).is_err() && read(&key(0)).is_err(), "a long key");
+    for bad in [r#"{"a=b":"c"}"#, r#"{"a":"\u0000"}"#, r#"{"a":"\u202e"}"#, r#"{"a":"b","a":"c"}"#, r#"{"a":1}"#, "[]"]
+    {
+        assert!(read(bad).is_err(), "{bad}");
+    }
 }

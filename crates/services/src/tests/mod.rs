@@ -30,7 +30,7 @@ impl Bench {
         let now = Now { mono: Mono(0), wall: UnixMicros::new(EPOCH) };
         let node = Node::new(config, KeyPair::from_secret([7; 32]), [1; 32], now);
         let found = stored.clone();
-        let stack = Stack::new(node, Settings { chat: bounds, stored }, now);
+        let stack = Stack::new(node, Settings { chat: bounds, stored, ..Settings::default() }, now);
         let (writes, replies, events) = (Vec::new(), Vec::new(), Vec::new());
         let mut bench = Self { stack, at: 0, requests: 0, writes, found, replies, events };
         bench.collect();
@@ -57,7 +57,7 @@ impl Bench {
                 Output::Keep { ticket, write } => self.writes.push((ticket, write)),
                 Output::Reply { request, reply: AnyReply::Chat(reply) } => self.replies.push((request, reply)),
                 Output::Event(AnyEvent::Chat(event)) => self.events.push(event),
-                Output::Reply { .. } | Output::Event(AnyEvent::Mesh(_)) | Output::Mesh(_) => {}
+                Output::Reply { .. } | Output::Event(AnyEvent::Mesh(_) | AnyEvent::Discovery(_)) | Output::Mesh(_) => {}
             }
         }
     }

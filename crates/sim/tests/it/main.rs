@@ -30,5 +30,7 @@ mod ring_chaos;
 mod routing;
 mod routing_attacks;
 mod scenarios;
+mod services;
+mod services_attacks;
 mod spread;
 mod support;

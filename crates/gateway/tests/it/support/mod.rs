@@ -74,7 +74,7 @@ impl Members {
 
 pub(crate) fn expose(name: &str, target: &Target, allow: &[&str]) -> Expose {
     let allow = allow.iter().map(|text| Allow::try_from((*text).to_owned()).unwrap()).collect();
-    Expose { name: name.parse().unwrap(), target: target.clone(), via: None, allow }
+    Expose::new(name.parse().unwrap(), target.clone(), allow)
 }
 
 /// The same, reached through another member.

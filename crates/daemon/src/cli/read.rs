@@ -1,0 +1,179 @@
+//! `read`: the readings of a topic, from whichever member publishes it.
+
+use std::time::Duration;
+
+use clap::Args;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
+
+use super::client::{Client, in_path};
+use super::wait::duration;
+use crate::api::CONNECT;
+use crate::chunks::MAX_PIECE;
+use crate::exit::{Exit, Stop};
+use crate::log::escape;
+use crate::output::{print, print_error};
+use crate::topics::KIND;
+
+/// First and longest pause before a lost topic is asked for again.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LONGEST: Duration = Duration::from_secs(30);
+
+/// A line that is longer is none of a topic.
+const MAX_LINE: usize = 16 * 1024;
+
+/// What to read.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct ReadArgs {
+    /// The topic; TOPIC@MEMBER where several members publish it
+    topic: String,
+    /// Go on with what comes, through loss of the network, until interrupted
+    #[arg(long, env = "MESHLINE_FOLLOW", value_parser = clap::builder::FalseyValueParser::new())]
+    follow: bool,
+    /// Begin with so many readings of those before, as far as they are kept; without it the last
+    #[arg(long, value_name = "N", default_value_t = 1, env = "MESHLINE_HISTORY")]
+    history: usize,
+    /// One reading in this time at most, the newest: 1s, 500ms
+    #[arg(long, value_name = "TIME", env = "MESHLINE_EVERY", value_parser = duration)]
+    every: Option<Duration>,
+}
+
+const EXAMPLES: &str = "Examples:
+  read temp --config view.json                         the last reading
+  read temp --follow --json --config view.json | jq .value
+  read temp@attic --follow --every 10s --config view.json
+
+Exit 4 if nobody publishes the topic or nobody who does is in reach, 5 if reading is not allowed.";
+
+/// A line of a topic.
+#[derive(Deserialize)]
+struct Line {
+    #[serde(default)]
+    seq: u64,
+    #[serde(default)]
+    time: u64,
+    value: Option<Value>,
+    missed: Option<u64>,
+    error: Option<String>,
+}
+
+impl ReadArgs {
+    fn path(&self) -> String {
+        let (name, at) = match self.topic.split_once('@') {
+            Some((name, at)) => (name, format!("@{at}")),
+            None => (self.topic.as_str(), String::new()),
+        };
+        let name = name.strip_prefix("service:").unwrap_or(name);
+        format!("/api/v1/connect?peer={}", in_path(&format!("service:{name}.{KIND}{at}")))
+    }
+
+    fn ask(&self, is_first: bool) -> String {
+        let every = self.every.map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX));
+        // Whoever comes back has seen the last one, or cannot tell; it is the newest in any case.
+        let history = if is_first { self.history } else { 1 };
+        let mut ask = json!({"follow": self.follow, "history": history, "every_ms": every}).to_string();
+        ask.push('\n');
+        ask
+    }
+}
+
+pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow::Result<()> {
+    let mut pause = RETRY_FIRST;
+    let mut is_first = true;
+    loop {
+        let read = once(client, args, (json, is_first), &mut pause).await;
+        if !args.follow {
+            return read;
+        }
+        match read {
+            // What will not pass by itself ends it at the first attempt; later it may be a restart.
+            Err(error) if is_first => return Err(error),
+            Err(error) => print_error(&format!("{error:#}; trying again")),
+            Ok(()) => {}
+        }
+        is_first = false;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(RETRY_LONGEST);
+    }
+}
+
+/// Reads until the topic ends or breaks off.
+async fn once(
+    client: &Client,
+    args: &ReadArgs,
+    (json, is_first): (bool, bool),
+    pause: &mut Duration,
+) -> anyhow::Result<()> {
+    let (mut hearing, mut saying) = split(client.upgrade(&args.path(), CONNECT).await?);
+    let ask = args.ask(is_first);
+    saying.write_u32(u32::try_from(ask.len()).unwrap_or(0)).await?;
+    saying.write_all(ask.as_bytes()).await?;
+    saying.flush().await?;
+    let (mut piece, mut rest) = (vec![0; MAX_PIECE], Vec::new());
+    let broken = |error: std::io::Error| Stop::new(Exit::NoPeer, format!("the topic broke off: {error}"));
+    loop {
+        let count = usize::try_from(hearing.read_u32().await.map_err(broken)?).unwrap_or(usize::MAX);
+        let Some(piece) = piece.get_mut(..count) else {
+            return Err(broken(std::io::ErrorKind::InvalidData.into()).into());
+        };
+        if count == 0 {
+            return Ok(());
+        }
+        hearing.read_exact(piece).await.map_err(broken)?;
+        *pause = RETRY_FIRST;
+        rest.extend_from_slice(piece);
+        let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        if rest.len() - whole > MAX_LINE {
+            return Err(Stop::new(Exit::Failed, "what comes is no topic").into());
+        }
+        let lines: Vec<u8> = rest.drain(..whole).collect();
+        for line in String::from_utf8_lossy(&lines).lines().filter(|line| !line.is_empty()) {
+            show(line, &args.topic, json)?;
+        }
+    }
+}
+
+fn show(text: &str, topic: &str, json: bool) -> anyhow::Result<()> {
+    let no_topic = |_| Stop::new(Exit::Failed, "what comes is no topic");
+    let line: Line = serde_json::from_str(text).map_err(no_topic)?;
+    if let Some(error) = line.error {
+        return Err(Stop::new(Exit::Failed, error).into());
+    }
+    if let Some(missed) = line.missed {
+        if json {
+            print(&json!({"schema": "meshline/reading/1", "topic": topic, "missed": missed}).to_string())?;
+        } else {
+            print_error(&format!("{missed} readings missed"));
+        }
+        return Ok(());
+    }
+    let Some(value) = line.value else { return Ok(()) };
+    if json {
+        let (seq, time) = (line.seq, line.time);
+        print(
+            &json!({"schema": "meshline/reading/1", "topic": topic, "seq": seq, "time": time, "value": value})
+                .to_string(),
+        )?;
+        return Ok(());
+    }
+    let plain = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    print(&escape(&plain))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ReadArgs;
+
+    #[test]
+    fn a_topic_is_asked_for_as_a_service_of_its_kind() {
+        let args = |topic: &str| ReadArgs { topic: topic.to_owned(), follow: true, history: 5, every: None };
+        let path = "/api/v1/connect?peer=service%3Atemp._meshtopic._tcp";
+        assert_eq!(args("temp").path(), path);
+        assert_eq!(args("temp@attic 2").path(), format!("{path}%40attic%202"));
+        assert_eq!(args("temp").ask(true), "{\"every_ms\":0,\"follow\":true,\"history\":5}\n");
+        assert!(args("temp").ask(false).contains("\"history\":1"));
+    }
+}

@@ -1,0 +1,245 @@
+//! `services` and `advertise`: what members offer, and offering something for as long as the command runs.
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use meshline_protocol::{ServiceKind, ServiceName, Target};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::client::{Client, in_path};
+use super::place::Place;
+use super::table::{heading, micros, millis, table};
+use crate::config::MemberConfig;
+use crate::exit::{Exit, Stop};
+use crate::log::escape;
+use crate::output::{print, print_error};
+
+const SERVICES: &str = "/api/v1/services";
+
+/// Which services.
+#[derive(Debug, Args)]
+#[command(after_help = LIST_EXAMPLES)]
+pub struct ServicesArgs {
+    /// Only services of this kind, such as _http._tcp
+    #[arg(long, value_name = "KIND", env = "MESHLINE_KIND")]
+    kind: Option<ServiceKind>,
+    /// Show what changes, as it happens, until interrupted
+    #[arg(long, env = "MESHLINE_WATCH", value_parser = clap::builder::FalseyValueParser::new())]
+    watch: bool,
+}
+
+const LIST_EXAMPLES: &str = "Examples:
+  services --config view.json
+  services --kind _http._tcp --json --config view.json | jq -r '.services[].name'
+  services --watch --config view.json";
+
+/// A row as the command needs it.
+#[derive(Deserialize)]
+struct Service {
+    name: String,
+    kind: String,
+    member_name: String,
+    port: u16,
+    text: BTreeMap<String, String>,
+    health: String,
+    expires_ms: u64,
+    cost: Option<u64>,
+    damped: bool,
+    #[serde(default)]
+    cause: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Services {
+    services: Vec<Service>,
+}
+
+pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> anyhow::Result<()> {
+    // Before the list: what changes meanwhile is told twice rather than not at all.
+    let events = if args.watch { Some(client.events(None).await?) } else { None };
+    let kind = args.kind.as_ref().map(|kind| format!("?kind={}", in_path(kind.as_str()))).unwrap_or_default();
+    let document: Value = client.get(&format!("{SERVICES}{kind}")).await?;
+    print(&if json { document.to_string() } else { text(&serde_json::from_value(document)?) })?;
+    let Some(mut events) = events else { return Ok(()) };
+    while let Some(event) = events.next().await? {
+        let Some(change) = event.name.strip_prefix("service_") else {
+            if event.name == "lagged" {
+                print_error("some changes were missed: list the services again");
+            }
+            continue;
+        };
+        let service: Value = serde_json::from_str(&event.data)?;
+        if args.kind.as_ref().is_some_and(|kind| service.get("kind") != Some(&json!(kind))) {
+            continue;
+        }
+        print(&if json {
+            json!({"schema": "meshline/service-event/1", "event": change, "service": service}).to_string()
+        } else {
+            line(change, &serde_json::from_value(service)?)
+        })?;
+    }
+    Err(Stop::new(Exit::NoDaemon, "the member has stopped").into())
+}
+
+fn text(document: &Services) -> String {
+    if document.services.is_empty() {
+        return "no member offers anything".to_owned();
+    }
+    let mut rows = vec![heading(&["NAME", "KIND", "MEMBER", "PORT", "HEALTH", "COST", "EXPIRES", "TEXT"])];
+    for service in &document.services {
+        let health = if service.damped { format!("{}, flapping", service.health) } else { service.health.clone() };
+        rows.push(vec![
+            service.name.clone(),
+            service.kind.clone(),
+            service.member_name.clone(),
+            if service.port == 0 { "-".to_owned() } else { service.port.to_string() },
+            health,
+            service.cost.map_or_else(
+                || "away".to_owned(),
+                |cost| if cost == 0 { "here".to_owned() } else { micros(Some(cost)) },
+            ),
+            millis(service.expires_ms),
+            pairs(&service.text),
+        ]);
+    }
+    table(&rows)
+}
+
+fn pairs(text: &BTreeMap<String, String>) -> String {
+    text.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(" ")
+}
+
+/// One change, for people.
+fn line(change: &str, service: &Service) -> String {
+    let what = match (change, &service.cause) {
+        ("removed", Some(cause)) => format!("gone ({cause})"),
+        _ => format!("{change}, {}", service.health),
+    };
+    let (name, member) = (escape(&service.name), escape(&service.member_name));
+    format!("{name} {} at {member}: {what}", escape(&service.kind))
+}
+
+/// What to offer.
+#[derive(Debug, Args)]
+#[command(after_help = ADVERTISE_EXAMPLES)]
+pub struct AdvertiseArgs {
+    /// What it is called: a-z, 0-9, '-', '_' and '.'. With --config, --name says the same
+    #[arg(long, value_name = "NAME", env = "MESHLINE_SERVICE")]
+    service: Option<ServiceName>,
+    /// What is spoken there, as in DNS-SD: _http._tcp, _ssh._tcp, _coap._udp …
+    #[arg(long, value_name = "KIND", env = "MESHLINE_KIND")]
+    kind: ServiceKind,
+    /// Its port on this host
+    #[arg(long, value_name = "PORT", env = "MESHLINE_PORT", required_unless_present = "target")]
+    port: Option<u16>,
+    /// Where it is, if not on 127.0.0.1: tcp://host:port, udp://host:port or unix:/path
+    #[arg(long, value_name = "TARGET", env = "MESHLINE_TARGET", conflicts_with = "port")]
+    target: Option<Target>,
+    /// What else there is to say of it; may stand several times
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    text: Vec<(String, String)>,
+    /// Who may use it: '*' for everybody, a full id, a name of a closed network, role:…; may stand several times
+    #[arg(long, value_name = "WHO", default_value = "*")]
+    allow: Vec<String>,
+    /// Try to connect to it so often, in seconds, and tell whether it is up
+    #[arg(long, value_name = "SECONDS", env = "MESHLINE_CHECK")]
+    check: Option<u32>,
+}
+
+const ADVERTISE_EXAMPLES: &str = "Examples:
+  advertise --name web --kind _http._tcp --port 8000 --config view.json
+  advertise --service plan --kind _http._tcp --port 8000 --text path=/plan --check 5 --allow bobby --config view.json
+
+Others find it with `services` and reach it with `connect NAME` or `forward add … NAME`, wherever the two are. It is
+withdrawn when the command ends.";
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
+impl AdvertiseArgs {
+    /// The name of the service, and the member that is to offer it. `--name` is the service's, unless that was said.
+    fn named(&self, place: &Place) -> anyhow::Result<(ServiceName, Place)> {
+        if let Some(name) = &self.service {
+            return Ok((name.clone(), place.clone()));
+        }
+        let name = place.name.as_ref().ok_or_else(|| Stop::usage("say what it is called: --name NAME"))?;
+        let name = name.parse().map_err(|error| Stop::usage(format!("--name {name}: {error}")))?;
+        Ok((name, Place { name: None, ..place.clone() }))
+    }
+
+    fn advert(&self, name: &ServiceName) -> Value {
+        let transport = if self.kind.as_str().ends_with("._udp") { "udp" } else { "tcp" };
+        let here = || format!("{transport}://127.0.0.1:{}", self.port.unwrap_or_default());
+        let target = self.target.as_ref().map_or_else(here, ToString::to_string);
+        let text: BTreeMap<&String, &String> = self.text.iter().map(|(key, value)| (key, value)).collect();
+        let mut advert = json!({"name": name, "kind": self.kind, "target": target, "text": text, "allow": self.allow});
+        if let (Some(check), Some(members)) = (self.check, advert.as_object_mut()) {
+            members.insert("check_s".to_owned(), json!(check));
+        }
+        advert
+    }
+}
+
+pub(super) async fn advertise<T: MemberConfig>(args: &AdvertiseArgs, place: &Place) -> anyhow::Result<()> {
+    let (name, of) = args.named(place)?;
+    let client = of.client::<T>()?;
+    let mut events = client.held(SERVICES, &args.advert(&name)).await?;
+    while let Some(event) = events.next().await? {
+        if event.name == "advertised" {
+            print(&if place.json { event.data } else { format!("{name} is offered until this command ends") })?;
+        }
+    }
+    Err(Stop::new(Exit::NoDaemon, "the member has stopped").into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_shown_as_they_stand_and_nothing_steers_the_terminal() {
+        let row = |name: &str, cost: Value, damped: bool| {
+            json!({"name": name, "kind": "_http._tcp", "member": "x", "member_name": "bob\u{1b}by", "port": 80,
+                "text": {"path": "/\u{1b}[2J"}, "health": "up", "expires_ms": 61_000, "cost": cost, "damped": damped})
+        };
+        let document = json!({"services": [row("web", json!(1_500), false), row("old", Value::Null, true)]});
+        let shown = text(&serde_json::from_value(document).expect("fits"));
+        for part in ["web   _http._tcp", "1500 µs", "61 s", "up, flapping", "away"] {
+            assert!(shown.contains(part), "{part}\n{shown}");
+        }
+        assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        let removed = json!({"name": "web", "kind": "_http._tcp", "member_name": "bobby", "port": 80, "text": {},
+            "health": "up", "expires_ms": 1, "cost": null, "damped": false, "cause": "expired"});
+        let shown = line("removed", &serde_json::from_value(removed).expect("fits"));
+        assert_eq!(shown, "web _http._tcp at bobby: gone (expired)");
+    }
+
+    #[test]
+    fn what_is_offered_is_on_this_host_unless_told() {
+        let args = |port, target: Option<&str>, kind: &str| AdvertiseArgs {
+            service: None,
+            kind: kind.parse().expect("a kind"),
+            port,
+            target: target.map(|target| target.parse().expect("a target")),
+            text: vec![("path".to_owned(), "/".to_owned())],
+            allow: vec!["*".to_owned()],
+            check: None,
+        };
+        let target = |args: AdvertiseArgs| args.advert(&"web".parse().expect("a name"))["target"].clone();
+        assert_eq!(target(args(Some(80), None, "_http._tcp")), "tcp://127.0.0.1:80");
+        assert_eq!(target(args(Some(5683), None, "_coap._udp")), "udp://127.0.0.1:5683");
+        assert_eq!(target(args(None, Some("unix:/run/x"), "_http._tcp")), "unix:/run/x");
+        let place = |name: Option<&str>| Place { config: None, name: name.map(ToOwned::to_owned), json: false };
+        let named = |args: AdvertiseArgs, name| args.named(&place(name)).map(|(name, of)| (name.to_string(), of.name));
+        let plain = || args(Some(80), None, "_http._tcp");
+        assert_eq!(named(plain(), Some("web")).ok(), Some(("web".to_owned(), None)));
+        let said = AdvertiseArgs { service: "plan".parse().ok(), ..plain() };
+        assert_eq!(named(said, Some("bobby")).ok(), Some(("plan".to_owned(), Some("bobby".to_owned()))));
+        assert!(named(plain(), None).is_err() && named(plain(), Some("No Label")).is_err());
+        assert_eq!(pair("a=b=c"), Ok(("a".to_owned(), "b=c".to_owned())));
+        assert!(pair("a").is_err());
+    }
+}

@@ -1,0 +1,118 @@
+//! Readers of a topic: each asks with one line for how much it wants, and is sent lines.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use serde::Deserialize;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout};
+
+use super::topic::Topic;
+
+/// Readers of one topic at once: each is a tunnel's stream.
+const MAX_READERS: usize = 64;
+
+/// How long a reader may take to say what it wants.
+const ASK_LIMIT: Duration = Duration::from_secs(5);
+
+/// Longest line that says so.
+const MAX_ASK: u64 = 512;
+
+/// Bytes that are written at once: a packet of a tunnel.
+const PIECE: usize = 32 * 1024;
+
+/// The pause after the system could not accept.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// An empty line so often finds readers that went away while nothing was said.
+const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// Longest pause between two readings that a reader may ask for: a day.
+const MAX_EVERY_MS: u64 = 86_400_000;
+
+/// What a reader wants.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Ask {
+    /// Whether what comes later is sent too.
+    follow: bool,
+    /// So many readings of those before; at least the last.
+    history: usize,
+    /// One reading in so many milliseconds at most, the newest each time; all if 0.
+    every_ms: u64,
+}
+
+/// Serves readers until it is aborted.
+pub(super) async fn serve(listener: UnixListener, topic: Arc<Topic>, history: usize) {
+    let room = Arc::new(Semaphore::new(MAX_READERS));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            continue;
+        };
+        // One reader too many is closed at once.
+        let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
+        let topic = Arc::clone(&topic);
+        drop(tokio::spawn(async move {
+            topic.counts.readers.fetch_add(1, Ordering::Relaxed);
+            // Whoever broke off needs no answer.
+            let _ = one(stream, &topic, history).await;
+            topic.counts.readers.fetch_sub(1, Ordering::Relaxed);
+            drop(place);
+        }));
+    }
+}
+
+async fn one(stream: UnixStream, topic: &Topic, history: usize) -> std::io::Result<()> {
+    let (reading, mut writing) = stream.into_split();
+    // The other half stays open: a reader may end what it says and still hear.
+    let mut reading = BufReader::new(reading.take(MAX_ASK));
+    let mut line = String::new();
+    timeout(ASK_LIMIT, reading.read_line(&mut line)).await??;
+    let Ok(ask) = serde_json::from_str::<Ask>(&line) else {
+        return writing.write_all(b"{\"error\":\"expected one line of JSON\"}\n").await;
+    };
+    let mut place = topic.begin(ask.history.min(history));
+    let every = Duration::from_millis(ask.every_ms.min(MAX_EVERY_MS));
+    let mut is_first = true;
+    loop {
+        let sampled = !is_first && !every.is_zero();
+        let piece = if sampled { topic.newest(place) } else { topic.take(place, PIECE) };
+        is_first = false;
+        match piece {
+            Some(piece) => {
+                place = piece.place;
+                if piece.missed > 0 {
+                    writing.write_all(format!("{{\"missed\":{}}}\n", piece.missed).as_bytes()).await?;
+                }
+                writing.write_all(piece.text.as_bytes()).await?;
+            }
+            None if !ask.follow => return writing.shutdown().await,
+            None => {}
+        }
+        if ask.follow {
+            let next = Instant::now() + every;
+            if timeout(KEEP_ALIVE, topic.wait(place)).await.is_err() {
+                writing.write_all(b"\n").await?;
+            } else if !every.is_zero() {
+                sleep_until(next).await;
+            }
+        }
+    }
+}
+
+/// Takes the socket of a topic. A leftover of a member that was killed makes room: the folder is locked.
+pub(super) fn listen(path: &Path) -> std::io::Result<UnixListener> {
+    use std::os::unix::fs::PermissionsExt;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}

@@ -1,0 +1,151 @@
+//! Where readings come from: a command that is run again and again, a file that grows, or standard input.
+
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt;
+use tokio::process::Command;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::topic::{MAX_READING, Topic};
+use crate::config::now;
+
+/// What a command may say in one run.
+const MAX_OUTPUT: u64 = 64 * 1024;
+
+/// A command that runs longer is ended.
+const RUN_LIMIT: Duration = Duration::from_secs(60);
+
+/// How often a file is looked at that has come to its end, or is not there.
+const FILE_PAUSE: Duration = Duration::from_millis(200);
+
+/// Runs a command again and again; each line it prints is a reading. One that takes longer than the pause is not run
+/// twice at once.
+pub(super) async fn run(command: String, every: Duration, topic: Arc<Topic>) {
+    let mut ticks = interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        match timeout(RUN_LIMIT, output(&command)).await {
+            Ok(Ok(said)) => said.lines().for_each(|line| topic.push(line, now())),
+            Ok(Err(error)) => tracing::warn!(target: "meshline", %error, "the command of topic {} failed", topic.name),
+            Err(_) => tracing::warn!(target: "meshline", "the command of topic {} took too long", topic.name),
+        }
+    }
+}
+
+async fn output(command: &str) -> std::io::Result<String> {
+    let mut child = Command::new("sh")
+        .args(["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::inherit())
+        .kill_on_drop(true)
+        .spawn()?;
+    let mut said = Vec::new();
+    if let Some(out) = child.stdout.take() {
+        out.take(MAX_OUTPUT).read_to_end(&mut said).await?;
+    }
+    let status = child.wait().await?;
+    if !status.success() {
+        return Err(std::io::Error::other(status.to_string()));
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Reads the lines of standard input until its end.
+pub(super) fn stdin(topic: &Arc<Topic>) {
+    let topic = Arc::downgrade(topic);
+    std::thread::spawn(move || {
+        let mut input = BufReader::new(std::io::stdin().lock());
+        while let Ok(Some(line)) = line(&mut input) {
+            let Some(topic) = topic.upgrade() else { return };
+            topic.push(&line, now());
+        }
+    });
+}
+
+/// Follows a file: what is in it, and what is added. One that is replaced or cut is read from its beginning.
+pub(super) fn file(path: PathBuf, topic: &Arc<Topic>) {
+    let topic = Arc::downgrade(topic);
+    std::thread::spawn(move || {
+        while topic.strong_count() > 0 {
+            // It may come later.
+            let _ = follow(&path, &topic);
+            std::thread::park_timeout(FILE_PAUSE);
+        }
+    });
+}
+
+fn follow(path: &Path, topic: &Weak<Topic>) -> std::io::Result<()> {
+    use std::os::unix::fs::MetadataExt;
+    let mut file = BufReader::new(std::fs::File::open(path)?);
+    let number = file.get_ref().metadata()?.ino();
+    loop {
+        if let Some(line) = line(&mut file)? {
+            let Some(topic) = topic.upgrade() else { return Ok(()) };
+            let back = i64::try_from(line.len()).unwrap_or(0);
+            // Half a line waits for its rest, where it can be read again.
+            if line.ends_with('\n') || line.len() > MAX_READING || file.seek_relative(-back).is_err() {
+                topic.push(&line, now());
+                continue;
+            }
+        }
+        if topic.strong_count() == 0 || std::fs::metadata(path)?.ino() != number {
+            return Ok(());
+        }
+        // A pipe has no place.
+        let length = file.get_ref().metadata()?.len();
+        if file.stream_position().is_ok_and(|place| place > length) {
+            file.seek(SeekFrom::Start(0))?;
+        }
+        std::thread::park_timeout(FILE_PAUSE);
+    }
+}
+
+/// The next line, the beginning of a longer one, or `None` at the end.
+fn line(input: &mut (impl BufRead + Read)) -> std::io::Result<Option<String>> {
+    let mut line = Vec::new();
+    let most = u64::try_from(MAX_READING).unwrap_or(u64::MAX) + 2;
+    input.by_ref().take(most).read_until(b'\n', &mut line)?;
+    if line.len() as u64 == most && line.last() != Some(&b'\n') {
+        // The rest of it is passed over; what is kept is too long, and counted as that.
+        skip(input)?;
+    }
+    Ok((!line.is_empty()).then(|| String::from_utf8_lossy(&line).into_owned()))
+}
+
+fn skip(input: &mut impl BufRead) -> std::io::Result<()> {
+    loop {
+        let found = input.fill_buf()?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        let end = found.iter().position(|byte| *byte == b'\n');
+        let count = end.map_or(found.len(), |end| end + 1);
+        input.consume(count);
+        if end.is_some() {
+            return Ok(());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_read_one_by_one_and_a_long_one_is_passed_over() {
+        let long = "x".repeat(3 * MAX_READING);
+        let text = format!("1\n{long}\n2\n3");
+        let mut input = BufReader::with_capacity(100, text.as_bytes());
+        let mut lengths = Vec::new();
+        while let Some(line) = line(&mut input).expect("readable") {
+            lengths.push(line.len());
+        }
+        assert_eq!(lengths, [2, MAX_READING + 2, 2, 1]);
+    }
+}

@@ -1,0 +1,110 @@
+//! Readings of a small device: asked for by name, followed through restarts, and nobody's burden but the reader's.
+
+use std::io::Write;
+use std::process::Command;
+
+use meshline_lab::{Member, Process, Ring, program, until};
+use serde_json::Value;
+
+/// Two nodes and a view that publishes with these flags.
+fn publishing(flags: &[&str]) -> (Ring, Vec<Member>, Member) {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let nodes = ring.start(2);
+    crate::all_linked(&nodes);
+    let mut view = ring.view();
+    view.start_with(flags);
+    view.wait_for_links(1);
+    (ring, nodes, view)
+}
+
+/// Waits until a member reads a topic; what it printed.
+#[track_caller]
+fn read(member: &Member, words: &[&str]) -> String {
+    until(&format!("{} reads {words:?}", member.name()), || {
+        let answer = member.ask(&[&["read"], words].concat());
+        if answer.code == Some(0) { Ok(answer.stdout) } else { Err(format!("{:?} {}", answer.code, answer.stderr)) }
+    })
+}
+
+fn following(member: &Member, words: &[&str]) -> Process {
+    let mut command = Command::new(program("node"));
+    command.arg("read").args(words).args(["--follow", "--config"]).arg(member.config());
+    Process::start("read", command)
+}
+
+#[test]
+fn the_last_reading_of_a_command_is_read_by_its_name_and_stands_in_the_directory() {
+    let (_ring, nodes, view) =
+        publishing(&["--topic", "temp", "--exec", "echo 21.5; echo '{\"c\":22}'", "--every", "1s", "--history", "100"]);
+    assert_eq!(read(&nodes[0], &["temp"]).trim(), r#"{"c":22}"#);
+    let lines = read(&nodes[1], &["temp", "--history", "2", "--json"]);
+    let values: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(values.len(), 2, "{lines}");
+    assert!(values.iter().all(|line| line["schema"] == "meshline/reading/1" && line["topic"] == "temp"), "{lines}");
+    until("the directory has it", || {
+        let services = nodes[0].try_json(&["services", "--kind", "_meshtopic._tcp"])?;
+        let row = &services["services"][0];
+        if row["name"] == "temp" && !row["text"]["last"].is_null() { Ok(()) } else { Err(services.to_string()) }
+    });
+    assert_eq!(nodes[0].ask(&["read", "nothing"]).code, Some(4));
+    drop(view);
+}
+
+#[test]
+fn whoever_may_not_read_a_topic_is_refused_and_it_is_not_told() {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    ring.configure(1, &serde_json::json!({"topics": [{"name": "secret", "exec": "echo 1", "allow": ["donald"]}]}));
+    let nodes = ring.start(2);
+    crate::all_linked(&nodes);
+    let mut view = ring.view();
+    view.start();
+    view.wait_for_links(1);
+    assert_eq!(read(&nodes[1], &["secret"]).trim(), "1");
+    let refused = view.ask(&["read", "secret@bobby"]);
+    assert!([Some(4), Some(5)].contains(&refused.code), "{refused:?}");
+    assert_eq!(refused.stdout, "");
+}
+
+#[test]
+fn a_follower_goes_on_after_its_topic_was_away() {
+    let flags = ["--topic", "temp", "--exec", "date +%s%N", "--every", "1s"];
+    let (_ring, nodes, mut view) = publishing(&flags);
+    read(&nodes[0], &["temp"]);
+    let follower = following(&nodes[0], &["temp"]);
+    follower.wait_for("1");
+    view.process_mut().kill();
+    follower.wait_for("trying again");
+    let mark = follower.mark();
+    view.start_with(&flags);
+    let (_, line) = follower.wait_after(mark, "1");
+    println!("goes on with {line}");
+}
+
+#[test]
+fn a_fast_topic_holds_up_nobody_and_a_reader_that_stops_is_told_what_it_missed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("readings.jsonl");
+    std::fs::write(&path, "").expect("written");
+    let file = path.to_str().expect("a path");
+    let (_ring, nodes, view) = publishing(&["--topic", "fast", "--file", file]);
+    let mut out = std::fs::File::options().append(true).open(&path).expect("there");
+    out.write_all(b"0\n").expect("written");
+    read(&nodes[0], &["fast"]);
+    let stopped = following(&nodes[0], &["fast", "--json"]);
+    stopped.wait_for("meshline/reading/1");
+    stopped.signal("STOP");
+    let sampled = following(&nodes[1], &["fast", "--json", "--every", "500ms"]);
+    sampled.wait_for("meshline/reading/1");
+    // More than a pipe, a socket and a tunnel hold.
+    for burst in 0..40_u32 {
+        let lines: String = (1..=5_000).map(|number| format!("{{\"burst\":{burst},\"number\":{number}}}\n")).collect();
+        out.write_all(lines.as_bytes()).expect("written");
+    }
+    nodes[0].chat_to("while readings come", 2);
+    view.chat_to("from where they come", 2);
+    sampled.wait_for("\"burst\":39,\"number\":5000");
+    stopped.signal("CONT");
+    let told = stopped.wait_for("\"missed\":");
+    println!("{told}");
+    stopped.wait_for("\"burst\":39,\"number\":5000");
+}
