@@ -25,7 +25,7 @@ const EXAMPLES: &str = "Examples:
 #[derive(Debug, Subcommand)]
 enum ViewVerb {
     /// Run the view, from a configuration file or from flags
-    Run(RunArgs),
+    Run(Box<RunArgs>),
     #[command(flatten)]
     Shared(Verb),
 }

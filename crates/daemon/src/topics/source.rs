@@ -107,7 +107,7 @@ fn follow(path: &Path, topic: &Weak<Topic>) -> std::io::Result<()> {
 }
 
 /// The next line, the beginning of a longer one, or `None` at the end.
-fn line(input: &mut (impl BufRead + Read)) -> std::io::Result<Option<String>> {
+fn line(input: &mut impl BufRead) -> std::io::Result<Option<String>> {
     let mut line = Vec::new();
     let most = u64::try_from(MAX_READING).unwrap_or(u64::MAX) + 2;
     input.by_ref().take(most).read_until(b'\n', &mut line)?;
