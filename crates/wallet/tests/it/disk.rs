@@ -1,9 +1,7 @@
 //! The file on disk: for its owner alone, whole or not there, for one process at a time.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::process::Command;
 
 use meshline_wallet::file::{MAX_FILE, Place, PlaceError};
 
@@ -68,43 +66,6 @@ fn where_it_cannot_be_written_the_old_file_stays() {
     fs::create_dir(home.folder().join(".wallet.draft")).unwrap();
     assert!(matches!(place.replace(b"new"), Err(PlaceError::Io { verb: "write", .. })));
     assert_eq!(place.read().unwrap(), b"old");
-}
-
-/// Says to the process inside where its small disk is.
-const FOLDER: &str = "MESHLINE_SMALL_DISK";
-
-#[test]
-fn on_a_real_disk_without_space_the_old_file_stays() {
-    let home = Home::new();
-    let shell = format!("mount -t tmpfs -o size=64k none \"${FOLDER}\"; exec \"$0\" \"$@\"");
-    let mut command = Command::new("unshare");
-    command.args(["--user", "--map-root-user", "--mount", "sh", "-ec", &shell]).arg(std::env::current_exe().unwrap());
-    command.args(["--exact", "--ignored", "--nocapture", "disk::fills_a_small_disk"]).env(FOLDER, home.folder());
-    let output = command.output();
-    let told = output.as_ref().map(|output| [&output.stdout[..], &output.stderr].concat()).unwrap_or_default();
-    let told = String::from_utf8_lossy(&told);
-    if output.is_err() || told.contains("unshare:") || told.contains("mount:") {
-        eprintln!("skipped: no namespaces for users on this machine");
-        return;
-    }
-    assert!(told.contains("refused, and the old file is there"), "{told}");
-}
-
-#[test]
-#[ignore = "started by the test above, on a small disk"]
-fn fills_a_small_disk() {
-    let folder = std::path::PathBuf::from(std::env::var_os(FOLDER).expect("started by another test"));
-    let place = Place::take(&folder.join("wallet")).unwrap();
-    place.create(b"old").unwrap();
-    let mut ballast = fs::File::create(folder.join("ballast")).unwrap();
-    while ballast.write_all(&[0; 512]).is_ok() {}
-    let error = place.replace(&[7; 4_000]).unwrap_err();
-    assert!(matches!(error, PlaceError::Io { verb: "write", .. }), "{error}");
-    assert_eq!(place.read().unwrap(), b"old");
-    fs::remove_file(folder.join("ballast")).unwrap();
-    place.replace(&[7; 4_000]).unwrap();
-    assert_eq!(place.read().unwrap(), [7; 4_000]);
-    println!("refused, and the old file is there");
 }
 
 #[test]
