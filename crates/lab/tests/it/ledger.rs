@@ -7,6 +7,9 @@ use serde_json::Value;
 
 const PASSPHRASE: (&str, &str) = ("MESHLINE_WALLET_PASSPHRASE", "correct horse battery staple");
 
+/// So easy that a block is found at once on the busiest machine.
+const EASY: &str = "2000ffff";
+
 /// A network of one node, whose commands know the passphrase of its wallet.
 fn alone() -> (Ring, Member) {
     let ring = Ring::write("--nodes 1 --no-signal");
@@ -42,9 +45,9 @@ fn has(node: &Member, balances: &[(&str, &str)]) {
 }
 
 /// Steps one to four of the tutorial: a chain, and what is sent with a block mined for each.
-fn first_half(node: &Member) -> [String; 3] {
+fn first_half(node: &Member, flags: &[&str]) -> [String; 3] {
     let [central, one, two] = [new(node), new(node), new(node)];
-    let made = node.json(&["ledger", "create", "--address", &central]);
+    let made = node.json(&[&["ledger", "create", "--address", central.as_str()][..], flags].concat());
     assert_eq!(made["schema"], "meshline/ledger-create/1");
     assert!(Path::new(&text(&made, "genesis")).is_file(), "{made}");
     assert_eq!(text(&made, "chain").len(), 64);
@@ -60,7 +63,7 @@ fn first_half(node: &Member) -> [String; 3] {
 #[test]
 fn the_tutorial_on_a_stopped_node() {
     let (_ring, node) = alone();
-    let [central, one, two] = first_half(&node);
+    let [central, one, two] = first_half(&node, &[]);
     let [three, four, miner] = [new(&node), new(&node), new(&node)];
     let waits = send(&node, &one, &three, "1", false).done();
     assert!(waits.contains("The node is stopped: the transaction is kept, and announced when it starts."), "{waits}");
@@ -89,7 +92,7 @@ fn the_tutorial_on_a_running_node_that_mines_what_a_stopped_one_has_sent() {
     let (ring, mut node) = alone();
     node.start();
     node.wait_for("local API listening");
-    let [central, one, two] = first_half(&node);
+    let [central, one, two] = first_half(&node, &["--bits", EASY]);
     let [three, four, miner] = [new(&node), new(&node), new(&node)];
     send(&node, &one, &three, "1", false).done();
     send(&node, &two, &four, "1", false).done();
@@ -115,7 +118,7 @@ fn the_tutorial_on_a_running_node_that_mines_what_a_stopped_one_has_sent() {
 #[test]
 fn the_preset_for_trying_out_asks_for_fees_and_mines_empty_blocks() {
     let (_ring, mut node) = alone();
-    let made = node.json(&["ledger", "create", "--preset", "test", "--maturity", "1"]);
+    let made = node.json(&["ledger", "create", "--preset", "test", "--maturity", "1", "--bits", EASY]);
     assert_eq!(made["phrase"].as_str().map(|phrase| phrase.split(' ').count()), Some(12), "{made}");
     let own = text(&made, "address");
     assert!(own.starts_with("trial1"), "{made}");
@@ -136,7 +139,9 @@ fn the_preset_for_trying_out_asks_for_fees_and_mines_empty_blocks() {
 fn a_node_killed_while_it_mines_has_a_valid_chain_and_all_it_was_sent() {
     let (ring, mut node) = alone();
     let own = new(&node);
-    let _ = node.json(&["ledger", "create", "--address", &own, "--mine-empty", "true", "--template-from", "0"]);
+    // Sixteen times as easy as the tutorial's, so that a kill comes in the middle of many blocks.
+    let mine_all = ["--mine-empty", "true", "--template-from", "0", "--bits", "1f0fffff"];
+    let _ = node.json(&[&["ledger", "create", "--address", own.as_str()][..], &mine_all].concat());
     ring.configure(1, &serde_json::json!({"ledger": {"mine_to": own}}));
     let to = new(&node);
     let mut sent = 0;

@@ -6,7 +6,7 @@ use std::fs::OpenOptions;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition, TableError};
+use redb::{Database, ReadableDatabase, StorageBackend, TableDefinition};
 
 use crate::store::{Batch, Durability, Store, StoreError, Table, Visit};
 
@@ -49,25 +49,15 @@ impl RedbStore {
         Ok(())
     }
 
-    /// Reading a table that does not exist would be a failure. Where all are there nothing is written: a commit without
-    /// the map of free pages would make the next start after a crash walk all of them.
+    /// Reading a table that does not exist would be a failure.
     fn with_tables(self) -> Result<Self, StoreError> {
-        if !self.has_tables()? {
-            self.write(&Batch::default(), Durability::Synced)?;
-        }
-        Ok(self)
-    }
-
-    fn has_tables(&self) -> Result<bool, StoreError> {
-        let reading = self.database()?.begin_read().map_err(failed)?;
+        let database = self.database()?;
+        let writing = database.begin_write().map_err(failed)?;
         for table in Table::ALL {
-            match reading.open_table(definition(table)) {
-                Ok(_) => {}
-                Err(TableError::TableDoesNotExist(_)) => return Ok(false),
-                Err(error) => return Err(failed(error)),
-            }
+            writing.open_table(definition(table)).map_err(failed)?;
         }
-        Ok(true)
+        writing.commit().map_err(failed)?;
+        Ok(self)
     }
 
     fn database(&self) -> Result<&Database, StoreError> {

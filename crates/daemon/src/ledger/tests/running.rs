@@ -33,7 +33,8 @@ async fn next_tip(tidings: &mut broadcast::Receiver<Tidings>) -> (u32, bool) {
 async fn blocks_are_found_while_it_is_on_and_the_chain_is_valid() {
     let folder = tempfile::tempdir().unwrap();
     let place = place(folder.path());
-    let order = CreateOrder { mine_empty: Some(true), template_from: Some(0), ..CreateOrder::default() };
+    let bits = Some("2000ffff".to_owned());
+    let order = CreateOrder { mine_empty: Some(true), template_from: Some(0), bits, ..CreateOrder::default() };
     let lock = lock_of(&owner());
     let to = Address { prefix: order.prefix().unwrap(), lock }.to_string();
     let (book, _) = create(&place, &order, &to, &mut |_, _| {}).unwrap();
@@ -91,7 +92,6 @@ async fn the_tutorials_policy_waits_for_two_payments() {
 async fn a_block_of_another_takes_the_place_of_what_is_searched() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let (here, there) = (place(here.path()), place(there.path()));
-    // 2^40 hashes: nothing is found here.
     let easy = CreateOrder { mine_empty: Some(true), template_from: Some(0), ..CreateOrder::default() };
     let lock = lock_of(&owner());
     let to = Address { prefix: easy.prefix().unwrap(), lock }.to_string();
