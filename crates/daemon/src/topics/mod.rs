@@ -87,11 +87,9 @@ impl Topics {
         let refuse = |detail: String| Refusal { code: Code::StorageFailed, detail };
         let listener = serve::listen(place).map_err(|error| refuse(format!("{}: {error}", place.display())))?;
         let target = Target::Unix(place.to_string_lossy().into());
-        let expose = Expose {
-            advertise: Some(!config.allow.is_empty()),
-            kind: KIND.parse().ok(),
-            ..Expose::new(config.name.clone(), target, config.allow.clone())
-        };
+        // What only some may read the directory does not tell of, or everybody would have its last reading.
+        let kind = KIND.parse().ok();
+        let expose = Expose { kind, ..Expose::new(config.name.clone(), target, config.allow.clone()) };
         let held = gateway.hold(expose).await?;
         let topic = Arc::new(Topic::new(config.name.clone()));
         let history = usize::try_from(config.history).unwrap_or(usize::MAX);

@@ -63,6 +63,7 @@ fn whoever_may_not_read_a_topic_is_refused_and_it_is_not_told() {
     let refused = view.ask(&["read", "secret@bobby"]);
     assert!([Some(4), Some(5)].contains(&refused.code), "{refused:?}");
     assert_eq!(refused.stdout, "");
+    assert!(!view.json(&["services"]).to_string().contains("secret"), "nor does the directory tell of it");
 }
 
 #[test]
