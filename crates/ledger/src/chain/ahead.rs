@@ -36,6 +36,22 @@ impl<S: Store> Chain<S> {
         self.record(Table::Blocks, &hash.0)
     }
 
+    /// Up to `limit` blocks whose bodies are missing on the way to a known header, from the lowest on.
+    pub fn missing_to(&self, hash: &BlockHash, limit: usize) -> Vec<BlockHash> {
+        let mut missing = Vec::new();
+        let mut next = self.tree.slot(hash);
+        while let Some((slot, entry)) = next.and_then(|slot| Some((slot, self.tree.entry(slot)?))) {
+            if entry.connectable || self.tree.is_active(slot) {
+                break;
+            }
+            if !entry.status.has_body {
+                missing.push(entry.hash);
+            }
+            next = entry.parent;
+        }
+        missing.into_iter().rev().take(limit).collect()
+    }
+
     /// As [`Chain::locator`], from the last of the best headers down: what was fetched already is not fetched again.
     pub fn header_locator(&self) -> Vec<BlockHash> {
         self.locator_from(&self.best_header().0)

@@ -1,5 +1,7 @@
 //! Blocks that arrive, and what becomes of chain and mempool by them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use meshline_protocol::NodeId;
 use meshline_protocol::message::{LedgerNotFound, LedgerPart};
@@ -7,7 +9,7 @@ use meshline_protocol::message::{LedgerNotFound, LedgerPart};
 use crate::chain::{Accepted, ChainEvent};
 use crate::consensus::{Block, Refusal, Rule};
 use crate::encode::Decode;
-use crate::hash::BlockHash;
+use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
 use crate::sync::limits::SECOND;
@@ -28,12 +30,13 @@ impl<V: SignatureVerifier> Sync<V> {
         let Some(request) = line.request else { return Err(Reason::Unasked) };
         let asked = self.peers.get(&id).and_then(|peer| peer.asked.get(&request)).map(|asked| &asked.what);
         match asked {
-            Some(What::Blocks(_)) => {}
+            // Blocks far below the tip are not sent in short.
+            Some(What::Blocks(_) | What::Compact(_)) => {}
             Some(_) => return Err(Reason::Unasked),
             None => return self.not_asked(&id, request),
         }
         let most = at.chain.params().max_block_size as usize;
-        let Some(bytes) = self.take_part(&id, Piece::Block, (line.request, line.place), body, (most, at))? else {
+        let Some(bytes) = self.take_part(&id, (Piece::Block, line.request, line.place), body, (most, at))? else {
             return Ok(());
         };
         let Ok(block) = Block::decode(&bytes) else { return Err(Reason::BadBlock(Rule::Encoding)) };
@@ -47,6 +50,10 @@ impl<V: SignatureVerifier> Sync<V> {
     /// Whether the block was asked for with this question; it is no more.
     fn take_asked(&mut self, id: &NodeId, request: u32, hash: &BlockHash) -> bool {
         let Some(peer) = self.peers.get_mut(id) else { return false };
+        if matches!(peer.asked.get(&request).map(|asked| &asked.what), Some(What::Compact(asked)) if asked == hash) {
+            peer.close(request, Past::Answered);
+            return true;
+        }
         let Some(What::Blocks(hashes)) = peer.asked.get_mut(&request).map(|asked| &mut asked.what) else {
             return false;
         };
@@ -76,12 +83,15 @@ impl<V: SignatureVerifier> Sync<V> {
         let height = at.chain.header(&hash).map(|(_, height)| height);
         match accepted {
             Ok(Accepted::Active(events)) => {
-                self.note_arrived(id, (&hash, height), (size, was_missing));
+                self.note_arrived((&hash, height), (size, was_missing));
                 self.on_chain_events(events, at);
+                if was_missing && at.chain.tip() == hash {
+                    self.prefer(id);
+                }
                 Ok(())
             }
             Ok(Accepted::Known | Accepted::Kept | Accepted::NotKept) => {
-                self.note_arrived(id, (&hash, height), (size, was_missing));
+                self.note_arrived((&hash, height), (size, was_missing));
                 Ok(())
             }
             Err(Refusal::Store(error)) => {
@@ -91,26 +101,19 @@ impl<V: SignatureVerifier> Sync<V> {
             }
             Err(Refusal::Rule(rule)) => {
                 height.inspect(|height| self.bodies.reopen_one(*height, &id));
-                match rule {
-                    Rule::FutureTime | Rule::HeaderFlood => Ok(()),
-                    Rule::UnknownParent => Err(Reason::Unconnected),
-                    rule => Err(Reason::BadBlock(rule)),
-                }
+                // The header was taken before: neither is the peer's fault.
+                let is_ours = matches!(rule, Rule::FutureTime | Rule::HeaderFlood | Rule::UnknownParent);
+                if is_ours { Ok(()) } else { Err(Reason::BadBlock(rule)) }
             }
         }
     }
 
-    fn note_arrived(
-        &mut self,
-        id: NodeId,
-        (hash, height): (&BlockHash, Option<u32>),
-        (size, was_missing): (usize, bool),
-    ) {
+    fn note_arrived(&mut self, (hash, height): (&BlockHash, Option<u32>), (size, was_missing): (usize, bool)) {
         if let Some(height) = height {
             self.bodies.arrived(height, hash, size);
         }
+        self.compacts.give_up(hash);
         self.rate.add(u64::from(was_missing));
-        let _ = id;
     }
 
     /// The active chain changed: what that does to the mempool, and the news of it.
@@ -129,6 +132,10 @@ impl<V: SignatureVerifier> Sync<V> {
         }
         if !gone.is_empty() {
             at.pool.on_disconnected(at.chain, &gone, at.now.unix_s, &self.verifier);
+            // They wait again, and others may never have had them.
+            for transaction in gone.iter().flat_map(|block| &block.transactions) {
+                self.announce_transaction(transaction.txid(), None, at);
+            }
         }
         self.out.extend(events.into_iter().map(|event| crate::sync::Output::Event(Event::Chain(event))));
     }
@@ -161,8 +168,22 @@ impl<V: SignatureVerifier> Sync<V> {
                     }
                 }
             }
-            What::Compact(_) | What::BlockTransactions(_) | What::Transactions(_) => {
+            What::Transactions(names) => {
+                let missing: BTreeSet<Txid> = line.ids.iter().map(|id| Txid(id.0)).collect();
+                if missing.is_empty() || !missing.is_subset(names) {
+                    return Err(Reason::Unasked);
+                }
+                names.retain(|name| !missing.contains(name));
+                if names.is_empty() {
+                    peer.close(line.request, Past::Answered);
+                }
+                self.transactions_failed(&id, &missing);
+            }
+            What::Compact(hash) | What::BlockTransactions(hash) => {
+                let hash = *hash;
                 peer.close(line.request, Past::Answered);
+                self.compacts.give_up(&hash);
+                self.bodies.reopen_of(&id, line.request);
             }
         }
         Ok(())

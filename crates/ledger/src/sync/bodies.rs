@@ -10,7 +10,7 @@ use crate::hash::BlockHash;
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
 use crate::sync::limits::*;
-use crate::sync::peer::{Past, What};
+use crate::sync::peer::{Past, Peer, What};
 use crate::sync::reason::Reason;
 use crate::sync::{At, Sync, hash_out};
 
@@ -29,8 +29,8 @@ pub(super) struct Want {
 pub(super) struct Bodies {
     /// The lowest missing blocks of the best chain of headers, by height.
     pub(super) window: BTreeMap<u32, Want>,
-    /// The best header when the window was filled.
-    best: Option<BlockHash>,
+    /// The header that the window leads to.
+    target: Option<BlockHash>,
     /// Nothing is missing beyond the window.
     is_all: bool,
     stall: u64,
@@ -41,7 +41,14 @@ pub(super) struct Bodies {
 
 impl Default for Bodies {
     fn default() -> Self {
-        Self { window: BTreeMap::new(), best: None, is_all: true, stall: LEAST_STALL, average: 1_000, paused_until: 0 }
+        Self {
+            window: BTreeMap::new(),
+            target: None,
+            is_all: true,
+            stall: LEAST_STALL,
+            average: 1_000,
+            paused_until: 0,
+        }
     }
 }
 
@@ -61,6 +68,20 @@ impl Bodies {
             if want.from.take_if(|(from, asked, _)| from == id && *asked == request).is_some() {
                 want.failed = Some(*id);
             }
+        }
+    }
+
+    /// A block is asked for otherwise than by [`Sync::fetch_bodies`].
+    pub(super) fn note_asked(&mut self, height: u32, asked: (NodeId, u32, u64)) {
+        if let Some(want) = self.window.get_mut(&height) {
+            want.from = Some(asked);
+        }
+    }
+
+    /// The question brought no block, and whoever was asked is not to blame.
+    pub(super) fn open(&mut self, id: &NodeId, request: u32) {
+        for want in self.window.values_mut() {
+            want.from.take_if(|(from, asked, _)| from == id && *asked == request);
         }
     }
 
@@ -102,13 +123,19 @@ impl Bodies {
         self.paused_until
     }
 
-    /// Fills the window when the best chain is another one, or half of it is gone.
-    fn refill<S: Store>(&mut self, chain: &Chain<S>) {
-        let best = chain.best_header().0;
-        if self.best == Some(best) && (self.is_all || self.window.len() >= WINDOW / 2) {
+    /// Nothing can be fetched.
+    fn clear(&mut self) {
+        self.window.clear();
+        self.target = None;
+    }
+
+    /// Fills the window when it is to lead elsewhere, or half of it is gone.
+    pub(super) fn refill<S: Store>(&mut self, target: BlockHash, chain: &Chain<S>) {
+        if self.target == Some(target) && (self.is_all || self.window.len() >= WINDOW / 2) {
             return;
         }
-        let missing = chain.missing_blocks(WINDOW);
+        let is_best = target == chain.best_header().0;
+        let missing = if is_best { chain.missing_blocks(WINDOW) } else { chain.missing_to(&target, WINDOW) };
         self.is_all = missing.len() < WINDOW;
         let mut before = std::mem::take(&mut self.window);
         for hash in missing {
@@ -116,14 +143,17 @@ impl Bodies {
             let kept = before.remove(&height).filter(|want| want.hash == hash);
             self.window.insert(height, kept.unwrap_or(Want { hash, from: None, failed: None }));
         }
-        self.best = Some(best);
+        self.target = Some(target);
     }
 }
 
 impl<V: SignatureVerifier> Sync<V> {
     /// Asks for what is missing, as much as peers may be asked for.
     pub(super) fn fetch_bodies<S: Store>(&mut self, at: &mut At<'_, S>) {
-        self.bodies.refill(at.chain);
+        match self.target(at) {
+            Some(target) => self.bodies.refill(target, at.chain),
+            None => self.bodies.clear(),
+        }
         let now = at.now.mono_us;
         if self.bodies.window.is_empty() || now < self.bodies.paused_until {
             return;
@@ -141,14 +171,43 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
+    /// Where blocks are fetched for: the best header, or the best that anybody has who serves blocks. Headers alone bring
+    /// nobody further.
+    fn target<S: Store>(&self, at: &At<'_, S>) -> Option<BlockHash> {
+        let best = at.chain.best_header().0;
+        let best_work = at.chain.work_at(&best);
+        let serving = self.peers.values().filter(|peer| peer.is_useful() && peer.serves_blocks);
+        let had = serving.filter_map(|peer| Some((at.chain.work_at(&peer.has?)?, peer.has?)));
+        let had = had.filter(|(work, has)| *work > at.chain.work() && !at.chain.is_invalid(has)).max();
+        had.map(|(work, has)| if Some(work) == best_work { best } else { has })
+    }
+
+    /// Whether nobody here has the blocks of the best headers.
+    pub(super) fn is_stuck<S: Store>(&self, at: &At<'_, S>) -> bool {
+        let best = at.chain.best_header().0;
+        let best_work = at.chain.work_at(&best);
+        let has_it = |peer: &Peer| {
+            peer.is_useful() && peer.serves_blocks && peer.has.is_some_and(|has| at.chain.work_at(&has) >= best_work)
+        };
+        best != at.chain.tip() && !self.peers.values().any(has_it)
+    }
+
     fn ask_blocks<S: Store>(&mut self, id: NodeId, room: usize, at: &mut At<'_, S>) {
         let reach = self.reach(&id, at.chain);
         let others = self.others_have(&id, at.now.mono_us);
-        let open = self.bodies.window.iter().filter(|(height, want)| {
-            want.from.is_none() && **height <= reach && !(others && want.failed == Some(id))
-        });
+        let open =
+            self.bodies.window.iter().filter(|(height, want)| {
+                want.from.is_none() && **height <= reach && !(others && want.failed == Some(id))
+            });
         let chosen: Vec<(u32, BlockHash)> = open.take(room).map(|(height, want)| (*height, want.hash)).collect();
         if chosen.is_empty() {
+            return;
+        }
+        // What did not come in short once is fetched whole.
+        if let [single] = chosen.as_slice()
+            && self.bodies.window.get(&single.0).is_some_and(|want| want.failed.is_none())
+            && self.ask_in_short(id, *single, at)
+        {
             return;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return };
@@ -171,9 +230,10 @@ impl<V: SignatureVerifier> Sync<V> {
         })
     }
 
-    /// Up to which height a peer has the best chain.
+    /// Up to which height a peer has the chain that is fetched.
     pub(super) fn reach<S: Store>(&mut self, id: &NodeId, chain: &Chain<S>) -> u32 {
-        let (best, best_height) = chain.best_header();
+        let best = self.bodies.target.unwrap_or_else(|| chain.best_header().0);
+        let best_height = chain.header(&best).map_or(0, |(_, height)| height);
         let Some(peer) = self.peers.get_mut(id) else { return 0 };
         let Some(has) = peer.has else { return 0 };
         if has == best {
@@ -201,9 +261,10 @@ impl<V: SignatureVerifier> Sync<V> {
         }
         let ids: Vec<NodeId> = self.peers.keys().copied().filter(|other| *other != id).collect();
         let can_help = |sync: &mut Self, other: &NodeId| {
-            let is_ready = sync.peers.get(other).is_some_and(|peer| {
-                peer.is_useful() && peer.serves_blocks && peer.paused_until <= now
-            });
+            let is_ready = sync
+                .peers
+                .get(other)
+                .is_some_and(|peer| peer.is_useful() && peer.serves_blocks && peer.paused_until <= now);
             is_ready && sync.reach(other, at.chain) >= height
         };
         if !ids.iter().any(|other| can_help(self, other)) {

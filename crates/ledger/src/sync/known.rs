@@ -29,6 +29,11 @@ impl<T: Ord + Copy> Known<T> {
         true
     }
 
+    /// Forgets one. Its place in the order stays, and a second one counts twice until then.
+    pub(super) fn remove(&mut self, name: &T) {
+        self.names.remove(name);
+    }
+
     pub(super) fn contains(&self, name: &T) -> bool {
         self.names.contains(name)
     }

@@ -11,6 +11,9 @@ pub const LEDGER_VERSION: u16 = 1;
 /// Largest raw body of a frame; what is larger goes in parts.
 pub(crate) const BODY: usize = 64 * 1024;
 
+/// Bytes of a part, as long as 64 parts are enough: whatever else goes over the link waits for no more than that.
+pub(crate) const PART: usize = 16 * 1024;
+
 /// Questions of one peer that wait to be answered: honest ones have a handful under way.
 pub const MAX_QUESTIONS: usize = 64;
 /// Bytes of answers handed out until the link tells that they are gone: what a slow link holds is no more than this and

@@ -2,9 +2,10 @@
 //! promised.
 
 use bytes::Bytes;
+use meshline_protocol::limits::MAX_LEDGER_PARTS;
 use meshline_protocol::message::LedgerPlace;
 
-use crate::sync::limits::BODY;
+use crate::sync::limits::PART;
 use crate::sync::reason::Reason;
 
 /// What parts are of.
@@ -92,14 +93,14 @@ const fn follows(last: LedgerPlace, next: LedgerPlace) -> bool {
     last.of == next.of && last.part as u16 + 1 == next.part as u16
 }
 
-/// Cuts bytes into bodies. Nothing is one empty body.
+/// Cuts bytes into bodies of [`PART`] bytes, or larger ones if that were too many. Nothing is one empty body.
 pub(super) fn cut(bytes: Vec<u8>) -> Vec<(LedgerPlace, Bytes)> {
     let bytes = Bytes::from(bytes);
-    let of = bytes.len().div_ceil(BODY).max(1);
-    let of = u8::try_from(of).unwrap_or(u8::MAX);
+    let size = bytes.len().div_ceil(MAX_LEDGER_PARTS.into()).max(PART);
+    let of = u8::try_from(bytes.len().div_ceil(size).max(1)).unwrap_or(MAX_LEDGER_PARTS);
     let piece = |part: u8| {
-        let from = usize::from(part - 1) * BODY;
-        let to = bytes.len().min(from + BODY);
+        let from = usize::from(part - 1) * size;
+        let to = bytes.len().min(from + size);
         (LedgerPlace { part, of }, bytes.slice(from.min(to)..to))
     };
     (1..=of).map(piece).collect()

@@ -4,11 +4,13 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use meshline_protocol::NodeId;
 
+use crate::chain::Chain;
 use crate::hash::{BlockHash, Txid};
-use crate::sync::headers::Pass;
+use crate::store::Store;
 use crate::sync::known::Known;
 use crate::sync::limits::{MAX_PAST_QUESTIONS, MAX_SCORE};
 use crate::sync::parts::Unfinished;
+use crate::sync::passes::Pass;
 use crate::sync::serve::Serving;
 use crate::u256::U256;
 
@@ -77,7 +79,6 @@ pub(super) struct Peer {
     /// What its version said it serves.
     pub(super) serves_blocks: bool,
     pub(super) wants_transactions: bool,
-    pub(super) told_version: bool,
     /// What it says it has.
     pub(super) claimed_work: U256,
     pub(super) claimed_height: u32,
@@ -123,7 +124,6 @@ impl Peer {
             score: 0,
             serves_blocks: false,
             wants_transactions: false,
-            told_version: false,
             claimed_work: U256::ZERO,
             claimed_height: 0,
             claimed_tip: BlockHash::ZERO,
@@ -157,6 +157,11 @@ impl Peer {
     /// Whether something may be asked of it.
     pub(super) const fn is_useful(&self) -> bool {
         self.is_speaking() && self.unanswered < crate::sync::limits::MAX_UNANSWERED
+    }
+
+    /// Whether it claims a chain with more work that leads to a block that is not known here.
+    pub(super) fn may_have_more<S: Store>(&self, work: U256, chain: &Chain<S>) -> bool {
+        self.is_useful() && self.claimed_work > work && chain.header(&self.claimed_tip).is_none()
     }
 
     /// Notes a question and gives its number.

@@ -4,13 +4,13 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use meshline_protocol::message::{
-    Ledger, LedgerHeaders, LedgerInv, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerWant,
+    Ledger, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerWant,
 };
 use meshline_protocol::{Bounded, LedgerHash, NodeId};
 
 use crate::chain::Chain;
 use crate::consensus::Header;
-use crate::encode::Encode;
+use crate::encode::{Encode, put_list};
 use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
@@ -18,6 +18,7 @@ use crate::sync::limits::*;
 use crate::sync::parts::cut;
 use crate::sync::reason::Reason;
 use crate::sync::{At, Sync, hash_out};
+use crate::transaction::Transaction;
 
 /// What one peer asked and was not told yet.
 #[derive(Debug, Default)]
@@ -34,6 +35,8 @@ enum Question {
     BlockNames(LedgerLocate),
     /// Those that are left of it, and those that are not here.
     Things(LedgerWant, VecDeque<LedgerHash>, Vec<LedgerHash>),
+    /// Transactions of a block.
+    Places(LedgerIndexes),
     /// Something this node does not serve.
     Refused(u32, LedgerHash),
 }
@@ -89,6 +92,10 @@ impl<V: SignatureVerifier> Sync<V> {
                 self.answer_names(id, &locate, at.chain);
                 None
             }
+            Question::Places(asked) => {
+                self.answer_places(id, &asked, at);
+                None
+            }
             Question::Refused(request, name) => {
                 self.send_not_found(id, request, vec![name]);
                 None
@@ -142,10 +149,17 @@ impl<V: SignatureVerifier> Sync<V> {
     fn answer_block<S: Store>(
         &mut self,
         id: NodeId,
-        (request, _): (u32, LedgerKind),
+        (request, kind): (u32, LedgerKind),
         hash: &BlockHash,
         at: &mut At<'_, S>,
     ) -> bool {
+        if kind == LedgerKind::Compact && is_young(hash, at.chain) {
+            let Some(bytes) = self.in_short(hash, at) else { return false };
+            for (place, body) in cut(bytes) {
+                self.hand_out(id, Ledger::Cmpctblock(LedgerPart { request: Some(request), place }), body);
+            }
+            return true;
+        }
         let bytes = match at.chain.block_bytes(hash) {
             Ok(Some(bytes)) if self.config.serve_blocks => bytes,
             Ok(_) => return false,
@@ -158,6 +172,21 @@ impl<V: SignatureVerifier> Sync<V> {
             self.hand_out(id, Ledger::Block(LedgerPart { request: Some(request), place }), body);
         }
         true
+    }
+
+    /// Sends transactions of a young block by their places.
+    fn answer_places<S: Store>(&mut self, id: NodeId, asked: &LedgerIndexes, at: &mut At<'_, S>) {
+        let hash = BlockHash(asked.block.0);
+        let block = if is_young(&hash, at.chain) { at.chain.block(&hash).ok().flatten() } else { None };
+        let chosen: Option<Vec<Transaction>> = block.and_then(|block| {
+            asked.indexes.iter().map(|place| block.transactions.get(*place as usize).cloned()).collect()
+        });
+        let Some(chosen) = chosen else { return self.send_not_found(id, asked.request, vec![asked.block]) };
+        let mut bytes = Vec::new();
+        put_list(&mut bytes, &chosen);
+        for (place, body) in cut(bytes) {
+            self.hand_out(id, Ledger::Blocktxn(LedgerPart { request: Some(asked.request), place }), body);
+        }
     }
 
     /// Sends as many of the transactions as fit one body.
@@ -203,6 +232,12 @@ impl<V: SignatureVerifier> Sync<V> {
     }
 }
 
+/// Whether a block is so near the tip that whoever asks probably has most of it.
+fn is_young<S: Store>(hash: &BlockHash, chain: &Chain<S>) -> bool {
+    let height = chain.header(hash).map(|(_, height)| height).filter(|_| chain.is_active(hash));
+    height.is_some_and(|height| height.saturating_add(MAX_COMPACT_DEPTH) >= chain.height())
+}
+
 fn question_of(message: Ledger) -> Result<Option<Question>, Reason> {
     Ok(Some(match message {
         Ledger::Getheaders(locate) => Question::Headers(locate),
@@ -215,10 +250,22 @@ fn question_of(message: Ledger) -> Result<Option<Question>, Reason> {
             let left = want.ids.iter().copied().collect();
             Question::Things(want, left, Vec::new())
         }
-        Ledger::Getblocktxn(indexes) => Question::Refused(indexes.request, indexes.block),
+        Ledger::Getblocktxn(indexes) => Question::Places(indexes),
         Ledger::Getcfilters(span) | Ledger::Getcfheaders(span) => Question::Refused(span.request, span.stop),
         Ledger::Getproof(prove) => Question::Refused(prove.request, prove.block),
-        _ => return Ok(None),
+        Ledger::Version(_)
+        | Ledger::Headers(_)
+        | Ledger::Inv(_)
+        | Ledger::Block(_)
+        | Ledger::Tx(_)
+        | Ledger::Notfound(_)
+        | Ledger::Feefilter(_)
+        | Ledger::Sendcmpct(_)
+        | Ledger::Cmpctblock(_)
+        | Ledger::Blocktxn(_)
+        | Ledger::Cfilter(_)
+        | Ledger::Cfheaders(_)
+        | Ledger::Proof(_) => return Ok(None),
     }))
 }
 

@@ -5,8 +5,7 @@ use meshline_ledger::encode::Encode;
 use meshline_ledger::u256::U256;
 use meshline_ledger::{Block, Genesis, Header};
 use meshline_protocol::message::{
-    Ledger, LedgerHeaders, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerPlace, LedgerVersion,
-    LedgerWant,
+    Ledger, LedgerHeaders, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerPlace, LedgerVersion, LedgerWant,
 };
 use meshline_protocol::{Bounded, LedgerHash};
 
@@ -80,13 +79,13 @@ impl Liar {
             self.headers = headers;
         }
         let known = locate.locator.iter().find_map(|hash| {
-            self.headers.iter().position(|header| header.previous.0 == hash.0).or_else(|| {
-                self.headers.last().filter(|last| last.hash().0 == hash.0).map(|_| self.headers.len())
-            })
+            self.headers
+                .iter()
+                .position(|header| header.previous.0 == hash.0)
+                .or_else(|| self.headers.last().filter(|last| last.hash().0 == hash.0).map(|_| self.headers.len()))
         });
         let from = known.unwrap_or(0);
-        let bytes: Vec<u8> =
-            self.headers.iter().skip(from).take(2_000).flat_map(|header| header.to_bytes()).collect();
+        let bytes: Vec<u8> = self.headers.iter().skip(from).take(2_000).flat_map(|header| header.to_bytes()).collect();
         let (tip, height) = (self.tip(), u32::try_from(self.headers.len()).unwrap());
         let line = |place| Ledger::Headers(LedgerHeaders { request: Some(locate.request), place, tip, height });
         cut(&bytes).into_iter().map(|(place, body)| (line(place), Some(body))).collect()

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use meshline_ledger::chain::Chain;
-use meshline_ledger::mempool::Mempool;
+use meshline_ledger::mempool::{Mempool, PoolRefusal};
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::MemoryStore;
 use meshline_ledger::sync::{Config, Event, Input, Now, Output, Reason, Sync};
-use meshline_ledger::{Block, Genesis};
+use meshline_ledger::{Block, BlockHash, Genesis, Transaction, Txid};
 use meshline_protocol::NodeId;
 use meshline_protocol::message::Ledger;
 use rand_chacha::ChaCha8Rng;
@@ -89,7 +89,7 @@ pub(crate) fn node_id(number: usize) -> NodeId {
 
 impl Net {
     pub(crate) fn new(genesis: &Genesis, seed: u64) -> Self {
-        println!("seed {seed}");
+        eprintln!("seed {seed}");
         Self {
             nodes: Vec::new(),
             now: 0,
@@ -303,9 +303,33 @@ impl Net {
         self.nodes.iter().map(of).collect::<Vec<_>>().join(", ")
     }
 
+    pub(crate) fn is_linked(&self, one: usize, other: usize) -> bool {
+        self.links.contains_key(&(one, other))
+    }
+
+    /// A payment is made at a node.
+    pub(crate) fn submit(&mut self, number: usize, payment: &Transaction) -> Result<Txid, PoolRefusal> {
+        let now = self.at();
+        let node = &mut self.nodes[number];
+        let added = node.sync.submit_transaction(payment, now, (&mut node.chain, &mut node.pool))?;
+        self.collect(number);
+        Ok(added.txid)
+    }
+
+    /// A node makes a block of what waits there.
+    pub(crate) fn mine(&mut self, number: usize) -> BlockHash {
+        let now = self.at();
+        let node = &mut self.nodes[number];
+        let block = crate::relay::block_on(node, now.unix_s);
+        node.sync.submit_block(&block, now, (&mut node.chain, &mut node.pool)).expect("a valid block");
+        self.collect(number);
+        block.hash()
+    }
+
     /// What a node blamed on another one and ended the ledger for.
     pub(crate) fn ended(&self, number: usize, with: usize) -> Option<Reason> {
-        let ended = |(peer, reason, ended): &(NodeId, Reason, bool)| (*ended && *peer == node_id(with)).then_some(*reason);
+        let ended =
+            |(peer, reason, ended): &(NodeId, Reason, bool)| (*ended && *peer == node_id(with)).then_some(*reason);
         self.nodes[number].offences.iter().find_map(ended)
     }
 }

@@ -27,8 +27,8 @@ pub use find::{Find, FindAnswer, FindAsk, FindWhat, Finding, Found};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
 pub use ledger::{
-    Ledger, LedgerCompact, LedgerFee, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate, LedgerNotFound,
-    LedgerPart, LedgerPlace, LedgerProve, LedgerSpan, LedgerVersion, LedgerWant,
+    Ledger, LedgerCompact, LedgerFee, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate,
+    LedgerNotFound, LedgerPart, LedgerPlace, LedgerProve, LedgerSpan, LedgerVersion, LedgerWant,
 };
 pub use link::{
     Echo, ErrorMessage, Goodbye, Header, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps,
