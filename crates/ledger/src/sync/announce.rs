@@ -131,7 +131,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         line: LedgerPart,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(peer) = self.peers.get(&id) else { return Ok(()) };
@@ -212,7 +212,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         line: LedgerPart,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(request) = line.request else { return Err(Reason::Unasked) };

@@ -24,7 +24,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         line: LedgerPart,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(request) = line.request else { return Err(Reason::Unasked) };

@@ -68,7 +68,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         message: Ledger,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(stage) = self.peers.get(&id).map(|peer| peer.stage) else { return Ok(()) };
@@ -114,7 +114,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         message: Ledger,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         match message {
@@ -154,7 +154,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: &NodeId,
         (piece, request, place): (Piece, Option<u32>, LedgerPlace),
-        body: Bytes,
+        body: &Bytes,
         (most, at): (usize, &At<'_, S>),
     ) -> Result<Option<Vec<u8>>, Reason> {
         let Some(peer) = self.peers.get_mut(id) else { return Ok(None) };

@@ -77,7 +77,7 @@ impl<V: SignatureVerifier> Sync<V> {
         &mut self,
         id: NodeId,
         line: &LedgerHeaders,
-        body: Bytes,
+        body: &Bytes,
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };

@@ -228,7 +228,7 @@ impl<V: SignatureVerifier> Sync<V> {
             Input::LinkUp { peer } => self.on_link_up(peer, &at),
             Input::LinkDown { peer } => self.on_link_down(&peer),
             Input::Frame { peer, message, body } => {
-                if let Err(reason) = self.on_frame(peer, message, body.unwrap_or_default(), &mut at) {
+                if let Err(reason) = self.on_frame(peer, message, &body.unwrap_or_default(), &mut at) {
                     self.blame(&peer, reason);
                 }
             }

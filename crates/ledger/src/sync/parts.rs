@@ -52,7 +52,7 @@ impl Unfinished {
         &mut self,
         piece: Piece,
         (request, place): (Option<u32>, LedgerPlace),
-        body: Bytes,
+        body: &Bytes,
         caps: Caps,
     ) -> Result<Option<Vec<u8>>, Reason> {
         let begun = self.remove(piece);
@@ -71,7 +71,7 @@ impl Unfinished {
         if place == LedgerPlace::WHOLE {
             return Ok(Some(body.to_vec()));
         }
-        partial.bytes.extend_from_slice(&body);
+        partial.bytes.extend_from_slice(body);
         partial.last = place;
         if place.is_last() {
             return Ok(Some(partial.bytes));

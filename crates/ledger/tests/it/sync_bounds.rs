@@ -309,3 +309,71 @@ fn no_more_than_sixteen_blocks_are_under_way_from_a_peer_and_a_named_part_of_the
     assert_eq!(hand.chain.height(), u32::try_from(MAX_IN_FLIGHT).unwrap());
     assert_eq!(hand.blamed, []);
 }
+
+fn say_names(hand: &mut Hand, names: impl Iterator<Item = LedgerHash>) {
+    let names: Vec<LedgerHash> = names.collect();
+    for some in names.chunks(meshline_protocol::limits::MAX_LEDGER_IDS) {
+        let ids = Bounded::from_first(some.iter().copied());
+        hand.say(Ledger::Inv(LedgerInv { request: None, kind: LedgerKind::Transaction, ids }), None);
+    }
+}
+
+#[test]
+fn of_what_a_peer_announces_only_so_much_is_remembered() {
+    let world = World::new();
+    let mut hand = Hand::new(&world);
+    hand.meet(&world, Vec::new());
+    let name = |number: u32| {
+        let mut bytes = [0; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        LedgerHash(bytes)
+    };
+    say_names(&mut hand, (1..=6_400).map(name));
+    let (mut asked, mut at) = (0, 0);
+    while let Some(line) = hand.sent.iter().skip(at).find_map(|(_, message, _)| getdata(message).cloned()) {
+        at = hand.sent.iter().position(|(_, message, _)| getdata(message) == Some(&line)).unwrap() + 1;
+        assert!(line.ids.len() <= MAX_ASKED_TRANSACTIONS);
+        asked += line.ids.len();
+        hand.say(Ledger::Notfound(LedgerNotFound { request: line.request, ids: line.ids }), None);
+    }
+    assert_eq!(asked, MAX_ANNOUNCED);
+    assert_eq!(hand.blamed, []);
+}
+
+#[test]
+fn of_transactions_before_their_parents_a_peer_has_its_own_room() {
+    let world = World::new();
+    let mut hand = Hand::new(&world);
+    hand.meet(&world, Vec::new());
+    let coin = meshline_ledger::Coin { output: output(units(10), &Owner::new(1)), height: 1, coinbase: false };
+    let orphan = |number: u32| {
+        let txid = meshline_ledger::Txid([7; 32]);
+        let at = meshline_ledger::OutPoint { txid, index: number };
+        world.pay_coins(&Owner::new(1), &[at], &[coin], vec![output(units(5), &Owner::new(2))])
+    };
+    let orphans: Vec<_> = (0..130).map(orphan).collect();
+    say_names(&mut hand, orphans.iter().map(|orphan| LedgerHash(orphan.txid().0)));
+    while let Some((at, line)) =
+        hand.sent.iter().enumerate().find_map(|(at, (_, message, _))| Some((at, getdata(message).cloned()?)))
+    {
+        hand.sent.drain(..=at);
+        for name in line.ids.iter() {
+            let request = Some(line.request);
+            match orphans.iter().find(|orphan| orphan.txid().0 == name.0) {
+                Some(orphan) => {
+                    let line = LedgerPart { request, place: LedgerPlace::WHOLE };
+                    hand.say(Ledger::Tx(line), Some(orphan.encode().into()));
+                }
+                None => {
+                    let ids = Bounded::from_first([*name]);
+                    hand.say(Ledger::Notfound(LedgerNotFound { request: line.request, ids }), None);
+                }
+            }
+        }
+    }
+    assert_eq!(hand.sync.orphans(), MAX_ORPHANS);
+    assert_eq!(hand.blamed, []);
+    hand.now += ORPHAN_FOR;
+    hand.hear(Input::Tick);
+    assert_eq!(hand.sync.orphans(), 0, "they are forgotten");
+}
