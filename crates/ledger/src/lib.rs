@@ -15,6 +15,7 @@ pub mod mempool;
 pub mod miner;
 pub mod sighash;
 pub mod store;
+pub mod sync;
 pub mod transaction;
 pub mod u256;
 pub mod verified;

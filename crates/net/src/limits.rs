@@ -51,6 +51,21 @@ pub const FRAMES_AT_ONCE: usize = 64;
 /// Bytes queued for one link: a second of bulk at 8 Mbit/s. A peer that lets more pile up does not read.
 pub const MAX_QUEUED_BYTES: usize = 1024 * 1024;
 
+/// Bytes of the ledger that wait for one link, behind everything else: what it hands out at once, and a block.
+pub const MAX_BULK_BYTES: usize = 5 * 1024 * 1024;
+
+/// When so few are left, the ledger may hand out more: enough that a fast link does not run dry meanwhile.
+pub const BULK_LOW: usize = 64 * 1024;
+
+/// Bytes of one member that wait for the ledger: twice what it asks of one at the same time.
+pub const MAX_LEDGER_INBOX: usize = 8 * 1024 * 1024;
+
+/// Bytes of all members that wait for the ledger.
+pub const MAX_LEDGER_INBOXES: usize = 64 * 1024 * 1024;
+
+/// What a frame costs beside its body while it waits.
+pub const LEDGER_FRAME_OVERHEAD: usize = 256;
+
 /// Frames queued for one link, so that small ones cannot take more memory in list entries than in bytes.
 pub const MAX_QUEUED_FRAMES: usize = 4_096;
 

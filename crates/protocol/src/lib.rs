@@ -10,6 +10,7 @@
 mod bounded;
 pub mod code;
 pub mod frame;
+mod hash;
 pub mod id;
 pub mod limits;
 pub mod message;
@@ -26,6 +27,7 @@ mod time;
 pub use bounded::Bounded;
 pub use code::Code;
 pub use frame::{Decoded, Decoder, Encoding, Fault, Frame};
+pub use hash::LedgerHash;
 pub use id::{NetworkId, NodeId};
 pub use message::{Message, SignedRecord};
 pub use service_text::ServiceText;

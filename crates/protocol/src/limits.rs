@@ -130,6 +130,19 @@ pub const MAX_SERVICE_VALUE: usize = 128;
 /// All pairs of a service together, in bytes. RFC 6763 advises 400 at most where they are told to everybody.
 pub const MAX_SERVICE_TEXT: usize = 512;
 
+/// Parts of one thing of the ledger: 64 × 64 KiB are the largest block there may be.
+pub const MAX_LEDGER_PARTS: u8 = 64;
+
+/// Hashes in a locator, as in Bitcoin: ten one by one and then doubling steps come to fewer for any height.
+pub const MAX_LOCATOR_HASHES: usize = 101;
+
+/// Names in one `ledger.inv`, `ledger.getdata` or `ledger.notfound`. As BSON a name takes 74 bytes, so that 1,000, as others
+/// have it, would not fit [`MAX_LINE`].
+pub const MAX_LEDGER_IDS: usize = 800;
+
+/// Places in one `ledger.getblocktxn`: whoever lacks more of a block asks for all of it. As BSON 2,000 × 15 bytes.
+pub const MAX_LEDGER_INDEXES: usize = 2_000;
+
 /// Longest one-way delay a peer may claim to have measured: one minute. Links are dead long before.
 pub const MAX_PING_MICROS: i64 = 60_000_000;
 

@@ -35,6 +35,9 @@ pub enum ValueError {
     /// Not the public key of an attempt.
     #[error("not a key: expected 43 base64url characters")]
     NotAKey,
+    /// Not a hash of the ledger.
+    #[error("not a hash: expected 64 lower-case hexadecimal digits")]
+    NotAHash,
     /// Not a message authentication code.
     #[error("not a code: expected 22 base64url characters")]
     NotAMac,

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use meshline_mesh::{Mono, Node, Now, RequestId};
-use meshline_protocol::Message;
+use meshline_protocol::{Frame, Message};
 
 use crate::chat::{self, Chat, Context};
 use crate::discovery::{self, Discovery};
@@ -33,7 +33,8 @@ pub enum Input {
 /// One thing to do, in the order given.
 #[derive(Clone, Debug)]
 pub enum Output {
-    /// For the mesh. Never its `Reply`, `Event` or `Service`: they come as those below, or are the services' own.
+    /// For the mesh. Never its `Reply` or `Event`: they come as those below. Of `Service` only what is for the ledger, which
+    /// runs beside the stack.
     Mesh(meshline_mesh::Output),
     /// The reply to a command.
     Reply {
@@ -150,6 +151,9 @@ impl Stack {
                 meshline_mesh::Output::Reply { request, reply } => {
                     self.out.push_back(Output::Reply { request, reply: Reply::Mesh(reply) });
                 }
+                meshline_mesh::Output::Service { peer, frame } if is_for_ledger(&frame) => {
+                    self.out.push_back(Output::Mesh(meshline_mesh::Output::Service { peer, frame }));
+                }
                 meshline_mesh::Output::Service { peer, frame } => {
                     let (chat, discovery, mut context) = self.parts(now);
                     if matches!(frame.message, Message::Services(_)) {
@@ -170,4 +174,8 @@ impl Stack {
             }
         }
     }
+}
+
+fn is_for_ledger(frame: &Frame) -> bool {
+    matches!(frame.message, Message::Ledger(_))
 }

@@ -3,6 +3,7 @@
 //! What a block changes becomes durable in one step with its undo record and the new tip. During a first
 //! synchronisation several blocks share such a step; whatever a crash takes is asked for again.
 
+mod ahead;
 mod coins;
 mod headers;
 mod load;
@@ -10,6 +11,7 @@ mod reorganise;
 mod repair;
 mod tree;
 
+pub use ahead::HeaderJudge;
 pub use headers::{FUTURE_LIMIT_S, MAX_HEADERS_REPLY, MAX_LOCATOR, MEDIAN_SPAN};
 pub use load::OpenError;
 pub use repair::{SetHash, Verification, VerifyError};

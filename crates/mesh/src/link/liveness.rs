@@ -50,6 +50,9 @@ const FULL_FRAME_BITS: u64 = 8 * (MAX_LINE + MAX_BODY) as u64;
 /// Whether somebody waits for a message, so that its link is worth asking more often. What nodes tell each other about
 /// themselves is not: an idle network would keep itself awake by it.
 pub(crate) fn is_traffic(message: &Message) -> bool {
+    if let Message::Ledger(message) = message {
+        return message.takes_body();
+    }
     let is_own = matches!(
         message,
         Message::Time(_)

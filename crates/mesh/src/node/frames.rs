@@ -184,7 +184,7 @@ impl Node {
                 self.datagrams.handle(peer, *datagram, frame.body.unwrap_or_default(), around);
                 Ok(())
             }
-            Message::Chat(_) | Message::Services(_) => {
+            Message::Chat(_) | Message::Services(_) | Message::Ledger(_) => {
                 self.shared.push(crate::Output::Service { peer, frame });
                 Ok(())
             }

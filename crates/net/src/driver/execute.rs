@@ -89,6 +89,9 @@ impl<C: Core> Driver<C> {
                 let _ = self.datagrams.send(Arc::new((*datagram, body)));
             }
             Output::Routes(table) => self.forwarder.publish(table),
+            Output::Service { peer, frame: Frame { message: Message::Ledger(message), body } } => {
+                self.ledger.push_frame(peer, message, body);
+            }
             // The stack takes these out; without services there is nobody to take them.
             Output::Reply { .. } | Output::Service { .. } => {}
             Output::Event(event) => self.tell(services::Event::Mesh(event)),
@@ -148,6 +151,10 @@ impl<C: Core> Driver<C> {
             && let Some(entry) = self.links.get(link)
         {
             self.forwarder.link_up(peer.id, entry.outlet());
+            self.ledger.link_up(peer.id, *link);
+        }
+        if let Event::LinkDown { link, peer, .. } = event {
+            self.ledger.link_down(peer.id, *link);
         }
         // Nothing is sent on it yet, but the other side may do so any moment.
         if let Event::StandsBy { link, peer, .. } = event

@@ -15,6 +15,7 @@ use crate::companion::CompanionReport;
 use crate::detour::{Detour, Detours};
 use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
+use crate::ledger::LedgerPort;
 use crate::refusals::Refusals;
 use crate::tap::{Tap, TapReader};
 use crate::tunnel::Tunnels;
@@ -41,6 +42,7 @@ pub struct MeshHandle {
 /// What sends datagrams without asking the core.
 #[derive(Clone)]
 pub(super) struct Plane {
+    pub(super) port: LedgerPort,
     pub(super) forwarder: Arc<Forwarder>,
     pub(super) clock: Clock,
     pub(super) tunnels: Tunnels,
@@ -118,6 +120,12 @@ impl MeshHandle {
                 }
             }
         }
+    }
+
+    /// Where a ledger gets its frames and leaves them.
+    #[must_use]
+    pub fn ledger(&self) -> LedgerPort {
+        self.plane.port.clone()
     }
 
     /// The tunnels to other members.

@@ -28,6 +28,7 @@ use crate::forwarder::Forwarder;
 use crate::gate::Gate;
 use crate::inbound::Door;
 use crate::keeper::{KeepSink, Keeper};
+use crate::ledger::{LedgerInbox, LedgerPort};
 use crate::limits::{MAX_COMMANDS, MAX_EVENTS, MAX_INCOMING};
 use crate::link::{Encoder, LinkContext};
 use crate::listener::{Listener, StartError};
@@ -119,6 +120,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let (alive, gone) = mpsc::channel(1);
     let refusals = Arc::new(Refusals::default());
     let tap = Arc::new(Tap::default());
+    let ledger = Arc::new(LedgerInbox::default());
     let forwarder = Arc::new(Forwarder::new(Arc::clone(&tap)));
     let tunnels = Tunnels::new(&tls, &forwarder, notices.clone(), settings.clock);
     let door = door(&settings, &tls, &refusals, &notices);
@@ -160,6 +162,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         keeper,
         forwarder: Arc::clone(&forwarder),
         diverted: Vec::new(),
+        ledger: Arc::clone(&ledger),
         asker: Asker::new(),
         has_carried: false,
         datagrams: datagrams.clone(),
@@ -169,7 +172,8 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let plane = Plane { forwarder, clock: settings.clock, tunnels, detours, hub };
+    let port = LedgerPort::new(ledger, Arc::clone(&forwarder));
+    let plane = Plane { port, forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }
 
@@ -201,6 +205,8 @@ pub(crate) enum Notice {
     FrameBeside { link: LinkId, frame: Frame },
     /// What came over a link is no frame.
     Fault { link: LinkId, fault: Fault },
+    /// What may wait for a link has left its queue.
+    Drained { link: LinkId },
     /// A connection ended by itself.
     Ended { link: LinkId, code: Code, detail: String },
     /// A relay ticket arrived.

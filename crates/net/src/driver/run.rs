@@ -23,6 +23,7 @@ use crate::detour::Detours;
 use crate::driver::Incoming;
 use crate::forwarder::Forwarder;
 use crate::keeper::Keeper;
+use crate::ledger::LedgerInbox;
 use crate::limits::{CLOSE_LIMIT, LINGER_LIMIT};
 use crate::link::{Encoder, Link, LinkContext, Waiting};
 use crate::meet::Meetings;
@@ -64,6 +65,8 @@ pub(super) struct Driver<C> {
     pub(super) forwarder: Arc<Forwarder>,
     /// Datagrams that waited for links that are gone.
     pub(super) diverted: Vec<Waiting>,
+    /// What waits for the ledger.
+    pub(super) ledger: Arc<LedgerInbox>,
     pub(super) asker: Asker,
     /// A datagram went or came: its link is looked at soon.
     pub(super) has_carried: bool,
@@ -194,6 +197,7 @@ impl<C: Core> Driver<C> {
             Notice::Frame { link, decoded, waits } => self.on_frame(link, decoded, waits),
             Notice::FrameBeside { link, frame } => self.step(Input::FrameBeside { link, frame }),
             Notice::Fault { link, fault } => self.on_fault(link, fault),
+            Notice::Drained { link } => self.ledger.drained(link),
             Notice::Ended { link, code, detail } => self.on_ended(link, code, detail),
             Notice::RelayArrived { ticket, half } => {
                 let connection = self.relays.keep(half);

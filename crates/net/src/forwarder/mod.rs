@@ -17,7 +17,7 @@ use arc_swap::ArcSwap;
 use bytes::Bytes;
 use meshline_mesh::{Forward, LinkId, Mono, Table, datagram_line, forward};
 use meshline_protocol::message::{Datagram, Over};
-use meshline_protocol::{Bounded, NodeId, ServiceName};
+use meshline_protocol::{Bounded, Frame, NodeId, ServiceName};
 use meshline_tunnel::{Arrival, PathInfo};
 
 use crate::clock::Clock;
@@ -186,6 +186,11 @@ impl Forwarder {
             }
             Forward::Deliver | Forward::Drop(_) => Some((datagram, body)),
         }
+    }
+
+    /// Sends a frame that may wait to a linked member; `false` if it is not linked or has too much waiting.
+    pub(crate) fn send_bulk(&self, peer: &NodeId, frame: &Frame) -> bool {
+        self.ways.load().outlets.get(peer).is_some_and(|outlet| outlet.push_bulk(frame))
     }
 
     /// Sends a datagram from here, if the core was told lately that its destination is in use.

@@ -7,7 +7,7 @@ use std::task::Waker;
 use bytes::Bytes;
 use meshline_mesh::LinkId;
 use meshline_protocol::message::{Datagram, Message, Over};
-use meshline_protocol::{NodeId, frame};
+use meshline_protocol::{Frame, NodeId, frame};
 
 use super::fair::Waiting;
 use super::queue::Pushed;
@@ -79,6 +79,17 @@ impl Outlet {
     pub(crate) fn push(&self, waiting: Waiting) -> Pushed {
         self.shared.carried.fetch_add(1, Ordering::Relaxed);
         self.shared.queue.push_datagram(waiting)
+    }
+
+    /// Puts a frame that may wait behind everything else; `false` if there is no room.
+    pub(crate) fn push_bulk(&self, frame: &Frame) -> bool {
+        match frame::encode(frame, self.encoding) {
+            Ok(bytes) => self.shared.queue.push_bulk(bytes),
+            Err(error) => {
+                tracing::error!(message = frame.message.kind(), "frame not sent: {error}");
+                false
+            }
+        }
     }
 
     /// Whether a flow of this member's own datagrams has enough waiting; if so, `filler` is woken when it has room.

@@ -9,7 +9,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use super::fair::{Dropped, Fair, FlowKey, Waiting};
-use crate::limits::{FRAMES_AT_ONCE, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, WRITE_AT_ONCE};
+use crate::limits::{BULK_LOW, FRAMES_AT_ONCE, MAX_BULK_BYTES, MAX_QUEUED_BYTES, MAX_QUEUED_FRAMES, WRITE_AT_ONCE};
 
 /// Room for list entries that an idle queue keeps.
 const IDLE_CAPACITY: usize = 8;
@@ -29,6 +29,13 @@ struct State {
     frames: VecDeque<Bytes>,
     bytes: usize,
     datagrams: Fair,
+    /// Frames that may wait: behind all others, in turn with datagrams.
+    bulk: VecDeque<Bytes>,
+    bulk_bytes: usize,
+    /// Bulk was queued since the queue last told that there is little left.
+    bulk_pushed: bool,
+    /// The next write begins with bulk.
+    bulk_turn: bool,
     /// Datagrams are not taken any more.
     diverted: bool,
     closed: bool,
@@ -98,6 +105,33 @@ impl Queue {
         true
     }
 
+    /// Adds a frame that may wait; `false` if there is no room.
+    pub(super) fn push_bulk(&self, frame: Bytes) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.closed {
+            return true;
+        }
+        if state.bulk_bytes + frame.len() > MAX_BULK_BYTES || state.bulk.len() >= MAX_QUEUED_FRAMES {
+            return false;
+        }
+        let was_empty = state.is_empty();
+        state.bulk_bytes += frame.len();
+        state.bulk_pushed = true;
+        state.bulk.push_back(frame);
+        drop(state);
+        if was_empty {
+            self.changed.notify_one();
+        }
+        true
+    }
+
+    /// Whether there is little bulk left; told once for each time some was queued.
+    pub(super) fn take_drained(&self) -> bool {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_drained = state.bulk_bytes <= BULK_LOW;
+        is_drained && std::mem::take(&mut state.bulk_pushed)
+    }
+
     /// Adds a datagram behind those of its flow.
     pub(super) fn push_datagram(&self, waiting: Waiting) -> Pushed {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -148,8 +182,16 @@ impl Queue {
             state.frames.shrink_to(IDLE_CAPACITY);
             return if state.closed { Taken::Closed } else { Taken::Nothing };
         }
-        let (mut batch, bytes) = state.take_frames();
+        let (mut batch, mut bytes) = state.take_frames();
+        let bulk_first = state.bulk_turn && state.frames.is_empty();
+        if bulk_first {
+            bytes += state.take_bulk(&mut batch);
+        }
         state.take_datagrams(&mut batch, bytes);
+        if batch.is_empty() {
+            state.take_bulk(&mut batch);
+        }
+        state.bulk_turn = !bulk_first;
         Taken::Frames(batch)
     }
 
@@ -161,7 +203,7 @@ impl Queue {
 
 impl State {
     fn is_empty(&self) -> bool {
-        self.frames.is_empty() && self.datagrams.is_empty()
+        self.frames.is_empty() && self.datagrams.is_empty() && self.bulk.is_empty()
     }
 
     fn take_frames(&mut self) -> (VecDeque<Bytes>, usize) {
@@ -176,6 +218,15 @@ impl State {
         let taken = batch.iter().map(Bytes::len).sum::<usize>();
         self.bytes -= taken;
         (batch, taken)
+    }
+
+    /// One frame of bulk: what comes meanwhile goes before the next.
+    fn take_bulk(&mut self, batch: &mut VecDeque<Bytes>) -> usize {
+        let Some(frame) = self.bulk.pop_front() else { return 0 };
+        let length = frame.len();
+        self.bulk_bytes -= length;
+        batch.push_back(frame);
+        length
     }
 
     /// Fills up with datagrams what is left of a write. No more: what waits here is in order of its turns, what waits

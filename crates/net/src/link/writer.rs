@@ -46,7 +46,14 @@ impl Writer {
     async fn write_frames(&mut self) -> Result<(), (Code, String)> {
         loop {
             match self.shared.queue.take() {
-                Taken::Frames(batch) => self.write_batch(batch).await?,
+                Taken::Frames(batch) => {
+                    self.write_batch(batch).await?;
+                    if self.shared.queue.take_drained()
+                        && let Some(room) = tell(&self.notices, Notice::Drained { link: self.shared.id })
+                    {
+                        room.await;
+                    }
+                }
                 Taken::Nothing => {
                     progress(|context| Pin::new(&mut self.half).poll_flush(context)).await?;
                     self.shared.queue.changed().await;

@@ -8,6 +8,7 @@ mod bad_input;
 mod beside;
 mod doors;
 mod forwarding;
+mod ledger;
 mod links;
 mod quic;
 mod relay;

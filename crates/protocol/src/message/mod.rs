@@ -7,6 +7,7 @@ mod companion;
 mod find;
 mod gossip;
 mod hello;
+mod ledger;
 mod link;
 mod nat;
 mod peers;
@@ -26,6 +27,10 @@ pub use companion::{Companion, CompanionOffer, CompanionSealed};
 pub use find::{Find, FindAnswer, FindAsk, FindWhat, Finding, Found};
 pub use gossip::{Gossip, Records, Summary, SummaryEntry, Want};
 pub use hello::{Hello, Role};
+pub use ledger::{
+    Ledger, LedgerCompact, LedgerFee, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate,
+    LedgerNotFound, LedgerPart, LedgerPlace, LedgerProve, LedgerSpan, LedgerVersion, LedgerWant,
+};
 pub use link::{
     Echo, ErrorMessage, Goodbye, Header, Probe, ProbeNumber, ProbeReport, ProbeSize, TimeFrame, TimeStamps,
 };
@@ -89,6 +94,8 @@ pub enum Message {
     Nat(Nat),
     /// Which links are kept, and for what.
     Peers(Peers),
+    /// Blocks and transactions.
+    Ledger(Ledger),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -109,6 +116,31 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("services", &["compare", "names", "want", "lists"]),
+    (
+        "ledger",
+        &[
+            "version",
+            "getheaders",
+            "headers",
+            "getblocks",
+            "inv",
+            "getdata",
+            "block",
+            "tx",
+            "notfound",
+            "feefilter",
+            "sendcmpct",
+            "cmpctblock",
+            "getblocktxn",
+            "blocktxn",
+            "getcfilters",
+            "cfilter",
+            "getcfheaders",
+            "cfheaders",
+            "getproof",
+            "proof",
+        ],
+    ),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
 
@@ -145,6 +177,7 @@ impl Message {
             Self::Routing(routing) => routing.kind(),
             Self::Nat(nat) => nat.kind(),
             Self::Peers(peers) => peers.kind(),
+            Self::Ledger(ledger) => ledger.kind(),
             Self::Datagram(_) => "datagram",
         }
     }
@@ -152,6 +185,9 @@ impl Message {
     /// Whether raw bytes must follow the line (and otherwise must not).
     #[must_use]
     pub fn takes_body(&self) -> bool {
+        if let Self::Ledger(ledger) = self {
+            return ledger.takes_body();
+        }
         matches!(
             self,
             Self::Broadcast(Broadcast::Flood(_) | Broadcast::Ring(_))
