@@ -24,6 +24,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use client::Client;
 pub use place::Place;
 pub use run::{ListenArgs, RunArgs};
 
