@@ -8,6 +8,7 @@ use meshline_daemon::cli::{
 };
 use meshline_daemon::config::NodeConfig;
 use meshline_daemon::member::{Launch, block_on, run};
+use meshline_watch::WatchArgs;
 
 /// A full peer of a meshline network.
 #[derive(Debug, Parser)]
@@ -35,6 +36,14 @@ enum NodeVerb {
     /// Addresses, balances and payments
     #[command(subcommand)]
     Wallet(WalletVerb),
+    /// Watch members, links, routes, chat, services and events on the terminal
+    #[command(after_help = "Examples:
+  node watch --config node.json                 the dashboard; ? lists the keys, q quits
+  node watch --config node.json --panel chat    begins with the chat
+  node watch --once --json | jq .peers          one document with everything, for scripts
+  node watch --json --interval 10 >> log        one document a line, every ten seconds
+  NO_COLOR=1 node watch --characters ascii      for terminals that can do little")]
+    Watch(WatchArgs),
     #[command(flatten)]
     Shared(Verb),
 }
@@ -56,6 +65,7 @@ fn main() -> ExitCode {
     };
     finish(block_on(async move {
         match verb {
+            NodeVerb::Watch(args) => meshline_watch::run::<NodeConfig>(&args, &place).await,
             NodeVerb::Shared(verb) => execute::<NodeConfig>(verb, &place).await,
             NodeVerb::Ledger(verb) => ledger(*verb, &place).await,
             NodeVerb::Wallet(verb) => wallet(verb, &place).await,

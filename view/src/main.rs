@@ -6,6 +6,7 @@ use clap::{Parser, Subcommand};
 use meshline_daemon::cli::{Place, RunArgs, Verb, execute, finish, parse};
 use meshline_daemon::config::{Flags, ViewConfig};
 use meshline_daemon::member::{Launch, block_on, run};
+use meshline_watch::WatchArgs;
 
 /// A member of a meshline network that only connects out.
 #[derive(Debug, Parser)]
@@ -26,6 +27,14 @@ const EXAMPLES: &str = "Examples:
 enum ViewVerb {
     /// Run the view, from a configuration file or from flags
     Run(Box<RunArgs>),
+    /// Watch members, links, routes, chat, services and events on the terminal
+    #[command(after_help = "Examples:
+  view watch --config view.json                 the dashboard; ? lists the keys, q quits
+  view watch --config view.json --panel chat    begins with the chat
+  view watch --once --json | jq .peers          one document with everything, for scripts
+  view watch --json --interval 10 >> log        one document a line, every ten seconds
+  NO_COLOR=1 view watch --characters ascii      for terminals that can do little")]
+    Watch(WatchArgs),
     #[command(flatten)]
     Shared(Verb),
 }
@@ -37,6 +46,7 @@ fn main() -> ExitCode {
     };
     finish(block_on(async move {
         match verb {
+            ViewVerb::Watch(args) => meshline_watch::run::<ViewConfig>(&args, &place).await,
             ViewVerb::Shared(verb) => execute::<ViewConfig>(verb, &place).await,
             ViewVerb::Run(args) => {
                 let load = Box::new(move || args.load::<ViewConfig>(&place, Flags::new()));

@@ -26,9 +26,9 @@ const SLOW_PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 const EVENTS: &str = "/api/v1/events";
 
-/// A running member.
+/// A running member. What is asked of it comes within ten seconds or not at all.
 #[derive(Debug)]
-pub(super) struct Client {
+pub struct Client {
     socket: PathBuf,
     target: Target,
     /// Held so that the short name of the socket stays valid.
@@ -47,8 +47,11 @@ struct Refusal {
 }
 
 impl Client {
-    /// The member with this data folder.
-    pub(super) fn new(data_dir: &Path) -> anyhow::Result<Self> {
+    /// The member with this data folder, whether it runs or not.
+    ///
+    /// # Errors
+    /// None so far.
+    pub fn new(data_dir: &Path) -> anyhow::Result<Self> {
         let socket = Server::socket_path(data_dir);
         // A path may be longer than the name of a socket: the folder's descriptor makes it short.
         let folder = std::fs::File::open(data_dir).ok();
@@ -60,12 +63,18 @@ impl Client {
     }
 
     /// A document.
-    pub(super) async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+    ///
+    /// # Errors
+    /// With the exit code that fits: nobody is there, or it refuses.
+    pub async fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
         self.document(Request::get(path)).await
     }
 
     /// A document in answer to another.
-    pub(super) async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
+    ///
+    /// # Errors
+    /// With the exit code that fits: nobody is there, or it refuses.
+    pub async fn post<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
         self.document(Request::new(http::Method::POST, path).json(body.to_string())).await
     }
 
@@ -125,7 +134,10 @@ impl Client {
     }
 
     /// Events as they come: from now on, or all after the one with the id `last`.
-    pub(super) async fn events(&self, last: Option<&str>) -> anyhow::Result<EventStream> {
+    ///
+    /// # Errors
+    /// If nobody is there, or it refuses.
+    pub async fn events(&self, last: Option<&str>) -> anyhow::Result<EventStream> {
         let limits = Limits { max_body: MAX_ANSWER, timeout: PATIENCE };
         // Ids are made of digits and letters.
         let path = last.map_or_else(|| EVENTS.to_owned(), |last| format!("{EVENTS}?last_event_id={last}"));

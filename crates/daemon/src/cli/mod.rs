@@ -32,6 +32,7 @@ use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use client::Client;
 pub use generate::parse;
 pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;

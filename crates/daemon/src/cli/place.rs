@@ -46,7 +46,15 @@ impl Place {
     }
 
     pub(super) fn client<T: MemberConfig>(&self) -> anyhow::Result<Client> {
-        Client::new(&self.locate::<T>(Flags::new())?.into_node().data_dir)
+        Client::new(&self.data_dir::<T>()?)
+    }
+
+    /// The data folder of the member, in which its local API is.
+    ///
+    /// # Errors
+    /// If the configuration is invalid.
+    pub fn data_dir<T: MemberConfig>(&self) -> anyhow::Result<PathBuf> {
+        Ok(self.locate::<T>(Flags::new())?.into_node().data_dir)
     }
 
     /// Without a file a member is known by its name, on the open network of this machine.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::{Finding, PURE};
 use crate::workspace::PROGRAMS;
 
-/// `protocol → identity → mesh → services, ledger, tunnel → net, sim, wallet → gateway → daemon → programs → lab`.
+/// `protocol → identity → mesh → services, ledger, tunnel → net, sim, wallet → gateway → daemon → watch → programs → lab`.
 const LAYERS: &[&[&str]] = &[
     &["protocol"],
     &["identity"],
@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["net", "sim", "wallet"],
     &["gateway"],
     &["daemon"],
+    &["watch"],
     PROGRAMS,
     &["lab"],
 ];

@@ -30,6 +30,7 @@ fn every_arrow_of_the_house_is_allowed() {
         vec!["net", "sim"],
         vec!["gateway"],
         vec!["daemon"],
+        vec!["watch"],
         vec!["lab"],
     ] {
         let needs: Vec<&str> = left.iter().map(String::as_str).collect();

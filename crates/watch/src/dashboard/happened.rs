@@ -1,0 +1,138 @@
+//! What happened, as lines of words.
+
+use std::collections::VecDeque;
+
+use serde_json::Value;
+
+use crate::text::clean;
+use crate::words::micros;
+
+/// Events kept to be read again: some minutes of a mesh in trouble.
+pub const MAX_HAPPENED: usize = 500;
+
+/// Cells of an event that is not known here; it is from the member, but what it is about may be from anybody.
+const MAX_UNKNOWN: usize = 200;
+
+/// How much it matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Weight {
+    Good,
+    Plain,
+    Bad,
+}
+
+/// One event.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Happened {
+    pub(crate) unix_ms: i64,
+    pub(crate) weight: Weight,
+    pub(crate) words: String,
+}
+
+/// The last ones, oldest first.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct AllHappened {
+    pub(crate) rows: VecDeque<Happened>,
+}
+
+impl AllHappened {
+    pub(crate) fn push(&mut self, unix_ms: i64, name: &str, what: &Value) {
+        let (weight, words) = words(name, what);
+        self.rows.push_back(Happened { unix_ms, weight, words: clean(&words) });
+        if self.rows.len() > MAX_HAPPENED {
+            self.rows.pop_front();
+        }
+    }
+}
+
+fn text<'a>(what: &'a Value, key: &str) -> &'a str {
+    what.get(key).and_then(Value::as_str).unwrap_or("?")
+}
+
+fn number(what: &Value, key: &str) -> u64 {
+    what.get(key).and_then(Value::as_u64).unwrap_or(0)
+}
+
+fn words(name: &str, what: &Value) -> (Weight, String) {
+    let who = text(what, "name");
+    match name {
+        "link_up" => (Weight::Good, format!("link to {who} is up ({})", text(what, "transport"))),
+        "link_down" => (Weight::Bad, format!("link to {who} is gone: {}", text(what, "code"))),
+        "member_joined" => (Weight::Good, format!("{who} joined")),
+        "member_left" => (Weight::Bad, format!("{who} left")),
+        "member_revoked" => (Weight::Bad, format!("{} is a member no more", crate::words::short(text(what, "peer")))),
+        "ring_changed" => (Weight::Plain, "the ring has another order".to_owned()),
+        "ring_closed" => (Weight::Good, format!("the ring is closed: {} members", number(what, "length"))),
+        "route_changed" => (Weight::Plain, route(who, what)),
+        "punch_started" => (Weight::Plain, format!("a direct way to {who} is tried")),
+        "punch_succeeded" => (Weight::Good, format!("a direct way to {who}: {}", text(what, "kind"))),
+        "punch_failed" => (Weight::Bad, format!("no direct way to {who}: {}", text(what, "reason"))),
+        "nat_changed" => (Weight::Plain, "this member is seen at other addresses".to_owned()),
+        "lagged" => (Weight::Bad, format!("{} events were missed", number(what, "missed"))),
+        "reset" => (Weight::Plain, "the member was started anew, or too much happened meanwhile".to_owned()),
+        other => (Weight::Plain, unknown(other, what)),
+    }
+}
+
+fn route(who: &str, what: &Value) -> String {
+    let hops = what.get("path").and_then(Value::as_array).map_or(0, Vec::len);
+    let way = match hops {
+        0 => format!("no way to {who}"),
+        1 => format!("the way to {who} is its link"),
+        hops => format!("the way to {who} has {hops} hops"),
+    };
+    let cost = what.get("cost").and_then(Value::as_u64).map_or_else(String::new, |cost| format!(", {}", micros(cost)));
+    format!("{way}{cost} ({})", text(what, "cause"))
+}
+
+/// Its name and its plain members: a newer member tells things that are not known here.
+fn unknown(name: &str, what: &Value) -> String {
+    let mut words = name.replace('_', " ");
+    for (key, value) in what.as_object().into_iter().flatten() {
+        match value {
+            Value::String(value) if value.len() < 60 => words.push_str(&format!(" {key}={value}")),
+            Value::Number(value) => words.push_str(&format!(" {key}={value}")),
+            Value::Bool(value) => words.push_str(&format!(" {key}={value}")),
+            Value::Null | Value::String(_) | Value::Array(_) | Value::Object(_) => {}
+        }
+    }
+    crate::text::clip(&words, MAX_UNKNOWN)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{AllHappened, MAX_HAPPENED};
+
+    fn told(name: &str, what: &serde_json::Value) -> String {
+        let mut all = AllHappened::default();
+        all.push(0, name, what);
+        all.rows[0].words.clone()
+    }
+
+    #[test]
+    fn events_are_told_in_words_and_names_cannot_steer_the_terminal() {
+        assert_eq!(
+            told("link_down", &json!({"name": "ed\u{7}dy", "code": "reset"})),
+            "link to ed\\u{7}dy is gone: reset"
+        );
+        let route = json!({"name": "eddy", "path": ["a", "b"], "cost": 1200, "cause": "loss"});
+        assert_eq!(told("route_changed", &route), "the way to eddy has 2 hops, 1200 µs (loss)");
+        assert_eq!(told("route_changed", &json!({"name": "eddy"})), "no way to eddy (?)");
+        assert_eq!(
+            told("service_gone", &json!({"kind": "_http._tcp", "port": 80, "x": []})),
+            "service gone kind=_http._tcp port=80"
+        );
+        assert_eq!(told("odd", &json!(null)), "odd");
+    }
+
+    #[test]
+    fn the_oldest_gives_way() {
+        let mut all = AllHappened::default();
+        for number in 0..=MAX_HAPPENED {
+            all.push(i64::try_from(number).unwrap(), "odd", &json!({}));
+        }
+        assert_eq!((all.rows.len(), all.rows[0].unix_ms), (MAX_HAPPENED, 1));
+    }
+}

@@ -1,0 +1,84 @@
+//! Whole screens.
+
+use meshline_watch::documents::Ledger;
+use meshline_watch::{Answer, Event, Fault, Key, Source};
+use ratatui::style::{Color, Modifier};
+
+use crate::bench::{ASCII, Bench, COLOURED, PLAIN, on_ring, status};
+
+#[test]
+fn each_panel_fits_on_a_screen_of_80_by_24() {
+    let mut bench = Bench::with_mesh(80, 24, PLAIN);
+    for (key, name) in
+        ['1', '2', '3', '4', '5', '6'].into_iter().zip(["members", "links", "routes", "chat", "services", "events"])
+    {
+        bench.press(&[Key::Char(key)]);
+        bench.is_as(&format!("80x24-{name}"));
+    }
+    bench.press(&[Key::Char('2'), Key::Down, Key::Enter]);
+    bench.is_as("80x24-link-details");
+    bench.press(&[Key::Esc, Key::Char('?')]);
+    bench.is_as("80x24-help");
+}
+
+#[test]
+fn all_panels_stand_beside_each_other_where_there_is_room() {
+    let mut bench = Bench::with_mesh(120, 40, PLAIN);
+    let ledger = Ledger { height: 1_207, tip: "0000000000a1b2c3d4e5f6".to_owned(), ..Ledger::default() };
+    bench.answer(Answer::Ledger(ledger));
+    bench.answer(Answer::Status(Box::new(on_ring(status(20)))));
+    bench.is_as("120x40");
+    bench.press(&[Key::Char('2'), Key::Char('z')]);
+    bench.is_as("120x40-links-alone");
+    bench.press(&[Key::Esc]);
+    bench.shows("1 Members");
+}
+
+#[test]
+fn where_there_is_only_ascii_nothing_else_is_drawn() {
+    let mut bench = Bench::with_mesh(80, 24, ASCII);
+    bench.press(&[Key::Char('2')]);
+    bench.is_as("80x24-ascii");
+    for key in "13456?".chars() {
+        bench.press(&[Key::Char(key)]);
+        assert!(bench.screen().is_ascii(), "{}", bench.screen());
+    }
+}
+
+#[test]
+fn without_colours_there_are_none_and_with_them_no_more_than_sixteen() {
+    let mut plain = Bench::with_mesh(120, 40, PLAIN);
+    let cells = plain.buffer().content;
+    assert!(cells.iter().all(|cell| cell.fg == Color::Reset && cell.bg == Color::Reset));
+    assert!(cells.iter().any(|cell| cell.modifier.contains(Modifier::REVERSED)), "the chosen row");
+    let mut coloured = Bench::with_mesh(120, 40, COLOURED);
+    let cells = coloured.buffer().content;
+    let is_named = |colour| !matches!(colour, Color::Rgb(..) | Color::Indexed(_));
+    assert!(cells.iter().all(|cell| is_named(cell.fg) && is_named(cell.bg)));
+    assert!(cells.iter().any(|cell| cell.fg == Color::Green) && cells.iter().any(|cell| cell.fg == Color::Red));
+}
+
+#[test]
+fn what_a_member_does_not_have_is_said_and_what_was_not_told_yet_too() {
+    let mut bench = Bench::new(80, 24, PLAIN);
+    bench.shows("the member is asked …");
+    bench.tell(Event::Failed(Source::Services, Fault::Missing));
+    bench.tell(Event::Failed(Source::Ledger, Fault::Missing));
+    bench.press(&[Key::Char('5')]);
+    bench.shows("this member has no directory of services");
+    bench.hides("ledger");
+    bench.answer(Answer::Peers(Vec::new()));
+    bench.press(&[Key::Char('1')]);
+    bench.shows("no other member is known");
+}
+
+#[test]
+fn the_same_facts_are_plain_text_too() {
+    let bench = Bench::with_mesh(80, 24, PLAIN);
+    let text = bench.dashboard.text(bench.now, 100);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/screens/once.txt");
+    if std::env::var_os("MESHLINE_BLESS").is_some() {
+        std::fs::write(&path, text.clone() + "\n").expect("written");
+    }
+    assert_eq!(text + "\n", std::fs::read_to_string(path).expect("committed"));
+}
