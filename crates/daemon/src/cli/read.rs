@@ -20,6 +20,9 @@ use crate::topics::KIND;
 const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LONGEST: Duration = Duration::from_secs(30);
 
+/// A topic that says nothing for so long, not even an empty line, is gone.
+const SILENCE: Duration = Duration::from_secs(15);
+
 /// A line that is longer is none of a topic.
 const MAX_LINE: usize = 16 * 1024;
 
@@ -59,6 +62,14 @@ struct Line {
     error: Option<String>,
 }
 
+/// How far a follower has come.
+struct Following {
+    /// Nothing has come yet.
+    is_first: bool,
+    /// Before it asks again.
+    pause: Duration,
+}
+
 impl ReadArgs {
     fn path(&self) -> String {
         let (name, at) = match self.topic.split_once('@') {
@@ -80,41 +91,37 @@ impl ReadArgs {
 }
 
 pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow::Result<()> {
-    let mut pause = RETRY_FIRST;
-    let mut is_first = true;
+    let mut following = Following { is_first: true, pause: RETRY_FIRST };
     loop {
-        let read = once(client, args, (json, is_first), &mut pause).await;
+        let read = once(client, args, json, &mut following).await;
         if !args.follow {
             return read;
         }
         match read {
-            // What will not pass by itself ends it at the first attempt; later it may be a restart.
-            Err(error) if is_first => return Err(error),
+            // What is wrong before anything came does not pass by itself; later it may be a restart.
+            Err(error) if following.is_first => return Err(error),
             Err(error) => print_error(&format!("{error:#}; trying again")),
             Ok(()) => {}
         }
-        is_first = false;
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(RETRY_LONGEST);
+        following.is_first = false;
+        tokio::time::sleep(following.pause).await;
+        following.pause = (following.pause * 2).min(RETRY_LONGEST);
     }
 }
 
 /// Reads until the topic ends or breaks off.
-async fn once(
-    client: &Client,
-    args: &ReadArgs,
-    (json, is_first): (bool, bool),
-    pause: &mut Duration,
-) -> anyhow::Result<()> {
+async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Following) -> anyhow::Result<()> {
     let (mut hearing, mut saying) = split(client.upgrade(&args.path(), CONNECT).await?);
-    let ask = args.ask(is_first);
+    let ask = args.ask(following.is_first);
     saying.write_u32(u32::try_from(ask.len()).unwrap_or(0)).await?;
     saying.write_all(ask.as_bytes()).await?;
     saying.flush().await?;
     let (mut piece, mut rest) = (vec![0; MAX_PIECE], Vec::new());
     let broken = |error: std::io::Error| Stop::new(Exit::NoPeer, format!("the topic broke off: {error}"));
     loop {
-        let count = usize::try_from(hearing.read_u32().await.map_err(broken)?).unwrap_or(usize::MAX);
+        let heard = tokio::time::timeout(SILENCE, hearing.read_u32()).await;
+        let heard = heard.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+        let count = usize::try_from(heard.map_err(broken)?).unwrap_or(usize::MAX);
         let Some(piece) = piece.get_mut(..count) else {
             return Err(broken(std::io::ErrorKind::InvalidData.into()).into());
         };
@@ -122,7 +129,7 @@ async fn once(
             return Ok(());
         }
         hearing.read_exact(piece).await.map_err(broken)?;
-        *pause = RETRY_FIRST;
+        *following = Following { is_first: false, pause: RETRY_FIRST };
         rest.extend_from_slice(piece);
         let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if rest.len() - whole > MAX_LINE {

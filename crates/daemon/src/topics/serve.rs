@@ -28,8 +28,9 @@ const PIECE: usize = 32 * 1024;
 /// The pause after the system could not accept.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// An empty line so often finds readers that went away while nothing was said.
-const KEEP_ALIVE: Duration = Duration::from_secs(30);
+/// An empty line so often finds readers that went away while nothing was said, and tells them that the topic is there: a
+/// tunnel waits for a member that is away, because it may come back.
+const KEEP_ALIVE: Duration = Duration::from_secs(5);
 
 /// Longest pause between two readings that a reader may ask for: a day.
 const MAX_EVERY_MS: u64 = 86_400_000;
@@ -98,8 +99,11 @@ async fn one(stream: UnixStream, topic: &Topic, history: usize) -> std::io::Resu
             let next = Instant::now() + every;
             if timeout(KEEP_ALIVE, topic.wait(place)).await.is_err() {
                 writing.write_all(b"\n").await?;
-            } else if !every.is_zero() {
-                sleep_until(next).await;
+            } else {
+                while Instant::now() < next {
+                    sleep_until(next.min(Instant::now() + KEEP_ALIVE)).await;
+                    writing.write_all(b"\n").await?;
+                }
             }
         }
     }
