@@ -36,7 +36,7 @@ fn every_kind_of_fault_has_its_line_column_and_pointer() {
         ),
         (
             "{\"name\": \"a\", \"network\": \"lab\", \"ledger\": \"b\"}",
-            "node.json:1:33: /ledger: found \"b\", expected an object",
+            "node.json:1:43: /ledger: found \"b\", expected an object",
         ),
     ] {
         assert_eq!(faults(text, "node.json"), expected);

@@ -66,7 +66,8 @@ impl FileError {
     /// Whether the file is simply not there.
     #[must_use]
     pub fn is_missing(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if source.kind() == io::ErrorKind::NotFound)
+        use io::ErrorKind::{NotADirectory, NotFound};
+        matches!(self, Self::Io { source, .. } if [NotFound, NotADirectory].contains(&source.kind()))
     }
 
     /// Whether it is the content of the file that is wrong: no text, or far more than was ever written.

@@ -100,7 +100,15 @@ impl Handle {
             noted: Instant::now(),
         };
         let thread = thread::Builder::new().name("ledger".to_owned());
-        thread.spawn(move || engine.run(&receiver)).map_err(|_| LedgerError::Silent("no thread can be started"))?;
+        let work = move || {
+            let ended = engine.run(&receiver);
+            // Whoever waits for the end may want the folder next.
+            drop(engine);
+            if let Some(ended) = ended {
+                let _ = ended.send(());
+            }
+        };
+        thread.spawn(work).map_err(|_| LedgerError::Silent("no thread can be started"))?;
         Ok(Self { sender, known })
     }
 
@@ -171,7 +179,8 @@ fn message<R: Send + 'static>(work: impl FnOnce(&mut Engine) -> R + Send + 'stat
 }
 
 impl Engine {
-    fn run(&mut self, receiver: &Receiver<Message>) {
+    /// Until it is told to end, or nobody is left; whom to tell then.
+    fn run(&mut self, receiver: &Receiver<Message>) -> Option<oneshot::Sender<()>> {
         loop {
             let ended = match receiver.recv_timeout(self.pause()) {
                 Ok(Message::Work(work)) => {
@@ -185,12 +194,12 @@ impl Engine {
             if let Some(ended) = ended {
                 self.mining.stop();
                 self.save();
-                let _ = ended.send(());
-                return;
+                return Some(ended);
             }
             self.advance(Instant::now());
         }
         self.save();
+        None
     }
 
     /// How long nothing needs to be done unless somebody brings work.

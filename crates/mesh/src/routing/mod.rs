@@ -181,6 +181,7 @@ impl Routing {
     /// A link came up: both sides compare what they hold.
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
+        self.wanted.link_up(&peer);
         self.own.gained(shared.now.mono);
         self.compare_with(&peer, shared);
     }

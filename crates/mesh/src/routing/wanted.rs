@@ -57,6 +57,11 @@ impl Wanted {
         }
     }
 
+    /// A new link to a peer, perhaps in place of one that had questions under way: they are asked again.
+    pub(super) fn link_up(&mut self, peer: &NodeId) {
+        self.asked.retain(|_, asked| asked.of != *peer);
+    }
+
     /// A peer is gone: what was asked of it is to be asked of others at once.
     pub(super) fn link_down(&mut self, peer: &NodeId, now: Mono) {
         for asked in self.asked.values_mut().filter(|asked| asked.of == *peer) {
