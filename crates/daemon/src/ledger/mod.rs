@@ -1,6 +1,6 @@
 //! The ledger of a node: its chain, its wallet, the search for blocks.
 //!
-//! A running node has them in one thread of its own ([`engine`]), which others hand their work to; without a node, a
+//! A running node has them in one thread of its own (`engine`), which others hand their work to; without a node, a
 //! command opens them itself. Either way one process has them at a time, and what is done with them is the same code.
 
 mod book;
