@@ -68,7 +68,8 @@ impl Light {
         if names.is_empty() {
             return;
         }
-        for (height, hash) in wanted {
+        // The newest are the likeliest; of the others the blocks tell.
+        for (height, hash) in wanted.into_iter().rev().take(BLOCKS_AT_ONCE) {
             let Some(id) = self.able(height, at, |peer| peer.serves_filters).first().copied() else { return };
             let ids = Bounded::from_first(names.iter().map(|txid| txid_out(*txid)));
             let line = |request| Ledger::Getproof(LedgerProve { request, block: hash_out(hash), ids });
@@ -97,8 +98,10 @@ impl Light {
             return Ok(());
         }
         for txid in proved {
-            self.watch.prove(&txid, Place { height, hash, time: header.time });
-            self.events.push_back(Event::Proved { txid, height });
+            // The block itself may have come first.
+            if self.watch.prove(&txid, Place { height, hash, time: header.time }) {
+                self.events.push_back(Event::Proved { txid, height });
+            }
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 //! Blocks that match are fetched whole: who asks for single transactions tells whose wallet it is, and a proof that a
 //! transaction is there proves of no other that it is not. Proofs serve for own transactions, whose names are known.
 
+mod event;
 mod fetch;
 pub mod limits;
 mod report;
@@ -22,6 +23,7 @@ use bytes::Bytes;
 use meshline_protocol::NodeId;
 use meshline_protocol::message::{Ledger, LedgerKind, LedgerPart};
 
+pub use event::{Event, Output};
 pub use report::LightReport;
 pub use watch::{LightRefusal, Movement, Place};
 
@@ -30,7 +32,7 @@ use crate::consensus::Coin;
 use crate::hash::{BlockHash, ChainId, Txid};
 use crate::mempool::Mempool;
 use crate::sighash::BatchVerifier;
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::sync::light::limits::*;
 use crate::sync::light::scan::Scan;
 use crate::sync::light::watch::Watch;
@@ -39,96 +41,6 @@ use crate::sync::parts::Piece;
 use crate::sync::peer::{Past, Peer, What};
 use crate::sync::{At, Config, Input, Now, Reason, Sync};
 use crate::transaction::{Lock, OutPoint, Transaction};
-
-/// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Send a frame.
-    Send {
-        /// To whom.
-        peer: NodeId,
-        /// What.
-        message: Ledger,
-        /// The bytes behind it.
-        body: Option<Bytes>,
-    },
-    /// A peer did something wrong.
-    Misbehaved {
-        /// Who.
-        peer: NodeId,
-        /// What.
-        reason: Reason,
-        /// The ledger is not spoken with it any more.
-        ended: bool,
-    },
-    /// Something worth telling.
-    Event(Event),
-}
-
-/// What is worth telling.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Event {
-    /// A peer has the same chain.
-    Joined {
-        /// Who.
-        peer: NodeId,
-        /// Height of its last block, as it says.
-        height: u32,
-    },
-    /// A peer has another chain.
-    Foreign {
-        /// Who.
-        peer: NodeId,
-        /// Which.
-        chain: ChainId,
-    },
-    /// A transaction that concerns the wallet is in a block.
-    Found {
-        /// Which.
-        txid: Txid,
-        /// Height of the block.
-        height: u32,
-    },
-    /// An own transaction is proved to be in a block that was not looked through yet.
-    Proved {
-        /// Which.
-        txid: Txid,
-        /// Height of the block.
-        height: u32,
-    },
-    /// The block that held a transaction is not in the best chain any more.
-    Undone {
-        /// Which.
-        txid: Txid,
-    },
-    /// An own transaction will never be in a block: another one spends the same.
-    Conflicted {
-        /// Which.
-        txid: Txid,
-    },
-    /// Blocks were looked through.
-    Scanned {
-        /// Up to this height.
-        height: u32,
-    },
-    /// From here on filters were taken on the word of one peer alone: nothing could be compared.
-    Alone {
-        /// The height of the first block.
-        from: u32,
-    },
-    /// What was taken on one peer's word is what another says, too.
-    Compared {
-        /// The height of the first such block.
-        from: u32,
-    },
-    /// Nothing better is known anywhere, and all was looked through.
-    Synced {
-        /// Height of the last block.
-        height: u32,
-    },
-    /// The store failed; what it was needed for is tried again.
-    StoreFailed(StoreError),
-}
 
 /// What was asked beside headers.
 #[derive(Debug, Clone)]
@@ -252,7 +164,7 @@ impl Light {
         if !self.watch.add_locks(locks)? {
             return Ok(());
         }
-        let from = from.min(chain.best_header().1);
+        let from = from.min(chain.best_header().1.saturating_add(1));
         if was_idle || from < self.from {
             self.from = from;
         }
@@ -292,6 +204,17 @@ impl Light {
     /// What was found, in the order of the chain, then what was sent and waits for a block.
     pub fn movements(&self) -> impl Iterator<Item = &Movement> {
         self.watch.found().iter().chain(self.watch.pending().values())
+    }
+
+    /// What was sent and is in no block that was looked through.
+    pub fn pending(&self) -> impl Iterator<Item = &Movement> {
+        self.watch.pending().values()
+    }
+
+    /// The first block that is looked through.
+    #[must_use]
+    pub const fn from(&self) -> u32 {
+        self.from
     }
 
     /// Outputs of watched locks that blocks hold and nothing spends, own transactions that wait included.
@@ -399,8 +322,8 @@ impl Light {
         self.open_span(at);
         self.compare(at);
         self.fetch_filters(at);
-        self.fetch_blocks(at);
         self.fetch_proofs(at);
+        self.fetch_blocks(at);
         self.ask_witness(at);
         self.announce_pending(now);
         self.note_synced(at.chain);

@@ -60,7 +60,8 @@ impl Light {
         bytes.extend(header.unwrap_or_default().0);
         let locks: Vec<Lock> = self.watch.locks().iter().copied().collect();
         put_list(&mut bytes, &locks);
-        let kept = self.watch.found().iter().filter(|found| found.place.is_some_and(|place| place.height <= height));
+        let is_kept = |found: &&Movement| height != u32::MAX && found.place.is_some_and(|place| place.height <= height);
+        let kept = self.watch.found().iter().filter(is_kept);
         let kept: Vec<&Movement> = kept.collect();
         put_count(&mut bytes, kept.len() as u64);
         kept.into_iter().for_each(|movement| movement.encode_to(&mut bytes));
@@ -96,6 +97,9 @@ impl Light {
         let _ = self.watch.add_locks(&locks);
         found.into_iter().for_each(|movement| self.watch.add(movement));
         pending.into_iter().for_each(|movement| self.watch.restore_pending(movement));
+        if height == u32::MAX {
+            self.rewind_all(chain);
+        }
         Ok(())
     }
 }

@@ -142,7 +142,7 @@ impl Light {
     pub(super) fn open_span<S: Store>(&mut self, at: &At<'_, S>) {
         let best = at.chain.best_header().1;
         let start = self.scan.next();
-        let is_behind = start <= best;
+        let is_behind = start <= best && self.has_way(at.chain);
         if self.scan.span.is_some() || self.watch.is_idle() || self.watch.is_full() || !is_behind {
             return;
         }
@@ -158,6 +158,14 @@ impl Light {
             next: start,
             arrived: BTreeMap::new(),
         });
+    }
+
+    /// Whether the best headers are worth looking through: others may be judged at the moment, or none be here yet.
+    fn has_way<S: Store>(&self, chain: &Chain<S>) -> bool {
+        let mut peers = self.sync.peers.values();
+        let is_judging = self.sync.second.is_some() || self.sync.peers.values().any(|peer| peer.pass.is_some());
+        let has_first = chain.best_header().1 > 0 || self.has_headers(chain);
+        peers.any(Peer::is_speaking) && !is_judging && has_first
     }
 
     /// Asks for the hashes of filters, and compares what came.

@@ -195,11 +195,11 @@ impl Watch {
         events
     }
 
-    /// Notes that an own transaction is proved to be in a block.
-    pub(super) fn prove(&mut self, txid: &Txid, place: Place) {
-        if let Some(waiting) = self.pending.get_mut(txid) {
-            waiting.place = Some(place);
-        }
+    /// Notes that an own transaction is proved to be in a block; whether it waited.
+    pub(super) fn prove(&mut self, txid: &Txid, place: Place) -> bool {
+        let Some(waiting) = self.pending.get_mut(txid) else { return false };
+        waiting.place = Some(place);
+        true
     }
 
     /// Takes an own transaction that is to be sent.
