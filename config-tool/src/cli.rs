@@ -200,6 +200,9 @@ pub(crate) struct ProxyArgs {
 pub(crate) struct ViewArgs {
     #[command(flatten)]
     pub(crate) member: MemberArgs,
+    /// Genesis file of a ledger that the view follows, as `node ledger create` writes it
+    #[arg(long, env = "MESHLINE_LEDGER")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

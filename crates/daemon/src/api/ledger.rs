@@ -11,9 +11,9 @@ use super::Api;
 use super::extract::{Params, Posted, Segment};
 use super::problem::Problem;
 use crate::ledger::{
-    self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, LedgerError, MAX_BLOCKS,
-    MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument,
-    VerifyDocument,
+    self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, LedgerError,
+    LightDocument, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument,
+    TransactionDocument, VerifyDocument,
 };
 
 /// Blocks, or rows, of an answer unless told.
@@ -66,6 +66,10 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusDocument
         Ok(answer) => answer.map(Json).map_err(refused),
         Err(_) => Ok(Json(handle.last_known())),
     }
+}
+
+pub(super) async fn light(State(api): State<Api>) -> Result<Json<LightDocument>, Problem> {
+    api.ledger.light().map(|light| Json(light.document())).map_err(refused)
 }
 
 pub(super) async fn create(

@@ -9,8 +9,8 @@ use meshline_wallet::verbs::{
 use super::operations::{Answer, Operation, Parameter, Shape, Verb};
 use super::{ledger, wallet};
 use crate::ledger::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, MempoolDocument, MineDocument,
-    MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, LightDocument, MempoolDocument,
+    MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// There is no ledger, it has too much to do, or it failed.
@@ -79,6 +79,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "How the ledger of this node stands, and its search for blocks.",
             |schemas| schemas.subschema_for::<StatusDocument>(),
         )
+    },
+    Operation {
+        token: false,
+        handler: |method| on(method, ledger::light),
+        ..read("/api/v1/ledger/light", "lightLedger", "How far a view is that follows a ledger and keeps none.", {
+            |schemas| schemas.subschema_for::<LightDocument>()
+        })
     },
     Operation {
         parameters: &[FROM, LIMIT],

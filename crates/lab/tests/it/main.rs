@@ -11,6 +11,7 @@ mod disk;
 mod history;
 mod hosts;
 mod ledger;
+mod ledger_light;
 mod ledger_mesh;
 mod ledger_tutorial;
 mod measured;

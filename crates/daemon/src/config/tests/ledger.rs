@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{evaluated, faults, input};
-use crate::config::{Document, NodeConfig, check_files, evaluate, now};
+use crate::config::{Document, MemberConfig, NodeConfig, ViewConfig, check_files, evaluate, now};
 use crate::ledger::{CreateOrder, LedgerPlace, create};
 
 /// The address of a key that is nobody's.
@@ -64,4 +64,14 @@ fn the_genesis_file_and_the_address_are_judged_at_the_start() {
     let to = |address: &str| said(folder.path(), &format!(r#"{{"genesis": "genesis.json", "mine_to": "{address}"}}"#));
     assert_eq!(to(ADDRESS), "");
     assert!(to("nonsense").contains("/ledger/mine_to"));
+}
+
+#[test]
+fn a_view_follows_a_ledger_and_makes_no_blocks() {
+    let config =
+        evaluated::<ViewConfig>(&with(r#"{"genesis": "genesis.json"}"#)).expect("it is right").config.into_node();
+    assert!(config.ledger.light && LedgerPlace::of(&config).genesis.is_absolute());
+    let node = evaluated::<NodeConfig>(&with("{}")).expect("it is right").config;
+    assert!(!node.ledger.light);
+    assert!(!faults::<ViewConfig>(&with(r#"{"mine_to": "x"}"#)).is_empty());
 }
