@@ -174,6 +174,8 @@ pub struct PunchRow {
     pub address: String,
     /// Packets this node sent of its own accord.
     pub probes: u32,
+    /// Milliseconds from the agreed instant until it ended; `null` if none was agreed.
+    pub took_ms: Option<u64>,
 }
 
 /// Whether the node is ready, with the reason.

@@ -33,7 +33,8 @@ impl Node {
         ];
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),
-            self.peers.set.next_timeout(),
+            // On a ring nothing is chosen: what is due there stays so.
+            self.peers.set.next_timeout().filter(|_| !self.ring.is_enabled()),
             self.peers.asks.next_timeout(),
             self.signal.next_timeout(),
             self.nat.next_timeout(),
