@@ -67,7 +67,18 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             )
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
     );
-    !is_own
+    !is_own && !is_search(message)
+}
+
+/// Whether a message is a datagram that others wait for: its link is watched closely while it goes on.
+pub(crate) fn is_carried(message: &Message) -> bool {
+    matches!(message, Message::Datagram(_)) && !is_search(message)
+}
+
+/// Questions for members have a patience of their own and are asked again another way. Nodes ask each other all the
+/// time; were links watched for that, a large network would do little else.
+fn is_search(message: &Message) -> bool {
+    matches!(message, Message::Datagram(datagram) if datagram.service.as_str() == crate::find::SERVICE)
 }
 
 /// Before the goodput is known, what waits is thought to go at this many bits a second: half of what the slowest line
