@@ -67,7 +67,7 @@ struct Found {
 
 impl Found {
     fn size(&self, radius: u8) -> usize {
-        self.sizes.get(usize::from(radius)).or(self.sizes.last()).copied().unwrap_or(0)
+        self.sizes.get(usize::from(radius)).or_else(|| self.sizes.last()).copied().unwrap_or(0)
     }
 }
 

@@ -68,14 +68,14 @@ impl Routing {
                 }
                 self.flood.received(&from, author, seq, now);
                 self.wanted.came(&author, seq);
-                self.take_in(from, entry, shared);
+                self.take_in(from, &entry, shared);
             }
         }
         Ok(())
     }
 
     /// Keeps an advertisement that was checked and passes it on, if its author is near enough.
-    fn take_in(&mut self, from: NodeId, entry: Arc<Entry>, shared: &mut Shared) {
+    fn take_in(&mut self, from: NodeId, entry: &Arc<Entry>, shared: &mut Shared) {
         let author = entry.line.by;
         let is_linked = shared.up.contains_key(&author);
         let is_held = self.lsdb.get(&author).is_some();
@@ -84,8 +84,8 @@ impl Routing {
             return;
         }
         let level = self.area.level(&author).unwrap_or(0);
-        if self.lsdb.insert(Arc::clone(&entry)) {
-            self.flood.spread((&entry, &self.lsdb), (Some(from), level), shared);
+        if self.lsdb.insert(Arc::clone(entry)) {
+            self.flood.spread((entry, &self.lsdb), (Some(from), level), shared);
         }
         if self.area.is_overfull(self.lsdb.len()) {
             self.fit(shared);
