@@ -135,7 +135,7 @@ impl Node {
             self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
         }
         if !was_guest {
-            self.routing.link_down(&peer, !is_wanted, &self.shared);
+            self.routing.link_down(&peer, code, &self.shared);
         }
         self.shared.dirty = true;
         if self.shared.up.is_empty() {

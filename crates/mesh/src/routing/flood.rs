@@ -20,15 +20,19 @@ use crate::shared::Shared;
 /// What is not acknowledged after this is sent again: the queue of the link was full.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
 
-/// Acknowledgements are collected for so long.
-const ACK_AFTER: Duration = Duration::from_millis(50);
+/// Acknowledgements are collected for so long: an eighth of what they are waited for.
+const ACK_AFTER: Duration = Duration::from_millis(250);
 
 /// After something was passed on to a peer, what is next for it waits so long. When a network starts nearly everything
 /// comes within one such time, and most of it from both ends of a link; a single change is not held up.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Peers to whom an advertisement of somebody else is passed on. In a random network four reach nearly all members; in a
-/// small or thin one these are all there are.
+/// After so many went together much is going on, and what is next waits longer.
+const MANY: usize = 8;
+const PACE_IN_BURST: Duration = Duration::from_millis(200);
+
+/// Peers to whom an advertisement of somebody else is passed on that did not come from its author. In a random network
+/// four reach nearly all members; in a small or thin one these are all there are.
 const EAGER: usize = 4;
 
 /// While more comes than goes out at once, it is passed on to so many: of four copies three would be for nothing, and
@@ -129,6 +133,17 @@ fn rank(author: &NodeId, own: &NodeId, peer: &NodeId) -> u64 {
     mix(mix(head(author)) ^ mix(head(own)).rotate_left(21) ^ head(peer))
 }
 
+/// Whether of those who have an advertisement from its author it is this node that hands it to a peer: all of them know
+/// who else is linked with both, and one copy is enough.
+fn is_mine((entry, lsdb): (&Entry, &Lsdb), own: &NodeId, peer: &NodeId) -> bool {
+    let author = &entry.line.by;
+    let mine = rank(author, own, peer);
+    let others = entry.state.links.iter().map(|link| link.peer).filter(|other| other != own && other != peer);
+    let hands_over =
+        |other: &NodeId| lsdb.get(other).is_some_and(|entry| entry.state.carries && entry.state.lists(peer));
+    others.filter(hands_over).all(|other| rank(author, &other, peer) > mine)
+}
+
 /// How much later than others a peer is told.
 fn step(own: &NodeId, peer: &NodeId) -> Duration {
     let steps = rank(own, peer, own) % u64::from(OFFER_STEPS);
@@ -163,7 +178,12 @@ impl Flood {
     /// Sends an advertisement to all but the one it came from, those who have it already, those for whom its author, so
     /// many links away from here, is too far, and those to whom its author says to be linked: they have it from the
     /// author. In a full mesh nothing is passed on at all.
-    pub(super) fn spread(&mut self, entry: &Entry, (except, level): (Option<NodeId>, u8), shared: &mut Shared) {
+    pub(super) fn spread(
+        &mut self,
+        (entry, lsdb): (&Entry, &Lsdb),
+        (except, level): (Option<NodeId>, u8),
+        shared: &mut Shared,
+    ) {
         let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
@@ -177,8 +197,13 @@ impl Flood {
         meant.sort_unstable();
         for (at, (_, peer)) in meant.iter().enumerate() {
             let Some(neighbour) = self.neighbours.get_mut(peer) else { continue };
-            let eager = if neighbour.paced_until > now { EAGER_IN_BURST } else { EAGER };
-            if except.is_some() && at >= eager {
+            let is_eager = match except {
+                None => true,
+                Some(from) if from == author => is_mine((entry, lsdb), &shared.id, peer),
+                Some(_) if neighbour.paced_until > now => at < EAGER_IN_BURST,
+                Some(_) => at < EAGER,
+            };
+            if !is_eager {
                 neighbour.offer(author, seq, step(&shared.id, peer), now);
             } else if neighbour.paced_until > now {
                 neighbour.waiting.insert(author, seq);
@@ -231,8 +256,8 @@ impl Flood {
                 offer(peer, &listed(std::mem::take(&mut neighbour.received)), shared);
             }
             if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
-                neighbour.paced_until = now.after(PACE);
                 let waiting = std::mem::take(&mut neighbour.waiting);
+                neighbour.paced_until = now.after(if waiting.len() < MANY { PACE } else { PACE_IN_BURST });
                 let entries: Vec<&Entry> = waiting.keys().filter_map(|author| lsdb.get(author)).collect();
                 neighbour.send(peer, &entries, shared);
             }

@@ -7,6 +7,7 @@
 //! `greedy` where datagrams go whose destination is beyond, and `far` what ways were found there.
 
 mod area;
+mod burst;
 mod cost;
 pub(crate) mod damping;
 mod datagram;
@@ -42,6 +43,7 @@ use crate::output::Output;
 use crate::report::{RoundTrips, RoutingReport};
 use crate::shared::Shared;
 use area::Area;
+use burst::Burst;
 use damping::Damping;
 use far::Far;
 use flood::Flood;
@@ -64,12 +66,6 @@ pub use table::{Drop, Forward, Path, Route, Table, forward};
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const PAUSE_PER_PAIR: Duration = Duration::from_micros(40);
 const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
-
-/// So many changes since the last computation are a burst, as when a network starts. The ways are then computed when
-/// nothing has come for the pause, and after the limit in any case: a link that is lost meanwhile is not used all the same.
-const BURST: u64 = 16;
-const BURST_PAUSE: Duration = Duration::from_millis(100);
-const BURST_LIMIT: Duration = Duration::from_millis(400);
 
 /// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
@@ -98,8 +94,7 @@ pub(crate) struct Routing {
     /// How often the best way to a member became another one.
     pub(crate) changes: u64,
     compute_at: Option<Mono>,
-    /// While much changes: the version that was looked at last, and since when the ways wait for the end of it.
-    burst: (u64, Option<Mono>),
+    burst: Burst,
     /// Destinations in use, with the time of the last use.
     used: BTreeMap<NodeId, Mono>,
     compare_at: Mono,
@@ -124,7 +119,7 @@ impl Routing {
             links: 0,
             changes: 0,
             compute_at: None,
-            burst: (0, None),
+            burst: Burst::default(),
             used: BTreeMap::new(),
             compare_at: now.after(COMPARE_EVERY),
             compared: None,
@@ -182,18 +177,23 @@ impl Routing {
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
         self.wanted.link_up(&peer);
-        self.own.gained(shared.now.mono);
+        self.own.regrouped(shared.now.mono);
         self.compare_with(&peer, shared);
     }
 
-    /// A link is gone; `by_itself` if neither side wanted that.
-    pub(crate) fn link_down(&mut self, peer: &NodeId, by_itself: bool, shared: &Shared) {
+    /// A link is gone for this reason.
+    pub(crate) fn link_down(&mut self, peer: &NodeId, code: Code, shared: &Shared) {
+        let now = shared.now.mono;
         self.flood.link_down(peer);
-        self.wanted.link_down(peer, shared.now.mono);
-        if by_itself {
-            self.damping.ended(*peer, shared.now.mono);
+        self.wanted.link_down(peer, now);
+        if code == Code::NotNeeded {
+            self.own.regrouped(now);
+            return;
         }
-        self.own.changed(shared.now.mono);
+        if !matches!(code, Code::ShuttingDown | Code::Revoked) {
+            self.damping.ended(*peer, now);
+        }
+        self.own.changed(now);
     }
 
     /// A member left or was expelled.
@@ -211,7 +211,10 @@ impl Routing {
         shared: &mut Shared,
     ) -> Result<(), Code> {
         match message {
-            Message::Advertisement(line) => self.handle_advertisement(from, line, || body.unwrap_or_default(), shared),
+            Message::Advertisement(line) => {
+                let body = body.unwrap_or_default();
+                self.handle_advertisement(from, line, (&body, || body.clone()), shared)
+            }
             Message::Advertisements(several) => {
                 self.handle_advertisements(from, several, &body.unwrap_or_default(), shared)
             }
@@ -312,9 +315,9 @@ impl Routing {
         };
         let Ok(body) = serde_json::to_vec(&state) else { return };
         let line = RoutingAdvertisement { by: shared.id, seq: state.seq, sig: shared.key.sign_bytes(&body) };
-        let entry = Entry { line, body: body.into(), state };
-        if let Some(entry) = self.lsdb.insert(entry) {
-            self.flood.spread(entry, (None, 0), shared);
+        let entry = Arc::new(Entry { line, body: body.into(), state });
+        if self.lsdb.insert(Arc::clone(&entry)) {
+            self.flood.spread((&entry, &self.lsdb), (None, 0), shared);
         }
     }
 
@@ -337,18 +340,21 @@ impl Routing {
             let pause = pause(self.lsdb.len());
             self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
         }
-        self.wait_for_burst(now);
+        let versions = (self.lsdb.version, self.computed.0);
+        if self.compute_at.is_some() {
+            // The ways of a moment ago are of no use to anybody.
+            self.compute_at = self.burst.wait(versions, now).or(self.compute_at);
+        }
         if self.compute_at.is_none_or(|at| at > now) {
             return false;
         }
         self.compute_at = None;
-        self.burst = (self.lsdb.version, None);
+        self.burst.end(versions);
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
-        self.fit(shared);
+        let graph = self.fit(shared);
         self.computed.0 = self.lsdb.version;
         let carries = shared.config.carries_for_others();
-        let graph = self.graph();
         self.links = graph.links();
         let table = Table::compute(&graph, shared.id, carries, |id| self.used.contains_key(id)).steered(&graph, &via());
         let table = self.reaching_beyond(table, shared);
@@ -358,18 +364,6 @@ impl Routing {
         self.table = Arc::new(table);
         shared.push(Output::Routes(Arc::clone(&self.table)));
         true
-    }
-
-    /// While a network starts, changes come by the hundred, and the ways of a moment ago are of no use to anybody. A few
-    /// changes never wait.
-    fn wait_for_burst(&mut self, now: Mono) {
-        let is_burst = self.lsdb.version - self.computed.0 >= BURST;
-        if !is_burst || self.burst.0 == self.lsdb.version || self.compute_at.is_none() {
-            return;
-        }
-        let since = *self.burst.1.get_or_insert(now);
-        self.burst.0 = self.lsdb.version;
-        self.compute_at = Some(now.after(BURST_PAUSE).min(since.after(BURST_LIMIT)));
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {

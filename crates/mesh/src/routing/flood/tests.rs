@@ -75,7 +75,7 @@ fn told_of(offered: usize) -> Vec<Arc<Frame>> {
     let mut shared = shared(&[peer]);
     flood.link_up(peer);
     for author in 0..offered {
-        lsdb.insert(entry(author, 10));
+        lsdb.insert(Arc::new(entry(author, 10)));
         let neighbour = flood.neighbours.get_mut(&peer).unwrap();
         neighbour.offer(id(author), UnixMicros::new(1), Duration::ZERO, Mono(0));
     }
