@@ -24,9 +24,9 @@ use meshline_ledger::{Amount, BlockHash, Txid};
 pub use book::{Book, NodeChain};
 pub use create::{CreateOrder, create, refuse_present};
 pub use documents::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, HeaderFault, HeadersDocument, MempoolDocument,
-    MineDocument, MiningStatus, ReindexDocument, StatusDocument, TaskStatus, TransactionDocument, VerifyDocument,
-    Words,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, FindDocument, HeaderFault, HeadersDocument,
+    MempoolDocument, MineDocument, MiningStatus, ReindexDocument, StatusDocument, TaskStatus, TransactionDocument,
+    VerifyDocument, Words,
 };
 pub use engine::{Engine, Handle, MineOrder};
 pub use mine::Told;
@@ -34,7 +34,10 @@ pub use money::{MoneyError, Purse, SendRequest, balance};
 pub use place::{LedgerError, LedgerPlace, prefix_of, read_genesis};
 pub use slot::NodeLedger;
 pub use teller::{Desk, Opened};
-pub use views::{MAX_BLOCKS, MAX_ROWS, address, block, blocks, mempool, reindexed, status, transaction, verified};
+pub use views::{
+    MAX_BLOCKS, MAX_ROWS, address, block, blocks, blocks_in_brief, find, mempool, reindexed, status, transaction,
+    verified,
+};
 pub(crate) use words::{rate, span};
 
 /// What happens in the ledger.
