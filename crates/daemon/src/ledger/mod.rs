@@ -24,8 +24,8 @@ mod words;
 pub use book::{Book, NodeChain};
 pub use create::{CreateOrder, create, refuse_present};
 pub use documents::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, HeaderFault, HeadersDocument, MempoolDocument,
-    MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncPeerRow, SyncStatus, TaskStatus,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, FindDocument, HeaderFault, HeadersDocument,
+    MempoolDocument, MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncPeerRow, SyncStatus, TaskStatus,
     TransactionDocument, VerifyDocument, Words,
 };
 pub use engine::{Engine, Handle, MineOrder};
@@ -35,7 +35,10 @@ pub use place::{LedgerError, LedgerPlace, prefix_of, read_genesis};
 pub use slot::NodeLedger;
 pub use teller::{Desk, Opened};
 pub use tidings::Tidings;
-pub use views::{MAX_BLOCKS, MAX_ROWS, address, block, blocks, mempool, reindexed, status, transaction, verified};
+pub use views::{
+    MAX_BLOCKS, MAX_ROWS, address, block, blocks, blocks_in_brief, find, mempool, reindexed, status, transaction,
+    verified,
+};
 pub(crate) use words::{rate, span};
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use meshline_ledger::chain::{OpenError, VerifyError};
 use meshline_ledger::consensus::GenesisError;
 use meshline_ledger::store::StoreError;
 use meshline_ledger::{BlockHash, Genesis};
-use meshline_wallet::{AddressError, Prefix};
+use meshline_wallet::{Address, AddressError, Prefix};
 
 use crate::config::NodeConfig;
 use crate::files::{self, FileError};
@@ -127,6 +127,14 @@ impl LedgerPlace {
             Err(LedgerError::None(_)) => Ok(Prefix::parse(PREFIX_WITHOUT_CHAIN)?),
             Err(error) => Err(error),
         }
+    }
+
+    /// An address as people write it.
+    ///
+    /// # Errors
+    /// If it is none, or of another chain.
+    pub fn address(&self, text: &str) -> Result<Address, LedgerError> {
+        Ok(Address::parse(text, self.prefix()?)?)
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {
