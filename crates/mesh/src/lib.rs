@@ -3,7 +3,7 @@
 //! [`Node`] is the dispatcher and holds no rules; each area has a folder of its own: `link` (who may be
 //! linked, for how long), `time` (clocks), `peers` (whom to dial, when), `gossip` (who is a member), `ring`
 //! (who follows whom), `find` (members that are not known here), `broadcast` (messages to all), `routing` (which way to whom), `explain` (why), `relay` (proxies),
-//! `signal` (signal servers). There is no
+//! `signal` (signal servers), `lan` (who announces itself on the local segment). There is no
 //! socket, clock, thread, disk or random source in here: the same code runs in the daemon, in a
 //! simulation of thousands and under a fuzzer.
 
@@ -16,6 +16,7 @@ mod explain;
 mod find;
 mod gossip;
 mod input;
+mod lan;
 mod link;
 mod nat;
 mod node;
@@ -40,6 +41,7 @@ pub use input::{
     Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, PortMapping, Reconfiguration, RelayConnection, SocketId,
     Transport,
 };
+pub use lan::{LanBeacon, LanReport, LanSegment, LanSighting};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};

@@ -6,6 +6,8 @@ use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::lan::LanReport;
+
 /// The document of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
@@ -51,6 +53,8 @@ pub struct Status {
     pub spread: SpreadReport,
     /// Direct ways through address translation.
     pub punch: PunchReport,
+    /// Nodes on the local segment; `None` while none announced itself there.
+    pub lan: Option<LanReport>,
     /// Refusals by name, since start.
     pub refused: BTreeMap<&'static str, u64>,
 }

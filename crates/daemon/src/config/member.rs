@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gateway;
+use super::lan::{self, LanConfig};
 use super::ledger::{self, LedgerConfig};
 use super::program::{Program, Settings};
 use super::review::Review;
@@ -109,6 +110,9 @@ macro_rules! member_config {
             /// Readings of this member that others may ask for: from a command, a file or standard input.
             #[serde(default)]
             pub topics: Vec<TopicConfig>,
+            /// The local segment: members found there, services offered to it and taken from it. Nothing unless told.
+            #[serde(default)]
+            pub lan: LanConfig,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -299,6 +303,7 @@ macro_rules! node_of {
             socks5: $from.socks5,
             via: $from.via,
             topics: $from.topics,
+            lan: $from.lan,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -357,6 +362,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     gateway::check(config, review);
     ledger::check(config, review);
     topics::check(&config.topics, review);
+    lan::check(config, review);
     if let Some(via) = &config.via {
         via.check((config.name.as_str(), config.network.is_open()), review);
     }

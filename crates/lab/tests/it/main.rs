@@ -10,6 +10,7 @@ mod contract;
 mod disk;
 mod history;
 mod hosts;
+mod lan;
 mod ledger;
 mod ledger_mesh;
 mod ledger_tutorial;

@@ -31,6 +31,7 @@ use crate::event::Event;
 use crate::find::Find;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
+use crate::lan::Lan;
 use crate::link::{Echoes, Links, Probes, RoundTripCounts};
 use crate::nat::Nat;
 use crate::now::{Mono, Now};
@@ -64,6 +65,7 @@ pub struct Node {
     probes: Probes,
     signal: Signal,
     nat: Nat,
+    lan: Lan,
     companions: Companions,
     punch: Punch,
     routing: Routing,
@@ -102,6 +104,7 @@ impl Node {
             probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
             nat: Nat::default(),
+            lan: Lan::new(&shared),
             punch: Punch::new(now.mono),
             companions: Companions::default(),
             routing: Routing::new(now.mono, shared.config.max_area),
@@ -156,6 +159,8 @@ impl Node {
             Input::UdpAddresses { addresses } => self.on_udp_addresses(addresses),
             Input::PortsMapped { mapped } => self.nat.set_mapped(mapped, &mut self.shared),
             Input::Resolved { name, addresses } => self.nat.resolved(&name, &addresses),
+            Input::LanSeen(sighting) => self.lan.see(&sighting, &self.shared),
+            Input::LanGone(instance) => self.lan.forget(&instance, &mut self.peers),
             Input::Packet { socket, from, bytes } => {
                 self.nat.note_length(bytes.len());
                 self.on_packet(socket, from, &bytes);

@@ -58,6 +58,7 @@ impl Node {
             relay: shared.config.is_proxy().then(|| self.relay_server.report(|id| self.peer_name(id).name)),
             spread: shared.tree.report(),
             punch: self.punch.report(shared.config.punch),
+            lan: self.lan.report(),
             refused: shared.refused.clone(),
         }
     }

@@ -38,6 +38,7 @@ impl Node {
             self.peers.asks.next_timeout(),
             self.signal.next_timeout(),
             self.nat.next_timeout(),
+            self.lan.next_timeout(),
             self.relay_client.next_timeout(),
             self.punch.next_timeout(),
         ];
@@ -56,6 +57,7 @@ impl Node {
         self.expire_links();
         self.choose_links();
         self.exchange_addresses();
+        self.lan.handle_timeout(&mut self.peers, &self.shared);
         self.peers.handle_timeout(&mut self.shared, &self.links);
         self.gossip.handle_timeout(&mut self.shared, &self.routing);
         if self.ring.handle_timeout(&mut self.shared) {
