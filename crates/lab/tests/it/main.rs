@@ -11,6 +11,7 @@ mod disk;
 mod history;
 mod hosts;
 mod ledger;
+mod ledger_faults;
 mod ledger_mesh;
 mod ledger_tutorial;
 mod measured;
