@@ -93,7 +93,7 @@ pub struct SyncPeerRow {
 }
 
 impl SyncStatus {
-    pub(super) fn of(report: &Report, dropped: BTreeMap<&'static str, u64>) -> Self {
+    pub(super) fn of(report: &Report, dropped: &BTreeMap<&'static str, u64>) -> Self {
         let owned = |counts: &BTreeMap<&'static str, u64>| {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
@@ -112,7 +112,7 @@ impl SyncStatus {
             peers: report.peers.iter().map(row).collect(),
             offences: owned(&report.offences),
             late: report.late,
-            dropped: owned(&dropped),
+            dropped: owned(dropped),
         }
     }
 }

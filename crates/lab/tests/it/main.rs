@@ -12,6 +12,7 @@ mod history;
 mod hosts;
 mod lan;
 mod ledger;
+mod ledger_faults;
 mod ledger_mesh;
 mod ledger_tutorial;
 mod measured;
