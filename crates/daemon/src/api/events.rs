@@ -84,17 +84,32 @@ pub(super) async fn fill(feed: Arc<Feed>, mesh: MeshHandle) {
 pub(super) async fn fill_ledger(feed: Arc<Feed>, mut tidings: broadcast::Receiver<Tidings>) {
     loop {
         match tidings.recv().await {
-            Ok(Tidings::Tip { height, hash, connected, undone, own }) => {
-                let hash = hash.to_string();
-                put(&feed, "ledger_tip", &LedgerTip { height, hash, connected, undone, own });
-            }
-            Ok(Tidings::Transaction { txid, fee, own }) => {
-                let (txid, fee) = (txid.to_string(), fee.to_string());
-                put(&feed, "ledger_transaction", &LedgerTransaction { txid, fee, own });
-            }
+            Ok(tidings) => keep_tidings(&feed, tidings),
             Err(RecvError::Lagged(missed)) => put(&feed, "lagged", &Lagged { missed }),
             Err(RecvError::Closed) => return,
         }
+    }
+}
+
+fn keep_tidings(feed: &Feed, tidings: Tidings) {
+    match tidings {
+        Tidings::Tip { height, hash, connected, undone, own } => {
+            let hash = hash.to_string();
+            put(feed, "ledger_tip", &LedgerTip { height, hash, connected, undone, own });
+        }
+        Tidings::Transaction { txid, fee, own } => {
+            let (txid, fee) = (txid.to_string(), fee.to_string());
+            put(feed, "ledger_transaction", &LedgerTransaction { txid, fee, own });
+        }
+        Tidings::Joined { peer, height } => put(feed, "ledger_peer", &LedgerPeer { peer, height }),
+        Tidings::Foreign { peer, chain } => {
+            put(feed, "ledger_foreign", &LedgerForeign { peer, chain: chain.to_string() });
+        }
+        Tidings::Synced { height } => put(feed, "ledger_synced", &LedgerSynced { height }),
+        Tidings::Misbehaved { peer, reason, ended } => {
+            put(feed, "ledger_misbehaved", &LedgerMisbehaved { peer, reason: reason.name(), ended });
+        }
+        Tidings::StoreFailed { detail } => put(feed, "ledger_store_failed", &LedgerStoreFailed { detail }),
     }
 }
 
@@ -120,6 +135,11 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("nat_changed", schemas.subschema_for::<NatChanged>()),
         ("ledger_tip", schemas.subschema_for::<LedgerTip>()),
         ("ledger_transaction", schemas.subschema_for::<LedgerTransaction>()),
+        ("ledger_peer", schemas.subschema_for::<LedgerPeer>()),
+        ("ledger_foreign", schemas.subschema_for::<LedgerForeign>()),
+        ("ledger_synced", schemas.subschema_for::<LedgerSynced>()),
+        ("ledger_misbehaved", schemas.subschema_for::<LedgerMisbehaved>()),
+        ("ledger_store_failed", schemas.subschema_for::<LedgerStoreFailed>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
     ]
@@ -318,6 +338,44 @@ struct LedgerTransaction {
     fee: String,
     /// Whether this node's wallet sent it.
     own: bool,
+}
+
+/// `ledger_peer`: a linked member has the same chain.
+#[derive(Serialize, JsonSchema)]
+struct LedgerPeer {
+    peer: NodeId,
+    /// Height of its last block, as it says.
+    height: u32,
+}
+
+/// `ledger_foreign`: a linked member has another chain; nothing of the ledger is said to it.
+#[derive(Serialize, JsonSchema)]
+struct LedgerForeign {
+    peer: NodeId,
+    /// Which.
+    chain: String,
+}
+
+/// `ledger_synced`: all that any linked member has is here.
+#[derive(Serialize, JsonSchema)]
+struct LedgerSynced {
+    height: u32,
+}
+
+/// `ledger_misbehaved`: a linked member broke a rule.
+#[derive(Serialize, JsonSchema)]
+struct LedgerMisbehaved {
+    peer: NodeId,
+    /// Which, by its name.
+    reason: &'static str,
+    /// Nothing of the ledger is said to it any more.
+    ended: bool,
+}
+
+/// `ledger_store_failed`: the disk did not take or give something; it is tried again.
+#[derive(Serialize, JsonSchema)]
+struct LedgerStoreFailed {
+    detail: String,
 }
 
 /// `lagged`: so many events are lost to this reader, which should read again what it shows.

@@ -37,8 +37,8 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 pub enum LedgerVerb {
     /// Make a chain: a preset, with single parameters of one's own
     Create(Box<CreateArgs>),
-    /// Show how the ledger stands, and the search for blocks
-    Status,
+    /// Show how the ledger stands, how far it is against other members, and the search for blocks
+    Status(StatusArgs),
     /// Show the blocks, newest first
     Blocks(BlocksArgs),
     /// Judge the whole chain again
@@ -101,6 +101,14 @@ pub struct CreateArgs {
     template_from: Option<u32>,
 }
 
+/// How to show it.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// Wait until all blocks that linked members have are here, and show how far it is meanwhile
+    #[arg(long, env = "MESHLINE_WATCH")]
+    watch: bool,
+}
+
 /// Which blocks.
 #[derive(Debug, Args)]
 pub struct BlocksArgs {
@@ -153,7 +161,7 @@ pub async fn ledger(verb: LedgerVerb, place: &Place) -> anyhow::Result<()> {
     let (at, files) = reach(place).await?;
     match verb {
         LedgerVerb::Create(args) => make(&at, &files, order(*args), place.json).await,
-        LedgerVerb::Status => tell_status(&at, place.json).await,
+        LedgerVerb::Status(args) => tell_status(&at, args.watch, place.json).await,
         LedgerVerb::Blocks(args) => tell_blocks(&at, &args, place.json).await,
         LedgerVerb::Verify => verify(&at, place.json).await,
         LedgerVerb::Reindex => reindex(&at, place.json).await,
@@ -222,12 +230,29 @@ async fn own_address(at: &Reach, files: &LedgerPlace) -> anyhow::Result<NewDocum
     }
 }
 
-async fn tell_status(at: &Reach, json: bool) -> anyhow::Result<()> {
+async fn tell_status(at: &Reach, watch: bool, json: bool) -> anyhow::Result<()> {
     let document: StatusDocument = match at {
+        Reach::Running(client) if watch => synced(client).await?,
         Reach::Running(client) => client.get(LEDGER).await?,
+        Reach::Stopped(_) if watch => {
+            return Err(Stop::new(Exit::NoDaemon, "the node does not run: nothing comes from other members").into());
+        }
         Reach::Stopped(files) => open(files).await?.with(|book| status(book, None, None)).map_err(refused)?,
     };
     show(&document, json, StatusDocument::words)
+}
+
+/// Waits until all is here, and shows how far it is.
+async fn synced(client: &Client) -> anyhow::Result<StatusDocument> {
+    let mut bar = Bar::new("sync");
+    loop {
+        let status: StatusDocument = client.get(LEDGER).await?;
+        match &status.sync {
+            Some(sync) if sync.state != "synced" => bar.say(|| format!("sync {}", sync.words_at(status.height))),
+            Some(_) | None => return Ok(status),
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
 }
 
 async fn tell_blocks(at: &Reach, args: &BlocksArgs, json: bool) -> anyhow::Result<()> {

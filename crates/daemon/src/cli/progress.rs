@@ -46,6 +46,14 @@ impl Bar {
         }
     }
 
+    /// A line of one's own.
+    pub(super) fn say(&mut self, line: impl FnOnce() -> String) {
+        if self.is_due() {
+            let line = line();
+            self.draw(&line);
+        }
+    }
+
     fn is_due(&mut self) -> bool {
         let now = Instant::now();
         let quiet = now.saturating_duration_since(self.began) < QUIET_FOR;

@@ -3,19 +3,22 @@
 //! One process has it at a time, and in it one thread: a running node's [engine](super::engine), or a command where no
 //! node runs. Nothing here waits or knows of tasks.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use meshline_ledger::chain::{Accepted, Chain, ChainEvent, Flush};
 use meshline_ledger::consensus::Refusal;
 use meshline_ledger::encode::{Encode, put_count};
 use meshline_ledger::mempool::{Added, MAX_SAVED_BYTES, Mempool, Origin, PoolRefusal, Template};
 use meshline_ledger::sighash::BatchVerifier;
-use meshline_ledger::store::RedbStore;
+use meshline_ledger::store::{RedbStore, StoreError};
+use meshline_ledger::sync::{Config, Event, Input, Now, Output, Report, Sync};
 use meshline_ledger::{Block, BlockHash, Genesis, Lock, Transaction, TxOut, Txid};
 use meshline_wallet::Prefix;
 
+use super::exchange::Letter;
 use super::index::{Index, Spot};
 use super::place::{LedgerPlace, prefix_of};
 use super::{LedgerError, Tidings};
@@ -45,10 +48,15 @@ pub struct Book {
     pub(super) place: LedgerPlace,
     pub(super) genesis: Genesis,
     pub(super) prefix: Prefix,
-    /// The chain: also for whoever synchronises it, in the same thread.
+    /// The chain.
     pub chain: NodeChain,
     /// What waits for a block.
     pub pool: Mempool,
+    /// All that changes chain or pool goes through it, so that it can tell peers.
+    sync: Sync<BatchVerifier>,
+    /// The steady clock of `sync` began then.
+    began: Instant,
+    letters: VecDeque<Letter>,
     index: Index,
     tidings: Vec<Tidings>,
     templates: u64,
@@ -65,9 +73,13 @@ impl Book {
         files::make_folder(&place.folder)?;
         let lock = files::lock_folder(&place.folder)?;
         let chain = Chain::open(&genesis, RedbStore::open(&place.file(CHAIN))?)?;
+        let config = Config { least_fee_rate: genesis.policy.least_fee_rate, ..Config::default() };
         let mut book = Self {
             prefix: prefix_of(&genesis)?,
             pool: Mempool::new(genesis.policy.least_fee_rate),
+            sync: Sync::new(config, BatchVerifier, files::random_bytes()?),
+            began: Instant::now(),
+            letters: VecDeque::new(),
             index: Index::open(&place.file("index.redb"))?,
             place: place.clone(),
             genesis,
@@ -79,6 +91,7 @@ impl Book {
         book.load_pool(OWN);
         book.load_pool(POOL);
         book.pool.expire(now_s());
+        book.sync.adopt(&book.pool, book.now());
         Ok(book)
     }
 
@@ -99,55 +112,117 @@ impl Book {
         std::mem::take(&mut self.tidings)
     }
 
-    /// Takes a payment, or tells why not. One of this node is on the disk before it counts as sent.
+    /// Takes a payment of this node, or tells why not. It is on the disk before it counts as sent.
     ///
     /// # Errors
     /// [`PoolRefusal`].
-    pub fn submit_tx(&mut self, transaction: &Transaction, origin: Origin) -> Result<Added, PoolRefusal> {
-        let added = self.pool.add(&self.chain, transaction, (origin, now_s()), &BatchVerifier)?;
-        if origin == Origin::Local
-            && let Err(error) = self.save_own()
-        {
+    pub fn submit_tx(&mut self, transaction: &Transaction) -> Result<Added, PoolRefusal> {
+        let now = self.now();
+        let added = self.sync.submit_transaction(transaction, now, (&mut self.chain, &mut self.pool))?;
+        let saved = self.save_own();
+        if saved.is_err() {
+            // Peers are told of what waits only, and of nothing at once.
             self.pool.withdraw(&added.txid);
-            return Err(PoolRefusal::Store(meshline_ledger::store::StoreError::Io(error.to_string())));
         }
-        self.tidings.push(Tidings::Transaction { txid: added.txid, fee: added.fee, own: origin == Origin::Local });
+        self.collect(false);
+        saved.map_err(|error| PoolRefusal::Store(StoreError::Io(error.to_string())))?;
         Ok(added)
     }
 
-    /// Takes a block. `own` tells that this node found it.
+    /// Takes a block made here. `own` tells that this node found it.
     ///
     /// # Errors
     /// [`Refusal`]: the rule it breaks, or the store failed.
     pub fn submit_block(&mut self, block: &Block, own: bool) -> Result<Accepted, Refusal> {
-        let accepted = self.chain.accept_block(block, now_s(), &BatchVerifier)?;
-        if let Accepted::Active(events) = &accepted {
-            self.on_changed(events, own);
-        }
-        Ok(accepted)
+        let now = self.now();
+        let accepted = self.sync.submit_block(block, now, (&mut self.chain, &mut self.pool));
+        self.collect(own);
+        accepted
     }
 
-    /// The active chain changed: what waits is judged by it.
-    fn on_changed(&mut self, events: &[ChainEvent], own: bool) {
-        let mut undone = Vec::new();
-        for event in events {
-            match event {
-                ChainEvent::Connected(block) => self.pool.on_connected(block),
-                ChainEvent::Disconnected(block) => undone.push(Block::clone(block)),
+    /// Something came from the mesh, or its time has come.
+    pub(super) fn handle(&mut self, input: Input) {
+        let now = self.now();
+        self.sync.handle(input, now, &mut self.chain, &mut self.pool);
+        self.collect(false);
+    }
+
+    /// The next frame for a peer.
+    pub(super) fn take_letter(&mut self) -> Option<Letter> {
+        self.letters.pop_front()
+    }
+
+    /// Microseconds until the synchronisation wants to look at the time again.
+    pub(super) fn idle_us(&self) -> u64 {
+        let now = self.now();
+        self.sync.poll_timeout(now).saturating_sub(now.mono_us)
+    }
+
+    /// How far the synchronisation is.
+    #[must_use]
+    pub fn report(&self) -> Report {
+        self.sync.report(&self.chain)
+    }
+
+    /// Whether a block made now would be for nothing, because better ones are under way.
+    pub(super) fn is_fetching(&self) -> bool {
+        self.sync.is_fetching()
+    }
+
+    /// What follows from a step of the synchronisation.
+    fn collect(&mut self, own: bool) {
+        let mut changed: Option<(usize, usize)> = None;
+        while let Some(output) = self.sync.poll_output() {
+            match output {
+                Output::Send { peer, message, body } => self.letters.push_back(Letter { peer, message, body }),
+                Output::Misbehaved { peer, reason, ended } => {
+                    self.tidings.push(Tidings::Misbehaved { peer, reason, ended });
+                }
+                Output::Event(Event::Chain(event)) => {
+                    let (connected, undone) = changed.get_or_insert_default();
+                    match event {
+                        ChainEvent::Connected(_) => *connected += 1,
+                        ChainEvent::Disconnected(_) => *undone += 1,
+                    }
+                }
+                Output::Event(event) => self.tidings.extend(self.tidings_of(event)),
             }
         }
-        if !undone.is_empty() {
-            self.pool.on_disconnected(&self.chain, &undone, now_s(), &BatchVerifier);
+        if let Some(changed) = changed {
+            self.note_tip(changed, own);
         }
-        self.announce(events, own);
     }
 
-    /// Tells those who listen that the active chain changed. For whoever gives chain and pool their blocks by another
-    /// way than [`Book::submit_block`].
-    pub fn announce(&mut self, events: &[ChainEvent], own: bool) {
-        let connected = events.iter().filter(|event| matches!(event, ChainEvent::Connected(_))).count();
-        let (height, hash, undone) = (self.chain.height(), self.chain.tip(), events.len() - connected);
+    fn tidings_of(&self, event: Event) -> Option<Tidings> {
+        match event {
+            Event::Added(Added { txid, fee, .. }) => {
+                let own = self.pool.get(&txid)?.origin == Origin::Local;
+                Some(Tidings::Transaction { txid, fee, own })
+            }
+            Event::Joined { peer, height } => Some(Tidings::Joined { peer, height }),
+            Event::Foreign { peer, chain } => Some(Tidings::Foreign { peer, chain }),
+            Event::Synced { height } => Some(Tidings::Synced { height }),
+            Event::StoreFailed(error) => Some(Tidings::StoreFailed { detail: error.to_string() }),
+            Event::Chain(_) => None,
+        }
+    }
+
+    /// The active chain changed. Blocks of others that come quickly are one piece of news.
+    fn note_tip(&mut self, (connected, undone): (usize, usize), own: bool) {
+        let (height, hash) = (self.chain.height(), self.chain.tip());
+        let (mut connected, mut undone) = (connected, undone);
+        if let Some(Tidings::Tip { connected: before, undone: gone, own: false, .. }) = self.tidings.last()
+            && !own
+        {
+            (connected, undone) = (connected + before, undone + gone);
+            self.tidings.pop();
+        }
         self.tidings.push(Tidings::Tip { height, hash, connected, undone, own });
+    }
+
+    fn now(&self) -> Now {
+        let mono_us = u64::try_from(self.began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Now { mono_us, unix_s: now_s() }
     }
 
     /// The next block, without proof of work.

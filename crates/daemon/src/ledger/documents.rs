@@ -1,7 +1,10 @@
 //! What the commands and the API of the ledger answer: documents, and the words people read instead.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
+use meshline_ledger::sync::{PeerReport, Report};
+use meshline_protocol::NodeId;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -47,6 +50,71 @@ pub struct StatusDocument {
     pub mining: Option<MiningStatus>,
     /// Long work under way.
     pub task: Option<TaskStatus>,
+    /// What is shared with other members, on a running node.
+    #[serde(default)]
+    pub sync: Option<SyncStatus>,
+}
+
+/// How far the ledger is against those of linked members.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncStatus {
+    /// `alone`: no linked member has the same chain; `headers`: the chain with the most work is looked for; `blocks`: its
+    /// blocks are fetched; `synced`: all is here.
+    pub state: Schema,
+    /// Height to come to: that of the best header, or what the best peer claims.
+    pub target: u32,
+    /// Blocks a second, lately.
+    pub blocks_per_s: f64,
+    /// Seconds until all is here at that rate; null where it is not known.
+    pub remaining_s: Option<u64>,
+    /// Linked members with the same chain.
+    pub peers: Vec<SyncPeerRow>,
+    /// What peers did wrong, by name.
+    pub offences: BTreeMap<String, u64>,
+    /// Answers that came too late.
+    pub late: u64,
+    /// Frames that found no room, by name.
+    pub dropped: BTreeMap<String, u64>,
+}
+
+/// A linked member with the same chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SyncPeerRow {
+    /// Who.
+    pub peer: NodeId,
+    /// Height of its last block, as it says.
+    pub height: u32,
+    /// Blocks that came from it.
+    pub blocks: u64,
+    /// Blocks it was asked for and has not brought.
+    pub in_flight: usize,
+    /// How much it did wrong, of 100.
+    pub score: u32,
+}
+
+impl SyncStatus {
+    pub(super) fn of(report: &Report, dropped: BTreeMap<&'static str, u64>) -> Self {
+        let owned = |counts: &BTreeMap<&'static str, u64>| {
+            counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
+        };
+        let row = |peer: &PeerReport| SyncPeerRow {
+            peer: peer.peer,
+            height: peer.height,
+            blocks: peer.blocks,
+            in_flight: peer.in_flight,
+            score: peer.score,
+        };
+        Self {
+            state: report.phase.name().into(),
+            target: report.target,
+            blocks_per_s: report.blocks_per_s,
+            remaining_s: report.remaining_s,
+            peers: report.peers.iter().map(row).collect(),
+            offences: owned(&report.offences),
+            late: report.late,
+            dropped: owned(&dropped),
+        }
+    }
 }
 
 /// How much waits for a block.

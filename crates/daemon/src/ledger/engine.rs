@@ -9,10 +9,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use meshline_net::LedgerPort;
 use meshline_wallet::Address;
 use tokio::sync::{broadcast, oneshot};
 
-use super::documents::{MineDocument, MiningStatus, ReindexDocument, StatusDocument, TaskStatus, VerifyDocument};
+use super::documents::{
+    MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncStatus, TaskStatus, VerifyDocument,
+};
+use super::exchange::Exchange;
 use super::mining::Mining;
 use super::task::Judging;
 use super::teller::Desk;
@@ -35,6 +39,8 @@ const TIDY_EVERY: Duration = Duration::from_secs(300);
 pub(super) enum Message {
     /// Something to be done.
     Work(Box<dyn FnOnce(&mut Engine) + Send>),
+    /// Something has come from the mesh.
+    News,
     /// The end: what has to be kept is kept, then this is answered.
     End(oneshot::Sender<()>),
 }
@@ -46,6 +52,7 @@ pub struct Engine {
     pub book: Book,
     /// The search for blocks.
     pub(super) mining: Mining,
+    exchange: Exchange,
     judging: Judging,
     tidings: broadcast::Sender<Tidings>,
     /// Whether the index lacks blocks.
@@ -92,6 +99,7 @@ impl Handle {
         let mut engine = Engine {
             book,
             mining,
+            exchange: Exchange::new(sender.clone()),
             judging: Judging::default(),
             tidings,
             is_behind: true,
@@ -110,6 +118,12 @@ impl Handle {
         };
         thread.spawn(work).map_err(|_| LedgerError::Silent("no thread can be started"))?;
         Ok(Self { sender, known })
+    }
+
+    /// Joins the mesh: from now on the ledger is that of all members that have the same chain.
+    pub(super) fn join(&self, port: LedgerPort) {
+        // The thread may be ending.
+        let _ = self.sender.send(Message::Work(Box::new(move |engine| engine.exchange.join(port))));
     }
 
     /// Has work done in the thread.
@@ -188,7 +202,7 @@ impl Engine {
                     None
                 }
                 Ok(Message::End(ended)) => Some(ended),
-                Err(RecvTimeoutError::Timeout) => None,
+                Ok(Message::News) | Err(RecvTimeoutError::Timeout) => None,
                 Err(RecvTimeoutError::Disconnected) => break,
             };
             if let Some(ended) = ended {
@@ -207,15 +221,17 @@ impl Engine {
         if self.is_behind || !self.judging.is_idle() {
             Duration::ZERO
         } else {
-            self.mining.pause(Instant::now()).min(TURN)
+            self.mining.pause(Instant::now()).min(self.exchange.pause(&self.book)).min(TURN)
         }
     }
 
     fn advance(&mut self, now: Instant) {
+        self.exchange.advance(&mut self.book);
         let tidings = self.book.take_tidings();
         self.is_behind |= tidings.iter().any(|one| matches!(one, Tidings::Tip { .. }));
         self.mining.on_tidings(&tidings, now);
         for one in tidings {
+            one.log();
             // Nobody may be listening.
             let _ = self.tidings.send(one);
         }
@@ -250,7 +266,9 @@ impl Engine {
     /// How the ledger stands.
     #[must_use]
     pub fn status(&self) -> StatusDocument {
-        views::status(&self.book, Some(self.mining_status()), self.judging.status(&self.book))
+        let mut status = views::status(&self.book, Some(self.mining_status()), self.judging.status(&self.book));
+        status.sync = self.exchange.dropped().map(|dropped| SyncStatus::of(&self.book.report(), dropped));
+        status
     }
 
     fn note(&self, task: Option<TaskStatus>) {

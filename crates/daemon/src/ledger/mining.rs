@@ -94,6 +94,11 @@ impl Mining {
             let at = match one {
                 Tidings::Tip { .. } => now,
                 Tidings::Transaction { .. } => self.rest.max(now + GATHER),
+                Tidings::Joined { .. }
+                | Tidings::Foreign { .. }
+                | Tidings::Synced { .. }
+                | Tidings::Misbehaved { .. }
+                | Tidings::StoreFailed { .. } => continue,
             };
             self.again = Some(self.again.map_or(at, |again| again.min(at)));
         }
@@ -112,7 +117,7 @@ impl Mining {
 
     /// Sets the threads on the block that is best now, or on none.
     fn begin(&mut self, book: &mut Book) {
-        let owner = self.to.filter(|_| due(&book.genesis.policy, book.pool.len()));
+        let owner = self.to.filter(|_| due(&book.genesis.policy, book.pool.len()) && !book.is_fetching());
         let template = owner.map(|owner| book.template(owner).block);
         self.searching = template.is_some();
         if self.miner.is_none() && !self.searching {

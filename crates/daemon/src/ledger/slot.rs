@@ -3,6 +3,7 @@
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
+use meshline_net::LedgerPort;
 use meshline_wallet::Passphrase;
 use tokio::sync::{Mutex, broadcast};
 
@@ -22,6 +23,8 @@ pub struct NodeLedger {
     mine_to: Option<String>,
     threads: usize,
     handle: OnceLock<Handle>,
+    /// Where the mesh is met: also by a ledger that is made later.
+    port: OnceLock<LedgerPort>,
     tidings: broadcast::Sender<Tidings>,
     /// One verb of the wallet at a time: each takes 64 MiB to try its passphrase, and the file is one's alone.
     purse: Mutex<()>,
@@ -56,6 +59,7 @@ impl NodeLedger {
             mine_to: config.ledger.mine_to.clone(),
             threads,
             handle: OnceLock::new(),
+            port: OnceLock::new(),
             tidings: broadcast::channel(MAX_TIDINGS).0,
             purse: Mutex::new(()),
         };
@@ -71,12 +75,26 @@ impl NodeLedger {
         if self.handle.set(handle).is_err() {
             return Err(LedgerError::Silent("it was opened twice"));
         }
+        self.meet();
         tracing::info!(target: "meshline", "ledger of the chain {chain} at height {height}");
         if let Some(to) = &self.mine_to {
             // Two spaces, as the tutorial prints it.
             tracing::info!(target: CONSOLE, "Mining is on. Address to receive rewards:  {to}");
         }
         Ok(())
+    }
+
+    /// Joins the mesh, at once or when there is a ledger. For the node's start, before anybody else has the ledger.
+    pub fn join(&self, port: LedgerPort) {
+        if self.port.set(port).is_ok() {
+            self.meet();
+        }
+    }
+
+    fn meet(&self) {
+        if let (Some(handle), Some(port)) = (self.handle.get(), self.port.get()) {
+            handle.join(port.clone());
+        }
     }
 
     /// Whoever has the ledger.

@@ -4,7 +4,6 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_ledger::consensus::Coin as ChainCoin;
-use meshline_ledger::mempool::Origin;
 use meshline_ledger::{Block, Lock, OutPoint, Transaction, TxIn};
 use meshline_wallet::chain::{BlockPlace, Movement};
 use meshline_wallet::coin::{Coin, CoinState};
@@ -76,7 +75,7 @@ impl<D: Desk> Chain for Teller<'_, D> {
 
     fn submit(&mut self, transaction: &Transaction) -> Result<(), ChainError> {
         let transaction = transaction.clone();
-        let added = self.0.with(move |book| book.submit_tx(&transaction, Origin::Local)).map_err(unreachable)?;
+        let added = self.0.with(move |book| book.submit_tx(&transaction)).map_err(unreachable)?;
         added.map(drop).map_err(|refusal| ChainError::Refused(refusal.to_string()))
     }
 }

@@ -44,6 +44,7 @@ pub fn status(book: &Book, mining: Option<MiningStatus>, task: Option<TaskStatus
         running: mining.is_some(),
         mining,
         task,
+        sync: None,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::documents::{
     BlockRow, BlocksDocument, CreateDocument, HeadersDocument, MineDocument, MiningStatus, ReindexDocument,
-    StatusDocument, TransactionRow, VerifyDocument, Words,
+    StatusDocument, SyncStatus, TransactionRow, VerifyDocument, Words,
 };
 
 impl Words for CreateDocument {
@@ -36,6 +36,9 @@ impl Words for StatusDocument {
             Some(mining) => format!("mining   {}", mining.words()),
             None => "mining   off: the node does not run".to_owned(),
         });
+        if let Some(sync) = &self.sync {
+            lines.push(format!("sync     {}", sync.words_at(self.height)));
+        }
         if let Some(task) = &self.task {
             lines.push(format!("{:<8} {} of {} blocks", task.name, task.done, task.of));
         }
@@ -47,6 +50,26 @@ impl StatusDocument {
     fn behind(&self) -> String {
         let missing = self.headers.saturating_sub(self.height);
         if missing == 0 { String::new() } else { format!(", {missing} more blocks are to come") }
+    }
+}
+
+impl SyncStatus {
+    /// For a person, of a ledger at this height.
+    #[must_use]
+    pub fn words_at(&self, height: u32) -> String {
+        let peers = match self.peers.len() {
+            1 => "1 peer".to_owned(),
+            count => format!("{count} peers"),
+        };
+        if self.state == "alone" {
+            return "no linked member has this chain".to_owned();
+        }
+        if self.state == "synced" {
+            return format!("all is here, with {peers}");
+        }
+        let left = self.remaining_s.map(|seconds| format!(", {} left", span(seconds as f64))).unwrap_or_default();
+        let (of, rate) = (self.target, self.blocks_per_s);
+        format!("{}: {height} of {of} blocks, {rate:.0} blocks/s{left}, from {peers}", self.state)
     }
 }
 

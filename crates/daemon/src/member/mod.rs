@@ -75,6 +75,7 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     settings.keep = Some(history::sink(&config.data_dir));
     settings.on_event = Some(Box::new(move |event| narrate::tell(event, retries)));
     let mesh = meshline_net::start(settings, stack).await?;
+    ledger.join(mesh.ledger());
     let mut reloader = Reloader::new(launch.load, &config, log);
     serve(&config, mesh, (&ledger, &mut reloader)).await
 }

@@ -1,9 +1,10 @@
 //! Ledger and wallet over the API: what is answered is as described, and what is refused has a name.
 
+use meshline_mesh::Config;
 use serde_json::{Value, json};
 
 use crate::schema::assert_valid;
-use crate::support::Member;
+use crate::support::{Member, PATIENCE, until};
 
 const PASSPHRASE: &str = "correct horse";
 
@@ -195,4 +196,101 @@ async fn refusals_of_ledger_and_wallet_have_names() {
     assert_eq!(status["wallet"], false);
     let list = json!({"passphrase": PASSPHRASE}).to_string();
     assert_eq!(chain_without.post("/api/v1/wallet/list", &list).await.refusal(422), "no_wallet");
+}
+
+fn named(name: &str) -> Config {
+    Config {
+        listen: vec!["127.0.0.1:0".parse().unwrap()],
+        ..Config::new("lab".parse().unwrap(), name.parse().unwrap())
+    }
+}
+
+/// The next event of this name, which all others may come before.
+async fn next<S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin>(
+    events: &mut crate::support::Client<S>,
+    name: &str,
+) -> Value {
+    let found = async {
+        loop {
+            let event = events.event().await;
+            if event.name == name {
+                return event.data;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("no event {name}"))
+}
+
+#[tokio::test]
+async fn linked_members_with_the_same_chain_share_what_is_sent_and_mined() {
+    let first = Member::start_as(named("first"), 1).await;
+    // One without a ledger, in the middle of it all.
+    let without = Member::start_as(Config { peers: first.mesh.listening().to_vec(), ..named("without") }, 3).await;
+    let own = new_address(&first).await;
+    // While it is linked: a ledger may begin at any time.
+    until("the first two are linked", async || first.get("/api/v1/status").await.json()["limits"]["links"] == 1).await;
+    let made = post(&first, "/api/v1/ledger", json!({"address": own, "bits": "2000ffff"})).await;
+    let alone = get(&first, "/api/v1/ledger", "/api/v1/ledger").await;
+    assert_eq!((&alone["sync"]["state"], &alone["sync"]["peers"]), (&json!("alone"), &json!([])));
+    let order = json!({"passphrase": PASSPHRASE, "from": own, "to": own, "amount": "1", "mine": true});
+    post(&first, "/api/v1/wallet/send", order.clone()).await;
+
+    let peers = [first.mesh.listening(), without.mesh.listening()].concat();
+    let keys = json!({"ledger": {"genesis": made["genesis"], "data_dir": first.folder.path().join("of-second")}});
+    let second = Member::start_with(Config { peers, ..named("second") }, 2, keys).await;
+    let mut events = second.stream("/api/v1/events", "").await;
+    until("what was there before", async || second.get("/api/v1/ledger").await.json()["height"] == 1).await;
+    let status = get(&second, "/api/v1/ledger", "/api/v1/ledger").await;
+    let id = first.get("/api/v1/status").await.json()["id"].clone();
+    assert_eq!((&status["sync"]["state"], &status["sync"]["target"]), (&json!("synced"), &json!(1)));
+    assert_eq!((&status["sync"]["peers"][0]["peer"], &status["sync"]["peers"][0]["blocks"]), (&id, &json!(1)));
+    assert_eq!(status["sync"]["peers"].as_array().unwrap().len(), 1, "one of two linked members has a ledger");
+
+    let sent = json!({"passphrase": PASSPHRASE, "from": own, "to": own, "amount": "2"});
+    let sent = post(&first, "/api/v1/wallet/send", sent).await;
+    let told = next(&mut events, "ledger_transaction").await;
+    assert_eq!((&told["txid"], &told["own"]), (&sent["txid"], &json!(false)));
+    let mined = post(&first, "/api/v1/wallet/send", order).await;
+    let told = next(&mut events, "ledger_tip").await;
+    assert_eq!((&told["height"], &told["own"], &told["hash"]), (&json!(2), &json!(false), &mined["block"]));
+    let balance = format!("/api/v1/wallet/balance/{own}");
+    assert_eq!(second.get(&balance).await.json()["balance"], "30");
+
+    // And the other way: the second one finds the block.
+    for _ in 0..2 {
+        let order = json!({"passphrase": PASSPHRASE, "from": own, "to": own, "amount": "1"});
+        post(&first, "/api/v1/wallet/send", order).await;
+    }
+    post(&second, "/api/v1/ledger/mine", json!({"on": true, "to": own})).await;
+    until("a block of the second", async || first.get("/api/v1/ledger").await.json()["height"] == 3).await;
+    assert_eq!(first.get(&balance).await.json()["balance"], "40");
+    let metrics = String::from_utf8(second.get("/metrics").await.body).unwrap();
+    for line in [
+        "meshline_ledger_sync{state=\"synced\"} 1",
+        "meshline_ledger_sync_target 3",
+        "meshline_ledger_sync_remaining_seconds 0",
+        "meshline_ledger_peers 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
+    assert_eq!(without.get("/api/v1/ledger").await.refusal(404), "no_ledger");
+    for member in [&first, &second] {
+        let sync = &member.get("/api/v1/ledger").await.json()["sync"];
+        assert_eq!((&sync["offences"], &sync["dropped"]), (&json!({}), &json!({})));
+    }
+}
+
+#[tokio::test]
+async fn members_with_different_chains_say_so_and_stay_linked() {
+    let first = Member::start_as(named("first"), 1).await;
+    let second = Member::start_as(Config { peers: first.mesh.listening().to_vec(), ..named("second") }, 2).await;
+    let mut events = first.stream("/api/v1/events", "").await;
+    for member in [&first, &second] {
+        let own = new_address(member).await;
+        post(member, "/api/v1/ledger", json!({"address": own, "bits": "2000ffff"})).await;
+    }
+    let told = next(&mut events, "ledger_foreign").await;
+    assert_eq!(told["chain"], second.get("/api/v1/ledger").await.json()["chain"]);
+    assert_eq!(first.get("/api/v1/ledger").await.json()["sync"]["state"], "alone");
+    assert_eq!(first.get("/api/v1/status").await.json()["limits"]["links"], 1);
 }

@@ -59,6 +59,7 @@ impl Member {
         let bound = Server::bind(folder.path(), Some("127.0.0.1:0")).await.unwrap();
         let gateway = Arc::new(LocalGateway::start(&config_of_all, &mesh, own_ports(&mesh, bound.address())).await);
         let ledger = NodeLedger::start(&config_of_all).unwrap();
+        ledger.join(mesh.ledger());
         let served =
             Served { mesh: mesh.clone(), gateway: Arc::clone(&gateway), ledger, token: Arc::clone(&token), tail };
         let server = bound.serve(served).unwrap();

@@ -5,10 +5,10 @@ use std::path::Path;
 use meshline_lab::{Answer, Member, PATIENCE, Ring, until};
 use serde_json::Value;
 
-const PASSPHRASE: (&str, &str) = ("MESHLINE_WALLET_PASSPHRASE", "correct horse battery staple");
+pub(crate) const PASSPHRASE: (&str, &str) = ("MESHLINE_WALLET_PASSPHRASE", "correct horse battery staple");
 
 /// So easy that a block is found at once on the busiest machine.
-const EASY: &str = "2000ffff";
+pub(crate) const EASY: &str = "2000ffff";
 
 /// A network of one node, whose commands know the passphrase of its wallet.
 fn alone() -> (Ring, Member) {
@@ -18,21 +18,21 @@ fn alone() -> (Ring, Member) {
     (ring, node)
 }
 
-fn text(document: &Value, member: &str) -> String {
+pub(crate) fn text(document: &Value, member: &str) -> String {
     document[member].as_str().unwrap_or_else(|| panic!("no {member} in {document}")).to_owned()
 }
 
-fn new(node: &Member) -> String {
+pub(crate) fn new(node: &Member) -> String {
     text(&node.json(&["wallet", "new"]), "address")
 }
 
-fn send(node: &Member, from: &str, to: &str, amount: &str, mine: bool) -> Answer {
+pub(crate) fn send(node: &Member, from: &str, to: &str, amount: &str, mine: bool) -> Answer {
     let words = ["wallet", "send", "--from", from, "--to", to, "--amount", amount, "--mine"];
     node.ask(&words[..if mine { 9 } else { 8 }])
 }
 
 #[track_caller]
-fn has(node: &Member, balances: &[(&str, &str)]) {
+pub(crate) fn has(node: &Member, balances: &[(&str, &str)]) {
     for (address, coins) in balances {
         let said = node.ask(&["wallet", "balance", address]).done();
         assert_eq!(said, format!("Balance of '{address}': {coins}\n"));

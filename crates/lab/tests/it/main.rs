@@ -11,6 +11,8 @@ mod disk;
 mod history;
 mod hosts;
 mod ledger;
+mod ledger_mesh;
+mod ledger_tutorial;
 mod measured;
 mod membership;
 mod mesh;

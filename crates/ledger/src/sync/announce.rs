@@ -52,13 +52,14 @@ impl<V: SignatureVerifier> Sync<V> {
         block: &Block,
         now: Now,
         (chain, pool): (&mut crate::chain::Chain<S>, &mut crate::mempool::Mempool),
-    ) -> Result<(), Refusal> {
+    ) -> Result<Accepted, Refusal> {
         let mut at = At { chain, pool, now };
-        if let Accepted::Active(events) = at.chain.accept_block(block, now.unix_s, &self.verifier)? {
-            self.on_chain_events(events, &mut at);
+        let accepted = at.chain.accept_block(block, now.unix_s, &self.verifier)?;
+        if let Accepted::Active(events) = &accepted {
+            self.on_chain_events(events.clone(), &mut at);
         }
         self.settle(&mut at);
-        Ok(())
+        Ok(accepted)
     }
 
     /// Tells of a new tip, whoever brought it.
@@ -75,6 +76,12 @@ impl<V: SignatureVerifier> Sync<V> {
             return;
         }
         let news = news_since(&told, at);
+        self.tell_tip(&news, at);
+    }
+
+    /// Tells all who lack it how the chain ends.
+    pub(super) fn tell_tip<S: Store>(&mut self, news: &[Header], at: &At<'_, S>) {
+        let tip = at.chain.tip();
         let ids: Vec<NodeId> = self.peers.iter().filter(|(_, peer)| peer.is_speaking()).map(|(id, _)| *id).collect();
         let lacks = |sync: &Self, id: &NodeId| {
             let has = sync.peers.get(id).and_then(|peer| peer.has);
@@ -90,7 +97,7 @@ impl<V: SignatureVerifier> Sync<V> {
                         self.send(id, Ledger::Cmpctblock(LedgerPart { request: None, place }), Some(body));
                     }
                 }
-                Some(_) | None => self.announce_headers(id, &news, at),
+                Some(_) | None => self.announce_headers(id, news, at),
             }
         }
     }

@@ -7,7 +7,9 @@ use meshline_protocol::NodeId;
 use crate::chain::Chain;
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
+use crate::sync::headers::best_work;
 use crate::sync::limits::SECOND;
+use crate::sync::peer::Peer;
 use crate::sync::{Now, Sync};
 
 /// What the synchronisation does at the moment.
@@ -79,6 +81,9 @@ pub(super) struct Rate {
     steps: VecDeque<(u64, u64)>,
 }
 
+/// Missing blocks with which this chain may still be the best one in a moment: a fork of equals, a block under way.
+const FEW_MISSING: usize = 8;
+
 /// The rate is taken over so many steps of a second.
 const STEPS: usize = 20;
 
@@ -110,7 +115,9 @@ impl<V: SignatureVerifier> Sync<V> {
         let speaking = || self.peers.iter().filter(|(_, peer)| peer.is_speaking());
         let claimed = speaking().map(|(_, peer)| peer.claimed_height).max().unwrap_or(0);
         let (height, headers) = (chain.height(), chain.best_header().1);
-        let is_judging = self.second.is_some() || speaking().any(|(_, peer)| peer.pass.is_some());
+        let best = best_work(chain);
+        let leads = |peer: &Peer| peer.pass.is_some() || peer.may_have_more(best, chain);
+        let is_judging = self.second.is_some() || speaking().any(|(_, peer)| leads(peer));
         let phase = if speaking().next().is_none() {
             Phase::Alone
         } else if is_judging {
@@ -136,6 +143,11 @@ impl<V: SignatureVerifier> Sync<V> {
         });
         let (peers, offences, late) = (peers.collect(), self.offences.clone(), self.late);
         Report { phase, height, target, blocks_per_s: rate, remaining_s, peers, offences, late }
+    }
+
+    /// Whether so many blocks are known to be missing, and somebody brings them, that a block made now would be for nothing.
+    pub fn is_fetching(&self) -> bool {
+        self.bodies.window.len() > FEW_MISSING
     }
 
     /// When [`Sync::handle`] wants a tick at the latest, on the steady clock, in microseconds.

@@ -30,6 +30,14 @@ impl<V: SignatureVerifier> Sync<V> {
         Ok(added)
     }
 
+    /// Own transactions that wait since an earlier run are announced again until a block takes them, as new ones are.
+    pub fn adopt(&mut self, pool: &Mempool, now: Now) {
+        for (txid, _) in pool.iter().filter(|(_, waiting)| waiting.origin == Origin::Local) {
+            let again = self.rebroadcast_at(now.mono_us);
+            self.relay.own.insert(*txid, again);
+        }
+    }
+
     pub(super) fn rebroadcast_at(&mut self, now: u64) -> u64 {
         now.saturating_add(self.around(REBROADCAST))
     }

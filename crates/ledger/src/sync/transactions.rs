@@ -111,7 +111,7 @@ impl<V: SignatureVerifier> Sync<V> {
                 Ok(())
             }
             LedgerKind::Transaction => {
-                if self.config.relay && self.is_synced {
+                if self.config.relay {
                     line.ids.iter().for_each(|name| self.note_announced(id, Txid(name.0), at));
                 }
                 Ok(())
@@ -139,9 +139,9 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
-    /// Asks for what was announced.
+    /// Asks for what was announced. Before all blocks are here most of it could not be judged.
     pub(super) fn fetch_transactions<S: Store>(&mut self, at: &At<'_, S>) {
-        if self.relay.open.is_empty() {
+        if self.relay.open.is_empty() || !self.is_synced {
             return;
         }
         let mut questions: BTreeMap<NodeId, BTreeSet<Txid>> = BTreeMap::new();

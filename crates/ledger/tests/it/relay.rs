@@ -6,8 +6,9 @@ use bytes::Bytes;
 use meshline_ledger::chain::ChainEvent;
 use meshline_ledger::encode::{Decode, Encode};
 use meshline_ledger::mempool::Template;
+use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::sync::limits::*;
-use meshline_ledger::sync::{Event, Input, Reason};
+use meshline_ledger::sync::{Config, Event, Input, Reason, Sync};
 use meshline_ledger::{Block, BlockHash, OutPoint, Transaction, Txid};
 use meshline_protocol::message::{Ledger, LedgerKind};
 
@@ -271,6 +272,41 @@ fn a_new_peer_is_told_what_waits() {
     let txid = town.submit(0, &payment);
     town.link(&[0, 1]);
     town.net.run("the payment", 30, |net| net.nodes[1].pool.get(&txid).is_some());
+}
+
+#[test]
+fn a_peer_that_still_fetches_blocks_gets_what_it_was_told_of_meanwhile() {
+    let mut town = Town::new(1, 31);
+    for _ in 0..200 {
+        town.mine(0);
+    }
+    let newcomer = town.net.add(&[]);
+    // Long after the last block: both begin as if they were far behind.
+    town.net.base_s += 10 * BEHIND_S;
+    let payment = town.payment(0, 7);
+    let txid = town.submit(0, &payment);
+    town.net.link(0, newcomer);
+    town.net.run("the payment", 60, |net| net.nodes[newcomer].pool.get(&txid).is_some());
+    assert_eq!(town.net.nodes[newcomer].chain.height(), 201);
+}
+
+#[test]
+fn own_payments_of_an_earlier_run_are_announced_again_too() {
+    let mut town = Town::new(2, 32);
+    town.link(&[0, 1]);
+    let payment = town.payment(0, 7);
+    let txid = town.submit(0, &payment);
+    town.net.run("the payment", 30, |net| net.nodes[1].pool.get(&txid).is_some());
+    // The first one starts anew with what it saved; both have lost sight of the other's knowledge but for this.
+    let sync = Sync::new(Config::default(), BatchVerifier, [9; 32]);
+    town.net.nodes[0].sync = sync;
+    let now = town.net.at();
+    let node = &mut town.net.nodes[0];
+    node.sync.adopt(&node.pool, now);
+    town.net.link(0, 1);
+    town.net.pass(SECOND);
+    town.net.nodes[1].pool = meshline_ledger::mempool::Mempool::new(0);
+    town.net.run("once more", 2 * REBROADCAST / SECOND, |net| net.nodes[1].pool.get(&txid).is_some());
 }
 
 #[test]

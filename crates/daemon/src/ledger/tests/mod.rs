@@ -4,11 +4,13 @@ use std::cell::RefCell;
 use std::path::Path;
 
 use meshline_ledger::chain::Accepted;
-use meshline_ledger::mempool::{Origin, PoolRefusal};
+use meshline_ledger::mempool::{Added, Origin, PoolRefusal};
+use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::{Amount, Block, Lock, Transaction};
 use meshline_wallet::payment::Order;
 use meshline_wallet::{Address, Chain as _, Passphrase, Phrase, Wallet};
 
+use super::book::now_s;
 use super::documents::Words;
 use super::teller::Teller;
 use super::{
@@ -70,6 +72,11 @@ fn payment(desk: &Opened, to: Lock, coins: u64) -> Transaction {
     wallet.pay(&coins, &order, &teller.terms().unwrap()).unwrap().transaction
 }
 
+/// A payment comes from a peer.
+fn brought(book: &mut Book, payment: &Transaction) -> Result<Added, PoolRefusal> {
+    book.pool.add(&book.chain, payment, (Origin::Peer(1), now_s()), &BatchVerifier)
+}
+
 fn mined(book: &mut Book, to: Lock) -> Block {
     let block = book.template(to).block;
     mine::seal(block, &mut silent())
@@ -124,7 +131,7 @@ fn what_waits_is_there_again_even_if_the_process_was_killed() {
     let desk = Opened(RefCell::new(new_book(&place)));
     let payment = payment(&desk, stranger(1), 3);
     let txid = payment.txid();
-    desk.with(move |book| book.submit_tx(&payment, Origin::Local)).unwrap().unwrap();
+    desk.with(move |book| book.submit_tx(&payment)).unwrap().unwrap();
     // Nothing is saved at the end: as after a kill.
     drop(desk);
     let book = Book::open(&place).unwrap();
@@ -142,9 +149,9 @@ fn what_cannot_be_kept_is_not_sent() {
     // A folder in the place of the file: it cannot be written.
     std::fs::create_dir(place.file("own.dat")).unwrap();
     desk.with(move |book| {
-        assert!(matches!(book.submit_tx(&payment, Origin::Local), Err(PoolRefusal::Store(_))));
+        assert!(matches!(book.submit_tx(&payment), Err(PoolRefusal::Store(_))));
         assert!(book.pool.is_empty() && book.take_tidings().is_empty());
-        assert!(book.submit_tx(&payment, Origin::Peer(1)).is_ok(), "that of a peer is its own to keep");
+        assert!(brought(book, &payment).is_ok(), "that of a peer is its own to keep");
     })
     .unwrap();
 }
@@ -155,7 +162,7 @@ fn what_peers_brought_is_saved_at_the_end_and_a_damaged_file_is_put_aside() {
     let place = place(folder.path());
     let desk = Opened(RefCell::new(new_book(&place)));
     let payment = payment(&desk, stranger(1), 3);
-    desk.with(move |book| book.submit_tx(&payment, Origin::Peer(7))).unwrap().unwrap();
+    desk.with(move |book| brought(book, &payment)).unwrap().unwrap();
     desk.with(|book| book.save()).unwrap().unwrap();
     drop(desk);
     let book = Book::open(&place).unwrap();
@@ -190,7 +197,7 @@ fn a_longer_fork_brings_payments_back_to_wait_and_the_index_follows() {
     let payment = payment(&desk, stranger(1), 4);
     let txid = payment.txid().to_string();
     desk.with(move |book| {
-        book.submit_tx(&payment, Origin::Local).unwrap();
+        book.submit_tx(&payment).unwrap();
         let block = mined(book, stranger(9));
         book.submit_block(&block, true).unwrap();
     })
@@ -378,9 +385,9 @@ fn a_payment_is_refused_by_the_rule_it_breaks() {
         output.lock = stranger(2);
     }
     desk.with(move |book| {
-        assert!(matches!(book.submit_tx(&forged, Origin::Peer(1)), Err(PoolRefusal::Rule(_))));
-        assert!(book.submit_tx(&payment, Origin::Peer(1)).is_ok());
-        assert!(matches!(book.submit_tx(&payment, Origin::Peer(1)), Err(PoolRefusal::Known)));
+        assert!(matches!(brought(book, &forged), Err(PoolRefusal::Rule(_))));
+        assert!(brought(book, &payment).is_ok());
+        assert!(matches!(brought(book, &payment), Err(PoolRefusal::Known)));
     })
     .unwrap();
 }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use meshline_ledger::mempool::Origin;
 use meshline_wallet::Address;
 use tokio::sync::broadcast;
 
@@ -66,7 +65,7 @@ async fn the_tutorials_policy_waits_for_two_payments() {
     let first = super::payment(&desk, stranger(1), 1);
     desk.with({
         let first = first.clone();
-        move |book| book.submit_tx(&first, Origin::Peer(1))
+        move |book| super::brought(book, &first)
     })
     .unwrap()
     .unwrap();
@@ -78,7 +77,7 @@ async fn the_tutorials_policy_waits_for_two_payments() {
     let now = handle.ask(move |engine| engine.mine(&on)).await.unwrap().unwrap();
     assert!(now.mining.on && !now.mining.searching, "one payment waits");
     let sent = Instant::now();
-    handle.ask(move |engine| engine.book.submit_tx(&second, Origin::Local)).await.unwrap().unwrap();
+    handle.ask(move |engine| engine.book.submit_tx(&second)).await.unwrap().unwrap();
     assert_eq!(next_tip(&mut tidings).await, (1, true));
     eprintln!("mined {:?} after the second payment", sent.elapsed());
     let waiting =
