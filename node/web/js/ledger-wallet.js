@@ -114,8 +114,8 @@ export class Wallet {
   #show() {
     const isThere = this.#status()?.wallet !== false;
     const hasWords = !byId("wallet-words").hidden;
-    byId("wallet-make").hidden = isThere || this.#isOpen;
-    byId("wallet-open").hidden = !isThere || this.#isOpen;
+    byId("wallet-make").hidden = isThere || this.#isOpen || hasWords;
+    byId("wallet-open").hidden = !isThere || this.#isOpen || hasWords;
     byId("purse").hidden = !this.#isOpen || hasWords;
   }
 
@@ -173,6 +173,7 @@ export class Wallet {
     if (!phrase) return;
     setText(byId("words"), phrase);
     byId("wallet-words").hidden = false;
+    this.#show();
     byId("words-done").focus();
   }
 
