@@ -390,7 +390,7 @@ fn of_transactions_before_their_parents_a_peer_has_its_own_room() {
 fn cheap_headers(world: &World, count: u32) -> Vec<Header> {
     let mut made: Vec<Header> = Vec::new();
     for number in 1..=count {
-        let previous = made.last().map_or(world.genesis.block.hash(), Header::hash);
+        let previous = made.last().map_or_else(|| world.genesis.block.hash(), Header::hash);
         let (version, bits) = (world.genesis.block.header.version, world.genesis.params.bits);
         let mut header = Header { version, previous, merkle_root: [0; 32], time: START + number, bits, nonce: 0 };
         mine(&mut header);
