@@ -166,6 +166,9 @@ fn blocks_come_and_a_payment_is_followed_until_it_is_confirmed() {
         row.contains("sent") && row.contains("−2.5 and 0.0000") && row.contains("confirmation")
     });
     searches(&page, &node, &own, &txid);
+    // The wallet is read again a moment after the last block: a row that goes takes the focus with it.
+    let newest = format!("block {}", node.read("/api/v1/ledger")["height"]);
+    wait_for(&page, "#history tbody tr:first-child", |row| row.replace(',', "").ends_with(&newest));
     report.look(&page, "ledger");
     go_round(&page);
     page.run("document.querySelector('#view-ledger').scrollTop = 1e6", &[]);
