@@ -1,6 +1,6 @@
 //! Announcements that nodes keep on disk, each once for the whole world: a thousand nodes keep those of the same members.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use meshline_mesh::Saved;
@@ -14,7 +14,7 @@ const FIRST_LOOK: usize = 4_096;
 /// The announcements, by signature.
 #[derive(Debug, Default)]
 pub(crate) struct Shelf {
-    records: HashMap<String, Arc<SignedRecord>>,
+    records: BTreeMap<String, Arc<SignedRecord>>,
     look_at: usize,
 }
 

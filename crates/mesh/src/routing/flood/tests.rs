@@ -122,7 +122,7 @@ fn too_many_to_be_offered_stay_too_many_though_some_are_acknowledged() {
 fn passed_on(members: usize) -> usize {
     let (from, to) = (id(1), id(2));
     let (mut flood, mut lsdb, mut shared) = (Flood::default(), Lsdb::default(), shared(&[from, to]));
-    (0..members).for_each(|author| drop(lsdb.insert(Arc::new(entry(100 + author, 10)))));
+    (0..members).for_each(|author| assert!(lsdb.insert(Arc::new(entry(100 + author, 10)))));
     [from, to].into_iter().for_each(|peer| flood.link_up(peer));
     let mut frames = 0;
     for nth in 0..40 {
@@ -146,7 +146,7 @@ fn in_a_large_network_that_is_in_motion_news_goes_on_once_a_second() {
 fn own_links_are_told_at_once_though_there_is_motion() {
     let (from, to) = (id(1), id(2));
     let (mut flood, mut lsdb, mut shared) = (Flood::default(), Lsdb::default(), shared(&[from, to]));
-    (0..=ALL_PATHS_UP_TO).for_each(|author| drop(lsdb.insert(Arc::new(entry(100 + author, 10)))));
+    (0..=ALL_PATHS_UP_TO).for_each(|author| assert!(lsdb.insert(Arc::new(entry(100 + author, 10)))));
     [from, to].into_iter().for_each(|peer| flood.link_up(peer));
     for _ in 0..=FEW_NEWS {
         flood.spread((&entry(100, 10), &lsdb), (Some(from), 2), &mut shared);
