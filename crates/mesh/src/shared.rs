@@ -14,7 +14,7 @@ use crate::broadcast::tree::Tree;
 use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::input::{DialId, LinkId, SocketId, Transport};
-use crate::link::is_traffic;
+use crate::link::{is_carried, is_traffic};
 use crate::nat::Spoken;
 use crate::now::{Mono, Now};
 use crate::output::{DialTarget, Output};
@@ -191,7 +191,7 @@ impl Shared {
         if is_traffic(&frame.message) {
             self.busy.insert(link);
         }
-        if matches!(frame.message, Message::Datagram(_)) {
+        if is_carried(&frame.message) {
             self.carrying.insert(link);
         }
         self.send_on(link, frame);

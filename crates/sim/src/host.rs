@@ -8,7 +8,7 @@ use bytes::Bytes;
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, LinkId, Mono, Now, Saved, Table};
 use meshline_protocol::message::Datagram;
-use meshline_protocol::{NodeId, UnixMicros};
+use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 use meshline_services::chat::Bounds;
 use meshline_services::{Event, Reply, Stack};
 
@@ -56,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     pub(crate) key: KeyPair,
     pub(crate) saved: Saved,
+    /// The announcements in it, where they are kept once for the whole world.
+    pub(crate) shelved: Vec<Option<Arc<SignedRecord>>>,
     /// The messages it kept on disk.
     pub(crate) disk: Disk,
     /// How many messages it keeps.
@@ -91,6 +93,7 @@ impl Host {
             config,
             key,
             saved: Saved::default(),
+            shelved: Vec::new(),
             disk: Disk::default(),
             bounds: Bounds::default(),
             clock: WallClock::default(),

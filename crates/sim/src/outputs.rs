@@ -69,7 +69,7 @@ impl World {
                 let at = self.later();
                 self.schedule.enter(at, Due::Signal { run, url, request });
             }
-            Output::Store(saved) => self.host_mut(node).saved = *saved,
+            Output::Store(saved) => self.store(node, *saved),
             Output::Datagram { datagram, body } => self.host_mut(node).datagrams.push((*datagram, body)),
             Output::Routes(table) => self.host_mut(node).table = table,
             // No ledger runs here.
@@ -77,6 +77,14 @@ impl World {
             Output::Reply { .. } | Output::Event(_) => {
                 panic!("the stack must translate these")
             }
+        }
+    }
+
+    fn store(&mut self, node: usize, saved: meshline_mesh::Saved) {
+        match self.hosts.get_mut(node) {
+            Some(host) if !self.keeps_log => self.shelf.put(host, saved),
+            Some(host) => host.saved = saved,
+            None => {}
         }
     }
 

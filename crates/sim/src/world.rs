@@ -13,6 +13,7 @@ use crate::network::{Network, PUPPET};
 use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
+use crate::shelf::Shelf;
 use crate::signal::SignalServer;
 use crate::spoil::Spoiling;
 use crate::udp::Udp;
@@ -49,6 +50,7 @@ pub struct World {
     /// Of so many nodes one is weighed.
     pub(crate) weighs_one_of: usize,
     pub(crate) watch: Watch,
+    pub(crate) shelf: Shelf,
     pub(crate) spoilers: BTreeMap<usize, Spoiling>,
     /// Who listens where; empty until somebody dials.
     pub(crate) listeners: BTreeMap<Address, usize>,
@@ -85,6 +87,7 @@ impl World {
             keeps_log: true,
             weighs_one_of: 1,
             watch: Watch::default(),
+            shelf: Shelf::default(),
             spoilers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             weighed: false,
@@ -267,7 +270,7 @@ impl World {
         (0..self.hosts.len()).filter(|node| self.is_running(*node)).collect()
     }
 
-    /// What a node keeps on disk.
+    /// What a node keeps on disk, in a world that keeps no log without the announcements.
     #[must_use]
     pub fn saved(&self, node: usize) -> &Saved {
         &self.host(node).saved
@@ -277,6 +280,7 @@ impl World {
     pub fn edit(&mut self, node: usize, change: impl FnOnce(&mut Config, &mut Saved)) {
         self.listeners.clear();
         let host = self.host_mut(node);
+        host.take_from_shelf();
         change(&mut host.config, &mut host.saved);
     }
 
@@ -355,6 +359,7 @@ impl World {
         host.up.clear();
         host.table = std::sync::Arc::default();
         host.delivered.clear();
+        host.take_from_shelf();
         let mut config = host.config.clone();
         config.saved = host.saved.clone();
         let core = Node::new(config, host.key.clone(), seed, host.now(now));

@@ -118,7 +118,7 @@ impl Routing {
             self.far.lack(to, now);
         }
         if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
-            self.compute_at.get_or_insert(now);
+            self.look_again(now);
         }
         if self.used.len() > MAX_USED {
             let oldest = self.used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);

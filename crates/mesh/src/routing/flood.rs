@@ -14,6 +14,7 @@ use meshline_protocol::message::{
 use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, UnixMicros};
 
 use super::lsdb::{Entry, Lsdb};
+use super::table::ALL_PATHS_UP_TO;
 use crate::now::Mono;
 use crate::shared::Shared;
 
@@ -30,6 +31,15 @@ const PACE: Duration = Duration::from_millis(50);
 /// After so many went together much is going on, and what is next waits longer.
 const MANY: usize = 8;
 const PACE_IN_BURST: Duration = Duration::from_millis(200);
+
+/// In a network of more members than ways are computed to for each change, more news than this within a second is motion:
+/// somewhere links come and go all the time, and nobody far away needs each of these changes at once. What is next for a
+/// peer then waits a second, and most of it comes from there meanwhile; what others hold is compared when that has had the
+/// time for a few links. Own changes never wait for it.
+const FEW_NEWS: u32 = 8;
+const MOTION_WINDOW: Duration = Duration::from_secs(1);
+const PACE_IN_MOTION: Duration = Duration::from_secs(1);
+const OFFER_IN_MOTION: Duration = Duration::from_secs(4);
 
 /// Peers to whom an advertisement of somebody else is passed on that did not come from its author. In a random network
 /// four reach nearly all members; in a small or thin one these are all there are.
@@ -77,6 +87,31 @@ struct Neighbour {
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     neighbours: BTreeMap<NodeId, Neighbour>,
+    motion: Motion,
+}
+
+/// How much news there was within this second and the one before.
+#[derive(Debug, Default)]
+struct Motion {
+    since: Mono,
+    count: u32,
+    before: u32,
+}
+
+impl Motion {
+    fn note(&mut self, now: Mono) {
+        let passed = now.since(self.since);
+        if passed >= MOTION_WINDOW {
+            self.before = if passed < MOTION_WINDOW * 2 { self.count } else { 0 };
+            (self.count, self.since) = (0, now);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn is_much(&self, members: usize, now: Mono) -> bool {
+        let is_old = now.since(self.since) >= MOTION_WINDOW * 2;
+        members > ALL_PATHS_UP_TO && !is_old && self.count.max(self.before) > FEW_NEWS
+    }
 }
 
 fn frame_of(entry: &Entry) -> Arc<Frame> {
@@ -186,6 +221,9 @@ impl Flood {
     ) {
         let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
+        self.motion.note(now);
+        let is_moving = self.motion.is_much(lsdb.len(), now);
+        let pace = if is_moving { PACE_IN_MOTION } else { PACE };
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
         let lacks = |neighbour: &Neighbour| neighbour.received.get(&author).is_none_or(|received| *received < seq);
         let is_meant = |(peer, neighbour): &(&NodeId, &Neighbour)| {
@@ -200,15 +238,15 @@ impl Flood {
             let is_eager = match except {
                 None => true,
                 Some(from) if from == author => is_mine((entry, lsdb), &shared.id, peer),
-                Some(_) if neighbour.paced_until > now => at < EAGER_IN_BURST,
+                Some(_) if is_moving || neighbour.paced_until > now => at < EAGER_IN_BURST,
                 Some(_) => at < EAGER,
             };
             if !is_eager {
-                neighbour.offer(author, seq, step(&shared.id, peer), now);
-            } else if neighbour.paced_until > now {
+                neighbour.offer(author, seq, (step(&shared.id, peer), is_moving), now);
+            } else if neighbour.paced_until > now && !(is_moving && except.is_none()) {
                 neighbour.waiting.insert(author, seq);
             } else {
-                neighbour.paced_until = now.after(PACE);
+                neighbour.paced_until = now.after(pace);
                 neighbour.sent(entry, now);
                 shared.send_frame(peer, frame.get_or_insert_with(|| frame_of(entry)));
             }
@@ -248,8 +286,10 @@ impl Flood {
     }
 
     /// Acknowledges, and sends again what was not acknowledged.
-    pub(super) fn handle_timeout(&mut self, lsdb: &Lsdb, shared: &mut Shared) {
+    /// `radius` is how far this node looks.
+    pub(super) fn handle_timeout(&mut self, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         let now = shared.now.mono;
+        let is_moving = self.motion.is_much(lsdb.len(), now);
         for (peer, neighbour) in &mut self.neighbours {
             if neighbour.ack_at.is_some_and(|at| at <= now) {
                 neighbour.ack_at = None;
@@ -257,12 +297,16 @@ impl Flood {
             }
             if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
                 let waiting = std::mem::take(&mut neighbour.waiting);
-                neighbour.paced_until = now.after(if waiting.len() < MANY { PACE } else { PACE_IN_BURST });
+                neighbour.paced_until = now.after(match waiting.len() {
+                    _ if is_moving => PACE_IN_MOTION,
+                    ..MANY => PACE,
+                    _ => PACE_IN_BURST,
+                });
                 let entries: Vec<&Entry> = waiting.keys().filter_map(|author| lsdb.get(author)).collect();
                 neighbour.send(peer, &entries, shared);
             }
             if neighbour.offer_at.is_some_and(|(_, at)| at <= now) {
-                neighbour.tell_offers(peer, lsdb, shared);
+                neighbour.tell_offers(peer, (lsdb, radius), shared);
             }
             if neighbour.resend_at.is_some_and(|at| at <= now) {
                 neighbour.unacked.retain(|author, seq| lsdb.get(author).is_some_and(|entry| entry.line.seq == *seq));
@@ -286,7 +330,7 @@ impl Flood {
 }
 
 impl Neighbour {
-    fn offer(&mut self, author: NodeId, seq: UnixMicros, later: Duration, now: Mono) {
+    fn offer(&mut self, author: NodeId, seq: UnixMicros, (later, is_moving): (Duration, bool), now: Mono) {
         if !self.offers_all {
             self.offered.insert(author, seq);
         }
@@ -295,16 +339,17 @@ impl Neighbour {
             self.offered.clear();
         }
         let since = self.offer_at.map_or(now, |(since, _)| since);
-        let at = now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)).after(later);
+        let due =
+            if is_moving { since.after(OFFER_IN_MOTION) } else { now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)) };
+        let at = due.after(later);
         self.offer_at = Some((since, at));
     }
 
-    fn tell_offers(&mut self, peer: &NodeId, lsdb: &Lsdb, shared: &mut Shared) {
+    fn tell_offers(&mut self, peer: &NodeId, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         self.offer_at = None;
         let offered = std::mem::take(&mut self.offered);
         if std::mem::take(&mut self.offers_all) {
-            let summary =
-                RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true, radius: None };
+            let summary = RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true, radius };
             shared.send(peer, Wire::Routing(Message::Summary(summary)));
         } else {
             offer(peer, &listed(offered), shared);

@@ -60,13 +60,6 @@ pub use graph::Graph;
 pub use greedy::Landmarks;
 pub use table::{Drop, Forward, Path, Route, Table, forward};
 
-/// After a change the ways are computed at once, and then not again before this; ten times what one computation takes
-/// in a full mesh where several ways to each member are looked for, and in a large network where one is. Nobody waits
-/// for it when a link breaks: the spare way is there already.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_PER_PAIR: Duration = Duration::from_micros(40);
-const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
-
 /// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
 
@@ -119,7 +112,7 @@ impl Routing {
             links: 0,
             changes: 0,
             compute_at: None,
-            burst: Burst::default(),
+            burst: Burst::new(now),
             used: BTreeMap::new(),
             compare_at: now.after(COMPARE_EVERY),
             compared: None,
@@ -288,7 +281,7 @@ impl Routing {
         if self.own.is_due(now, &links) && !shared.leaving {
             self.advertise(links(), shared);
         }
-        self.flood.handle_timeout(&self.lsdb, shared);
+        self.flood.handle_timeout((&self.lsdb, self.area.radius()), shared);
         for (peer, entry) in self.wanted.take_late(now) {
             self.want(&peer, &[entry], shared);
         }
@@ -318,6 +311,8 @@ impl Routing {
         let entry = Arc::new(Entry { line, body: body.into(), state });
         if self.lsdb.insert(Arc::clone(&entry)) {
             self.flood.spread((&entry, &self.lsdb), (None, 0), shared);
+            // What this node sends first of all depends on its own links.
+            self.compute_at = Some(Burst::soonest(self.lsdb.len(), self.computed.1, now));
         }
     }
 
@@ -337,19 +332,18 @@ impl Routing {
     fn compute(&mut self, shared: &mut Shared, via: impl Fn() -> BTreeMap<NodeId, NodeId>) -> bool {
         let now = shared.now.mono;
         if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
-            let pause = pause(self.lsdb.len());
-            self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
+            self.compute_at = Some(self.burst.earliest(self.lsdb.len(), self.computed.1, now));
         }
         let versions = (self.lsdb.version, self.computed.0);
-        if self.compute_at.is_some() {
+        if let Some(at) = self.compute_at {
             // The ways of a moment ago are of no use to anybody.
-            self.compute_at = self.burst.wait(versions, now).or(self.compute_at);
+            self.compute_at = Some(self.burst.wait(versions, now).map_or(at, |until| until.max(at)));
         }
         if self.compute_at.is_none_or(|at| at > now) {
             return false;
         }
         self.compute_at = None;
-        self.burst.end(versions);
+        self.burst.end(versions, now);
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
         let graph = self.fit(shared);
@@ -371,11 +365,4 @@ impl Routing {
             [self.far.next_timeout(), self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
         areas.into_iter().chain([self.compute_at, Some(self.compare_at)]).flatten().min()
     }
-}
-
-/// How long the ways are not computed again in a network of so many members.
-fn pause(members: usize) -> Duration {
-    let small = u32::try_from(members.min(table::ALL_PATHS_UP_TO)).unwrap_or(0);
-    let all = u32::try_from(members).unwrap_or(u32::MAX);
-    LEAST_PAUSE.max(PAUSE_PER_PAIR.saturating_mul(small * small)).max(PAUSE_PER_MEMBER.saturating_mul(all))
 }
