@@ -29,6 +29,7 @@ mod tunnels;
 mod twice;
 mod via;
 mod view;
+mod watch;
 
 use meshline_lab::Member;
 
