@@ -2,7 +2,10 @@
 
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 
-use crate::message::{Announcement, Departure, Find, Finding, Found, Membership, Message, Revocation, SignedBroadcast};
+use crate::message::{
+    Announcement, Departure, Find, Finding, Found, Membership, Message, RebuildAbort, RebuildOrder, RebuildProposal,
+    Revocation, SignedBroadcast,
+};
 use crate::opening::{StreamAnswer, StreamRequest};
 
 /// The schema of every message (`$defs` holds the parts), of every text that is signed, and of the lines at the
@@ -28,4 +31,7 @@ fn record_texts(generator: &mut SchemaGenerator) {
     generator.subschema_for::<Found>();
     generator.subschema_for::<Departure>();
     generator.subschema_for::<SignedBroadcast>();
+    generator.subschema_for::<RebuildOrder>();
+    generator.subschema_for::<RebuildAbort>();
+    generator.subschema_for::<RebuildProposal>();
 }

@@ -34,7 +34,7 @@ pub use routing::{MemberRef, RoutingConfig, ViewRoutingConfig};
 pub use signal_server::SignalServerConfig;
 pub use source::Document;
 pub use values::{
-    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
+    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, RebuildMode, SignalUrl, Topology,
 };
 pub use via::{ViaConfig, ViaMember};
 

@@ -11,6 +11,7 @@ mod link;
 mod nat;
 mod peers;
 mod punch;
+mod rebuild;
 mod record;
 mod relay;
 mod ring;
@@ -31,6 +32,7 @@ pub use link::{
 pub use nat::{Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere};
 pub use peers::{LinkPurpose, Peers, PeersAnswer, PeersAsk, PeersKnock, PeersOthers, PeersPurpose, PeersShuffle};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
+pub use rebuild::{Rebuild, RebuildAbort, RebuildCause, RebuildInstant, RebuildKnown, RebuildOrder, RebuildProposal};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
@@ -82,6 +84,8 @@ pub enum Message {
     Nat(Nat),
     /// Which links are kept, and for what.
     Peers(Peers),
+    /// Links chosen anew at an agreed instant.
+    Rebuild(Rebuild),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -100,6 +104,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back", "where", "there"]),
     ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
+    ("rebuild", &["record", "known", "instant"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("routing", &["advertisement", "advertisements", "ack", "summary", "want"]),
 ];
@@ -136,6 +141,7 @@ impl Message {
             Self::Routing(routing) => routing.kind(),
             Self::Nat(nat) => nat.kind(),
             Self::Peers(peers) => peers.kind(),
+            Self::Rebuild(rebuild) => rebuild.kind(),
             Self::Datagram(_) => "datagram",
         }
     }
