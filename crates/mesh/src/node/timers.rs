@@ -34,6 +34,7 @@ impl Node {
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),
             self.peers.set.next_timeout(),
+            self.rebuild.next_timeout(&self.shared),
             self.peers.asks.next_timeout(),
             self.signal.next_timeout(),
             self.nat.next_timeout(),
@@ -53,6 +54,7 @@ impl Node {
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self) {
         self.expire_links();
+        self.rebuild_when_due();
         self.choose_links();
         self.exchange_addresses();
         self.peers.handle_timeout(&mut self.shared, &self.links);

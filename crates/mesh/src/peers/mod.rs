@@ -17,7 +17,7 @@ use meshline_protocol::{Address, Code, NodeId};
 
 pub(crate) use ask::Asks;
 pub(crate) use book::Book;
-pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes};
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 
