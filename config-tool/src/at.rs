@@ -20,7 +20,7 @@ pub(crate) enum At {
 
 impl At {
     /// By the clock of this host.
-    pub(crate) fn from_now(self, now: UnixMicros) -> UnixMicros {
+    pub(crate) fn resolve(self, now: UnixMicros) -> UnixMicros {
         match self {
             Self::In(micros) => now.offset(micros),
             Self::Date(date) => date,

@@ -112,7 +112,7 @@ pub(crate) fn run(args: &RebuildArgs) -> Result<Report> {
     }
     let Some(at) = args.at else { return Err(Stop::usage("--at says when: for instance --at now+30s").into()) };
     let now = now();
-    let at = at.from_now(now);
+    let at = at.resolve(now);
     check_instant(at, now)?;
     let seq = signer.next_seq(now);
     if seq >= at {

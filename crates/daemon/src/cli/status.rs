@@ -27,6 +27,17 @@ struct Status {
     gateway: Gateway,
     tunnels: Tunnels,
     rebuild: Rebuild,
+    limits: Limits,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    link_set: LinkSet,
+}
+
+#[derive(Deserialize)]
+struct LinkSet {
+    bounded: bool,
 }
 
 #[derive(Deserialize)]
@@ -48,14 +59,14 @@ struct Rebuild {
 }
 
 impl Rebuild {
-    /// `None` if there is nothing to tell.
-    fn words(&self) -> Option<String> {
+    /// `None` if there is nothing to tell; `network` is the network's key.
+    fn words(&self, network: &str, is_bounded: bool) -> Option<String> {
         let (what, by) = (if self.dry_run { "trial " } else { "" }, self.by.as_deref().unwrap_or_default());
-        let by: String = by.chars().take(8).collect();
+        let by: String = if by == network { "the network key".to_owned() } else { by.chars().take(8).collect() };
         let order = match self.state.as_str() {
             "none" => None,
             "planned" => {
-                let seconds = self.in_us.unwrap_or(0) / 1_000_000;
+                let seconds = self.in_us.unwrap_or(0).max(0) / 1_000_000;
                 Some(format!("{what}planned by {by} in {seconds} s, known by {} of {}", self.known_by, self.of))
             }
             "tried" => Some(format!(
@@ -65,11 +76,11 @@ impl Rebuild {
             )),
             "done" | "running" => {
                 let late = self.late_us.unwrap_or(0);
-                let (linked, ended) = (self.linked, self.ended);
-                Some(format!(
-                    "{} by {by}, {late} µs after its instant; {linked} links came, {ended} let go",
-                    self.state
-                ))
+                let changed = match (self.linked, self.ended) {
+                    (0, 0) if !is_bounded => "every member is linked, so there was nothing to choose".to_owned(),
+                    (linked, ended) => format!("{linked} links came, {ended} let go"),
+                };
+                Some(format!("{} by {by}, {late} µs after its instant; {changed}", self.state))
             }
             state => Some(format!("{what}{state}, by {by}")),
         };
@@ -200,7 +211,8 @@ fn text(status: &Status) -> String {
         format!("clock     {}", status.time.words()),
     ];
     lines.push(format!("routing   {}", status.routing.words()));
-    lines.extend(status.rebuild.words().map(|words| format!("rebuild   {}", escape(&words))));
+    let rebuild = status.rebuild.words(&status.network, status.limits.link_set.bounded);
+    lines.extend(rebuild.map(|words| format!("rebuild   {}", escape(&words))));
     lines.extend(tunnels(&status.gateway, &status.tunnels).map(|words| format!("tunnels   {words}")));
     if let Some(ring) = &status.ring {
         let short =

@@ -3,8 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use meshline_identity::sign;
 use meshline_mesh::{Config, Event, RebuildReport, RebuildStep};
-use meshline_protocol::message::{Hello, Rebuild, RebuildInstant, RebuildKnown, RebuildOrder, Role};
+use meshline_protocol::message::{
+    Announcement, Hello, Rebuild, RebuildCause, RebuildInstant, RebuildKnown, RebuildOrder, RebuildProposal,
+    RecordText, Role,
+};
 use meshline_protocol::{Bounded, Code, Message, NodeId, SignedRecord};
 use meshline_services::Event as Told;
 use meshline_sim::{MS, SECOND, WallClock, World, address, invariants, seed};
@@ -151,7 +155,8 @@ fn datagrams_between_two_members_all_arrive_while_their_ways_change() {
     let mut sent = 0_u32;
     let mut got = 0;
     for _ in 0..1_250 {
-        world.send_datagram(from, to, 7, &sent.to_be_bytes()).expect("there is a way");
+        // Each with a flow of its own: the world looks that none goes round in circles.
+        world.send_datagram(from, to, sent, &sent.to_be_bytes()).expect("there is a way");
         sent += 1;
         world.run_for(20 * MS);
         got += world.take_datagrams(to).len();
@@ -164,13 +169,14 @@ fn datagrams_between_two_members_all_arrive_while_their_ways_change() {
 
 #[test]
 fn members_whose_clocks_are_off_by_up_to_a_minute_do_it_at_the_same_instant() {
+    let count = 16;
     let mut world =
-        mesh(NODES, seed(3), |world| i64::try_from(world.rng().below(120 * SECOND)).expect("small") - MINUTE);
+        mesh(count, seed(3), |world| i64::try_from(world.rng().below(120 * SECOND)).expect("small") - MINUTE);
     // The clock of the one who signs is right.
     let record = world.rebuild(60 * S, |_| ()).expect("a closed network");
     assert!(world.apply(2, record).is_ok());
-    world.run_for(200 * SECOND);
-    let apart = apart(&world, NODES);
+    world.run_for(130 * SECOND);
+    let apart = apart(&world, count);
     let error = reports(&mut world).values().filter_map(|report| report.error_us).max().expect("done");
     println!("{apart} µs apart, ± {error}");
     assert!(apart <= 2 * error, "{apart} µs apart, ± {error}");
@@ -182,7 +188,7 @@ fn whoever_was_away_learns_of_it_and_does_it_once() {
     let mut world = mesh(12, seed(4), |_| 0);
     world.kill(4);
     world.kill(5);
-    let record = world.rebuild(20 * S, |_| ()).expect("a closed network");
+    let record = world.rebuild(20 * S, |order| order.expires = order.at.offset(130 * S)).expect("a closed network");
     assert!(world.apply(0, record).is_ok());
     world.run_for(3 * SECOND);
     // One comes back before the instant and hears of it from its peers; one that had it is away at the instant.
@@ -208,7 +214,7 @@ fn whoever_was_away_learns_of_it_and_does_it_once() {
     assert_eq!(world.status(0).rebuild.done, 0);
     world.kill(7);
     world.edit(7, |_, saved| saved.rebuild = meshline_mesh::SavedRebuild::default());
-    world.run_for(620 * SECOND);
+    world.run_for(140 * SECOND);
     world.start(7);
     world.run_for(30 * SECOND);
     let report = world.status(7).rebuild;
@@ -226,19 +232,28 @@ fn one_that_is_ended_before_its_time_is_done_by_nobody_and_a_trial_changes_nothi
     assert!(world.apply(7, abort).is_ok());
     world.run_for(2 * SECOND);
     assert!(reports(&mut world).values().all(|report| report.state == "aborted"));
-    let before = pairs(&world);
     let trial = world.rebuild(10 * S, |order| order.dry_run = true).expect("a closed network");
     assert!(world.apply(3, trial).is_ok(), "the other one is off");
-    world.run_for(40 * SECOND);
+    // Some links come and go at any time: hardly more do after the trial than before it.
+    let earlier = pairs(&world);
+    world.run_for(9 * SECOND);
+    let before = pairs(&world);
+    let came_and_went = earlier.difference(&before).count();
+    // What it names is what is linked at that moment.
+    let is_tried = |world: &mut World| reports(world).values().all(|report| report.state == "tried");
+    assert!(world.run_until(20 * SECOND, 10 * MS, is_tried).is_some(), "all try it");
     for (node, report) in reports(&mut world) {
         assert_eq!((report.state, report.done, report.dry_run), ("tried", 0, true), "node {node}: {report:?}");
         let linked: BTreeSet<NodeId> = world.status(node).links.iter().map(|link| link.peer).collect();
         assert!(report.let_go.iter().all(|peer| linked.contains(peer)), "{report:?}");
     }
     assert!(reports(&mut world).values().any(|report| !report.link.is_empty() || !report.let_go.is_empty()));
+    world.run_for(8 * SECOND);
+    let lost = before.difference(&pairs(&world)).count();
+    println!("{lost} of {} links went after it, {came_and_went} before", before.len());
+    assert!(lost <= came_and_went + 3, "{lost} of {} links went, {came_and_went} before", before.len());
+    world.run_for(20 * SECOND);
     assert_eq!(times(&world, is_started), BTreeMap::new());
-    let kept = before.intersection(&pairs(&world)).count();
-    assert!(kept + 3 >= before.len(), "{kept} of {} links stay", before.len());
 }
 
 #[test]
@@ -309,17 +324,40 @@ fn a_peer_that_sends_too_much_of_it_or_invents_members_or_instants_changes_nothi
     let record = world.rebuild(20 * S, |_| ()).expect("a closed network");
     let seq = serde_json::from_str::<RebuildOrder>(&record.signed).expect("an order").seq;
     let by = record.by;
-    assert!(world.apply(0, record).is_ok());
+    assert!(world.apply(0, record.clone()).is_ok());
     world.run_for(3 * SECOND);
     let key = meshline_identity::KeyPair::from_secret([42; 32]);
     let puppet = world.puppet_with(0, key.clone());
     let config = Config::new(world.network_id(), "puppet".parse().expect("a name"));
-    let mut text = world.announcement_text();
-    text.membership = world.membership(key.id(), &config);
+    let membership = world.membership(key.id(), &config);
+    let text = Announcement { membership, ..world.announcement_text() };
     let hello = Hello { announcement: world.puppet_announcement(&key, &text), ..world.puppet_hello(&key) };
     world.puppet_send(&puppet, Message::Hello(Box::new(hello)));
     world.run_for(200 * MS);
     assert_eq!(world.puppet_refusal(&puppet), None);
+    let forged = SignedRecord { signed: record.signed.replace("\"at\":1", "\"at\":2"), ..record.clone() };
+    world.puppet_send(&puppet, Message::Rebuild(Rebuild::Record(forged)));
+    world.run_for(200 * MS);
+    assert_eq!(world.status(0).refused.get("bad_signature"), Some(&1));
+    // It proposes again and again, and repeats what is known: that is passed on once at the most.
+    let before = world.sent(0, "rebuild.record");
+    for n in 0..40 {
+        let seq = world.wall().offset(n);
+        let proposal = RebuildProposal {
+            kind: RebuildProposal::TYPE.to_owned(),
+            network: world.network_id(),
+            seq,
+            expires: seq.offset(10 * MINUTE),
+            cause: RebuildCause::LongWays,
+            membership: text.membership.clone(),
+        };
+        let record = if n % 2 == 0 { sign(&proposal, &key).expect("signed") } else { record.clone() };
+        world.puppet_send(&puppet, Message::Rebuild(Rebuild::Record(record)));
+    }
+    world.run_for(SECOND);
+    assert!(reports(&mut world).values().all(|report| report.proposals == 1));
+    let passed_on = world.sent(0, "rebuild.record") - before;
+    assert!(passed_on <= 6, "{passed_on} copies");
     for n in 0..200_u32 {
         let tokens = Bounded::from_first((0..200).map(|m| n * 1_000 + m));
         world.puppet_send(&puppet, Message::Rebuild(Rebuild::Known(RebuildKnown { by, seq, tokens })));
@@ -333,4 +371,32 @@ fn a_peer_that_sends_too_much_of_it_or_invents_members_or_instants_changes_nothi
     world.run_for(40 * SECOND);
     assert!(reports(&mut world).values().all(|report| report.done == 1));
     println!("{:.3} s apart", seconds(apart(&world, 6)));
+}
+
+#[test]
+fn members_of_a_badly_shaped_mesh_propose_it_and_one_that_may_has_it_done() {
+    const COUNT: usize = 10;
+    let mut world = World::closed(seed(9)).verified_once().latency(5 * MS, 20 * MS);
+    for node in 0..COUNT {
+        world.add(|config| {
+            config.max_links = LINKS;
+            config.peers = (node > 0).then(|| address(node - 1)).into_iter().collect();
+            // All would, one may.
+            config.rebuild_auto = true;
+            config.roles.extend((node == 1).then_some(Role::Rebuild));
+        });
+    }
+    // A line: from one end to the other it is nine links, where two would do.
+    world.lay_cables(&(1..COUNT).map(|node| (node - 1, node)).collect::<Vec<_>>());
+    world.start_all();
+    let is_proposed = |world: &mut World| world.status(1).rebuild.proposals >= 5;
+    assert!(world.run_until(720 * SECOND, SECOND, is_proposed).is_some(), "{:?}", world.status(1).rebuild);
+    let report = world.status(0).rebuild;
+    assert_eq!((report.shape, report.done), ("long_ways", 0), "{report:?}");
+    assert_eq!(report.causes.get("long_ways"), Some(&report.proposals));
+    let is_done = |world: &mut World| reports(world).values().all(|report| report.done == 1);
+    assert!(world.run_until(180 * SECOND, SECOND, is_done).is_some(), "{:?}", world.status(0).rebuild);
+    let signer = world.id(1);
+    assert!(reports(&mut world).values().all(|report| report.by == Some(signer)));
+    println!("{:?} after {:.0} s", report.causes, seconds(world.now()));
 }

@@ -152,12 +152,16 @@ impl LinkSet {
         self.choose_near(shape, around.links, shared);
         let mut choice = Choice::default();
         self.judge_guests(shape, around, (&*shared, &mut choice));
-        let regular = self.regular(shared);
+        let regular = self.regular(shared) + self.count_unparted(shared);
         let is_searching = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
         choice.wanted = wanted;
         self.part(shape, (&mut *shared, &mut choice));
-        self.trim(shape, around, (&mut *shared, &mut choice));
+        if self.is_redrawing() {
+            self.mark_surplus(shape, around, shared);
+        } else {
+            self.trim(shape, around, (&mut *shared, &mut choice));
+        }
         self.tell(&choice.ended, shared);
         self.plan(is_searching, shared);
         Some(choice)

@@ -57,13 +57,29 @@ pub(crate) struct Redrawn {
     pub(crate) most: usize,
 }
 
+/// A link that may go.
+#[derive(Clone, Copy, Debug, Default)]
+struct Old {
+    /// Since when it bears nothing new.
+    parted: Option<Mono>,
+    /// It goes though the other end needs it: there are too many.
+    is_surplus: bool,
+}
+
+impl Old {
+    /// Whether what was under way has arrived, and nobody sends anything over it.
+    fn is_over(self, now: Mono) -> bool {
+        self.parted.is_some_and(|since| now.since(since) >= PARTED)
+    }
+}
+
 /// While links are chosen anew.
 #[derive(Debug)]
 pub(super) struct Redraw {
     draw: Draw,
     before: BTreeSet<NodeId>,
-    /// Links from before that may go, and since when they bear nothing new.
-    old: BTreeMap<NodeId, Option<Mono>>,
+    /// Links that may go, most of them from before.
+    old: BTreeMap<NodeId, Old>,
     agreed: BTreeSet<NodeId>,
     settle_at: Mono,
     part_at: Mono,
@@ -73,8 +89,8 @@ pub(super) struct Redraw {
 
 impl Redraw {
     fn next_timeout(&self) -> Mono {
-        let parting = self.old.values().flatten().map(|since| since.after(PARTED)).min();
-        let next = if self.old.values().any(Option::is_none) { self.part_at } else { self.until };
+        let parting = self.old.values().filter_map(|old| old.parted).map(|since| since.after(PARTED)).min();
+        let next = if self.old.values().any(|old| old.parted.is_none()) { self.part_at } else { self.until };
         next.min(parting.unwrap_or(self.until)).min(self.until)
     }
 }
@@ -107,7 +123,7 @@ impl LinkSet {
         self.redraw = Some(Redraw {
             draw,
             before: shared.up.keys().filter(|id| !self.guests.contains_key(id)).copied().collect(),
-            old: plan.idle.iter().map(|id| (*id, None)).collect(),
+            old: plan.idle.iter().map(|id| (*id, Old::default())).collect(),
             agreed,
             settle_at: now.after(SETTLE),
             part_at: now.after(SETTLE),
@@ -141,6 +157,12 @@ impl LinkSet {
         self.redraw.as_ref().is_some_and(|redraw| redraw.old.contains_key(id))
     }
 
+    /// Links that may go and still bear what they did: as long as there are too few others they stay.
+    pub(super) fn count_unparted(&self, shared: &Shared) -> usize {
+        let old = self.redraw.iter().flat_map(|redraw| &redraw.old);
+        old.filter(|(id, old)| old.parted.is_none() && shared.up.contains_key(id)).count()
+    }
+
     /// Links that may go and have not.
     pub(super) fn count_old(&self, shared: &Shared) -> usize {
         let old = self.redraw.as_ref().map(|redraw| &redraw.old);
@@ -149,7 +171,7 @@ impl LinkSet {
 
     /// Whether nothing new is sent over a link: it ends soon.
     pub(crate) fn is_parting(&self, id: &NodeId) -> bool {
-        self.redraw.as_ref().is_some_and(|redraw| redraw.old.get(id).is_some_and(Option::is_some))
+        self.redraw.as_ref().is_some_and(|redraw| redraw.old.get(id).is_some_and(|old| old.parted.is_some()))
     }
 
     /// Whether a newcomer is one of those that the number says.
@@ -157,12 +179,24 @@ impl LinkSet {
         self.redraw.as_ref().is_some_and(|redraw| redraw.draw.agrees(&shared.id, peer, shape.drawn()))
     }
 
-    /// The old link that makes room for another one: one that bears nothing any more, or that nobody needs.
-    pub(super) fn old_to_go(&self, shared: &Shared) -> Option<NodeId> {
+    /// The old link that makes room for another one: one that bears nothing any more. For a neighbour any goes that nobody
+    /// needs.
+    pub(super) fn old_to_go(&self, is_neighbour: bool, shared: &Shared) -> Option<NodeId> {
         let redraw = self.redraw.as_ref()?;
         let up = || redraw.old.iter().filter(|(id, _)| shared.up.contains_key(id));
-        let parted = up().find(|(_, since)| since.is_some());
-        parted.or_else(|| up().find(|(id, _)| !self.is_needed_by(id))).map(|(id, _)| *id)
+        let over = up().find(|(_, old)| old.is_over(shared.now.mono));
+        let idle = || up().filter(|_| is_neighbour).find(|(id, _)| !self.is_needed_by(id));
+        over.or_else(idle).map(|(id, _)| *id)
+    }
+
+    /// Marks as many links as there are too many: they go like those from before, and not at once.
+    pub(super) fn mark_surplus(&mut self, shape: Shape, around: Around<'_>, shared: &mut Shared) {
+        for _ in shape.room..self.regular(shared) {
+            let Some(victim) = self.victim(shape, around, shared) else { return };
+            if let Some(redraw) = &mut self.redraw {
+                redraw.old.insert(victim, Old { parted: None, is_surplus: true });
+            }
+        }
     }
 
     fn is_needed_by(&self, id: &NodeId) -> bool {
@@ -175,15 +209,14 @@ impl LinkSet {
         let now = shared.now.mono;
         redraw.redrawn.most = redraw.redrawn.most.max(shared.up.len());
         let is_settled = now >= redraw.settle_at;
-        redraw.old.retain(|id, since| {
-            let stays = self.is_own(id) || (is_settled && self.is_needed_by(id));
-            if stays && since.is_some() {
+        redraw.old.retain(|id, old| {
+            let stays = self.is_own(id) || (is_settled && !old.is_surplus && self.is_needed_by(id));
+            if stays && old.parted.is_some() {
                 choice.promoted.push(*id);
             }
             !stays && shared.up.contains_key(id)
         });
-        let over = redraw.old.iter().filter(|(_, since)| since.is_some_and(|since| now.since(since) >= PARTED));
-        let over: Vec<NodeId> = over.map(|(id, _)| *id).collect();
+        let over: Vec<NodeId> = redraw.old.iter().filter(|(_, old)| old.is_over(now)).map(|(id, _)| *id).collect();
         redraw.redrawn.let_go += over.len();
         for id in over {
             redraw.old.remove(&id);
@@ -192,7 +225,7 @@ impl LinkSet {
         self.part_one(shape, &mut redraw, (shared, choice));
         let pending = redraw.agreed.iter().any(|id| self.far.has(id) && !shared.up.contains_key(id));
         if now >= redraw.until || (is_settled && redraw.old.is_empty() && !pending) {
-            choice.promoted.extend(redraw.old.iter().filter(|(_, since)| since.is_some()).map(|(id, _)| *id));
+            choice.promoted.extend(redraw.old.iter().filter(|(_, old)| old.parted.is_some()).map(|(id, _)| *id));
             choice.redrawn = Some(redraw.outcome(shared, &choice.ended));
             return;
         }
@@ -206,14 +239,15 @@ impl LinkSet {
         }
         redraw.part_at = shared.jittered(PART_PACE);
         let is_pending = redraw.agreed.iter().any(|id| self.far.has(id) && !shared.up.contains_key(id));
-        let waiting: Vec<NodeId> = redraw.old.iter().filter(|(_, since)| since.is_none()).map(|(id, _)| *id).collect();
+        let waiting: Vec<NodeId> =
+            redraw.old.iter().filter(|(_, old)| old.parted.is_none()).map(|(id, _)| *id).collect();
         let gone = redraw.old.len() - waiting.len() + choice.ended.len();
         let lasting = shared.up.keys().filter(|id| !self.guests.contains_key(id)).count().saturating_sub(gone);
         if is_pending || lasting <= shape.fill {
             return;
         }
         if let Some(id) = waiting.get(shared.below(waiting.len())) {
-            redraw.old.insert(*id, Some(now));
+            redraw.old.entry(*id).or_default().parted = Some(now);
             choice.parted.push(*id);
         }
     }
