@@ -280,7 +280,7 @@ fn of_two_that_are_made_at_once_all_do_the_same_one() {
     world.run_for(30 * SECOND);
     let later = world.rebuild(10 * S, |_| ()).expect("a closed network");
     assert!(world.apply(2, later).is_ok());
-    world.run_for(40 * SECOND);
+    world.run_for(50 * SECOND);
     assert!(reports(&mut world).values().all(|report| (report.state, report.done) == ("done", 2)));
 }
 
