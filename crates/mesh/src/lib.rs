@@ -24,6 +24,7 @@ mod now;
 mod output;
 mod peers;
 mod punch;
+mod rebuild;
 mod relay;
 mod report;
 mod ring;
@@ -34,8 +35,8 @@ mod time;
 
 pub use broadcast::tree::{MessageId, Step, Tree};
 pub use bucket::{Bucket, Rate};
-pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
-pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
+pub use config::{Config, RoutingPolicy, Saved, SavedPeer, SavedRebuild, Topology};
+pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RebuildStep, RingSide, SignedText};
 pub use find::Sought;
 pub use input::{
     Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, PortMapping, Reconfiguration, RelayConnection, SocketId,
@@ -46,6 +47,7 @@ pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
+pub use rebuild::RebuildReport;
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkSetReport, LinkView, MappedPortRow,
     NatEvidence, NatReport, PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness,

@@ -51,6 +51,8 @@ pub struct Status {
     pub relay: Option<RelayReport>,
     /// Messages to all.
     pub spread: SpreadReport,
+    /// Links chosen anew by all at an agreed instant.
+    pub rebuild: crate::rebuild::RebuildReport,
     /// Direct ways through address translation.
     pub punch: PunchReport,
     /// Nodes on the local segment; `None` while none announced itself there.

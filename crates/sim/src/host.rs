@@ -75,6 +75,8 @@ pub(crate) struct Host {
     pub(crate) up: BTreeMap<NodeId, LinkId>,
     /// Broadcasts delivered in this run.
     pub(crate) delivered: BTreeSet<(NodeId, UnixMicros)>,
+    /// When it last chose all links anew, in virtual microseconds.
+    pub(crate) rebuilt_at: Option<u64>,
     /// Frames sent, by kind.
     pub(crate) sent: BTreeMap<&'static str, u64>,
     /// Their bytes, if the world weighs them.
@@ -106,6 +108,7 @@ impl Host {
             replies: BTreeMap::new(),
             up: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            rebuilt_at: None,
             sent: BTreeMap::new(),
             sent_bytes: BTreeMap::new(),
             datagrams: Vec::new(),

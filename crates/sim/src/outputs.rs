@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use meshline_mesh::{DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, Transport};
+use meshline_mesh::{
+    DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, RebuildStep, Transport,
+};
 use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::{Address, Code, Frame, Message, NodeId};
 use meshline_services::chat::{self, Ticket, Write};
@@ -350,6 +352,9 @@ impl World {
                 let new = host.delivered.insert((author.id, message.seq));
                 assert!(new, "node {node} was given {:?} of {} twice", message.text, author.name);
                 assert!(author.id != host.key.id(), "node {node} was given its own message");
+            }
+            Event::Mesh(MeshEvent::Rebuild { step: RebuildStep::Started { .. }, .. }) => {
+                host.rebuilt_at = Some(now);
             }
             Event::Mesh(_) | Event::Chat(_) | Event::Discovery(_) => {}
         }

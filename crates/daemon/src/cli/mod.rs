@@ -84,7 +84,7 @@ pub enum Verb {
     Chat(chat::ChatVerb),
     /// Write a request to become a member, for `config-tool invite`
     Join(join::JoinArgs),
-    /// Take in a membership, or a revocation and spread it
+    /// Take in a membership, or a revocation or a rebuild and spread it
     Apply {
         /// The file with the signed record
         file: std::path::PathBuf,

@@ -18,7 +18,7 @@ use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
 use super::topics::{self, TopicConfig};
-use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
+use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, RebuildMode, SignalUrl, Topology};
 use super::via::ViaConfig;
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
@@ -82,6 +82,10 @@ macro_rules! member_config {
             #[serde(default = "retries")]
             #[schemars(range(max = 1_000_000))]
             pub retries: u32,
+            /// When enough members find the mesh badly shaped: "manual": it is shown. "auto": this member, if its
+            /// membership grants the role rebuild, has all choose their links anew; once an hour at most.
+            #[serde(default)]
+            pub rebuild: RebuildMode,
             /// Whether direct ways through routers and firewalls are opened, and granted to those who ask.
             #[serde(default = "punch")]
             pub punch: bool,
@@ -294,6 +298,7 @@ macro_rules! node_of {
             data_dir: $from.data_dir,
             max_links: $from.max_links,
             retries: $from.retries,
+            rebuild: $from.rebuild,
             punch: $from.punch,
             encoding: $from.encoding,
             plain: $from.plain,

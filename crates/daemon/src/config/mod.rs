@@ -40,7 +40,7 @@ pub use signal_server::SignalServerConfig;
 pub use source::Document;
 pub use topics::TopicConfig;
 pub use values::{
-    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
+    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, RebuildMode, SignalUrl, Topology,
 };
 pub use via::{ViaConfig, ViaMember};
 

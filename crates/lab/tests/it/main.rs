@@ -19,6 +19,7 @@ mod measured;
 mod membership;
 mod mesh;
 mod nat;
+mod rebuild;
 mod relay;
 mod routes;
 mod seed;

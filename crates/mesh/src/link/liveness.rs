@@ -61,6 +61,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Routing(_)
             | Message::Punch(_)
             | Message::Peers(_)
+            | Message::Rebuild(_)
             | Message::Broadcast(
                 Broadcast::Have(_)
                     | Broadcast::Want(_)

@@ -163,6 +163,7 @@ impl Node {
                 })
             }
             Message::Peers(message) => self.on_peers(peer, message),
+            Message::Rebuild(message) => self.on_rebuild(peer, &message),
             Message::Ring(message) => {
                 if self.ring.handle(peer, message, &mut self.shared) {
                     self.reselect_ring();

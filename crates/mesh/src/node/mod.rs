@@ -9,6 +9,7 @@ mod frames;
 mod links;
 mod packets;
 mod punching;
+mod rebuilding;
 mod relays;
 mod reports;
 mod revoked;
@@ -38,6 +39,7 @@ use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Book, Failure, Heard, Peers, Purpose};
 use crate::punch::Punch;
+use crate::rebuild::Rebuild;
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
@@ -56,6 +58,7 @@ pub struct Node {
     shared: Shared,
     links: Links,
     peers: Peers,
+    rebuild: Rebuild,
     gossip: Gossip,
     ring: Ring,
     broadcast: Broadcast,
@@ -95,6 +98,7 @@ impl Node {
         configured(&mut peers, shared.config.next.as_slice(), Purpose::Next);
         let mut node = Self {
             links: Links::default(),
+            rebuild: Rebuild::restored(&shared.config.saved.rebuild),
             gossip: Gossip::new(now.mono, crate::gossip::most_kept(shared.config.max_area)),
             ring: Ring::new(&shared),
             broadcast: Broadcast::default(),
@@ -187,6 +191,12 @@ impl Node {
             // A record that does not pass any more is simply not taken in again.
             let _ = self.shared.revoked.insert(record, &self.shared.config.network, self.shared.judged());
         }
+        for record in &saved.rebuild.records {
+            if let Ok(judged) = crate::rebuild::judged(record, &self.shared) {
+                self.shared.words.put(judged, record);
+            }
+        }
+        self.rebuild.review(&mut self.shared);
         for peer in &saved.peers {
             self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, Heard::Listed);
             if let Some(record) = &peer.record {
@@ -337,6 +347,7 @@ impl Node {
         }
         self.sweep_at = now.after(LINGER);
         self.shared.revoked.expire(self.shared.clock.judged(self.shared.now.wall));
+        self.rebuild.review(&mut self.shared);
         if !self.ring.is_enabled() {
             return;
         }

@@ -35,6 +35,7 @@ impl Node {
             self.peers.next_timeout(self.shared.now.mono, &self.links),
             // On a ring nothing is chosen: what is due there stays so.
             self.peers.set.next_timeout().filter(|_| !self.ring.is_enabled()),
+            self.rebuild.next_timeout(&self.shared),
             self.peers.asks.next_timeout(),
             self.signal.next_timeout(),
             self.nat.next_timeout(),
@@ -55,6 +56,7 @@ impl Node {
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self) {
         self.expire_links();
+        self.rebuild_when_due();
         self.choose_links();
         self.exchange_addresses();
         self.lan.handle_timeout(&mut self.peers, &self.shared);

@@ -20,7 +20,7 @@ pub(crate) use ask::Asks;
 pub(crate) use book::Book;
 #[cfg(test)]
 pub(crate) use found::FOUND_ATTEMPTS;
-pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes};
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 
