@@ -110,7 +110,7 @@ fn sync(bench: &Bench) -> Result<Vec<Row>, String> {
     wait_for("the newcomer has it all", || number_at(&status(&ring, SERVING + 1), "/height") >= blocks as u64)?;
     let took = began.elapsed().as_secs_f64();
     let last = status(&ring, SERVING + 1);
-    println!("first sync: {took:.1} s; {}", last["sync"]);
+    println!("first sync: {took:.1} s; {}", last.get("sync").unwrap_or(&Value::Null));
     let (own, others) = (newcomer.cpu_s(), busy(&serving) - before);
     let figure = format!("First sync of {blocks} blocks, {} transactions, from {SERVING} peers", blocks * PAYMENTS);
     let value =
@@ -258,7 +258,7 @@ fn blocks(ring: &Ring, told: &Receiver<Told>, nodes: usize) -> Result<(String, S
     let socket = ring.socket(1);
     let refused = || "the first node does not mine".to_owned();
     let made = api::post(&socket, "/api/v1/wallet/new", &json!({"passphrase": PASSPHRASE})).ok_or_else(refused)?;
-    let order = json!({"on": true, "to": made["address"]});
+    let order = json!({"on": true, "to": made.get("address")});
     let (mut first, mut later) = (Ways::default(), Ways::default());
     for number in 0..=SINGLE {
         api::post(&socket, MINE, &order).ok_or_else(refused)?;
@@ -277,7 +277,7 @@ fn payments(ring: &Ring, told: &Receiver<Told>, nodes: usize) -> Result<String, 
     let socket = ring.socket(1);
     let refused = || "the first node does not pay".to_owned();
     let made = api::post(&socket, "/api/v1/wallet/new", &json!({"passphrase": PASSPHRASE})).ok_or_else(refused)?;
-    let order = json!({"passphrase": PASSPHRASE, "to": made["address"], "amount": "1"});
+    let order = json!({"passphrase": PASSPHRASE, "to": made.get("address"), "amount": "1"});
     let mut ways = Ways::default();
     for _ in 0..SINGLE {
         api::post(&socket, "/api/v1/wallet/send", &order).ok_or_else(refused)?;
