@@ -26,6 +26,11 @@ impl<S: Store> Chain<S> {
         Some(self.tree.entry(self.tree.slot(hash)?)?.status)
     }
 
+    /// The hash of the best header at a height, whether its block is here or not.
+    pub fn best_hash_at(&self, height: u32) -> Option<BlockHash> {
+        self.tree.entry(self.tree.best_at(height)?).map(|entry| entry.hash)
+    }
+
     /// Work of the chain that ends with a block of which at least the header is known.
     pub fn work_at(&self, hash: &BlockHash) -> Option<U256> {
         Some(self.tree.entry(self.tree.slot(hash)?)?.work)

@@ -51,6 +51,7 @@ pub(super) fn open<S: Store>(genesis: &Genesis, store: S) -> Result<Chain<S>, Op
         pending_bytes: 0,
         flush: Flush::EachBlock,
         undelivered: Vec::new(),
+        filtered: None,
     };
     match chain.record(Table::Meta, CHAIN)? {
         None => chain.begin(genesis)?,
@@ -83,6 +84,7 @@ impl<S: Store> Chain<S> {
         let tip = BlockHash(tip.try_into().map_err(|_| damaged())?);
         let slot = self.tree.slot(&tip).ok_or_else(damaged)?;
         self.tree.set_active(slot);
+        self.load_filtered()?;
         if self.record(Table::Meta, REBUILDING)?.is_some() {
             self.reindex()?;
         }

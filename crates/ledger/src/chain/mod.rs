@@ -5,6 +5,7 @@
 
 mod ahead;
 mod coins;
+mod filters;
 mod headers;
 mod load;
 mod reorganise;
@@ -12,6 +13,7 @@ mod repair;
 mod tree;
 
 pub use ahead::HeaderJudge;
+pub use filters::FilterPlace;
 pub use headers::{FUTURE_LIMIT_S, MAX_HEADERS_REPLY, MAX_LOCATOR, MEDIAN_SPAN};
 pub use load::OpenError;
 pub use repair::{SetHash, Verification, VerifyError};
@@ -84,6 +86,8 @@ pub struct Chain<S> {
     flush: Flush,
     /// What changed before the store failed, and was not told yet.
     undelivered: Vec<ChainEvent>,
+    /// The last block of which the filter was made, and all before it.
+    filtered: Option<BlockHash>,
 }
 
 impl<S: Store> Chain<S> {

@@ -91,14 +91,36 @@ pub fn merkle_root(leaves: impl IntoIterator<Item = [u8; 32]>) -> MerkleRoot {
 
 /// The nodes beside the way from leaf `index` up to the root: the proof that the leaf is in the tree.
 pub fn merkle_branch(leaves: &[[u8; 32]], index: usize) -> Vec<[u8; 32]> {
-    let (mut level, mut at, mut branch) = (leaves.to_vec(), index, Vec::new());
-    while level.len() > 1 {
-        let beside = level.get(at ^ 1).or_else(|| level.get(at));
-        branch.extend(beside);
-        level = level.chunks(2).map(hash_pair).collect();
-        at /= 2;
+    MerkleTree::new(leaves.to_vec()).branch(index)
+}
+
+/// A whole merkle tree, for several branches of it.
+#[derive(Debug, Clone)]
+pub struct MerkleTree {
+    /// From the leaves up to the two below the root.
+    levels: Vec<Vec<[u8; 32]>>,
+}
+
+impl MerkleTree {
+    /// The tree over these leaves.
+    pub fn new(leaves: Vec<[u8; 32]>) -> Self {
+        let (mut levels, mut level) = (Vec::new(), leaves);
+        while level.len() > 1 {
+            let above = level.chunks(2).map(hash_pair).collect();
+            levels.push(std::mem::replace(&mut level, above));
+        }
+        Self { levels }
     }
-    branch
+
+    /// The nodes beside the way from leaf `index` up to the root.
+    pub fn branch(&self, index: usize) -> Vec<[u8; 32]> {
+        let (mut at, mut branch) = (index, Vec::with_capacity(self.levels.len()));
+        for level in &self.levels {
+            branch.extend(level.get(at ^ 1).or_else(|| level.get(at)));
+            at /= 2;
+        }
+        branch
+    }
 }
 
 /// The root that a leaf at `index` with this branch leads to. Proofs are good only for whole transactions: 64 bytes of

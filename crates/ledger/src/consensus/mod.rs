@@ -19,7 +19,7 @@ pub use genesis::{
     BLOCK_VERSION, DifficultyInFile, FirstBlock, GENESIS_SCHEMA, Genesis, GenesisError, GenesisFile, MAX_GENESIS_FILE,
     MAX_GENESIS_MESSAGE, Policy, Preset,
 };
-pub use header::{Header, MerkleRoot, merkle_branch, merkle_root, root_of_branch};
+pub use header::{Header, MerkleRoot, MerkleTree, merkle_branch, merkle_root, root_of_branch};
 pub use params::{Params, ParamsError};
 pub use prefix::{AddressPrefix, MAX_ADDRESS_PREFIX, NotAPrefix};
 pub use rule::Rule;

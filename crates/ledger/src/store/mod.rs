@@ -35,11 +35,14 @@ pub enum Table {
     Coins,
     /// Unspent outputs by owner and outpoint.
     Owners,
+    /// Filters of blocks, and apart from them their hashes, by the block's hash.
+    Filters,
 }
 
 impl Table {
     /// All tables.
-    pub const ALL: [Self; 6] = [Self::Meta, Self::Headers, Self::Blocks, Self::Undo, Self::Coins, Self::Owners];
+    pub const ALL: [Self; 7] =
+        [Self::Meta, Self::Headers, Self::Blocks, Self::Undo, Self::Coins, Self::Owners, Self::Filters];
 
     /// Its name on disk.
     pub const fn name(self) -> &'static str {
@@ -50,6 +53,7 @@ impl Table {
             Self::Undo => "undo",
             Self::Coins => "coins",
             Self::Owners => "owners",
+            Self::Filters => "filters",
         }
     }
 }

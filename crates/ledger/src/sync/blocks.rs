@@ -150,7 +150,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
         let Some(asked) = peer.asked.get_mut(&line.request) else { return self.not_asked(&id, line.request) };
         match &mut asked.what {
-            What::Headers(_) => return Err(Reason::Unasked),
+            What::Headers(_) | What::Light => return Err(Reason::Unasked),
             What::Blocks(hashes) => {
                 let missing: Vec<BlockHash> = line.ids.iter().map(|id| BlockHash(id.0)).collect();
                 if missing.is_empty() || !missing.iter().all(|hash| hashes.contains(hash)) {

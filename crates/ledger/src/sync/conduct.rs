@@ -57,7 +57,7 @@ impl<V: SignatureVerifier> Sync<V> {
             tip: hash_out(at.chain.tip()),
             work: LedgerHash(at.chain.work().to_le_bytes()),
             blocks: self.config.serve_blocks,
-            filters: false,
+            filters: self.config.serve_filters,
             relay: self.config.relay,
             reply,
         };
@@ -91,6 +91,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let is_new = peer.stage == Stage::Silent;
         peer.stage = Stage::Speaking;
         (peer.serves_blocks, peer.wants_transactions) = (version.blocks, version.relay);
+        peer.serves_filters = version.filters;
         (peer.claimed_height, peer.claimed_tip) = (version.height, BlockHash(version.tip.0));
         peer.claimed_work = U256::from_le_bytes(version.work.0);
         self.note_tip_of(&id, &BlockHash(version.tip.0), at);
@@ -227,7 +228,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let Some(peer) = self.peers.get_mut(&id) else { return };
         let Some(asked) = peer.close(request, Past::GivenUp) else { return };
         // These have other ways, and short deadlines.
-        let is_grave = matches!(asked.what, What::Headers(_) | What::Blocks(_));
+        let is_grave = matches!(asked.what, What::Headers(_) | What::Blocks(_) | What::Light);
         peer.unanswered += u32::from(is_grave);
         let ended = is_grave && peer.unanswered >= MAX_UNANSWERED;
         match asked.what {
@@ -239,6 +240,7 @@ impl<V: SignatureVerifier> Sync<V> {
                 self.bodies.reopen_of(&id, request);
             }
             What::Transactions(names) => self.transactions_failed(&id, &names),
+            What::Light => {}
         }
         if ended {
             self.blame(&id, Reason::Unanswered);

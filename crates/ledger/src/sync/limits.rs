@@ -116,5 +116,19 @@ pub const MAX_COMPACT_DEPTH: u32 = 10;
 /// A compact block whose missing transactions do not come within this is fetched whole from somebody else.
 pub const COMPACT_TIMEOUT: u64 = 2 * SECOND;
 
+/// Filters in one answer, as in Bitcoin.
+pub const MAX_FILTERS: u32 = 1_000;
+/// Hashes of filters in one answer, as in Bitcoin.
+pub const MAX_FILTER_HASHES: u32 = 2_000;
+/// Bytes of filters in one answer, unless the first alone is larger; the rest is asked for again. The filter of the
+/// largest block with the shortest outputs has 370 kB.
+pub const MAX_FILTERS_BYTES: usize = 512 * 1024;
+/// Bytes of proofs in one answer, unless the first alone is larger: ten of the largest transactions.
+pub const MAX_PROOF_BYTES: usize = 1024 * 1024;
+/// Filters made in one step: some milliseconds for the largest blocks.
+pub const FILTERS_AT_ONCE: usize = 8;
+/// The filters of new blocks are made this much after them, so that nobody waits longer for the blocks.
+pub const FILTERS_DELAY: u64 = SECOND / 50;
+
 /// Bytes of the largest answer of headers.
 pub(crate) const MAX_HEADERS_BYTES: usize = crate::chain::MAX_HEADERS_REPLY * Header::SIZE;

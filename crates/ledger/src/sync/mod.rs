@@ -9,8 +9,10 @@ mod blocks;
 mod bodies;
 mod compact;
 mod conduct;
+mod filters;
 mod headers;
 mod known;
+pub mod light;
 pub mod limits;
 mod orphans;
 mod parts;
@@ -61,6 +63,8 @@ pub struct Now {
 pub struct Config {
     /// It serves blocks.
     pub serve_blocks: bool,
+    /// It makes filters of its blocks and serves them, with proofs, to light clients.
+    pub serve_filters: bool,
     /// It wants transactions announced, and announces them.
     pub relay: bool,
     /// Transactions that pay less are not wanted, in base units for 1,000 bytes.
@@ -69,7 +73,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Self {
-        Self { serve_blocks: true, relay: true, least_fee_rate: 0 }
+        Self { serve_blocks: true, serve_filters: true, relay: true, least_fee_rate: 0 }
     }
 }
 
@@ -189,6 +193,8 @@ pub struct Sync<V> {
     is_synced: bool,
     /// The best header for which peers that follow an invalid chain were looked for.
     judged_best: Option<BlockHash>,
+    /// When the next filters are made, if some are missing.
+    filters_at: Option<u64>,
     /// The time of the last step.
     latest: u64,
     offences: BTreeMap<&'static str, u64>,
@@ -216,6 +222,7 @@ impl<V: SignatureVerifier> Sync<V> {
             has_untold_tip: false,
             is_synced: false,
             judged_best: None,
+            filters_at: None,
             latest: 0,
             offences: BTreeMap::new(),
             late: 0,
@@ -227,18 +234,29 @@ impl<V: SignatureVerifier> Sync<V> {
     /// Takes in what happened.
     pub fn handle<S: Store>(&mut self, input: Input, now: Now, chain: &mut Chain<S>, pool: &mut Mempool) {
         let mut at = At { chain, pool, now };
+        self.take_in(input, &mut at);
+        self.settle(&mut at);
+    }
+
+    fn take_in<S: Store>(&mut self, input: Input, at: &mut At<'_, S>) {
         match input {
-            Input::LinkUp { peer } => self.on_link_up(peer, &at),
+            Input::LinkUp { peer } => self.on_link_up(peer, at),
             Input::LinkDown { peer } => self.on_link_down(&peer),
             Input::Frame { peer, message, body } => {
-                if let Err(reason) = self.on_frame(peer, message, &body.unwrap_or_default(), &mut at) {
+                if let Err(reason) = self.on_frame(peer, message, &body.unwrap_or_default(), at) {
                     self.blame(&peer, reason);
                 }
             }
-            Input::Drained { peer } => self.on_drained(peer, &mut at),
+            Input::Drained { peer } => self.on_drained(peer, at),
             Input::Tick => {}
         }
-        self.settle(&mut at);
+    }
+
+    /// What follows for the headers.
+    fn step_headers<S: Store>(&mut self, at: &mut At<'_, S>) {
+        self.expire(at);
+        self.note_invalid(at);
+        self.follow_headers(at);
     }
 
     /// The next thing to do.
@@ -257,6 +275,7 @@ impl<V: SignatureVerifier> Sync<V> {
         self.fetch_transactions(at);
         self.trickle(at);
         self.note_synced(at);
+        self.make_filters(at);
     }
 
     fn event(&mut self, event: Event) {

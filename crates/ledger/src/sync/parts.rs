@@ -16,6 +16,9 @@ pub(super) enum Piece {
     Transactions,
     Compact,
     BlockTransactions,
+    Filters,
+    FilterHashes,
+    Proof,
 }
 
 /// One thing that is not whole yet.

@@ -49,6 +49,8 @@ pub(super) enum What {
     BlockTransactions(BlockHash),
     /// Transactions.
     Transactions(BTreeSet<Txid>),
+    /// Whatever a light client asks beside headers; it knows what.
+    Light,
 }
 
 /// What headers are asked for.
@@ -78,6 +80,7 @@ pub(super) struct Peer {
     pub(super) score: u32,
     /// What its version said it serves.
     pub(super) serves_blocks: bool,
+    pub(super) serves_filters: bool,
     pub(super) wants_transactions: bool,
     /// What it says it has.
     pub(super) claimed_work: U256,
@@ -123,6 +126,7 @@ impl Peer {
             stage,
             score: 0,
             serves_blocks: false,
+            serves_filters: false,
             wants_transactions: false,
             claimed_work: U256::ZERO,
             claimed_height: 0,
@@ -202,7 +206,7 @@ impl Peer {
         let count = |asked: &Asked| match &asked.what {
             What::Blocks(hashes) => hashes.len(),
             What::Compact(_) | What::BlockTransactions(_) => 1,
-            What::Headers(_) | What::Transactions(_) => 0,
+            What::Headers(_) | What::Transactions(_) | What::Light => 0,
         };
         self.asked.values().map(count).sum()
     }

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 use meshline_protocol::message::{
-    Ledger, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerWant,
+    Ledger, LedgerHeaders, LedgerIndexes, LedgerInv, LedgerKind, LedgerLocate, LedgerNotFound, LedgerPart, LedgerProve,
+    LedgerSpan, LedgerWant,
 };
 use meshline_protocol::{Bounded, LedgerHash, NodeId};
 
@@ -14,6 +15,7 @@ use crate::encode::{Encode, put_list};
 use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
+use crate::sync::filters::is_longer;
 use crate::sync::limits::*;
 use crate::sync::parts::cut;
 use crate::sync::reason::Reason;
@@ -28,6 +30,13 @@ pub(super) struct Serving {
     handed: usize,
 }
 
+impl Serving {
+    /// Bytes handed out since its queue was last empty.
+    pub(super) const fn handed(&self) -> usize {
+        self.handed
+    }
+}
+
 /// A question.
 #[derive(Debug)]
 enum Question {
@@ -37,8 +46,12 @@ enum Question {
     Things(LedgerWant, VecDeque<LedgerHash>, Vec<LedgerHash>),
     /// Transactions of a block.
     Places(LedgerIndexes),
-    /// Something this node does not serve.
-    Refused(u32, LedgerHash),
+    /// Filters of blocks.
+    Filters(LedgerSpan),
+    /// Hashes of filters.
+    FilterHashes(LedgerSpan),
+    /// Proofs that transactions are in a block.
+    Proof(LedgerProve),
 }
 
 impl<V: SignatureVerifier> Sync<V> {
@@ -50,6 +63,14 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &mut At<'_, S>,
     ) -> Result<(), Reason> {
         let Some(question) = question_of(message)? else { return Ok(()) };
+        let is_too_long = match &question {
+            Question::Filters(span) => is_longer(span, MAX_FILTERS, at.chain),
+            Question::FilterHashes(span) => is_longer(span, MAX_FILTER_HASHES, at.chain),
+            _ => false,
+        };
+        if is_too_long {
+            return Err(Reason::TooManyNames);
+        }
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
         if peer.serving.questions.len() >= MAX_QUESTIONS {
             return Err(Reason::TooManyQuestions);
@@ -96,8 +117,16 @@ impl<V: SignatureVerifier> Sync<V> {
                 self.answer_places(id, &asked, at);
                 None
             }
-            Question::Refused(request, name) => {
-                self.send_not_found(id, request, vec![name]);
+            Question::Filters(span) => {
+                self.answer_filters(id, &span, at);
+                None
+            }
+            Question::FilterHashes(span) => {
+                self.answer_filter_hashes(id, &span, at);
+                None
+            }
+            Question::Proof(asked) => {
+                self.answer_proof(id, &asked, at);
                 None
             }
             Question::Things(want, left, missing) => self.answer_things(id, (want, left, missing), at),
@@ -218,7 +247,7 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
-    fn send_not_found(&mut self, id: NodeId, request: u32, names: Vec<LedgerHash>) {
+    pub(super) fn send_not_found(&mut self, id: NodeId, request: u32, names: Vec<LedgerHash>) {
         let ids = Bounded::from_first(names);
         self.send(id, Ledger::Notfound(LedgerNotFound { request, ids }), None);
     }
@@ -251,8 +280,9 @@ fn question_of(message: Ledger) -> Result<Option<Question>, Reason> {
             Question::Things(want, left, Vec::new())
         }
         Ledger::Getblocktxn(indexes) => Question::Places(indexes),
-        Ledger::Getcfilters(span) | Ledger::Getcfheaders(span) => Question::Refused(span.request, span.stop),
-        Ledger::Getproof(prove) => Question::Refused(prove.request, prove.block),
+        Ledger::Getcfilters(span) => Question::Filters(span),
+        Ledger::Getcfheaders(span) => Question::FilterHashes(span),
+        Ledger::Getproof(prove) => Question::Proof(prove),
         Ledger::Version(_)
         | Ledger::Headers(_)
         | Ledger::Inv(_)

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use meshline_ledger::chain::Chain;
+use meshline_ledger::light::{self, Light};
 use meshline_ledger::mempool::{Mempool, PoolRefusal};
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::MemoryStore;
@@ -38,6 +39,11 @@ pub(crate) struct TestNode {
     pub(crate) sent: BTreeMap<String, u64>,
     /// What it does instead of a ledger's work.
     script: Option<Script>,
+    /// It keeps no ledger, but follows one.
+    pub(crate) light: Option<Light>,
+    pub(crate) heard: Vec<light::Event>,
+    /// Bytes that came, as they stand on the wire.
+    pub(crate) received: u64,
     tick_at: u64,
     is_dead: bool,
 }
@@ -129,6 +135,9 @@ impl Net {
             cheap: 0,
             twist: None,
             script: None,
+            light: None,
+            heard: Vec::new(),
+            received: 0,
             sent: BTreeMap::new(),
             tick_at: u64::MAX,
             is_dead: false,
@@ -141,6 +150,43 @@ impl Net {
         let number = self.add(&[]);
         self.nodes[number].script = Some(script);
         number
+    }
+
+    /// Adds a light client.
+    pub(crate) fn add_light(&mut self) -> usize {
+        let number = self.add(&[]);
+        let node = &mut self.nodes[number];
+        node.light = Some(Light::new(&node.chain, [number as u8; 32]));
+        number
+    }
+
+    /// Has something done with a light client, and its frames sent.
+    pub(crate) fn with_light<R>(
+        &mut self,
+        number: usize,
+        work: impl FnOnce(&mut Light, Now, &mut Chain<MemoryStore>) -> R,
+    ) -> R {
+        let now = self.at();
+        let node = &mut self.nodes[number];
+        let done = work(node.light.as_mut().expect("a light client"), now, &mut node.chain);
+        self.collect_light(number);
+        done
+    }
+
+    fn collect_light(&mut self, number: usize) {
+        let now = self.at();
+        let node = &mut self.nodes[number];
+        let Some(light) = &mut node.light else { return };
+        let mut sends = Vec::new();
+        while let Some(output) = light.poll_output() {
+            match output {
+                light::Output::Send { peer, message, body } => sends.push((peer, message, body)),
+                light::Output::Misbehaved { peer, reason, ended } => node.offences.push((peer, reason, ended)),
+                light::Output::Event(event) => node.heard.push(event),
+            }
+        }
+        node.tick_at = light.poll_timeout(now).max(now.mono_us + 1);
+        self.send_all(number, sends);
     }
 
     pub(crate) fn at(&self) -> Now {
@@ -191,6 +237,14 @@ impl Net {
             }
             return;
         }
+        if let Some(light) = &mut node.light {
+            if let Input::Frame { message, body, .. } = &input {
+                let line = serde_json::to_vec(&meshline_protocol::Message::Ledger(message.clone())).unwrap();
+                node.received += (line.len() + body.as_ref().map_or(0, Bytes::len)) as u64;
+            }
+            light.handle(input, now, &mut node.chain);
+            return self.collect_light(number);
+        }
         node.sync.handle(input, now, &mut node.chain, &mut node.pool);
         self.collect(number);
     }
@@ -209,6 +263,10 @@ impl Net {
             }
         }
         node.tick_at = node.sync.poll_timeout(now).max(now.mono_us + 1);
+        self.send_all(number, sends);
+    }
+
+    fn send_all(&mut self, number: usize, sends: Vec<(NodeId, Ledger, Option<Bytes>)>) {
         for (peer, message, body) in sends {
             let kind = meshline_protocol::Message::Ledger(message.clone()).kind().to_owned();
             *self.nodes[number].sent.entry(kind).or_default() += 1;

@@ -17,29 +17,29 @@ use crate::net::{SECOND, chain_of, node_id};
 use crate::support::*;
 
 /// A node, and what it says to one peer.
-struct Hand {
-    chain: Chain<MemoryStore>,
+pub(crate) struct Hand {
+    pub(crate) chain: Chain<MemoryStore>,
     pool: Mempool,
-    sync: Sync<BatchVerifier>,
-    now: u64,
+    pub(crate) sync: Sync<BatchVerifier>,
+    pub(crate) now: u64,
     unix_s: u64,
     /// Who says what is said.
     speaker: usize,
-    sent: Vec<(NodeId, Ledger, Option<Bytes>)>,
-    blamed: Vec<(NodeId, Reason, bool)>,
+    pub(crate) sent: Vec<(NodeId, Ledger, Option<Bytes>)>,
+    pub(crate) blamed: Vec<(NodeId, Reason, bool)>,
 }
 
 const PEER: usize = 1;
 
 impl Hand {
-    fn new(world: &World) -> Self {
+    pub(crate) fn new(world: &World) -> Self {
         let chain = Chain::open(&world.genesis, world.chain.store().clone()).unwrap();
         let sync = Sync::new(Config::default(), BatchVerifier, [5; 32]);
         let (unix_s, speaker) = (u64::from(START) + 1_000, PEER);
         Self { chain, pool: Mempool::new(0), sync, now: 0, unix_s, speaker, sent: Vec::new(), blamed: Vec::new() }
     }
 
-    fn hear(&mut self, input: Input) {
+    pub(crate) fn hear(&mut self, input: Input) {
         let now = Now { mono_us: self.now, unix_s: self.unix_s };
         self.sync.handle(input, now, &mut self.chain, &mut self.pool);
         while let Some(output) = self.sync.poll_output() {
@@ -51,12 +51,12 @@ impl Hand {
         }
     }
 
-    fn say(&mut self, message: Ledger, body: Option<Bytes>) {
+    pub(crate) fn say(&mut self, message: Ledger, body: Option<Bytes>) {
         self.hear(Input::Frame { peer: node_id(self.speaker), message, body });
     }
 
     /// A peer that says it has these headers.
-    fn meet(&mut self, world: &World, headers: Vec<Header>) {
+    pub(crate) fn meet(&mut self, world: &World, headers: Vec<Header>) {
         self.hear(Input::LinkUp { peer: node_id(PEER) });
         let version = Liar::with_headers(&world.genesis, headers).version();
         self.say(version, None);
@@ -90,11 +90,11 @@ impl Hand {
         })
     }
 
-    fn last_blame(&self) -> Option<Reason> {
+    pub(crate) fn last_blame(&self) -> Option<Reason> {
         self.blamed.last().map(|(_, reason, _)| *reason)
     }
 
-    fn count(&self, is: impl Fn(&Ledger) -> bool) -> usize {
+    pub(crate) fn count(&self, is: impl Fn(&Ledger) -> bool) -> usize {
         self.sent.iter().filter(|(_, message, _)| is(message)).count()
     }
 }

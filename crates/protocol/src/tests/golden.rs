@@ -477,7 +477,7 @@ fn ledger_samples() -> Vec<(&'static str, Frame)> {
         ("ledger.getcfilters", said(Ledger::Getcfilters(span()))),
         ("ledger.cfilter", carried(Ledger::Cfilter(whole), b"filters".to_vec())),
         ("ledger.getcfheaders", said(Ledger::Getcfheaders(span()))),
-        ("ledger.cfheaders", carried(Ledger::Cfheaders(whole), vec![b'f'; 32])),
+        ("ledger.cfheaders", carried(Ledger::Cfheaders(whole), [[b'b'; 32], [b'f'; 32]].concat())),
         ("ledger.getproof", said(Ledger::Getproof(LedgerProve { request, block: hash(2), ids: ids(3) }))),
         ("ledger.proof", carried(Ledger::Proof(whole), b"proof".to_vec())),
     ]
