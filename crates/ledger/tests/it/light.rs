@@ -343,6 +343,8 @@ fn it_pays_and_sees_its_payment_in_a_block_and_out_of_it_again() {
 fn a_false_proof_names_its_sender() {
     let mut town = Town::new(10);
     let peers = [town.full(), town.full()];
+    // The block is there without whoever is dropped.
+    town.net.link(peers[0], peers[1]);
     town.run_until_synced(40);
     let payment = payment(&town, 1_000);
     let txid = send(&mut town, &payment);
