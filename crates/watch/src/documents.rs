@@ -290,6 +290,8 @@ mod tests {
             running: true,
             mining: None,
             task: Some(TaskStatus { name: "verify".into(), done: 2, of: 8 }),
+            sync: None,
+            wallet: false,
         };
         let written = serde_json::to_value(document).unwrap();
         let Ledger { height, tip, headers, mempool, task } = serde_json::from_value(written).unwrap();
