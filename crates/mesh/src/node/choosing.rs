@@ -27,7 +27,7 @@ impl Node {
             self.routing.link_up(peer, &mut self.shared);
         }
         for peer in choice.parted {
-            self.routing.link_down(&peer, Code::NotNeeded, &self.shared);
+            self.routing.link_parting(&peer, self.shared.now.mono);
         }
         for peer in choice.ended {
             self.let_go(peer);

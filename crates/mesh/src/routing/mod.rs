@@ -189,6 +189,13 @@ impl Routing {
         self.own.changed(now);
     }
 
+    /// A link goes away soon and bears nothing new: others are told while it still takes what is under way.
+    pub(crate) fn link_parting(&mut self, peer: &NodeId, now: Mono) {
+        self.flood.link_down(peer);
+        self.wanted.link_down(peer, now);
+        self.own.changed(now);
+    }
+
     /// A member left or was expelled.
     pub(crate) fn purge(&mut self, id: &NodeId) {
         self.lsdb.remove(id);

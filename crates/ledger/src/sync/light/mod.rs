@@ -362,31 +362,6 @@ impl Light {
         }
     }
 
-    /// Hands on what is to be done.
-    fn collect(&mut self) {
-        while let Some(output) = self.sync.poll_output() {
-            match output {
-                crate::sync::Output::Send { peer, message, body } => {
-                    self.out.push_back(Output::Send { peer, message, body });
-                }
-                crate::sync::Output::Misbehaved { peer, reason, ended } => {
-                    self.out.push_back(Output::Misbehaved { peer, reason, ended });
-                }
-                crate::sync::Output::Event(event) => {
-                    use crate::sync::Event as Of;
-                    match event {
-                        Of::Joined { peer, height } => self.events.push_back(Event::Joined { peer, height }),
-                        Of::Foreign { peer, chain } => self.events.push_back(Event::Foreign { peer, chain }),
-                        Of::StoreFailed(error) => self.events.push_back(Event::StoreFailed(error)),
-                        // Of blocks, which are not kept.
-                        Of::Chain(_) | Of::Added(_) | Of::Synced { .. } => {}
-                    }
-                }
-            }
-        }
-        self.out.extend(self.events.drain(..).map(Output::Event));
-    }
-
     /// Notes a question and sends it.
     fn ask(&mut self, id: NodeId, question: Question, line: impl FnOnce(u32) -> Ledger, now: u64) {
         let Some(peer) = self.sync.peers.get_mut(&id) else { return };
