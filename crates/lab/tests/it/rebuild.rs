@@ -60,6 +60,13 @@ fn until_all(nodes: &[Member], what: &str, holds: impl Fn(&Value) -> bool) {
     }
 }
 
+/// Says something. Those linked with it answer for it; how many these are changes all the time here.
+#[track_caller]
+fn say(node: &Member, text: &str) {
+    let said = node.ask(&["chat", "send", text]).done();
+    assert!(said.starts_with("delivered to "), "{}: {text:?}: {said}", node.name());
+}
+
 #[test]
 fn six_nodes_choose_their_links_anew_by_hand_while_people_write_and_a_tunnel_is_in_use() {
     let ring = Ring::write("--nodes 6");
@@ -77,7 +84,7 @@ fn six_nodes_choose_their_links_anew_by_hand_while_people_write_and_a_tunnel_is_
     until_all(&nodes, "it has a few links of its own choice", |status| {
         status["limits"]["link_set"]["bounded"] == true && status["limits"]["members"] == NODES
     });
-    nodes[0].chat_to("before", 5);
+    say(&nodes[0], "before");
 
     let stop = Arc::new(AtomicBool::new(false));
     let counting = count_through(forward, Arc::clone(&stop));
@@ -103,10 +110,10 @@ fn six_nodes_choose_their_links_anew_by_hand_while_people_write_and_a_tunnel_is_
     assert_eq!(nodes[1].ask(&["apply", &foreign]).code, Some(5));
 
     for (turn, node) in nodes.iter().cycle().take(12).enumerate() {
-        node.chat_to(&format!("meanwhile {turn}"), 5);
+        say(node, &format!("meanwhile {turn}"));
     }
     until_all(&nodes, "it is done", |status| status["rebuild"]["state"] == "done");
-    nodes[5].chat_to("after", 5);
+    say(&nodes[5], "after");
     stop.store(true, Ordering::Relaxed);
     let count = counting.join().expect("the tunnel went on");
     assert!(count > 0);
@@ -114,8 +121,8 @@ fn six_nodes_choose_their_links_anew_by_hand_while_people_write_and_a_tunnel_is_
         let status = node.status();
         println!("{}: {} µs late, ± {}", node.name(), status["rebuild"]["late_us"], status["rebuild"]["error_us"]);
         assert_eq!((&status["rebuild"]["done"], &status["rebuild"]["skipped"]), (&json!(1), &json!(0)));
-        for turn in 0..12 {
-            node.read(&format!("meanwhile {turn}"));
+        for text in (0..12).map(|turn| format!("meanwhile {turn}")).chain(["before".to_owned(), "after".to_owned()]) {
+            node.read(&text);
         }
     }
     println!("{count} blocks through the tunnel meanwhile");

@@ -170,7 +170,7 @@ impl Routing {
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
         self.wanted.link_up(&peer);
-        self.own.regrouped(shared.now.mono);
+        self.own.regrouped(self.is_large(), shared.now.mono);
         self.compare_with(&peer, shared);
     }
 
@@ -179,14 +179,19 @@ impl Routing {
         let now = shared.now.mono;
         self.flood.link_down(peer);
         self.wanted.link_down(peer, now);
-        if code == Code::NotNeeded {
-            self.own.regrouped(now);
+        if code == Code::NotNeeded && self.is_large() {
+            self.own.regrouped(true, now);
             return;
         }
-        if !matches!(code, Code::ShuttingDown | Code::Revoked) {
+        if !matches!(code, Code::NotNeeded | Code::ShuttingDown | Code::Revoked) {
             self.damping.ended(*peer, now);
         }
         self.own.changed(now);
+    }
+
+    /// Whether there are so many members that what is in motion is told at leisure.
+    fn is_large(&self) -> bool {
+        self.lsdb.len() > table::ALL_PATHS_UP_TO
     }
 
     /// A link goes away soon and bears nothing new: others are told while it still takes what is under way.

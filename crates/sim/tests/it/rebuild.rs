@@ -225,6 +225,8 @@ fn whoever_was_away_learns_of_it_and_does_it_once() {
 #[test]
 fn one_that_is_ended_before_its_time_is_done_by_nobody_and_a_trial_changes_nothing() {
     let mut world = mesh(12, seed(5), |_| 0);
+    // After a start links are chosen and given up for half a minute, with or without a trial.
+    world.run_for(40 * SECOND);
     let order = world.rebuild(20 * S, |_| ()).expect("a closed network");
     assert!(world.apply(0, order.clone()).is_ok());
     world.run_for(5 * SECOND);
