@@ -20,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use meshline_daemon::cli::parse;
 use meshline_daemon::config::{ConfigError, schema};
-use meshline_daemon::exit::Exit;
+use meshline_daemon::exit::{Exit, told};
 use meshline_daemon::output::print_error;
 
 use crate::cli::{Cli, Command};
@@ -37,7 +37,7 @@ fn main() -> ExitCode {
             let exit = Exit::of(error.chain());
             // Findings begin with the file they are about, as editors expect it.
             let prefix = if error.is::<ConfigError>() { "" } else { "config-tool: " };
-            print_error(&format!("{prefix}{error:#}"));
+            print_error(&format!("{prefix}{}", told(error.chain())));
             exit.into()
         }
     }
