@@ -27,6 +27,9 @@ test|miniupnpd|miniupnpd-nftables|the test that has a real router forward ports 
 test|redis-server|redis-server redis-tools|tests that carry redis through a tunnel, or share a list through it, are skipped
 test|psql|postgresql postgresql-client|tests that carry psql through a tunnel are skipped
 test|/usr/lib/python3/dist-packages/websockets|python3-websockets|tests that carry a WebSocket through a tunnel are skipped
+test|avahi-daemon|avahi-daemon|tests that meet avahi on the local segment are skipped
+test|avahi-browse|avahi-utils|tests that meet avahi on the local segment are skipped
+test|dbus-daemon|dbus-daemon|tests that meet avahi on the local segment are skipped
 test|dnsmasq|dnsmasq-base|tests that carry DNS through a tunnel are skipped
 test|dig|bind9-dnsutils|tests that carry DNS through a tunnel are skipped
 test|iperf3|iperf3|tests that carry iperf3 through a tunnel are skipped

@@ -8,10 +8,12 @@ use meshline_daemon::config::{
     SignalServerConfig, ViewConfig, check_files, evaluate, now, state_home,
 };
 use meshline_daemon::exit::Exit;
-use meshline_identity::{JoinRequestText, RecordError, verify};
+use meshline_identity::{JoinRequestText, RecordError, RevocationList, Verifier, judge_rebuild, verify};
 use meshline_ledger::Genesis;
 use meshline_ledger::consensus::{GENESIS_SCHEMA, GenesisError};
-use meshline_protocol::message::{Announcement, Membership, RecordText, Revocation};
+use meshline_protocol::message::{
+    Announcement, Membership, RebuildAbort, RebuildOrder, RebuildProposal, RecordText, Revocation,
+};
 use meshline_protocol::{NetworkId, SignedRecord, UnixMicros};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
@@ -145,6 +147,7 @@ fn check_record(document: &Document) -> Verdict {
     let result = match (kind, network) {
         (Membership::TYPE, Ok(network)) => judge::<Membership>(&record, &network, true),
         (Revocation::TYPE, Ok(network)) => judge::<Revocation>(&record, &network, true),
+        (RebuildOrder::TYPE | RebuildAbort::TYPE | RebuildProposal::TYPE, Ok(network)) => judge_any(&record, &network),
         (JoinRequestText::TYPE, Ok(network)) => judge::<JoinRequestText>(&record, &network, false),
         (Announcement::TYPE, Ok(network)) => judge::<Announcement>(&record, &network, false),
         _ => Err(RecordError::WrongForm),
@@ -152,6 +155,12 @@ fn check_record(document: &Document) -> Verdict {
     let findings = result.err().map(|error| fault(document, "/signed", error.to_string()));
     let kind = if kind.is_empty() { "record" } else { kind };
     Verdict { kind: kind.replace('_', " "), findings: findings.into_iter().collect() }
+}
+
+/// Of records about choosing links anew, who may sign follows from what they hold.
+fn judge_any(record: &SignedRecord, network: &NetworkId) -> Result<UnixMicros, RecordError> {
+    let judged = judge_rebuild(&Verifier::default(), record, network, &RevocationList::default(), now())?;
+    Ok(judged.expires())
 }
 
 fn judge<T: RecordText>(

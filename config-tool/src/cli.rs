@@ -8,6 +8,8 @@ use meshline_daemon::config::{PeerRef, Program, SignalUrl, Topology};
 use meshline_protocol::message::Role;
 use meshline_protocol::{Address, Name, NetworkId, ServiceName};
 
+use crate::at::At;
+
 /// Writes, signs, checks and explains the files of a meshline network.
 #[derive(Debug, Parser)]
 #[command(name = "config-tool", version, after_help = EXAMPLES)]
@@ -43,6 +45,8 @@ pub(crate) enum Command {
     Invite(InviteArgs),
     /// End the membership of a node
     Revoke(RevokeArgs),
+    /// Sign a record at whose instant all members choose their links anew, or the end of one
+    Rebuild(Box<RebuildArgs>),
     /// Check configurations, memberships and other files of meshline
     Check(CheckArgs),
     /// Print the JSON Schema of a configuration
@@ -98,7 +102,7 @@ pub(crate) struct RingArgs {
     /// The nodes are not told of the proxy: for a network where all can reach each other
     #[arg(long, env = "MESHLINE_NO_PROXY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_proxy: bool,
-    /// Genesis file of a ledger, as `node ledger create` writes it: every node gets it
+    /// Genesis file of a ledger, as `node ledger create` writes it: every node gets it, and the view follows it
     #[arg(long, env = "MESHLINE_LEDGER")]
     pub(crate) ledger: Option<PathBuf>,
     /// Write into a folder that is not empty, over files of the same names
@@ -236,6 +240,46 @@ pub(crate) struct RevokeArgs {
     pub(crate) network_key: PathBuf,
 }
 
+/// Signs a record at whose instant, in network time, all members choose their links anew.
+#[derive(Debug, Args)]
+#[command(after_help = REBUILD_HELP)]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) out: OutArgs,
+    /// When: now+30s (s, m or h), a date such as 2026-11-21T22:00:00Z, or seconds since 1970; 5 s to 24 h from now
+    #[arg(long, env = "MESHLINE_AT", required_unless_present = "abort", conflicts_with = "abort")]
+    pub(crate) at: Option<At>,
+    /// Key of the network
+    #[arg(long, visible_alias = "key", env = "MESHLINE_NETWORK_KEY", default_value = "network.key")]
+    pub(crate) network_key: PathBuf,
+    /// Key of a member that signs in place of the network; its membership must grant the role rebuild
+    #[arg(long, env = "MESHLINE_MEMBER_KEY", requires = "membership")]
+    pub(crate) member_key: Option<PathBuf>,
+    /// The membership of that member
+    #[arg(long, env = "MESHLINE_MEMBERSHIP", requires = "member_key")]
+    pub(crate) membership: Option<PathBuf>,
+    /// Every member tells what it would change (`node status`), and changes nothing
+    #[arg(long, env = "MESHLINE_DRY_RUN", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
+    pub(crate) dry_run: bool,
+    /// Why, for people
+    #[arg(long, env = "MESHLINE_REASON")]
+    pub(crate) reason: Option<String>,
+    /// Minutes after its instant for which members that were away do it late; later ones do not
+    #[arg(long, env = "MESHLINE_LATE_MINUTES", default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=crate::rebuild::MAX_LATE_MINUTES))]
+    pub(crate) late_minutes: u16,
+    /// End this one, which is to come, instead of signing another
+    #[arg(long, env = "MESHLINE_ABORT")]
+    pub(crate) abort: Option<PathBuf>,
+}
+
+/// What is done with it.
+const REBUILD_HELP: &str = "\
+Example:
+  config-tool rebuild --at now+30s --network-key net/network.key --out rebuild.json
+  node apply rebuild.json --config net/node-1.json      on any member: it spreads
+  node status --config net/node-2.json                  who has it, when it is due, what came of it
+  config-tool rebuild --abort rebuild.json --network-key net/network.key --out off.json      and node apply off.json";
+
 #[derive(Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Files to check
@@ -287,6 +331,7 @@ pub(crate) enum RoleArg {
     View,
     Proxy,
     Exit,
+    Rebuild,
 }
 
 impl From<RoleArg> for Role {
@@ -296,6 +341,7 @@ impl From<RoleArg> for Role {
             RoleArg::View => Self::View,
             RoleArg::Proxy => Self::Proxy,
             RoleArg::Exit => Self::Exit,
+            RoleArg::Rebuild => Self::Rebuild,
         }
     }
 }

@@ -3,11 +3,13 @@
 //! Results go to standard output, everything else to standard error. Exit codes: 0 done, 1 failed,
 //! 2 wrong usage or an invalid file, 5 refused (a name that belongs to another member).
 
+mod at;
 mod check;
 mod cli;
 mod members;
 mod membership;
 mod network;
+mod rebuild;
 mod report;
 mod ring;
 mod roles;
@@ -18,7 +20,7 @@ use std::process::ExitCode;
 use anyhow::Result;
 use meshline_daemon::cli::parse;
 use meshline_daemon::config::{ConfigError, schema};
-use meshline_daemon::exit::Exit;
+use meshline_daemon::exit::{Exit, told};
 use meshline_daemon::output::print_error;
 
 use crate::cli::{Cli, Command};
@@ -35,7 +37,7 @@ fn main() -> ExitCode {
             let exit = Exit::of(error.chain());
             // Findings begin with the file they are about, as editors expect it.
             let prefix = if error.is::<ConfigError>() { "" } else { "config-tool: " };
-            print_error(&format!("{prefix}{error:#}"));
+            print_error(&format!("{prefix}{}", told(error.chain())));
             exit.into()
         }
     }
@@ -51,6 +53,7 @@ fn run(cli: &Cli) -> Result<Exit> {
         Command::View(args) => roles::view(args)?,
         Command::Invite(args) => membership::invite(args)?,
         Command::Revoke(args) => membership::revoke(args)?,
+        Command::Rebuild(args) => rebuild::run(args)?,
         Command::Check(args) => check::run(args)?,
         Command::Schema(args) => Report::new("schema")
             .with("role", args.role.name())

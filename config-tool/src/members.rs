@@ -138,6 +138,16 @@ impl Authority {
         Ok(sign(&revocation, &self.key)?)
     }
 
+    /// A sequence for another record.
+    pub(crate) fn next_seq(&mut self, now: UnixMicros) -> UnixMicros {
+        self.sequence.next(now)
+    }
+
+    /// Signs a record, in memory.
+    pub(crate) fn sign<T: RecordText>(&self, text: &T) -> Result<SignedRecord> {
+        Ok(sign(text, &self.key)?)
+    }
+
     /// Puts sequence and list on the disk; a record goes out only after this.
     pub(crate) fn save(&self) -> Result<()> {
         for (path, bytes, access) in self.files()?.into_iter().skip(1) {
@@ -213,7 +223,8 @@ fn list_path(key_path: &Path) -> PathBuf {
     key_path.with_file_name("members.json")
 }
 
-fn read_sequence(path: &Path) -> Result<UnixMicros> {
+/// The last sequence kept in a file; none if there is no such file.
+pub(crate) fn read_sequence(path: &Path) -> Result<UnixMicros> {
     match files::read(path) {
         Ok(text) => {
             let number = text.trim().parse::<u64>().ok();

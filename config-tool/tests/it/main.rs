@@ -4,6 +4,7 @@
 
 mod check;
 mod invite;
+mod rebuild;
 mod ring;
 mod roles;
 

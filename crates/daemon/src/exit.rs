@@ -60,6 +60,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// An error with its causes, as the user reads it (`anyhow::Error::chain`). Many say their cause themselves: that is not
+/// said again.
+pub fn told<'a>(chain: impl Iterator<Item = &'a (dyn Error + 'static)>) -> String {
+    let mut text = String::new();
+    for cause in chain.map(ToString::to_string) {
+        if !text.ends_with(&cause) {
+            let gap = if text.is_empty() { "" } else { ": " };
+            text = text + gap + &cause;
+        }
+    }
+    text
+}
+
 /// Ends the program with a message and a code.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stop {

@@ -9,6 +9,7 @@ pub mod exit;
 mod feed;
 pub mod files;
 pub mod gateway;
+mod lan;
 pub mod ledger;
 pub mod log;
 pub mod member;

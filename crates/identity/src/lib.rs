@@ -9,6 +9,7 @@ mod attempt;
 mod join;
 mod keys;
 mod place;
+mod rebuild;
 mod record;
 mod revocation;
 mod sealed;
@@ -20,12 +21,15 @@ pub use attempt::{AttemptKeys, Ephemeral};
 pub use join::{JoinRequest, JoinRequestText};
 pub use keys::{KeyError, KeyPair, verify_bytes};
 pub use place::place_of;
+pub use rebuild::{MAX_REBUILD_AHEAD, MAX_REBUILD_LATE, MAX_REBUILD_REASON, RebuildRecord, RebuildWord, judge_rebuild};
 pub use record::{RecordError, sign, verify};
 pub use revocation::{RevocationList, Revoked};
 pub use sealed::{open, seal};
 pub use sequence::Sequence;
 pub use verifier::Verifier;
 
+#[cfg(test)]
+mod rebuild_tests;
 #[cfg(test)]
 mod sealed_tests;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Who checks signatures: everybody for itself, or many in one process together.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -46,6 +47,8 @@ struct Memory {
     signatures: Remembered,
     /// Members as their announcements describe them, by signature, with the network that was asked for. Bounded likewise.
     members: HashMap<String, (NetworkId, Arc<Member>)>,
+    /// Other signed texts as they read, by signature. Bounded likewise.
+    read: HashMap<String, Arc<dyn Any + Send + Sync>>,
 }
 
 /// Checks signatures. A node checks each once, so by itself it remembers none. A simulation, in which a thousand nodes
@@ -93,5 +96,23 @@ impl Verifier {
             members.clear();
         }
         members.insert(member.record.sig.clone(), (network.clone(), Arc::clone(member)));
+    }
+
+    /// What a signed text was read as before. Whether it is that text, to the letter, is for the caller to see.
+    #[must_use]
+    pub fn recall<T: Send + Sync + 'static>(&self, sig: &str) -> Option<Arc<T>> {
+        let memory = self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(memory.read.get(sig)?).downcast().ok()
+    }
+
+    /// Remembers what a text with a good signature reads as, so that all nodes of a process hold it once.
+    pub fn note_read<T: Send + Sync + 'static>(&self, sig: &str, read: &Arc<T>) {
+        let Some(memory) = &self.memory else { return };
+        let texts = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).read;
+        if texts.len() >= MAX_REMEMBERED {
+            texts.clear();
+        }
+        let read: Arc<dyn Any + Send + Sync> = Arc::<T>::clone(read);
+        texts.insert(sig.to_owned(), read);
     }
 }

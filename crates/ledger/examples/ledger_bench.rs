@@ -2,6 +2,7 @@
 //! `begin NAME COUNT` and a line `end`, and whoever reads the lines takes the time (`cargo xtask bench ledger`).
 //!
 //! Usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER
+//! For `bench ledger-net`: chain FOLDER BLOCKS PAYMENTS | replay FOLDER | waiting FOLDER PAYMENTS
 
 #![expect(
     clippy::unwrap_used,
@@ -17,7 +18,7 @@ use ed25519_zebra::{SigningKey, VerificationKey};
 use meshline_ledger::chain::{Accepted, Chain, Flush};
 use meshline_ledger::consensus::{AddressPrefix, BLOCK_VERSION, Difficulty, Policy, verify_headers};
 use meshline_ledger::hash::sha256d;
-use meshline_ledger::mempool::{Mempool, Origin};
+use meshline_ledger::mempool::{Mempool, Origin, save_payments};
 use meshline_ledger::miner::Search;
 use meshline_ledger::sighash::{BatchVerifier, SignatureCheck, SignatureVerifier, sighash};
 use meshline_ledger::store::{MemoryStore, RedbStore, Store};
@@ -62,11 +63,16 @@ struct Maker {
 
 impl Maker {
     fn new() -> Self {
+        Self::with(CompactBits(0x203f_ffff), START)
+    }
+
+    /// Whose blocks take so much work; the first one is of that time.
+    fn with(bits: CompactBits, start: u32) -> Self {
         let key = SigningKey::from([1; 32]);
         let public: [u8; 32] = VerificationKey::from(&key).into();
         let params = Params {
             difficulty: Difficulty::Fixed,
-            bits: CompactBits(0x203f_ffff),
+            bits,
             subsidy: Amount::from_coins(1_000).unwrap(),
             halving_interval: 0,
             maturity: 1,
@@ -74,7 +80,7 @@ impl Maker {
             max_signatures: 20_000,
             prefix: AddressPrefix::MESH,
         };
-        let mut block = Genesis::unmined(&params, START, Lock::to_key(&public), None).unwrap();
+        let mut block = Genesis::unmined(&params, start, Lock::to_key(&public), None).unwrap();
         block.header = mined(block.header);
         let policy = Policy { least_fee_rate: 0, mine_empty: true, template_from: 0 };
         Self { genesis: Genesis { name: "bench".to_owned(), params, policy, block }, key, public }
@@ -104,7 +110,7 @@ impl Maker {
         let inputs = vec![TxIn::Coinbase { height, extra: Vec::new() }];
         let mut transactions = vec![Transaction { version: 1, inputs, outputs: vec![reward], lock_time: 0 }];
         transactions.extend(payments);
-        let (bits, time) = (self.genesis.params.bits, START + height);
+        let (bits, time) = (self.genesis.params.bits, self.genesis.block.header.time + height);
         let header = Header { version: BLOCK_VERSION, previous, merkle_root: [0; 32], time, bits, nonce: 0 };
         let mut block = Block { header, transactions };
         block.header.merkle_root = block.merkle_root();
@@ -371,6 +377,75 @@ fn open(folder: &Path) {
     wait_for_the_end();
 }
 
+/// A genesis file and a chain as a node has them: so many blocks, each with so many payments of one input and two outputs.
+fn chain(folder: &Path, blocks: u32, payments: u32) {
+    let maker = Maker::new();
+    let mut chain = kept(&maker, folder);
+    chain.set_flush(Flush::BySize);
+    let first = OutPoint { txid: maker.genesis.block.transactions[0].txid(), index: 0 };
+    let total = maker.genesis.params.subsidy.units();
+    let top = maker.split(first, total, &vec![maker.lock(); payments as usize]);
+    let mut coins: Vec<OutPoint> = (0..payments).map(|index| OutPoint { txid: top.txid(), index }).collect();
+    let mut amount = total / u64::from(payments);
+    let block = maker.block(chain.tip(), 1, vec![top]);
+    take(&mut chain, &[block]);
+    for height in 2..=blocks {
+        // All but a unit goes on; the unit stays.
+        let outputs =
+            [amount - 1, 1].map(|part| TxOut { amount: Amount::from_units(part).unwrap(), lock: maker.lock() });
+        let made: Vec<Transaction> = coins.iter().map(|coin| maker.spend(*coin, amount, outputs.to_vec())).collect();
+        coins = made.iter().map(|payment| OutPoint { txid: payment.txid(), index: 0 }).collect();
+        amount -= 1;
+        let block = maker.block(chain.tip(), height, made);
+        take(&mut chain, &[block]);
+    }
+    chain.flush().unwrap();
+}
+
+/// An empty chain in a folder, with its genesis file.
+fn kept(maker: &Maker, folder: &Path) -> Chain<RedbStore> {
+    let file = serde_json::to_string(&maker.genesis.to_file()).unwrap();
+    std::fs::write(folder.join("genesis.json"), file).unwrap();
+    Chain::open(&maker.genesis, RedbStore::open(&folder.join("chain.redb")).unwrap()).unwrap()
+}
+
+/// The blocks of such a chain into an empty one: what a synchronisation without any network takes.
+fn replay(folder: &Path) {
+    let maker = Maker::new();
+    let from = Chain::open(&maker.genesis, RedbStore::open(&folder.join("chain.redb")).unwrap()).unwrap();
+    let path = folder.join("replay.redb");
+    let mut to = Chain::open(&maker.genesis, RedbStore::open(&path).unwrap()).unwrap();
+    to.set_flush(Flush::BySize);
+    begin("replay", from.height() as usize);
+    for height in 1..=from.height() {
+        let block = from.block(&from.hash_at(height).unwrap()).unwrap().unwrap();
+        take_with(&mut to, &[block], &BatchVerifier);
+    }
+    to.flush().unwrap();
+    end();
+    std::fs::remove_file(path).unwrap();
+}
+
+/// A chain whose blocks take a tenth of a second or so, and payments that wait for the next one.
+fn waiting(folder: &Path, payments: u32) {
+    let now = std::fs::metadata(folder).unwrap().modified().unwrap();
+    let now_s = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    let maker = Maker::with(CompactBits(0x1e0f_ffff), u32::try_from(now_s).unwrap() - 600);
+    let mut chain = kept(&maker, folder);
+    let first = OutPoint { txid: maker.genesis.block.transactions[0].txid(), index: 0 };
+    let total = maker.genesis.params.subsidy.units();
+    let top = maker.split(first, total, &vec![maker.lock(); payments as usize]);
+    let block = maker.block(chain.tip(), 1, vec![top.clone()]);
+    assert!(matches!(chain.accept_block(&block, now_s, &TwoThreads).unwrap(), Accepted::Active(_)));
+    let amount = total / u64::from(payments);
+    let outputs =
+        [amount - 2_000, 1_000].map(|part| TxOut { amount: Amount::from_units(part).unwrap(), lock: maker.lock() });
+    let pay = |index| maker.spend(OutPoint { txid: top.txid(), index }, amount, outputs.to_vec());
+    let made: Vec<Transaction> = (0..payments).map(pay).collect();
+    let saved: Vec<_> = made.iter().map(|payment| (payment, Origin::Peer(1), now_s)).collect();
+    std::fs::write(folder.join("mempool.dat"), save_payments(&saved)).unwrap();
+}
+
 /// Until it is killed.
 fn wait_for_the_end() -> ! {
     println!("waiting");
@@ -387,6 +462,11 @@ fn main() {
         ["headers", rounds] => headers(rounds.parse().unwrap()),
         ["fill", folder] => fill(Path::new(folder)),
         ["open", folder] => open(Path::new(folder)),
+        ["chain", folder, blocks, payments] => {
+            chain(Path::new(folder), blocks.parse().unwrap(), payments.parse().unwrap());
+        }
+        ["replay", folder] => replay(Path::new(folder)),
+        ["waiting", folder, payments] => waiting(Path::new(folder), payments.parse().unwrap()),
         _ => println!(
             "usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER"
         ),

@@ -128,7 +128,7 @@ pub fn locks_of(transaction: &Transaction) -> impl Iterator<Item = Lock> + '_ {
 fn hashes<'a>(block: &BlockHash, count: u64, items: impl Iterator<Item = &'a Vec<u8>>) -> Vec<u64> {
     let key = SipKey::from_bytes(block.0.first_chunk().copied().unwrap_or_default());
     let places = u128::from(count.saturating_mul(FALSE_POSITIVES));
-    let place = |item: &Vec<u8>| (u128::from(key.hash(item)) * places >> 64) as u64;
+    let place = |item: &Vec<u8>| ((u128::from(key.hash(item)) * places) >> 64) as u64;
     let mut hashes: Vec<u64> = items.map(place).collect();
     hashes.sort_unstable();
     hashes

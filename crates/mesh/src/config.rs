@@ -63,6 +63,9 @@ pub struct Config {
     pub punch: bool,
     /// What bears on the ways.
     pub routing: RoutingPolicy,
+    /// Whether this node, if its membership grants the role `rebuild`, signs a `rebuild` by itself when enough members
+    /// find the mesh badly shaped.
+    pub rebuild_auto: bool,
     /// What checks the signatures of members and of their links.
     pub verifier: Verifier,
     /// What was kept on disk.
@@ -123,6 +126,7 @@ impl Config {
             relay_bps_per_member: None,
             punch: true,
             routing: RoutingPolicy::default(),
+            rebuild_auto: false,
             verifier: Verifier::default(),
             saved: Saved::default(),
         }
@@ -161,6 +165,22 @@ pub struct Saved {
     pub peers: Vec<SavedPeer>,
     /// Revocations in force.
     pub revocations: Vec<SignedRecord>,
+    /// Orders to choose all links anew.
+    pub rebuild: SavedRebuild,
+}
+
+/// Orders as kept on disk.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SavedRebuild {
+    /// Last sequence of a record about it that this node signed.
+    pub seq: UnixMicros,
+    /// The instant of the last one that was done here.
+    pub done_at: UnixMicros,
+    /// Orders, and ends of orders.
+    pub records: Vec<SignedRecord>,
+    /// Those of them that need not be done any more, by author and sequence.
+    pub settled: Vec<(NodeId, UnixMicros)>,
 }
 
 /// A member as kept on disk.

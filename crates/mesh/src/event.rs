@@ -259,6 +259,28 @@ pub enum Event {
         /// Why, as a fixed word.
         reason: &'static str,
     },
+    /// All members choose their links anew at an instant, or were to.
+    Rebuild {
+        /// Who signed the order.
+        by: NodeId,
+        /// Its sequence.
+        seq: UnixMicros,
+        /// The instant, in network time.
+        at: UnixMicros,
+        /// Whether nothing is changed by it.
+        dry_run: bool,
+        /// What happened.
+        step: RebuildStep,
+    },
+    /// A member finds the mesh badly shaped.
+    RebuildProposed {
+        /// Who.
+        by: NodeId,
+        /// What is wrong, as a fixed word.
+        cause: &'static str,
+        /// How many members propose it now.
+        count: usize,
+    },
     /// A proxy joined two members.
     Relayed {
         /// The one.
@@ -266,6 +288,58 @@ pub enum Event {
         /// The other.
         second: NodeId,
     },
+}
+
+/// How far an order to choose links anew is here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RebuildStep {
+    /// This node has it.
+    Planned,
+    /// It was ended before its instant.
+    Aborted,
+    /// Another one stands in its place.
+    Superseded,
+    /// It is not done: it expired, or another one was done a moment before.
+    Skipped,
+    /// It changes nothing; this is what it would change.
+    Tried {
+        /// Members to be linked.
+        fresh: usize,
+        /// Links that may go.
+        idle: usize,
+    },
+    /// Links are chosen anew now.
+    Started {
+        /// Members to be linked at once.
+        fresh: usize,
+        /// Links that may go.
+        idle: usize,
+        /// Network time less the instant, in microseconds.
+        late_us: i64,
+    },
+    /// New links are up and old ones gone.
+    Done {
+        /// Links that came up.
+        linked: usize,
+        /// Links let go from here.
+        let_go: usize,
+    },
+}
+
+impl RebuildStep {
+    /// The name in documents.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Planned => "planned",
+            Self::Aborted => "aborted",
+            Self::Superseded => "superseded",
+            Self::Skipped => "skipped",
+            Self::Tried { .. } => "tried",
+            Self::Started { .. } => "started",
+            Self::Done { .. } => "done",
+        }
+    }
 }
 
 /// A place on the ring next to ours.

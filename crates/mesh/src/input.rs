@@ -8,6 +8,7 @@ use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Code, Fault, Frame, NodeId, SignedRecord, Ticket};
 
 use crate::config::RoutingPolicy;
+use crate::lan::LanSighting;
 use crate::now::Mono;
 use crate::output::RequestId;
 
@@ -226,6 +227,10 @@ pub enum Input {
         /// Where it leads.
         addresses: Vec<SocketAddr>,
     },
+    /// Somebody announces a node on the local segment; nothing is believed of it.
+    LanSeen(LanSighting),
+    /// Such an announcement was taken back or has run out; under which name it was.
+    LanGone(String),
     /// A datagram arrived at a UDP socket that is not QUIC's.
     Packet {
         /// On which socket.

@@ -3,7 +3,7 @@
 //! [`Node`] is the dispatcher and holds no rules; each area has a folder of its own: `link` (who may be
 //! linked, for how long), `time` (clocks), `peers` (whom to dial, when), `gossip` (who is a member), `ring`
 //! (who follows whom), `find` (members that are not known here), `broadcast` (messages to all), `routing` (which way to whom), `explain` (why), `relay` (proxies),
-//! `signal` (signal servers). There is no
+//! `signal` (signal servers), `lan` (who announces itself on the local segment). There is no
 //! socket, clock, thread, disk or random source in here: the same code runs in the daemon, in a
 //! simulation of thousands and under a fuzzer.
 
@@ -16,6 +16,7 @@ mod explain;
 mod find;
 mod gossip;
 mod input;
+mod lan;
 mod link;
 mod nat;
 mod node;
@@ -23,6 +24,7 @@ mod now;
 mod output;
 mod peers;
 mod punch;
+mod rebuild;
 mod relay;
 mod report;
 mod ring;
@@ -33,17 +35,19 @@ mod time;
 
 pub use broadcast::tree::{MessageId, Step, Tree};
 pub use bucket::{Bucket, Rate};
-pub use config::{Config, RoutingPolicy, Saved, SavedPeer, Topology};
-pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RingSide, SignedText};
+pub use config::{Config, RoutingPolicy, Saved, SavedPeer, SavedRebuild, Topology};
+pub use event::{Delivery, DeliveryState, Direction, Event, PeerName, RebuildStep, RingSide, SignedText};
 pub use find::Sought;
 pub use input::{
     Command, DialId, Input, LinkId, LinkMeasured, LinkOpened, PortMapping, Reconfiguration, RelayConnection, SocketId,
     Transport,
 };
+pub use lan::{LanBeacon, LanReport, LanSegment, LanSighting};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
 pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
+pub use rebuild::RebuildReport;
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkSetReport, LinkView, MappedPortRow,
     NatEvidence, NatReport, PeerRow, ProxyRow, PunchReport, PunchRow, PunchState, ReachedRow, Readiness,

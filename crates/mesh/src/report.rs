@@ -6,6 +6,8 @@ use meshline_protocol::{Address, NetworkId, NodeId, UnixMicros};
 use schemars::JsonSchema;
 use serde::Serialize;
 
+use crate::lan::LanReport;
+
 /// The document of `status`.
 #[derive(Clone, Debug, PartialEq, Serialize, JsonSchema)]
 pub struct Status {
@@ -49,8 +51,12 @@ pub struct Status {
     pub relay: Option<RelayReport>,
     /// Messages to all.
     pub spread: SpreadReport,
+    /// Links chosen anew by all at an agreed instant.
+    pub rebuild: crate::rebuild::RebuildReport,
     /// Direct ways through address translation.
     pub punch: PunchReport,
+    /// Nodes on the local segment; `None` while none announced itself there.
+    pub lan: Option<LanReport>,
     /// Refusals by name, since start.
     pub refused: BTreeMap<&'static str, u64>,
 }
@@ -174,6 +180,8 @@ pub struct PunchRow {
     pub address: String,
     /// Packets this node sent of its own accord.
     pub probes: u32,
+    /// Milliseconds from the agreed instant until it ended; `null` if none was agreed.
+    pub took_ms: Option<u64>,
 }
 
 /// Whether the node is ready, with the reason.

@@ -14,10 +14,11 @@ use crate::broadcast::tree::Tree;
 use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::input::{DialId, LinkId, SocketId, Transport};
-use crate::link::is_traffic;
+use crate::link::{is_carried, is_traffic};
 use crate::nat::Spoken;
 use crate::now::{Mono, Now};
 use crate::output::{DialTarget, Output};
+use crate::rebuild::Words;
 use crate::time::{Clock, Estimate, NetworkTime};
 
 /// How long an announcement holds. It is renewed at half of it; a member that vanished is forgotten by signal
@@ -45,6 +46,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) network_time: NetworkTime,
     pub(crate) revoked: RevocationList,
+    /// Records about choosing all links anew.
+    pub(crate) words: Words,
     pub(crate) up: BTreeMap<NodeId, UpPeer>,
     pub(crate) announcement: SignedRecord,
     pub(crate) announcement_seq: Sequence,
@@ -82,6 +85,7 @@ impl Shared {
             id,
             now,
             revoked: RevocationList::default(),
+            words: Words::default(),
             up: BTreeMap::new(),
             announcement: SignedRecord { signed: String::new(), by: id, sig: String::new() },
             busy: BTreeSet::new(),
@@ -191,7 +195,7 @@ impl Shared {
         if is_traffic(&frame.message) {
             self.busy.insert(link);
         }
-        if matches!(frame.message, Message::Datagram(_)) {
+        if is_carried(&frame.message) {
             self.carrying.insert(link);
         }
         self.send_on(link, frame);
@@ -296,6 +300,7 @@ pub(crate) fn role_name(role: Role) -> &'static str {
         Role::View => "view",
         Role::Proxy => "proxy",
         Role::Exit => "exit",
+        Role::Rebuild => "rebuild",
         Role::Other => "other",
     }
 }

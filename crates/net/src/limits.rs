@@ -250,3 +250,16 @@ pub const MEET_PAUSE_MS: std::ops::RangeInclusive<u64> = 10..=100;
 
 /// How long whoever answers at such an address may take to prove its key: it may be somebody else.
 pub const MEET_HANDSHAKE: Duration = Duration::from_secs(2);
+
+/// Kinds of services looked for on the local segment at once: each is a question to all of it now and then.
+pub const MAX_LAN_KINDS: usize = 16;
+
+/// Records of the local segment that are held in memory: 500 hosts with a service each, on one segment. Somebody who makes
+/// up more has it all forgotten.
+pub const MAX_LAN_RECORDS: i64 = 2_000;
+
+/// Times at which such records are to be looked at again; each says of one several.
+pub const MAX_LAN_TIMERS: i64 = 65_536;
+
+/// What is heard of the local segment between two looks at how much is held; more is passed over until it is asked again.
+pub const MAX_LAN_EVENTS: usize = 256;

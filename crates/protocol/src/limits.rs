@@ -62,6 +62,10 @@ pub const MAX_PURPOSES: usize = 8;
 /// [`MAX_LINE`]. Larger memberships go in several messages.
 pub const MAX_IDS: usize = 512;
 
+/// Numbers in one `rebuild.known`: of fewer members it is known who has a `rebuild`; of ten thousand how many have it, within
+/// some six percent. 256 × 11 bytes.
+pub const MAX_REBUILD_TOKENS: usize = 256;
+
 /// Members of one name in an answer: names of a closed network are one member's alone, those of an open one are claimed.
 pub const MAX_FOUND: usize = 4;
 

@@ -3,7 +3,8 @@
 use schemars::{Schema, SchemaGenerator, generate::SchemaSettings};
 
 use crate::message::{
-    Announcement, Departure, Find, Finding, Found, Membership, Message, Revocation, ServiceList, SignedBroadcast,
+    Announcement, Departure, Find, Finding, Found, Membership, Message, RebuildAbort, RebuildOrder, RebuildProposal,
+    Revocation, ServiceList, SignedBroadcast,
 };
 use crate::opening::{StreamAnswer, StreamRequest};
 
@@ -31,4 +32,7 @@ fn record_texts(generator: &mut SchemaGenerator) {
     generator.subschema_for::<Departure>();
     generator.subschema_for::<SignedBroadcast>();
     generator.subschema_for::<ServiceList>();
+    generator.subschema_for::<RebuildOrder>();
+    generator.subschema_for::<RebuildAbort>();
+    generator.subschema_for::<RebuildProposal>();
 }

@@ -5,6 +5,7 @@
 
 pub mod chat;
 pub mod discovery;
+pub mod imports;
 mod registry;
 mod stack;
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use meshline_identity::KeyPair;
 use meshline_mesh::{Config, LinkId, Mono, Now, Saved, Table};
 use meshline_protocol::message::Datagram;
-use meshline_protocol::{NodeId, UnixMicros};
+use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 use meshline_services::chat::Bounds;
 use meshline_services::{Event, Reply, Stack};
 
@@ -56,6 +56,8 @@ pub(crate) struct Host {
     pub(crate) config: Config,
     pub(crate) key: KeyPair,
     pub(crate) saved: Saved,
+    /// The announcements in it, where they are kept once for the whole world.
+    pub(crate) shelved: Vec<Option<Arc<SignedRecord>>>,
     /// The messages it kept on disk.
     pub(crate) disk: Disk,
     /// How many messages it keeps.
@@ -73,6 +75,8 @@ pub(crate) struct Host {
     pub(crate) up: BTreeMap<NodeId, LinkId>,
     /// Broadcasts delivered in this run.
     pub(crate) delivered: BTreeSet<(NodeId, UnixMicros)>,
+    /// When it last chose all links anew, in virtual microseconds.
+    pub(crate) rebuilt_at: Option<u64>,
     /// Frames sent, by kind.
     pub(crate) sent: BTreeMap<&'static str, u64>,
     /// Their bytes, if the world weighs them.
@@ -91,6 +95,7 @@ impl Host {
             config,
             key,
             saved: Saved::default(),
+            shelved: Vec::new(),
             disk: Disk::default(),
             bounds: Bounds::default(),
             clock: WallClock::default(),
@@ -103,6 +108,7 @@ impl Host {
             replies: BTreeMap::new(),
             up: BTreeMap::new(),
             delivered: BTreeSet::new(),
+            rebuilt_at: None,
             sent: BTreeMap::new(),
             sent_bytes: BTreeMap::new(),
             datagrams: Vec::new(),

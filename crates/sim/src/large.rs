@@ -39,6 +39,12 @@ impl World {
         self.host(node).boot
     }
 
+    /// When a node last began to choose all its links anew, in virtual microseconds.
+    #[must_use]
+    pub fn rebuilt_at(&self, node: usize) -> Option<u64> {
+        self.host(node).rebuilt_at
+    }
+
     /// Whether a node spoils what it should pass on.
     #[must_use]
     pub fn spoils(&self, node: usize) -> bool {

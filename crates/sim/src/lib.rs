@@ -25,6 +25,7 @@ pub mod scenario;
 mod schedule;
 mod seed;
 mod services;
+mod shelf;
 mod signal;
 mod spoil;
 pub mod spread;

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use meshline_mesh::{DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, Transport};
+use meshline_mesh::{
+    DialId, DialTarget, Event as MeshEvent, Input as Mesh, LinkId, LinkOpened, Output, RebuildStep, Transport,
+};
 use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::{Address, Code, Frame, Message, NodeId};
 use meshline_services::chat::{self, Ticket, Write};
@@ -69,7 +71,7 @@ impl World {
                 let at = self.later();
                 self.schedule.enter(at, Due::Signal { run, url, request });
             }
-            Output::Store(saved) => self.host_mut(node).saved = *saved,
+            Output::Store(saved) => self.store(node, *saved),
             Output::Datagram { datagram, body } => self.host_mut(node).datagrams.push((*datagram, body)),
             Output::Routes(table) => self.host_mut(node).table = table,
             // No ledger runs here.
@@ -77,6 +79,14 @@ impl World {
             Output::Reply { .. } | Output::Event(_) => {
                 panic!("the stack must translate these")
             }
+        }
+    }
+
+    fn store(&mut self, node: usize, saved: meshline_mesh::Saved) {
+        match self.hosts.get_mut(node) {
+            Some(host) if !self.keeps_log => self.shelf.put(host, saved),
+            Some(host) => host.saved = saved,
+            None => {}
         }
     }
 
@@ -342,6 +352,9 @@ impl World {
                 let new = host.delivered.insert((author.id, message.seq));
                 assert!(new, "node {node} was given {:?} of {} twice", message.text, author.name);
                 assert!(author.id != host.key.id(), "node {node} was given its own message");
+            }
+            Event::Mesh(MeshEvent::Rebuild { step: RebuildStep::Started { .. }, .. }) => {
+                host.rebuilt_at = Some(now);
             }
             Event::Mesh(_) | Event::Chat(_) | Event::Discovery(_) => {}
         }

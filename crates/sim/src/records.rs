@@ -2,7 +2,7 @@
 
 use meshline_identity::sign;
 use meshline_mesh::Config;
-use meshline_protocol::message::{Membership, RecordText, Revocation};
+use meshline_protocol::message::{Membership, RebuildAbort, RebuildOrder, RecordText, Revocation};
 use meshline_protocol::{Bounded, NodeId, SignedRecord, UnixMicros};
 
 use crate::world::World;
@@ -65,5 +65,53 @@ impl World {
             node,
         };
         sign(&text, self.network_key()?).ok()
+    }
+
+    /// An order to choose all links anew, on a closed network, signed by its key: made now for so many microseconds from
+    /// now, as `change` has it.
+    pub fn rebuild(&mut self, in_us: i64, change: impl FnOnce(&mut RebuildOrder)) -> Option<SignedRecord> {
+        let order = self.rebuild_text(in_us, change);
+        sign(&order, self.network_key()?).ok()
+    }
+
+    /// The same, signed by a node with its membership.
+    pub fn rebuild_by(&mut self, node: usize, in_us: i64) -> Option<SignedRecord> {
+        let membership = self.node_membership(node);
+        let order = self.rebuild_text(in_us, |order| order.membership = membership);
+        sign(&order, self.node_key(node)).ok()
+    }
+
+    fn rebuild_text(&mut self, in_us: i64, change: impl FnOnce(&mut RebuildOrder)) -> RebuildOrder {
+        let at = self.wall().offset(in_us);
+        let nonce: [u8; 32] = self.rng.bytes();
+        let mut order = RebuildOrder {
+            kind: RebuildOrder::TYPE.to_owned(),
+            network: self.network_id(),
+            seq: self.wall(),
+            expires: at.offset(600_000_000),
+            at,
+            nonce: nonce.iter().take(16).map(|byte| format!("{byte:02x}")).collect(),
+            dry_run: false,
+            reason: None,
+            membership: None,
+        };
+        change(&mut order);
+        order
+    }
+
+    /// The end of an order, signed by the key of the network.
+    #[must_use]
+    pub fn rebuild_abort(&self, order: &SignedRecord) -> Option<SignedRecord> {
+        let text: RebuildOrder = serde_json::from_str(&order.signed).ok()?;
+        let abort = RebuildAbort {
+            kind: RebuildAbort::TYPE.to_owned(),
+            network: text.network,
+            seq: self.wall().max(text.seq.offset(1)),
+            expires: text.expires,
+            by: order.by,
+            rebuild: text.seq,
+            membership: None,
+        };
+        sign(&abort, self.network_key()?).ok()
     }
 }

@@ -13,6 +13,7 @@ use crate::network::{Network, PUPPET};
 use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
+use crate::shelf::Shelf;
 use crate::signal::SignalServer;
 use crate::spoil::Spoiling;
 use crate::udp::Udp;
@@ -22,8 +23,10 @@ use crate::wire::Wire;
 /// The URL under which the signal server of a world is known.
 pub const SIGNAL: &str = "http://signal";
 
-/// Timers that fire again at the same instant so often show that a node asks to be woken for nothing.
-const MAX_SPINS: u32 = 200;
+/// Timers that fire so often on end, each within [`SPIN`] microseconds of the one before, show that a node asks to be
+/// woken for nothing: two seconds of what a node makes of a time that is past.
+const MAX_SPINS: u32 = 2_000;
+const SPIN: u64 = 1_000;
 
 /// A network of simulated nodes.
 #[derive(Debug)]
@@ -47,6 +50,7 @@ pub struct World {
     /// Of so many nodes one is weighed.
     pub(crate) weighs_one_of: usize,
     pub(crate) watch: Watch,
+    pub(crate) shelf: Shelf,
     pub(crate) spoilers: BTreeMap<usize, Spoiling>,
     /// Who listens where; empty until somebody dials.
     pub(crate) listeners: BTreeMap<Address, usize>,
@@ -83,6 +87,7 @@ impl World {
             keeps_log: true,
             weighs_one_of: 1,
             watch: Watch::default(),
+            shelf: Shelf::default(),
             spoilers: BTreeMap::new(),
             listeners: BTreeMap::new(),
             weighed: false,
@@ -265,7 +270,7 @@ impl World {
         (0..self.hosts.len()).filter(|node| self.is_running(*node)).collect()
     }
 
-    /// What a node keeps on disk.
+    /// What a node keeps on disk, in a world that keeps no log without the announcements.
     #[must_use]
     pub fn saved(&self, node: usize) -> &Saved {
         &self.host(node).saved
@@ -275,6 +280,7 @@ impl World {
     pub fn edit(&mut self, node: usize, change: impl FnOnce(&mut Config, &mut Saved)) {
         self.listeners.clear();
         let host = self.host_mut(node);
+        host.take_from_shelf();
         change(&mut host.config, &mut host.saved);
     }
 
@@ -353,6 +359,7 @@ impl World {
         host.up.clear();
         host.table = std::sync::Arc::default();
         host.delivered.clear();
+        host.take_from_shelf();
         let mut config = host.config.clone();
         config.saved = host.saved.clone();
         let core = Node::new(config, host.key.clone(), seed, host.now(now));
@@ -463,7 +470,7 @@ impl World {
         let now = self.now;
         let host = self.host_mut(node);
         host.timer = None;
-        host.spins = if host.spun_at == now { host.spins + 1 } else { 0 };
+        host.spins = if now - host.spun_at <= SPIN { host.spins + 1 } else { 0 };
         host.spun_at = now;
         assert!(host.spins < MAX_SPINS, "node {node} wants to be woken again and again at {now}");
         self.input(node, Mesh::Timeout);

@@ -73,6 +73,14 @@ pub enum Refusal {
     /// Above [`MAX_FEE`].
     #[error("the fee would be more than {}: choose a lower rate", Amount::from_units(MAX_FEE).unwrap_or(Amount::MAX))]
     FeeTooHigh,
+    /// Above what was agreed to.
+    #[error("the fee would now be {fee}, more than the {most} that was agreed to")]
+    FeeAbove {
+        /// What it would be.
+        fee: Amount,
+        /// What was agreed to.
+        most: Amount,
+    },
 }
 
 /// What is there and what it would take.

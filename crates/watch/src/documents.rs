@@ -222,15 +222,36 @@ pub struct Delivered {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
-    /// Blocks before the tip.
+    /// Height of the tip.
     pub height: u64,
     /// The tip's name.
-    #[serde(alias = "hash", alias = "best")]
     pub tip: String,
-    /// What it does, if it says so.
-    pub state: Option<String>,
+    /// Height of the best header known: above the tip while blocks are got.
+    pub headers: u64,
     /// Payments that wait for a block.
-    pub mempool: Option<serde_json::Value>,
+    pub mempool: Mempool,
+    /// Long work under way.
+    pub task: Option<Task>,
+}
+
+/// Payments that wait for a block.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Mempool {
+    /// How many.
+    pub transactions: u64,
+}
+
+/// Long work of the ledger.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Task {
+    /// `verify` or `reindex`.
+    pub name: String,
+    /// Blocks done.
+    pub done: u64,
+    /// Of so many.
+    pub of: u64,
 }
 
 /// Rows under the name of their listing.
@@ -244,4 +265,38 @@ pub(crate) struct Listing {
     pub(crate) services: Vec<Service>,
     #[serde(default)]
     pub(crate) messages: Vec<Message>,
+}
+
+#[cfg(test)]
+mod tests {
+    use meshline_daemon::ledger::{MempoolSummary, StatusDocument, TaskStatus};
+
+    use super::Ledger;
+
+    #[test]
+    fn the_ledger_is_read_as_a_node_writes_it() {
+        let document = StatusDocument {
+            schema: "meshline/ledger-status/1".into(),
+            chain: String::new(),
+            name: String::new(),
+            prefix: String::new(),
+            height: 7,
+            tip: "00ff".to_owned(),
+            tip_time: 0,
+            work: String::new(),
+            headers: 9,
+            bits: String::new(),
+            mempool: MempoolSummary { transactions: 3, bytes: 1 },
+            running: true,
+            mining: None,
+            task: Some(TaskStatus { name: "verify".into(), done: 2, of: 8 }),
+            sync: None,
+            wallet: false,
+        };
+        let written = serde_json::to_value(document).unwrap();
+        let Ledger { height, tip, headers, mempool, task } = serde_json::from_value(written).unwrap();
+        assert_eq!((height, tip.as_str(), headers, mempool.transactions), (7, "00ff", 9, 3));
+        let task = task.unwrap();
+        assert_eq!((task.name.as_str(), task.done, task.of), ("verify", 2, 8));
+    }
 }

@@ -36,9 +36,12 @@ pub(crate) fn rate(bps: u64) -> String {
     }
 }
 
-/// A share from 0 to 1.
+/// A share from 0 to 1; a dash for what is no number.
 #[must_use]
 pub(crate) fn percent(share: f64) -> String {
+    if share.is_nan() {
+        return "-".to_owned();
+    }
     let share = share.clamp(0.0, 1.0) * 100.0;
     match share {
         0.0 => "0 %".to_owned(),
@@ -70,8 +73,8 @@ mod tests {
         assert_eq!(shown, ["0 µs", "9999 µs", "12.3 ms", "123 ms", "12 s"]);
         let shown: Vec<String> = [0, 999, 45_000, 5_000_000, 50_000_000_000].map(rate).into();
         assert_eq!(shown, ["-", "999 bit/s", "45 kbit/s", "5.0 Mbit/s", "50 Gbit/s"]);
-        let shown: Vec<String> = [0.0, 0.000_5, 0.012, 0.5, 7.0].map(percent).into();
-        assert_eq!(shown, ["0 %", "<0.1 %", "1.2 %", "50 %", "100 %"]);
+        let shown: Vec<String> = [0.0, 0.000_5, 0.012, 0.5, 7.0, f64::NAN].map(percent).into();
+        assert_eq!(shown, ["0 %", "<0.1 %", "1.2 %", "50 %", "100 %", "-"]);
         let shown: Vec<String> = [10, 3_000, 600_000, 10_000_000, 200_000_000].map(millis).into();
         assert_eq!(shown, ["10 ms", "3 s", "10 min", "2 h", "2 d"]);
         assert_eq!((count(1, "link", "links"), count(0, "link", "links")), ("1 link".into(), "0 links".into()));

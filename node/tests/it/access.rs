@@ -19,12 +19,12 @@ const TAB: char = '\u{E004}';
 
 /// All that was found, so that one run tells everything.
 #[derive(Debug, Default)]
-struct Report(BTreeSet<String>);
+pub(crate) struct Report(BTreeSet<String>);
 
 impl Report {
     /// Looks at the page in both schemes and on both screens; keeps pictures.
     #[track_caller]
-    fn look(&mut self, page: &Page, state: &str) {
+    pub(crate) fn look(&mut self, page: &Page, state: &str) {
         for (screen, width) in [("wide", 0), ("phone", PHONE)] {
             page.screen(width);
             for scheme in ["light", "dark"] {
@@ -39,7 +39,7 @@ impl Report {
     }
 
     #[track_caller]
-    fn judge(self) {
+    pub(crate) fn judge(self) {
         let lines: Vec<String> = self.0.into_iter().collect();
         assert!(lines.is_empty(), "{} findings:\n{}", lines.len(), lines.join("\n"));
     }
@@ -156,7 +156,7 @@ const FOCUSED: &str = "
 
 /// Goes round by the tab key; everything must be reached, in order of the document, and be seen when it is.
 #[track_caller]
-fn go_round(page: &Page) {
+pub(crate) fn go_round(page: &Page) {
     let wanted = page.run(REACHABLE, &[]);
     let wanted = wanted.as_array().expect("controls");
     let mut order = Vec::new();

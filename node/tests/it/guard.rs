@@ -19,6 +19,11 @@ const GUARDED: &[(&str, &str)] = &[
     ("GET", "/api/v1/log"),
     ("GET", "/api/v1/log/events"),
     ("POST", "/api/v1/records"),
+    ("GET", "/api/v1/ledger/blocks"),
+    ("GET", "/api/v1/ledger/find/0"),
+    ("POST", "/api/v1/ledger/mine"),
+    ("POST", "/api/v1/wallet/quote"),
+    ("POST", "/api/v1/wallet/send"),
 ];
 
 fn running(name: &str) -> Node {

@@ -11,6 +11,7 @@ mod faults;
 mod gateway;
 mod guard;
 mod hostile;
+mod ledger;
 mod long;
 mod mesh_view;
 mod support;

@@ -56,7 +56,7 @@ async function refusal(response) {
   return new Refusal(response.status, problem?.code ?? "unknown", detail);
 }
 
-async function json(path, timeout = READ_TIMEOUT_MS, options = {}) {
+export async function json(path, timeout = READ_TIMEOUT_MS, options = {}) {
   return parsed(await request(path, { ...options, signal: AbortSignal.timeout(timeout) }));
 }
 

@@ -9,6 +9,8 @@ export function keys({ views, search, composer }) {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "/" && !isWriting(event.target)) {
       event.preventDefault();
+      const find = views.current === "ledger" && byId("find-text");
+      if (find) return find.focus();
       views.show("chat");
       search.focus();
     } else if (event.key === "Escape" && views.current === "chat") {

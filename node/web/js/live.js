@@ -19,8 +19,8 @@ const STIRRED_MS = 600;
 const MISSES = 2;
 
 /**
- * Emits `facts` (see `condition.js`, with `condition`) after every look, `routes` when a way has changed and `services`
- * when an offer has.
+ * Emits `facts` (see `condition.js`, with `condition`) after every look, `routes` when a way has changed, `services`
+ * when an offer has, and `ledger` when a block or a payment has come.
  */
 export class Live extends Emitter {
   facts = {
@@ -156,8 +156,10 @@ export class Live extends Emitter {
       case "reset":
       case "lagged":
         this.#catchUp();
+        this.emit("ledger");
         return this.#soon();
       default:
+        if (name.startsWith("ledger_")) return this.emit("ledger", value);
         if (name === "route_changed") this.emit("routes", value);
         if (name.startsWith("service_")) {
           this.emit("services", value);

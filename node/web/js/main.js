@@ -75,6 +75,7 @@ live.on("facts", (facts) => {
   members.show(known);
   circle.show(known);
   if (views.current === "mesh") showMesh(known);
+  if (views.current === "ledger") showLedger(known);
 });
 
 live.on("routes", () => peersTable.hurry());
@@ -88,13 +89,21 @@ function showMesh(known) {
   log.setWanted(known.hasToken && !known.isTokenRefused && views.current === "mesh");
 }
 
+/** Its files are many, and most people come for the chat: they are loaded when somebody turns to it. */
+let ledger = null;
+function showLedger(known) {
+  ledger ??= import("./ledger.js").then(({ Ledger }) => new Ledger(live, () => views.current === "ledger"));
+  // A node that is down gives no files: the next look tries again.
+  ledger.then((view) => view.show(known), () => (ledger = null));
+}
+
 views.onChange((name) => {
   // One drawing, small beside the chat and large on the page of the mesh.
   byId(name === "mesh" ? "circle-large" : "circle-small").prepend(byId("circle"));
   circle.setSmall(name !== "mesh");
   live.setBusy(name === "mesh");
-  if (name === "mesh" && live.facts.status) live.emit("facts", live.facts);
-  else log.setWanted(false);
+  if (name !== "mesh") log.setWanted(false);
+  if (name !== "chat" && live.facts.status) live.emit("facts", live.facts);
   if (name === "chat") list.toEnd();
   unread.look();
 });

@@ -1,10 +1,10 @@
-// The two views and the tabs between them (WAI-ARIA tabs: arrows move, the tab key goes into the view).
+// The views and the tabs between them (WAI-ARIA tabs: arrows move, the tab key goes into the view).
 
 import { byId, setAttribute } from "./dom.js";
 import { readText, writeText } from "./storage.js";
 
 const KEY = "meshline.view";
-const NAMES = ["chat", "mesh"];
+const NAMES = ["chat", "mesh", "ledger"];
 
 export class Views {
   #ears = [];

@@ -119,6 +119,7 @@ fn role_name(role: Role) -> &'static str {
         Role::View => "view",
         Role::Proxy => "proxy",
         Role::Exit => "exit",
+        Role::Rebuild => "rebuild",
         Role::Other => "other",
     }
 }

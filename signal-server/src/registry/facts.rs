@@ -178,6 +178,7 @@ fn role_number(role: Role) -> u8 {
         Role::View => 2,
         Role::Proxy => 3,
         Role::Exit => 4,
+        Role::Rebuild => 5,
     }
 }
 
@@ -187,6 +188,7 @@ fn role_of(number: u8) -> Role {
         2 => Role::View,
         3 => Role::Proxy,
         4 => Role::Exit,
+        5 => Role::Rebuild,
         _ => Role::Other,
     }
 }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
-use meshline_mesh::{Event as MeshEvent, PeerName};
+use meshline_mesh::{Event as MeshEvent, PeerName, RebuildStep};
 use meshline_net::MeshHandle;
-use meshline_protocol::NodeId;
+use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::{Event, chat, discovery};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -132,6 +132,8 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("service_added", schemas.subschema_for::<ServiceRow>()),
         ("service_changed", schemas.subschema_for::<ServiceRow>()),
         ("service_removed", schemas.subschema_for::<ServiceRemoved>()),
+        ("rebuild", schemas.subschema_for::<Rebuilt>()),
+        ("rebuild_proposed", schemas.subschema_for::<RebuildProposed>()),
         ("nat_changed", schemas.subschema_for::<NatChanged>()),
         ("ledger_tip", schemas.subschema_for::<LedgerTip>()),
         ("ledger_transaction", schemas.subschema_for::<LedgerTransaction>()),
@@ -195,6 +197,12 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "punch_failed", &PunchFailed { peer, name, reason });
         }
+        MeshEvent::Rebuild { by, seq, at, dry_run, step } => {
+            put(feed, "rebuild", &Rebuilt::new((*by, *seq), (*at, *dry_run), *step));
+        }
+        MeshEvent::RebuildProposed { by, cause, count } => {
+            put(feed, "rebuild_proposed", &RebuildProposed { by: *by, cause, count: *count });
+        }
         MeshEvent::AddressesChanged { seen, mapping, filtering } => {
             let udp = seen.iter().map(ToString::to_string).collect();
             put(feed, "nat_changed", &NatChanged { udp, mapping, filtering });
@@ -240,6 +248,49 @@ struct PunchFailed {
     peer: NodeId,
     name: String,
     reason: &'static str,
+}
+
+/// `rebuild`: how far an order to choose all links anew is here.
+#[derive(Serialize, JsonSchema)]
+struct Rebuilt {
+    /// Who signed it.
+    by: NodeId,
+    seq: UnixMicros,
+    /// The instant, in microseconds of network time.
+    at: UnixMicros,
+    dry_run: bool,
+    /// `planned`, `started`, `done`, `tried`, `skipped`, `aborted` or `superseded`.
+    step: &'static str,
+    /// Links that come at once (`started`, `tried`), or came (`done`).
+    linked: usize,
+    /// Links made idle (`started`, `tried`), or let go from here (`done`).
+    let_go: usize,
+    /// `started`: network time less the instant, in microseconds.
+    late_us: Option<i64>,
+}
+
+impl Rebuilt {
+    fn new((by, seq): (NodeId, UnixMicros), (at, dry_run): (UnixMicros, bool), step: RebuildStep) -> Self {
+        let (linked, let_go, late_us) = match step {
+            RebuildStep::Tried { fresh, idle } => (fresh, idle, None),
+            RebuildStep::Started { fresh, idle, late_us } => (fresh, idle, Some(late_us)),
+            RebuildStep::Done { linked, let_go } => (linked, let_go, None),
+            RebuildStep::Planned | RebuildStep::Aborted | RebuildStep::Superseded | RebuildStep::Skipped => {
+                (0, 0, None)
+            }
+        };
+        Self { by, seq, at, dry_run, step: step.name(), linked, let_go, late_us }
+    }
+}
+
+/// `rebuild_proposed`: a member finds the mesh badly shaped.
+#[derive(Serialize, JsonSchema)]
+struct RebuildProposed {
+    by: NodeId,
+    /// `long_ways`, `uneven_load` or `idle_links`.
+    cause: &'static str,
+    /// Members that propose it now.
+    count: usize,
 }
 
 /// `nat_changed`: where others reach this node by UDP is known otherwise than before.

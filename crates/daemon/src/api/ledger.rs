@@ -11,9 +11,9 @@ use super::Api;
 use super::extract::{Params, Posted, Segment};
 use super::problem::Problem;
 use crate::ledger::{
-    self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, LedgerError,
-    LightDocument, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument,
-    TransactionDocument, VerifyDocument,
+    self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, FindDocument,
+    LedgerError, LightDocument, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument,
+    StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// Blocks, or rows, of an answer unless told.
@@ -27,6 +27,8 @@ const BUSY: Duration = Duration::from_millis(500);
 pub(super) struct Pages {
     from: Option<u32>,
     limit: Option<usize>,
+    #[serde(default)]
+    brief: bool,
 }
 
 /// Nothing has to be said.
@@ -81,10 +83,17 @@ pub(super) async fn create(
 
 pub(super) async fn blocks(
     State(api): State<Api>,
-    Params(Pages { from, limit }): Params<Pages>,
+    Params(Pages { from, limit, brief }): Params<Pages>,
 ) -> Result<Json<BlocksDocument>, Problem> {
     let limit = limit.unwrap_or(ROWS).clamp(1, MAX_BLOCKS);
-    ask(&api, move |engine| ledger::blocks(&engine.book, from, limit)).await.map(Json)
+    let read = if brief { ledger::blocks_in_brief } else { ledger::blocks };
+    ask(&api, move |engine| read(&engine.book, from, limit)).await.map(Json)
+}
+
+pub(super) async fn find(State(api): State<Api>, Segment(id): Segment) -> Result<Json<FindDocument>, Problem> {
+    let named = id.clone();
+    let found = ask(&api, move |engine| ledger::find(&mut engine.book, &named)).await?;
+    found.map(Json).ok_or_else(|| Problem::no_such_block(format!("no block or transaction is known as {id}")))
 }
 
 pub(super) async fn block(State(api): State<Api>, Segment(id): Segment) -> Result<Json<BlockDocument>, Problem> {

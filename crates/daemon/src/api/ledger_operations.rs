@@ -3,14 +3,15 @@
 use axum::http::StatusCode;
 use axum::routing::on;
 use meshline_wallet::verbs::{
-    BalanceDocument, HistoryDocument, ListDocument, NewDocument, RestoreDocument, SendDocument,
+    BalanceDocument, HistoryDocument, ListDocument, NewDocument, QuoteDocument, RestoreDocument, SendDocument,
 };
 
 use super::operations::{Answer, Operation, Parameter, Shape, Verb};
+use super::qr::QrDocument;
 use super::{ledger, wallet};
 use crate::ledger::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, LightDocument, MempoolDocument,
-    MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, FindDocument, LightDocument,
+    MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// There is no ledger, it has too much to do, or it failed.
@@ -43,6 +44,13 @@ const LIMIT: Parameter = Parameter {
     place: "query",
     description: "Rows at most; 50 unless told.",
     shape: |_| schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 1_000}),
+};
+
+const BRIEF: Parameter = Parameter {
+    name: "brief",
+    place: "query",
+    description: "Whether their transactions are only counted.",
+    shape: |schemas| schemas.subschema_for::<bool>(),
 };
 
 const fn named(name: &'static str, description: &'static str) -> Parameter {
@@ -88,7 +96,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         })
     },
     Operation {
-        parameters: &[FROM, LIMIT],
+        parameters: &[FROM, LIMIT, BRIEF],
         handler: |method| on(method, ledger::blocks),
         ..read("/api/v1/ledger/blocks", "blocks", "Blocks with their transactions, newest first.", |schemas| {
             schemas.subschema_for::<BlocksDocument>()
@@ -98,6 +106,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         parameters: &[named("id", "Its height or its hash.")],
         handler: |method| on(method, ledger::block),
         ..read("/api/v1/ledger/block/{id}", "block", "One block.", |schemas| schemas.subschema_for::<BlockDocument>())
+    },
+    Operation {
+        parameters: &[named("id", "A height, a hash, a name of 64 hexadecimal digits, or an address.")],
+        handler: |method| on(method, ledger::find),
+        ..read("/api/v1/ledger/find/{id}", "find", "What a text is the name of.", |schemas| {
+            schemas.subschema_for::<FindDocument>()
+        })
     },
     Operation {
         parameters: &[named("id", "Its name: 64 hexadecimal digits.")],
@@ -162,6 +177,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         })
     },
     Operation {
+        parameters: &[named("id", "The address.")],
+        handler: |method| on(method, wallet::qr),
+        ..read("/api/v1/wallet/qr/{id}", "walletQr", "An address as a QR code, to be drawn.", |schemas| {
+            schemas.subschema_for::<QrDocument>()
+        })
+    },
+    Operation {
         body: Some(|schemas| schemas.subschema_for::<wallet::Opening>()),
         handler: |method| on(method, wallet::new),
         ..change("/api/v1/wallet/new", "walletNew", "A new address; the first time a wallet, its phrase shown once.", {
@@ -173,6 +195,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
         handler: |method| on(method, wallet::list),
         ..change("/api/v1/wallet/list", "walletList", "The addresses and what they hold.", |schemas| {
             schemas.subschema_for::<ListDocument>()
+        })
+    },
+    Operation {
+        body: Some(|schemas| schemas.subschema_for::<wallet::Asking>()),
+        handler: |method| on(method, wallet::quote),
+        ..change("/api/v1/wallet/quote", "walletQuote", "What a payment would cost. Nothing is sent.", |schemas| {
+            schemas.subschema_for::<QuoteDocument>()
         })
     },
     Operation {

@@ -10,8 +10,8 @@ use axum::extract::State;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use meshline_mesh::{
-    LinkSetReport, NatReport, PeerRow, PunchReport, RelayMemberRow, RelayReport, RoutingReport, SpreadReport, Status,
-    TimeReport,
+    LinkSetReport, NatReport, PeerRow, PunchReport, RebuildReport, RelayMemberRow, RelayReport, RoutingReport,
+    SpreadReport, Status, TimeReport,
 };
 use meshline_services::chat::Report;
 use meshline_services::discovery;
@@ -30,7 +30,11 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
     let text =
         [text(&status), chat_text(&chat), peers(&status, &rows), nat(&status.nat), routing(&status.routing)].concat();
     let text = text + &status.relay.as_ref().map(relay).unwrap_or_default();
-    let text = text + &punch(&status.punch) + &network_time(&status.time) + &spread(&status.spread);
+    let text = text
+        + &punch(&status.punch)
+        + &network_time(&status.time)
+        + &spread(&status.spread)
+        + &rebuild(&status.rebuild);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &topics(&api.gateway.topics()) + &directory + &udp::text(&api.mesh.udp(), &api.mesh.companions());
     let text = text + &ledger::text(&api.ledger).await;
@@ -173,6 +177,24 @@ fn spread(report: &SpreadReport) -> String {
         family("counter", "spread_announced_total", "names of messages announced", &announced),
         family("counter", "spread_grafts_total", "links taken into the tree", &grafts),
         family("counter", "spread_prunes_total", "links taken out of the tree", &prunes),
+    ]
+    .concat()
+}
+
+/// Links chosen anew by all.
+fn rebuild(report: &RebuildReport) -> String {
+    let state = [format!("{{state=\"{}\"}} 1", report.state)];
+    let orders =
+        [format!("{{outcome=\"done\"}} {}", report.done), format!("{{outcome=\"skipped\"}} {}", report.skipped)];
+    let one = |value: usize| [format!(" {value}")];
+    let shape = [format!("{{shape=\"{}\"}} 1", report.shape)];
+    [
+        family("gauge", "rebuild", "the order to choose all links anew that stands, or the last one", &state),
+        family("counter", "rebuilds_total", "such orders by what became of them here", &orders),
+        family("gauge", "rebuild_known_by", "members that have it", &one(report.known_by)),
+        family("gauge", "rebuild_proposals", "members that propose one", &one(report.proposals)),
+        family("gauge", "mesh_shape", "the shape of the mesh as this member finds it", &shape),
+        family("gauge", "mesh_longest_way", "links on the longest of the best ways", &one(report.longest_way)),
     ]
     .concat()
 }

@@ -17,6 +17,7 @@ mod operations;
 mod origin;
 mod patient;
 mod problem;
+mod qr;
 mod reads;
 mod select;
 mod serve;

@@ -393,7 +393,7 @@ const OPERATIONS: &[Operation] = &[
         method: Verb::Post,
         path: "/api/v1/records",
         id: "apply",
-        summary: "Take in a membership of this member, or a revocation and spread it.",
+        summary: "Take in a membership of this member, or a revocation or a rebuild and spread it.",
         parameters: &[],
         body: Some(|schemas| schemas.subschema_for::<meshline_protocol::SignedRecord>()),
         answer: Answer::Json(|schemas| schemas.subschema_for::<Applied>(), &[]),

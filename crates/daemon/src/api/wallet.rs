@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use meshline_wallet::file::FileError;
+use meshline_wallet::file::{FileError, PlaceError};
+use meshline_wallet::payment::Refusal;
 use meshline_wallet::verbs::{
-    BalanceDocument, HistoryDocument, ListDocument, MAX_ROWS, NewDocument, RestoreDocument, SendDocument,
+    BalanceDocument, HistoryDocument, ListDocument, MAX_ROWS, NewDocument, QuoteDocument, RestoreDocument, SendDocument,
 };
 use meshline_wallet::{Passphrase, WalletError};
 use schemars::JsonSchema;
@@ -14,6 +15,7 @@ use super::Api;
 use super::extract::{Posted, Segment};
 use super::ledger::refused;
 use super::problem::Problem;
+use super::qr::QrDocument;
 use crate::ledger::{LedgerError, MoneyError, Purse, SendRequest, Till};
 
 /// What opens the wallet.
@@ -43,6 +45,27 @@ pub(super) struct Sending {
     /// Whether a block is mined for it at once, whose reward `from` gets.
     #[serde(default)]
     mine: bool,
+    /// The fee that was agreed to, in coins: nothing is sent if it would be more.
+    #[serde(default)]
+    max_fee: Option<String>,
+}
+
+/// `wallet quote`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asking {
+    /// The passphrase.
+    passphrase: String,
+    /// Whose coins would be spent; all of the wallet unless told.
+    #[serde(default)]
+    from: Option<String>,
+    /// Who would be paid.
+    to: String,
+    /// How much, in coins.
+    amount: String,
+    /// What it may cost, in base units for 1,000 bytes.
+    #[serde(default)]
+    fee_rate: Option<u64>,
 }
 
 /// `wallet history`.
@@ -82,8 +105,11 @@ fn money_refused(error: MoneyError) -> Problem {
 const fn name(error: &WalletError) -> &'static str {
     match error {
         WalletError::File(FileError::WrongPassphrase) => "wrong_passphrase",
+        WalletError::Refused(Refusal::FeeAbove { .. }) => "fee_changed",
         WalletError::Refused(_) => "payment_refused",
         WalletError::Chain(_) => "ledger_refused",
+        WalletError::Place(PlaceError::Missing(_)) => "no_wallet",
+        WalletError::Place(PlaceError::Present(_)) => "wallet_present",
         WalletError::Place(_) | WalletError::File(_) | WalletError::Phrase(_) => "wallet_failed",
     }
 }
@@ -111,9 +137,21 @@ pub(super) async fn list(State(api): State<Api>, Posted(body): Posted<Opening>) 
 }
 
 pub(super) async fn send(State(api): State<Api>, Posted(body): Posted<Sending>) -> Result<Json<SendDocument>, Problem> {
-    let Sending { passphrase, from, to, amount, fee_rate, mine } = body;
+    let Sending { passphrase, from, to, amount, fee_rate, mine, max_fee } = body;
     let request = SendRequest { from, to, amount, rate: fee_rate, mine };
-    with(&api, passphrase, move |purse, handle| purse.send(there(purse, handle)?, &request, &mut |_, _| {})).await
+    with(&api, passphrase, move |purse, handle| {
+        purse.send_within(there(purse, handle)?, &request, max_fee.as_deref(), &mut |_, _| {})
+    })
+    .await
+}
+
+pub(super) async fn quote(
+    State(api): State<Api>,
+    Posted(body): Posted<Asking>,
+) -> Result<Json<QuoteDocument>, Problem> {
+    let Asking { passphrase, from, to, amount, fee_rate } = body;
+    let request = SendRequest { from, to, amount, rate: fee_rate, mine: false };
+    with(&api, passphrase, move |purse, handle| purse.quote(there(purse, handle)?, &request)).await
 }
 
 pub(super) async fn history(
@@ -138,4 +176,11 @@ pub(super) async fn balance_of(
     Segment(address): Segment,
 ) -> Result<Json<BalanceDocument>, Problem> {
     api.ledger.balance(address).await.map(Json).map_err(money_refused)
+}
+
+/// A code for whoever wants to be paid.
+pub(super) async fn qr(State(api): State<Api>, Segment(address): Segment) -> Result<Json<QrDocument>, Problem> {
+    let address = api.ledger.place().address(&address).map_err(refused)?;
+    let code = QrDocument::new(&address).ok_or_else(|| Problem::bad_request("no code can be made of it"));
+    std::future::ready(code.map(Json)).await
 }

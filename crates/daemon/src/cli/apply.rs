@@ -1,4 +1,4 @@
-//! `apply`: a membership for this member, or a revocation for all.
+//! `apply`: a membership for this member, or a revocation or a rebuild for all.
 
 use std::path::Path;
 

@@ -40,7 +40,7 @@ pub use run::{LedgerArgs, ListenArgs, RunArgs};
 pub use wallet::{WalletVerb, light_wallet, wallet};
 
 use crate::config::MemberConfig;
-use crate::exit::Exit;
+use crate::exit::{Exit, told};
 use crate::output::print_error;
 
 /// A command to a member that runs already, or that is about to join.
@@ -84,7 +84,7 @@ pub enum Verb {
     Chat(chat::ChatVerb),
     /// Write a request to become a member, for `config-tool invite`
     Join(join::JoinArgs),
-    /// Take in a membership, or a revocation and spread it
+    /// Take in a membership, or a revocation or a rebuild and spread it
     Apply {
         /// The file with the signed record
         file: std::path::PathBuf,
@@ -124,7 +124,7 @@ pub fn finish(result: anyhow::Result<()>) -> ExitCode {
     match result {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
-            print_error(&format!("{error:#}"));
+            print_error(&told(error.chain()));
             Exit::of(error.chain()).into()
         }
     }

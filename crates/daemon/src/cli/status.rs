@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::client::Client;
 use super::links::goodput;
 use super::table::{heading, micros, millis, table};
+use crate::log::escape;
 use crate::output::print;
 
 #[derive(Deserialize)]
@@ -25,6 +26,71 @@ struct Status {
     routing: Routing,
     gateway: Gateway,
     tunnels: Tunnels,
+    rebuild: Rebuild,
+    limits: Limits,
+}
+
+#[derive(Deserialize)]
+struct Limits {
+    link_set: LinkSet,
+}
+
+#[derive(Deserialize)]
+struct LinkSet {
+    bounded: bool,
+}
+
+#[derive(Deserialize)]
+struct Rebuild {
+    state: String,
+    in_us: Option<i64>,
+    by: Option<String>,
+    dry_run: bool,
+    reason: Option<String>,
+    known_by: usize,
+    of: usize,
+    late_us: Option<i64>,
+    link: Vec<String>,
+    let_go: Vec<String>,
+    linked: usize,
+    ended: usize,
+    proposals: usize,
+    shape: String,
+}
+
+impl Rebuild {
+    /// `None` if there is nothing to tell; `network` is the network's key.
+    fn words(&self, network: &str, is_bounded: bool) -> Option<String> {
+        let (what, by) = (if self.dry_run { "trial " } else { "" }, self.by.as_deref().unwrap_or_default());
+        let by: String = if by == network { "the network key".to_owned() } else { by.chars().take(8).collect() };
+        let order = match self.state.as_str() {
+            "none" => None,
+            "planned" => {
+                let seconds = self.in_us.unwrap_or(0).max(0) / 1_000_000;
+                Some(format!("{what}planned by {by} in {seconds} s, known by {} of {}", self.known_by, self.of))
+            }
+            "tried" => Some(format!(
+                "trial by {by}: {} links would come at once, {} would be idle",
+                self.link.len(),
+                self.let_go.len()
+            )),
+            "done" | "running" => {
+                let late = self.late_us.unwrap_or(0);
+                let changed = match (self.linked, self.ended) {
+                    (0, 0) if !is_bounded => "every member is linked, so there was nothing to choose".to_owned(),
+                    (linked, ended) => format!("{linked} links came, {ended} let go"),
+                };
+                Some(format!("{} by {by}, {late} µs after its instant; {changed}", self.state))
+            }
+            state => Some(format!("{what}{state}, by {by}")),
+        };
+        let reason = self.reason.as_ref().filter(|_| order.is_some()).map(|reason| format!("({reason})"));
+        let count = self.proposals;
+        let proposals = (count > 0).then(|| format!("{count} members propose one"));
+        let shape = (self.shape != "good").then(|| format!("this member finds {}", self.shape));
+        let words: Vec<String> = [order, reason, proposals, shape].into_iter().flatten().collect();
+        (!words.is_empty()).then(|| words.join("; "))
+    }
 }
 
 #[derive(Deserialize)]
@@ -145,6 +211,8 @@ fn text(status: &Status) -> String {
         format!("clock     {}", status.time.words()),
     ];
     lines.push(format!("routing   {}", status.routing.words()));
+    let rebuild = status.rebuild.words(&status.network, status.limits.link_set.bounded);
+    lines.extend(rebuild.map(|words| format!("rebuild   {}", escape(&words))));
     lines.extend(tunnels(&status.gateway, &status.tunnels).map(|words| format!("tunnels   {words}")));
     if let Some(ring) = &status.ring {
         let short =

@@ -77,9 +77,11 @@ fn check_names(config: &NodeConfig, review: &mut Review) {
     let expose = config.expose.iter().map(|entry| &entry.allow).enumerate();
     let rules = config.exit.rules.iter().map(|rule| &rule.allow).enumerate();
     let listen = config.exit.listen.iter().map(|rule| &rule.allow).enumerate();
+    let import = config.lan.import.iter().map(|import| &import.allow).enumerate();
     let all = expose.map(|(index, allow)| (format!("/expose/{index}"), allow));
     let all = all.chain(rules.map(|(index, allow)| (format!("/exit/rules/{index}"), allow)));
     let all = all.chain(listen.map(|(index, allow)| (format!("/exit/listen/{index}"), allow)));
+    let all = all.chain(import.map(|(index, allow)| (format!("/lan/import/{index}"), allow)));
     for (pointer, allow) in all {
         for (index, entry) in allow.iter().enumerate() {
             if let Allow::Name(name) = entry {

@@ -31,6 +31,9 @@ pub struct LedgerConfig {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]
     pub mine_threads: Option<u32>,
+    /// Whether views may follow the ledger with what this node tells them; false saves the disk that their filters take. Default: true.
+    #[serde(default)]
+    pub filters: Option<bool>,
     /// It follows the ledger and keeps none.
     #[serde(skip)]
     pub light: bool,

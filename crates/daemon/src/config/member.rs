@@ -12,12 +12,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::gateway;
+use super::lan::{self, LanConfig};
 use super::ledger::{self, LedgerConfig, LightLedgerConfig};
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
 use super::topics::{self, TopicConfig};
-use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, SignalUrl, Topology};
+use super::values::{ChatConfig, Console, LinkEncoding, LogConfig, PeerRef, RebuildMode, SignalUrl, Topology};
 use super::via::ViaConfig;
 
 /// Links of a full mesh; beyond them a bounded, mixed set.
@@ -81,6 +82,10 @@ macro_rules! member_config {
             #[serde(default = "retries")]
             #[schemars(range(max = 1_000_000))]
             pub retries: u32,
+            /// When enough members find the mesh badly shaped: "manual": it is shown. "auto": this member, if its
+            /// membership grants the role rebuild, has all choose their links anew; once an hour at most.
+            #[serde(default)]
+            pub rebuild: RebuildMode,
             /// Whether direct ways through routers and firewalls are opened, and granted to those who ask.
             #[serde(default = "punch")]
             pub punch: bool,
@@ -109,6 +114,9 @@ macro_rules! member_config {
             /// Readings of this member that others may ask for: from a command, a file or standard input.
             #[serde(default)]
             pub topics: Vec<TopicConfig>,
+            /// The local segment: members found there, services offered to it and taken from it. Nothing unless told.
+            #[serde(default)]
+            pub lan: LanConfig,
             /// The log.
             #[serde(default)]
             pub log: LogConfig,
@@ -293,6 +301,7 @@ macro_rules! node_of {
             data_dir: $from.data_dir,
             max_links: $from.max_links,
             retries: $from.retries,
+            rebuild: $from.rebuild,
             punch: $from.punch,
             encoding: $from.encoding,
             plain: $from.plain,
@@ -302,6 +311,7 @@ macro_rules! node_of {
             socks5: $from.socks5,
             via: $from.via,
             topics: $from.topics,
+            lan: $from.lan,
             log: $from.log,
             http: $from.http,
             $($field: $value),*
@@ -360,6 +370,7 @@ fn check_member(config: &NodeConfig, review: &mut Review) {
     gateway::check(config, review);
     ledger::check(config, review);
     topics::check(&config.topics, review);
+    lan::check(config, review);
     if let Some(via) = &config.via {
         via.check((config.name.as_str(), config.network.is_open()), review);
     }

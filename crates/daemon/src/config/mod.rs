@@ -12,6 +12,7 @@ mod finding;
 mod gateway;
 mod hint;
 mod keys;
+mod lan;
 mod layers;
 mod ledger;
 mod member;
@@ -28,6 +29,7 @@ mod via;
 pub use files_check::{EXPIRY_WARNING, Identity, read_identity};
 pub use finding::{ConfigError, Finding, Place, Severity};
 pub use keys::{Key, KeyKind, keys, schema};
+pub use lan::{LanConfig, LanImport, LanOffer};
 pub use layers::{Effective, Flags, Input, Origin, check_files, environment, evaluate, load, now, state_home};
 pub use ledger::LedgerConfig;
 pub use member::{MemberConfig, NodeConfig, ProxyConfig, ViewConfig};
@@ -38,7 +40,7 @@ pub use signal_server::SignalServerConfig;
 pub use source::Document;
 pub use topics::TopicConfig;
 pub use values::{
-    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, SignalUrl, Topology,
+    ConfigValueError, Console, LinkEncoding, LogConfig, LogFormat, LogLevel, PeerRef, RebuildMode, SignalUrl, Topology,
 };
 pub use via::{ViaConfig, ViaMember};
 

@@ -32,6 +32,17 @@ pub enum LinkEncoding {
     Bson,
 }
 
+/// What a member that may does when enough others find the mesh badly shaped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum RebuildMode {
+    /// It shows that.
+    #[default]
+    Manual,
+    /// It has all members choose their links anew.
+    Auto,
+}
+
 /// When the node reads `m` and `q` from its terminal.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -1,6 +1,6 @@
 use std::error::Error;
 
-use super::{Exit, Stop};
+use super::{Exit, Stop, told};
 
 #[test]
 fn the_codes_are_those_of_the_contract() {
@@ -20,4 +20,13 @@ fn the_code_of_an_error_is_found_among_its_causes() {
 fn an_error_without_a_code_is_a_failure() {
     let error: &(dyn Error + 'static) = &std::fmt::Error;
     assert_eq!(Exit::of(std::iter::once(error)), Exit::Failed);
+}
+
+#[test]
+fn a_cause_that_was_said_already_is_not_said_again() {
+    let missing = || crate::files::read(std::path::Path::new("/nonexistent/file")).expect_err("it is not there");
+    let alone = told(anyhow::Error::from(missing()).chain());
+    assert_eq!(alone, "/nonexistent/file: cannot read: No such file or directory (os error 2)");
+    let within = told(anyhow::Error::from(missing()).context("no key").chain());
+    assert_eq!(within, format!("no key: {alone}"));
 }

@@ -37,6 +37,8 @@ pub struct LocalGateway {
     offers: Offers,
     topics: OnceLock<Topics>,
     stored: Stored,
+    /// Those that carry what is offered to the local segment, as it was at the start.
+    segment: Vec<ForwardConfig>,
     /// Held while forwards are added or removed, so that what is on disk is the last state.
     changing: Mutex<()>,
     following: JoinHandle<()>,
@@ -48,11 +50,12 @@ impl LocalGateway {
         let roster = Arc::new(Roster::new(!config.network.is_open(), mesh.clone()));
         roster.refresh().await;
         let following = tokio::spawn(roster::follow(Arc::clone(&roster)));
+        let segment: Vec<ForwardConfig> = config.lan.forwards().collect();
         let stored = Stored::at(&config.data_dir);
         let settings = GatewaySettings {
             rules: rules(config),
             own_ports,
-            forwards: config.forwards.clone(),
+            forwards: all_forwards(config, &segment),
             stored: stored.load(),
             proxy: config.socks5.clone(),
             ..GatewaySettings::default()
@@ -65,14 +68,15 @@ impl LocalGateway {
         mesh.set_detour(weak);
         let offers = Offers::new(mesh.clone(), Arc::clone(&gateway));
         offers.configure(rules(config)).await;
-        Self { gateway, detour, roster, offers, topics: OnceLock::new(), stored, changing: Mutex::new(()), following }
+        let (topics, changing) = (OnceLock::new(), Mutex::new(()));
+        Self { gateway, detour, roster, offers, topics, stored, segment, changing, following }
     }
 
     /// Makes everything as it is configured now. Added forwards stay.
     pub async fn reconfigure(&self, config: &NodeConfig) {
         self.detour.set(config);
         self.offers.configure(rules(config)).await;
-        self.gateway.set_forwards(config.forwards.clone()).await;
+        self.gateway.set_forwards(all_forwards(config, &self.segment)).await;
         // What is wrong with it is told with everything else.
         let _ = self.gateway.set_proxy(config.socks5.clone()).await;
         tell_faults(&self.gateway.report());
@@ -154,6 +158,10 @@ impl Drop for LocalGateway {
     fn drop(&mut self) {
         self.following.abort();
     }
+}
+
+fn all_forwards(config: &NodeConfig, segment: &[ForwardConfig]) -> Vec<ForwardConfig> {
+    config.forwards.iter().chain(segment).cloned().collect()
 }
 
 /// Ports of this member: those on which the mesh listens, and that of the API.

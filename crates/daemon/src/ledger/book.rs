@@ -3,15 +3,16 @@
 //! One process has it at a time, and in it one thread: a running node's [engine](super::engine), or a command where no
 //! node runs. Nothing here waits or knows of tasks.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::path::Path;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use meshline_ledger::chain::{Accepted, Chain, ChainEvent, Flush};
 use meshline_ledger::consensus::Refusal;
-use meshline_ledger::encode::{Encode, put_count};
-use meshline_ledger::mempool::{Added, MAX_SAVED_BYTES, Mempool, Origin, PoolRefusal, Template};
+use meshline_ledger::mempool::{
+    Added, Brought, EXPIRY_S, MAX_SAVED_BYTES, Mempool, Origin, PoolRefusal, Template, read_payments, save_payments,
+};
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::{RedbStore, StoreError};
 use meshline_ledger::sync::{Config, Event, Input, Now, Output, Report, Sync};
@@ -33,11 +34,20 @@ const POOL: &str = "mempool.dat";
 /// What this node's own wallet sent and no block holds: written before anybody is told that it was sent.
 const OWN: &str = "own.dat";
 
-/// The version of [`OWN`], whose form is that of a saved pool.
-const SAVED_VERSION: u8 = 1;
+/// What this node sent is kept until so many blocks stand on the one that holds it: after a reorganisation, and a kill
+/// before anything else was written, it waits again. As deep as others take in branches.
+pub(super) const SAFE_DEPTH: u32 = 144;
 
-/// What marks a payment of this node in it.
-const SAVED_OWN: u8 = 1;
+/// Payments that are kept so; the oldest make room. Each is written anew with the next one.
+const MAX_KEPT: usize = 2_000;
+
+/// A payment of this node that may come back.
+#[derive(Debug)]
+struct Kept {
+    txid: Txid,
+    transaction: Transaction,
+    since_s: u64,
+}
 
 /// The chain of a node.
 pub type NodeChain = Chain<RedbStore>;
@@ -56,7 +66,11 @@ pub struct Book {
     sync: Sync<BatchVerifier>,
     /// The steady clock of `sync` began then.
     began: Instant,
+    /// When `sync` wants to look at that clock again, as it said after its last step: later it may say otherwise.
+    tick_at_us: u64,
     letters: VecDeque<Letter>,
+    /// What this node sent lately, oldest first.
+    kept: VecDeque<Kept>,
     index: Index,
     tidings: Vec<Tidings>,
     templates: u64,
@@ -73,13 +87,16 @@ impl Book {
         files::make_folder(&place.folder)?;
         let lock = files::lock_folder(&place.folder)?;
         let chain = Chain::open(&genesis, RedbStore::open(&place.file(CHAIN))?)?;
-        let config = Config { least_fee_rate: genesis.policy.least_fee_rate, ..Config::default() };
+        let least_fee_rate = genesis.policy.least_fee_rate;
+        let config = Config { least_fee_rate, serve_filters: place.filters, ..Config::default() };
         let mut book = Self {
             prefix: prefix_of(&genesis)?,
             pool: Mempool::new(genesis.policy.least_fee_rate),
             sync: Sync::new(config, BatchVerifier, files::random_bytes()?),
             began: Instant::now(),
+            tick_at_us: 0,
             letters: VecDeque::new(),
+            kept: VecDeque::new(),
             index: Index::open(&place.file("index.redb"))?,
             place: place.clone(),
             genesis,
@@ -88,7 +105,9 @@ impl Book {
             templates: 0,
             _lock: lock,
         };
-        book.load_pool(OWN);
+        for brought in book.load_pool(OWN).into_iter().filter(|(_, (origin, _))| *origin == Origin::Local) {
+            book.keep(brought.0, brought.1.1);
+        }
         book.load_pool(POOL);
         book.pool.expire(now_s());
         book.sync.adopt(&book.pool, book.now());
@@ -119,10 +138,12 @@ impl Book {
     pub fn submit_tx(&mut self, transaction: &Transaction) -> Result<Added, PoolRefusal> {
         let now = self.now();
         let added = self.sync.submit_transaction(transaction, now, (&mut self.chain, &mut self.pool))?;
+        self.keep(transaction.clone(), now.unix_s);
         let saved = self.save_own();
         if saved.is_err() {
             // Peers are told of what waits only, and of nothing at once.
             self.pool.withdraw(&added.txid);
+            self.kept.pop_back();
         }
         self.collect(false);
         saved.map_err(|error| PoolRefusal::Store(StoreError::Io(error.to_string())))?;
@@ -154,8 +175,7 @@ impl Book {
 
     /// Microseconds until the synchronisation wants to look at the time again.
     pub(super) fn idle_us(&self) -> u64 {
-        let now = self.now();
-        self.sync.poll_timeout(now).saturating_sub(now.mono_us)
+        self.tick_at_us.saturating_sub(self.now().mono_us)
     }
 
     /// How far the synchronisation is.
@@ -191,6 +211,7 @@ impl Book {
         if let Some(changed) = changed {
             self.note_tip(changed, own);
         }
+        self.tick_at_us = self.sync.poll_timeout(self.now());
     }
 
     fn tidings_of(&self, event: Event) -> Option<Tidings> {
@@ -291,34 +312,56 @@ impl Book {
     /// If a file cannot be written.
     pub fn save(&mut self) -> Result<(), LedgerError> {
         self.chain.flush()?;
+        self.forget_settled();
         self.save_own()?;
         files::write(&self.place.file(POOL), &self.pool.save(), Access::Private)?;
         Ok(())
     }
 
     fn save_own(&self) -> Result<(), files::FileError> {
-        let own: Vec<_> = self.pool.iter().filter(|(_, waiting)| waiting.origin == Origin::Local).collect();
-        let mut bytes = vec![SAVED_VERSION];
-        put_count(&mut bytes, own.len() as u64);
-        for (_, waiting) in own {
-            bytes.push(SAVED_OWN);
-            bytes.extend(waiting.since_s.to_le_bytes());
-            waiting.transaction.encode_to(&mut bytes);
+        let kept: BTreeSet<&Txid> = self.kept.iter().map(|kept| &kept.txid).collect();
+        let mut own: Vec<_> = self.kept.iter().map(|kept| (&kept.transaction, Origin::Local, kept.since_s)).collect();
+        // Payments of blocks that are no longer part of the chain are among them.
+        let others = self.pool.iter().filter(|(txid, waiting)| waiting.origin == Origin::Local && !kept.contains(txid));
+        own.extend(others.map(|(_, waiting)| (&waiting.transaction, Origin::Local, waiting.since_s)));
+        files::write(&self.place.file(OWN), &save_payments(&own), Access::Private)
+    }
+
+    fn keep(&mut self, transaction: Transaction, since_s: u64) {
+        if self.kept.len() >= MAX_KEPT {
+            self.kept.pop_front();
         }
-        files::write(&self.place.file(OWN), &bytes, Access::Private)
+        self.kept.push_back(Kept { txid: transaction.txid(), transaction, since_s });
+    }
+
+    /// What is deep in the chain, or has waited too long, will not come back.
+    fn forget_settled(&mut self) {
+        let (index, height, now_s) = (&self.index, self.chain.height(), now_s());
+        let is_deep = |kept: &Kept| {
+            let spot = index.spot(&kept.txid).ok().flatten();
+            spot.is_some_and(|spot| spot.height.saturating_add(SAFE_DEPTH) <= height)
+        };
+        self.kept.retain(|kept| kept.since_s.saturating_add(EXPIRY_S) > now_s && !is_deep(kept));
     }
 
     /// What cannot be read is put aside: others have what waits too, and who sent it sees that it is gone.
-    fn load_pool(&mut self, name: &str) {
+    fn load_pool(&mut self, name: &str) -> Vec<Brought> {
         let path = self.place.file(name);
         let loaded = match read_bounded(&path) {
-            Ok(bytes) => self.pool.load(&bytes, &self.chain, &BatchVerifier).map_err(|error| error.to_string()),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+            Ok(bytes) => read_payments(&bytes).map_err(|error| error.to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Vec::new(),
             Err(error) => Err(error.to_string()),
         };
-        if let Err(error) = loaded {
-            let _ = files::put_aside(&path);
-            tracing::warn!(target: "meshline", %error, file = %path.display(), "what waited for a block cannot be read; put aside");
+        match loaded {
+            Ok(brought) => {
+                self.pool.add_again(&self.chain, &brought, &BatchVerifier);
+                brought
+            }
+            Err(error) => {
+                let _ = files::put_aside(&path);
+                tracing::warn!(target: "meshline", %error, file = %path.display(), "what waited for a block cannot be read; put aside");
+                Vec::new()
+            }
         }
     }
 

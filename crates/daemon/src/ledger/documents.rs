@@ -41,6 +41,9 @@ pub struct StatusDocument {
     pub bits: String,
     /// What waits for a block.
     pub mempool: MempoolSummary,
+    /// Whether a wallet lies beside it.
+    #[serde(default)]
+    pub wallet: bool,
     /// Whether a node runs with it.
     pub running: bool,
     /// The search for blocks, on a running node.
@@ -90,7 +93,7 @@ pub struct SyncPeerRow {
 }
 
 impl SyncStatus {
-    pub(super) fn of(report: &Report, dropped: BTreeMap<&'static str, u64>) -> Self {
+    pub(super) fn of(report: &Report, dropped: &BTreeMap<&'static str, u64>) -> Self {
         let owned = |counts: &BTreeMap<&'static str, u64>| {
             counts.iter().map(|(name, count)| ((*name).to_owned(), *count)).collect()
         };
@@ -109,7 +112,7 @@ impl SyncStatus {
             peers: report.peers.iter().map(row).collect(),
             offences: owned(&report.offences),
             late: report.late,
-            dropped: owned(&dropped),
+            dropped: owned(dropped),
         }
     }
 }
@@ -194,6 +197,17 @@ pub struct BlockDocument {
     pub confirmations: u32,
 }
 
+/// What a text is the name of: `find/{id}` of the API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FindDocument {
+    /// `meshline/ledger-find/1`.
+    pub schema: Schema,
+    /// `block`, `transaction` or `address`.
+    pub kind: Schema,
+    /// What it is asked for by: a hash, a name or an address.
+    pub id: String,
+}
+
 /// A block.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BlockRow {
@@ -213,7 +227,10 @@ pub struct BlockRow {
     pub pow: bool,
     /// Bytes.
     pub size: usize,
-    /// The coinbase first.
+    /// Transactions in it.
+    #[serde(default)]
+    pub count: usize,
+    /// The coinbase first; left out of a brief answer.
     pub transactions: Vec<TransactionRow>,
 }
 

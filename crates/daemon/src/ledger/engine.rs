@@ -267,7 +267,7 @@ impl Engine {
     #[must_use]
     pub fn status(&self) -> StatusDocument {
         let mut status = views::status(&self.book, Some(self.mining_status()), self.judging.status(&self.book));
-        status.sync = self.exchange.dropped().map(|dropped| SyncStatus::of(&self.book.report(), dropped));
+        status.sync = self.exchange.dropped().map(|dropped| SyncStatus::of(&self.book.report(), &dropped));
         status
     }
 

@@ -25,9 +25,9 @@ mod words;
 pub use book::{Book, NodeChain};
 pub use create::{CreateOrder, create, refuse_present};
 pub use documents::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, HeaderFault, HeadersDocument, MempoolDocument,
-    MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncPeerRow, SyncStatus, TaskStatus,
-    TransactionDocument, VerifyDocument, Words,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, FindDocument, HeaderFault, HeadersDocument,
+    MempoolDocument, MempoolSummary, MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncPeerRow,
+    SyncStatus, TaskStatus, TransactionDocument, VerifyDocument, Words,
 };
 pub use engine::{Engine, Handle, MineOrder};
 pub use light::{LightDocument, LightHandle};
@@ -37,7 +37,10 @@ pub use place::{LedgerError, LedgerPlace, prefix_of, read_genesis};
 pub use slot::NodeLedger;
 pub use teller::{Desk, Opened, Till};
 pub use tidings::Tidings;
-pub use views::{MAX_BLOCKS, MAX_ROWS, address, block, blocks, mempool, reindexed, status, transaction, verified};
+pub use views::{
+    MAX_BLOCKS, MAX_ROWS, address, block, blocks, blocks_in_brief, find, mempool, reindexed, status, transaction,
+    verified,
+};
 pub(crate) use words::{rate, span};
 
 #[cfg(test)]

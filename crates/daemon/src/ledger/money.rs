@@ -8,7 +8,8 @@ use meshline_wallet::fee::FeeRate;
 use meshline_wallet::file::Cost;
 use meshline_wallet::random::{NoRandom, Random};
 use meshline_wallet::verbs::{
-    self, Access, BalanceDocument, HistoryDocument, ListDocument, NewDocument, RestoreDocument, SendDocument, SendOrder,
+    self, Access, BalanceDocument, HistoryDocument, ListDocument, NewDocument, QuoteDocument, RestoreDocument,
+    SendDocument, SendOrder,
 };
 use meshline_wallet::{Address, AddressError, Passphrase, Phrase, PhraseError, Vault, WalletError};
 
@@ -175,16 +176,43 @@ impl Purse<'_> {
         request: &SendRequest,
         told: Told<'_>,
     ) -> Result<SendDocument, MoneyError> {
+        self.send_within(desk, request, None, told)
+    }
+
+    fn order(&self, request: &SendRequest) -> Result<SendOrder, MoneyError> {
         let prefix = self.place.prefix()?;
         let from = request.from.as_deref().map(|text| Address::parse(text, prefix)).transpose()?;
         let to = Address::parse(&request.to, prefix)?;
-        let amount: Amount = request.amount.parse()?;
-        if request.mine && from.is_none() {
+        Ok(SendOrder { from, to, amount: request.amount.parse()?, rate: request.rate.map(FeeRate) })
+    }
+
+    /// What `wallet send` would cost.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub fn quote<D: Till + ?Sized>(&self, desk: &D, request: &SendRequest) -> Result<QuoteDocument, MoneyError> {
+        let order = self.order(request)?;
+        self.open(|access| verbs::quote(access, &*desk.chain(), &order))
+    }
+
+    /// `wallet send`, unless the fee would be more than `most`, in coins.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub fn send_within<D: Till + ?Sized>(
+        &self,
+        desk: &D,
+        request: &SendRequest,
+        most: Option<&str>,
+        told: Told<'_>,
+    ) -> Result<SendDocument, MoneyError> {
+        let order = self.order(request)?;
+        let most = most.map(str::parse::<Amount>).transpose()?;
+        if request.mine && order.from.is_none() {
             return Err(MoneyError::Wrong("who mines at once says with --from who gets the reward".to_owned()));
         }
-        let order = SendOrder { from, to, amount, rate: request.rate.map(FeeRate) };
-        let mut document = self.open(|access| verbs::send(access, &mut *desk.chain(), &order))?;
-        if let Some(from) = from.filter(|_| request.mine) {
+        let mut document = self.open(|access| verbs::send_within(access, &mut *desk.chain(), &order, most))?;
+        if let Some(from) = order.from.filter(|_| request.mine) {
             let mined = desk.mine(from.lock, told);
             let block =
                 mined.map_err(|error| MoneyError::NotMined { txid: document.txid.clone(), source: Box::new(error) })?;

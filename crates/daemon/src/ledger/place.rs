@@ -10,7 +10,7 @@ use meshline_ledger::chain::{OpenError, VerifyError};
 use meshline_ledger::consensus::GenesisError;
 use meshline_ledger::store::StoreError;
 use meshline_ledger::{BlockHash, Genesis};
-use meshline_wallet::{AddressError, Prefix};
+use meshline_wallet::{Address, AddressError, Prefix};
 
 use crate::config::NodeConfig;
 use crate::files::{self, FileError};
@@ -92,6 +92,8 @@ pub struct LedgerPlace {
     pub folder: PathBuf,
     /// The wallet's file.
     pub wallet: PathBuf,
+    /// Whether filters are made of its blocks, and served to views.
+    pub filters: bool,
 }
 
 impl LedgerPlace {
@@ -100,7 +102,8 @@ impl LedgerPlace {
     pub fn of(config: &NodeConfig) -> Self {
         let folder = config.ledger.data_dir.clone().unwrap_or_else(|| config.data_dir.join("ledger"));
         let genesis = config.ledger.genesis.clone().unwrap_or_else(|| folder.join("genesis.json"));
-        Self { genesis, folder, wallet: config.data_dir.join("wallet") }
+        let filters = config.ledger.filters.unwrap_or(true);
+        Self { genesis, folder, wallet: config.data_dir.join("wallet"), filters }
     }
 
     /// Whether the node has a ledger: a genesis file is there.
@@ -127,6 +130,14 @@ impl LedgerPlace {
             Err(LedgerError::None(_)) => Ok(Prefix::parse(PREFIX_WITHOUT_CHAIN)?),
             Err(error) => Err(error),
         }
+    }
+
+    /// An address as people write it.
+    ///
+    /// # Errors
+    /// If it is none, or of another chain.
+    pub fn address(&self, text: &str) -> Result<Address, LedgerError> {
+        Ok(Address::parse(text, self.prefix()?)?)
     }
 
     pub(super) fn file(&self, name: &str) -> PathBuf {

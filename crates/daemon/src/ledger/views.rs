@@ -9,9 +9,9 @@ use meshline_wallet::coin::Balance;
 use meshline_wallet::{Address, Prefix};
 
 use super::documents::{
-    AddressDocument, BlockDocument, BlockRow, BlocksDocument, InputRow, MempoolDocument, MempoolSummary, MiningStatus,
-    OutputRow, PlacedRow, ReindexDocument, StatusDocument, TaskStatus, TransactionDocument, TransactionRow,
-    VerifyDocument, VerifyFault, WaitingRow,
+    AddressDocument, BlockDocument, BlockRow, BlocksDocument, FindDocument, InputRow, MempoolDocument, MempoolSummary,
+    MiningStatus, OutputRow, PlacedRow, ReindexDocument, StatusDocument, TaskStatus, TransactionDocument,
+    TransactionRow, VerifyDocument, VerifyFault, WaitingRow,
 };
 use super::{Book, LedgerError};
 
@@ -40,6 +40,7 @@ pub fn status(book: &Book, mining: Option<MiningStatus>, task: Option<TaskStatus
         headers: chain.best_header().1,
         bits: format!("{:08x}", chain.next_bits().0),
         mempool: MempoolSummary { transactions: book.pool.len(), bytes: book.pool.bytes() },
+        wallet: book.place.wallet.is_file(),
         running: mining.is_some(),
         mining,
         task,
@@ -62,6 +63,44 @@ pub fn blocks(book: &Book, from: Option<u32>, limit: usize) -> Result<BlocksDocu
         next = at.checked_sub(1);
     }
     Ok(BlocksDocument { schema: "meshline/ledger-blocks/1".into(), blocks: rows, height })
+}
+
+/// The same without their transactions, so that a page of them is small whatever they hold.
+///
+/// # Errors
+/// If the store fails.
+pub fn blocks_in_brief(book: &Book, from: Option<u32>, limit: usize) -> Result<BlocksDocument, LedgerError> {
+    let height = book.chain.height();
+    let first = from.unwrap_or(height).min(height);
+    let mut rows = Vec::new();
+    for at in (0..=first).rev().take(limit.clamp(1, MAX_BLOCKS)) {
+        let Some(block) = book.block_at(at)? else { break };
+        rows.push(brief_row(&block, at));
+    }
+    Ok(BlocksDocument { schema: "meshline/ledger-blocks/1".into(), blocks: rows, height })
+}
+
+/// What a text is the name of; `None` if it could be one of a block or a transaction and none is known.
+///
+/// # Errors
+/// If the store fails, or the text is no name.
+pub fn find(book: &mut Book, text: &str) -> Result<Option<FindDocument>, LedgerError> {
+    let found = |kind: &'static str, id: String| FindDocument {
+        schema: "meshline/ledger-find/1".into(),
+        kind: kind.into(),
+        id,
+    };
+    if let (Ok(hash), Ok(txid)) = (text.parse::<BlockHash>(), text.parse::<Txid>()) {
+        if book.chain.block(&hash)?.is_some() {
+            return Ok(Some(found("block", hash.to_string())));
+        }
+        return Ok(book.transaction(&txid)?.map(|_| found("transaction", txid.to_string())));
+    }
+    // After the names: one of zeros and few other digits would be a height too.
+    if let Ok(height) = text.parse::<u32>() {
+        return Ok(book.chain.hash_at(height).map(|hash| found("block", hash.to_string())));
+    }
+    Ok(Some(found("address", Address::parse(text, book.prefix)?.to_string())))
 }
 
 /// A block by its height or hash; `None` if none is known.
@@ -89,6 +128,11 @@ fn wrong(text: &str) -> LedgerError {
 }
 
 fn block_row(block: &Block, height: u32, prefix: Prefix) -> BlockRow {
+    let transactions = block.transactions.iter().map(|transaction| transaction_row(transaction, prefix)).collect();
+    BlockRow { transactions, ..brief_row(block, height) }
+}
+
+fn brief_row(block: &Block, height: u32) -> BlockRow {
     let (header, hash) = (&block.header, block.hash());
     BlockRow {
         height,
@@ -99,7 +143,8 @@ fn block_row(block: &Block, height: u32, prefix: Prefix) -> BlockRow {
         nonce: header.nonce,
         pow: header.bits.target().is_ok_and(|target| meets(&hash, target)),
         size: meshline_ledger::encode::Encode::encode(block).len(),
-        transactions: block.transactions.iter().map(|transaction| transaction_row(transaction, prefix)).collect(),
+        count: block.transactions.len(),
+        transactions: Vec::new(),
     }
 }
 

@@ -83,6 +83,7 @@ pub fn core_config(
         config::LinkEncoding::Bson => Encoding::Bson,
     };
     core.plain = config.plain;
+    core.rebuild_auto = config.rebuild == config::RebuildMode::Auto;
     if let Some(limits) = proxy {
         core.max_relays = limits.max_relays;
         core.max_relays_per_member = limits.max_relays_per_member;

@@ -15,11 +15,13 @@ use std::time::Duration;
 
 use meshline_mesh::Node;
 use meshline_net::{Clock, MeshHandle};
+use meshline_protocol::NodeId;
 use meshline_services::Stack;
 
 use crate::api::{Served, Server, Token};
 use crate::config::{Console, Effective, MemberConfig, NodeConfig, read_identity};
 use crate::gateway::{LocalGateway, own_ports};
+use crate::lan::LocalSegment;
 use crate::ledger::NodeLedger;
 use crate::{files, log};
 
@@ -59,6 +61,7 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let ledger = NodeLedger::start(&config)?;
     let saved = state::load(&config.data_dir);
     let core = core_config(&config, role, launch.proxy, identity.membership, saved);
+    let id = identity.key.id();
     let seed = files::random_bytes()?;
     let clock = Clock::start();
     let mut settings = meshline_net::Settings::new(clock, identity.key.clone(), &core);
@@ -77,12 +80,12 @@ pub async fn run<T: MemberConfig>(launch: Launch<T>) -> anyhow::Result<()> {
     let mesh = meshline_net::start(settings, stack).await?;
     ledger.join(mesh.ledger());
     let mut reloader = Reloader::new(launch.load, &config, log);
-    serve(&config, mesh, (&ledger, &mut reloader)).await
+    serve(&config, (mesh, id), (&ledger, &mut reloader)).await
 }
 
 async fn serve<T: MemberConfig>(
     config: &NodeConfig,
-    mesh: MeshHandle,
+    (mesh, id): (MeshHandle, NodeId),
     (ledger, reloader): (&Arc<NodeLedger>, &mut Reloader<T>),
 ) -> anyhow::Result<()> {
     let token = Arc::new(Token::read_or_make(&config.data_dir)?);
@@ -91,6 +94,7 @@ async fn serve<T: MemberConfig>(
     let own_ports = own_ports(&mesh, bound.address());
     let gateway = Arc::new(LocalGateway::start(config, &mesh, own_ports).await);
     gateway.publish(config).await;
+    let segment = LocalSegment::start(config, &id, &mesh, &gateway)?;
     let tail = reloader.tail();
     let api = bound.serve(Served {
         mesh: mesh.clone(),
@@ -111,6 +115,9 @@ async fn serve<T: MemberConfig>(
         () = signals::terminated(async || reloader.reload(&mesh, &gateway).await) => {}
     }
     tracing::info!(target: log::CONSOLE, "Server is shutting down");
+    if let Some(segment) = segment {
+        segment.finish().await;
+    }
     gateway.close();
     // Whoever does not answer by then is told nothing more.
     let ended = async { tokio::join!(mesh.shutdown(), ledger.end()) };

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RingSide};
+use meshline_mesh::{Direction, Event as MeshEvent, PeerName, RebuildStep, RingSide};
 use meshline_protocol::{Address, Code};
 use meshline_services::{Event, chat, discovery};
 use tracing::{debug, error, info, trace, warn};
@@ -114,6 +114,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
             tell_punch(event)
         }
+        MeshEvent::Rebuild { .. } | MeshEvent::RebuildProposed { .. } => tell_rebuild(event),
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
         }
@@ -133,6 +134,32 @@ fn tell_punch(event: &MeshEvent) {
         info!(target: "meshline", peer = %peer.id, address = %address, reason = kind, "direct way opened after {took_ms} ms");
     } else if let MeshEvent::PunchFailed { peer, reason } = event {
         debug!(target: "meshline", peer = %peer.id, reason, "no direct way: {reason}");
+    }
+}
+
+/// Links chosen anew by all are a change that everybody sees.
+fn tell_rebuild(event: &MeshEvent) {
+    if let MeshEvent::RebuildProposed { by, cause, count } = event {
+        info!(target: "meshline", peer = %by, reason = cause, count, "a member finds the mesh badly shaped");
+    }
+    let MeshEvent::Rebuild { by, at, dry_run, step, .. } = event else { return };
+    let (at, what) = (at.get(), if *dry_run { "trial rebuild" } else { "rebuild" });
+    match step {
+        RebuildStep::Planned => info!(target: "meshline", peer = %by, at, "{what} planned"),
+        RebuildStep::Aborted => info!(target: "meshline", peer = %by, at, "{what} ended before its time"),
+        RebuildStep::Superseded => info!(target: "meshline", peer = %by, at, "{what} gave way to another one"),
+        RebuildStep::Skipped => {
+            warn!(target: "meshline", peer = %by, at, "{what} skipped: too late, or too soon after another")
+        }
+        RebuildStep::Tried { fresh, idle } => {
+            info!(target: "meshline", peer = %by, at, count = fresh, "{what}: {fresh} links would come, {idle} would be idle");
+        }
+        RebuildStep::Started { fresh, idle, late_us } => {
+            info!(target: "meshline", peer = %by, at, count = fresh, "{what} begins, {late_us} µs after its instant: {fresh} links to come at once, {idle} idle");
+        }
+        RebuildStep::Done { linked, let_go } => {
+            info!(target: "meshline", peer = %by, at, count = linked, "{what} done: {linked} links came, {let_go} let go");
+        }
     }
 }
 

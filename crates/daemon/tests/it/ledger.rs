@@ -85,18 +85,63 @@ async fn what_is_sent_and_mined_is_seen_everywhere() {
     let balance = "/api/v1/wallet/balance/{id}";
     let told = get(&member, balance, &format!("/api/v1/wallet/balance/{own}")).await;
     assert_eq!(told["balance"], "16.5");
+    for (text, kind) in
+        [("1", "block"), (mined["block"].as_str().unwrap(), "block"), (&txid, "transaction"), (&other, "address")]
+    {
+        let found = get(&member, "/api/v1/ledger/find/{id}", &format!("/api/v1/ledger/find/{text}")).await;
+        assert_eq!(found["kind"], kind, "{text}");
+    }
+    let brief = get(&member, "/api/v1/ledger/blocks", "/api/v1/ledger/blocks?brief=true&from=1&limit=9").await;
+    let rows = brief["blocks"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["count"], &rows[0]["transactions"]), (2, &json!(3), &json!([])));
     let history = post(&member, "/api/v1/wallet/history", json!({"passphrase": PASSPHRASE})).await;
     assert_eq!(history["history"].as_array().unwrap().len(), 4, "{history}");
     let list = post(&member, "/api/v1/wallet/list", json!({"passphrase": PASSPHRASE})).await;
     assert_eq!(list["balance"], "20");
     let status = get(&member, "/api/v1/ledger", "/api/v1/ledger").await;
-    assert_eq!((&status["height"], &status["running"]), (&json!(1), &json!(true)));
+    assert_eq!((&status["height"], &status["running"], &status["wallet"]), (&json!(1), &json!(true), &json!(true)));
     assert_eq!(post(&member, "/api/v1/ledger/verify", json!({})).await["valid"], true);
     assert_eq!(post(&member, "/api/v1/ledger/reindex", json!({})).await["transactions"], 3);
     let metrics = String::from_utf8(member.get("/metrics").await.body).unwrap();
     for line in ["meshline_ledger_height 1", "meshline_ledger_mempool_transactions 0", "meshline_ledger_hash_rate 0"] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
     }
+}
+
+#[tokio::test]
+async fn a_payment_is_quoted_before_it_is_sent_and_costs_no_more() {
+    let member = Member::start().await;
+    let own = new_address(&member).await;
+    post(&member, "/api/v1/ledger", json!({"address": own, "least_fee_rate": 1_000})).await;
+    let to = new_address(&member).await;
+    let order = json!({"passphrase": PASSPHRASE, "to": to, "amount": "2.5"});
+    let quote = post(&member, "/api/v1/wallet/quote", order.clone()).await;
+    assert_eq!((&quote["fee"], &quote["total"]), (&json!("0.000002"), &json!("2.500002")));
+    let low = json!({"passphrase": PASSPHRASE, "to": to, "amount": "2.5", "fee_rate": 1}).to_string();
+    assert_eq!(member.post("/api/v1/wallet/quote", &low).await.refusal(422), "ledger_refused");
+    let agreed = |fee: &str| {
+        let mut order = order.clone();
+        order["max_fee"] = json!(fee);
+        order
+    };
+    let less = agreed("0.00000199").to_string();
+    assert_eq!(member.post("/api/v1/wallet/send", &less).await.refusal(422), "fee_changed");
+    assert_eq!(get(&member, "/api/v1/ledger/mempool", "/api/v1/ledger/mempool").await["count"], 0);
+    let sent = post(&member, "/api/v1/wallet/send", agreed("0.000002")).await;
+    assert_eq!(sent["fee"], quote["fee"]);
+}
+
+#[tokio::test]
+async fn an_address_is_drawn_as_a_code_and_nothing_else_is() {
+    let (member, own) = with_ledger().await;
+    let code = get(&member, "/api/v1/wallet/qr/{id}", &format!("/api/v1/wallet/qr/{own}")).await;
+    assert_eq!((&code["text"], &code["size"]), (&json!(own.to_uppercase()), &json!(29)));
+    let rows: Vec<&str> = code["rows"].as_array().unwrap().iter().map(|row| row.as_str().unwrap()).collect();
+    assert!(rows.len() == 29 && rows.iter().all(|row| row.len() == 29), "{rows:?}");
+    // The patterns by which a camera finds three of its corners.
+    assert!(rows[0].starts_with("11111110") && rows[0].ends_with("01111111"), "{rows:?}");
+    assert!(rows[3].starts_with("10111010") && rows[28].starts_with("11111110"), "{rows:?}");
+    assert_eq!(member.get("/api/v1/wallet/qr/hello").await.refusal(400), "invalid_message");
 }
 
 #[tokio::test]
@@ -127,7 +172,12 @@ async fn refusals_of_ledger_and_wallet_have_names() {
     assert_eq!(member.get("/api/v1/ledger/block/9").await.refusal(404), "no_such_block");
     assert_eq!(member.get("/api/v1/ledger/block/x").await.refusal(400), "invalid_message");
     assert_eq!(member.get(&format!("/api/v1/ledger/tx/{}", "0".repeat(64))).await.refusal(404), "no_such_block");
-    assert_eq!(member.get("/api/v1/ledger/address/x").await.refusal(400), "invalid_message");
+    for path in ["address/x", "find/x", "find/-1"] {
+        assert_eq!(member.get(&format!("/api/v1/ledger/{path}")).await.refusal(400), "invalid_message", "{path}");
+    }
+    for path in ["find/9".to_owned(), format!("find/{}", "0".repeat(64))] {
+        assert_eq!(member.get(&format!("/api/v1/ledger/{path}")).await.refusal(404), "no_such_block", "{path}");
+    }
     let wallet = async |body: Value| {
         let mut order = json!({"passphrase": PASSPHRASE, "to": own, "amount": "1"});
         order.as_object_mut().unwrap().extend(body.as_object().unwrap().clone());
@@ -139,7 +189,13 @@ async fn refusals_of_ledger_and_wallet_have_names() {
     assert_eq!(wallet(json!({"passphrase": ""})).await.refusal(400), "invalid_message");
     let words = "abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon abandon about";
     let restore = json!({"passphrase": PASSPHRASE, "phrase": words}).to_string();
-    assert_eq!(member.post("/api/v1/wallet/restore", &restore).await.refusal(422), "wallet_failed");
+    assert_eq!(member.post("/api/v1/wallet/restore", &restore).await.refusal(422), "wallet_present");
+    let chain_without = Member::start().await;
+    post(&chain_without, "/api/v1/ledger", json!({"address": own})).await;
+    let status = get(&chain_without, "/api/v1/ledger", "/api/v1/ledger").await;
+    assert_eq!(status["wallet"], false);
+    let list = json!({"passphrase": PASSPHRASE}).to_string();
+    assert_eq!(chain_without.post("/api/v1/wallet/list", &list).await.refusal(422), "no_wallet");
 }
 
 fn named(name: &str) -> Config {

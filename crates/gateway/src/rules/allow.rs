@@ -53,7 +53,9 @@ impl TryFrom<String> for Allow {
         if let Some(role) = text.strip_prefix("role:") {
             return match role_named(role) {
                 Some(role) => Ok(Self::Role(role)),
-                None => Err(format!("not a role: `{role}`; expected role:node, role:view, role:proxy or role:exit")),
+                None => Err(format!(
+                    "not a role: `{role}`; expected role:node, role:view, role:proxy, role:exit or role:rebuild"
+                )),
             };
         }
         if let Ok(id) = text.parse() {

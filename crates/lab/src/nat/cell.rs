@@ -21,6 +21,9 @@ const NAMES: &str = "first,second,one,other";
 /// Between two looks, when times are taken: an answer takes well under a millisecond.
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// How attempts end that bring a direct link.
+const FOUND: [&str; 7] = ["near", "told", "seen", "predicted", "birthday", "tcp", "linked"];
+
 /// A document of the local API is far smaller.
 const MAX_DOCUMENT: u64 = 1 << 20;
 
@@ -51,6 +54,11 @@ pub struct Meeting {
     pub by: String,
     /// What the one says the other's clock is ahead, in microseconds; both have the clock of this machine.
     pub clock_offset_us: Option<i64>,
+    /// How far off it says that is at the most, in microseconds.
+    pub clock_error_us: Option<u64>,
+    /// From the instant both had agreed on until they were linked directly, in milliseconds; `None` if no attempt was
+    /// agreed on, or none of those brought it.
+    pub after_agreed_ms: Option<u64>,
 }
 
 impl Cell {
@@ -154,6 +162,8 @@ impl Cell {
             direct_us: direct.map(|direct| since(direct.at)),
             by: transport(&status, one.name()).unwrap_or_else(|| "none".to_owned()),
             clock_offset_us: link(&status, one.name()).and_then(|link| link.get("clock_offset_us")?.as_i64()),
+            clock_error_us: link(&status, one.name()).and_then(|link| link.get("clock_error_us")?.as_u64()),
+            after_agreed_ms: after_agreed(other, one.name()),
         })
     }
 }
@@ -192,6 +202,14 @@ fn echo(member: &Member, name: &str) -> Option<Instant> {
     let rtts = document.get("hops")?.as_array()?.last()?.get("rtts_us")?.as_array()?;
     let first = rtts.first()?.as_u64().filter(|_| document.get("reached").is_some_and(|reached| *reached == true))?;
     Some(begin + Duration::from_micros(first))
+}
+
+/// When the last attempt that one knows of ended, if it brought a link.
+fn after_agreed(member: &Member, name: &str) -> Option<u64> {
+    let document = get(member, &format!("/api/v1/explain/{name}"))?;
+    let last = document.get("punch")?.get("attempts")?.as_array()?.last()?.clone();
+    let is_found = last.get("outcome").and_then(Value::as_str).is_some_and(|outcome| FOUND.contains(&outcome));
+    last.get("took_ms")?.as_u64().filter(|_| is_found)
 }
 
 fn transport(status: &Value, name: &str) -> Option<String> {

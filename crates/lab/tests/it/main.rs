@@ -10,7 +10,9 @@ mod contract;
 mod disk;
 mod history;
 mod hosts;
+mod lan;
 mod ledger;
+mod ledger_faults;
 mod ledger_light;
 mod ledger_mesh;
 mod ledger_tutorial;
@@ -18,6 +20,7 @@ mod measured;
 mod membership;
 mod mesh;
 mod nat;
+mod rebuild;
 mod relay;
 mod routes;
 mod seed;
@@ -28,6 +31,7 @@ mod tunnels;
 mod twice;
 mod via;
 mod view;
+mod watch;
 
 use meshline_lab::Member;
 

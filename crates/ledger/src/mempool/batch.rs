@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use crate::chain::Chain;
-use crate::consensus::{Coin, CoinView, Refusal, check_inputs, check_transaction};
+use crate::consensus::{Coin, CoinView, Refusal, Rule, check_inputs, check_transaction};
 use crate::hash::{Txid, sha256d};
 use crate::mempool::pool::PoolView;
 use crate::mempool::{Added, Mempool, Origin, PoolRefusal};
@@ -17,7 +17,7 @@ use crate::verified::Verified;
 const STEP: usize = 1_024;
 
 /// A payment, who brought it, and when, in seconds since 1970.
-pub(super) type Brought = (Transaction, (Origin, u64));
+pub type Brought = (Transaction, (Origin, u64));
 
 /// Outputs of earlier payments of the same batch before those of the pool.
 struct BatchView<'a, S> {
@@ -75,20 +75,33 @@ impl Mempool {
     }
 
     /// Adds what was in a pool before; returns how many are still good.
-    pub(super) fn add_again<S: Store>(
+    pub fn add_again<S: Store>(
         &mut self,
         chain: &Chain<S>,
         brought: &[Brought],
         verifier: &impl SignatureVerifier,
     ) -> usize {
         let verified = Verified::new(verifier);
-        let mut taken = 0;
-        for step in brought.chunks(STEP) {
-            let payments = step.iter().map(|(payment, _)| payment);
-            verified.judge(&self.signatures(chain, payments).unwrap_or_default());
-            let added = step.iter().filter(|(payment, source)| self.add(chain, payment, *source, &verified).is_ok());
-            taken += added.count();
+        let (mut left, mut taken): (Vec<&Brought>, usize) = (brought.iter().collect(), 0);
+        // What was saved by name may stand before what it spends.
+        loop {
+            let mut early = Vec::new();
+            let before = taken;
+            for step in left.chunks(STEP) {
+                let payments = step.iter().map(|(payment, _)| payment);
+                verified.judge(&self.signatures(chain, payments).unwrap_or_default());
+                for brought in step {
+                    match self.add(chain, &brought.0, brought.1, &verified) {
+                        Ok(_) => taken += 1,
+                        Err(PoolRefusal::Rule(Rule::MissingInput)) => early.push(*brought),
+                        Err(_) => {}
+                    }
+                }
+            }
+            if early.is_empty() || taken == before {
+                return taken;
+            }
+            left = early;
         }
-        taken
     }
 }

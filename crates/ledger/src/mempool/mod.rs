@@ -8,8 +8,9 @@ mod pool;
 mod saved;
 mod template;
 
+pub use batch::Brought;
 pub use pool::{
     Added, EXPIRY_S, MAX_POOL_BYTES, MAX_RELATIVES, MAX_REPLACED, Mempool, Origin, PoolRefusal, RESERVED_BYTES, Waiting,
 };
-pub use saved::{MAX_SAVED_BYTES, SavedError};
+pub use saved::{MAX_SAVED_BYTES, SavedError, read_payments, save_payments};
 pub use template::{Template, due};

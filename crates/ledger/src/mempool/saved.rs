@@ -28,17 +28,35 @@ pub enum SavedError {
     Damaged(#[from] DecodeError),
 }
 
+/// Payments as bytes, each with who brought it and when, in seconds since 1970.
+pub fn save_payments(payments: &[(&Transaction, Origin, u64)]) -> Vec<u8> {
+    let mut bytes = vec![VERSION];
+    put_count(&mut bytes, payments.len() as u64);
+    for (payment, origin, since_s) in payments {
+        bytes.push(if *origin == Origin::Local { LOCAL } else { 0 });
+        bytes.extend(since_s.to_le_bytes());
+        payment.encode_to(&mut bytes);
+    }
+    bytes
+}
+
+/// Takes back what [`save_payments`] gave, unjudged.
+pub fn read_payments(bytes: &[u8]) -> Result<Vec<Brought>, SavedError> {
+    let mut input = Decoder::new(bytes);
+    let version = input.u8()?;
+    if version != VERSION {
+        return Err(SavedError::Version(version));
+    }
+    let saved: Vec<Saved> = input.list(MAX_SAVED)?;
+    input.finish()?;
+    Ok(saved.into_iter().map(|saved| saved.0).collect())
+}
+
 impl Mempool {
     /// The pool as bytes.
     pub fn save(&self) -> Vec<u8> {
-        let mut bytes = vec![VERSION];
-        put_count(&mut bytes, self.len() as u64);
-        for waiting in self.in_order() {
-            bytes.push(if waiting.origin == Origin::Local { LOCAL } else { 0 });
-            bytes.extend(waiting.since_s.to_le_bytes());
-            waiting.transaction.encode_to(&mut bytes);
-        }
-        bytes
+        let waiting = self.in_order().map(|waiting| (&waiting.transaction, waiting.origin, waiting.since_s));
+        save_payments(&waiting.collect::<Vec<_>>())
     }
 
     /// Takes back what [`Mempool::save`] gave; returns how many payments are still good.
@@ -48,15 +66,7 @@ impl Mempool {
         chain: &Chain<S>,
         verifier: &impl SignatureVerifier,
     ) -> Result<usize, SavedError> {
-        let mut input = Decoder::new(bytes);
-        let version = input.u8()?;
-        if version != VERSION {
-            return Err(SavedError::Version(version));
-        }
-        let saved: Vec<Saved> = input.list(MAX_SAVED)?;
-        input.finish()?;
-        let brought: Vec<Brought> = saved.into_iter().map(|saved| saved.0).collect();
-        Ok(self.add_again(chain, &brought, verifier))
+        Ok(self.add_again(chain, &read_payments(bytes)?, verifier))
     }
 }
 

@@ -7,7 +7,7 @@ use crate::chain::Chain;
 use crate::consensus::{BLOCK_VERSION, Block, Header, Policy};
 use crate::hash::Txid;
 use crate::mempool::Mempool;
-use crate::mempool::pool::rate;
+use crate::mempool::pool::{Waiting, rate};
 use crate::store::Store;
 use crate::transaction::{Lock, TRANSACTION_VERSION, Transaction, TxIn, TxOut};
 
@@ -66,7 +66,7 @@ fn select(pool: &Mempool, room: usize, signatures: usize) -> (Vec<Transaction>, 
     let mut taken = BTreeSet::<Txid>::new();
     let (mut chosen, mut fees, mut room, mut signatures) = (Vec::new(), Amount::ZERO, room, signatures);
     let mut queue: BinaryHeap<(u64, Txid)> =
-        pool.waiting.keys().map(|txid| (package(pool, txid, &taken).rate, *txid)).collect();
+        pool.waiting.iter().map(|(txid, waiting)| (first_rate(pool, txid, waiting), *txid)).collect();
     while let Some((queued_rate, txid)) = queue.pop() {
         if taken.contains(&txid) {
             continue;
@@ -90,6 +90,14 @@ fn select(pool: &Mempool, room: usize, signatures: usize) -> (Vec<Transaction>, 
     (chosen, fees)
 }
 
+/// What a payment pays for each byte while nothing is taken. Most build on none that waits.
+fn first_rate(pool: &Mempool, txid: &Txid, waiting: &Waiting) -> u64 {
+    match waiting.parents.is_empty() {
+        true => waiting.rate(),
+        false => package(pool, txid, &BTreeSet::new()).rate,
+    }
+}
+
 /// A payment with those it builds on that are not taken yet, in an order in which they can be in a block.
 struct Package<'a> {
     members: Vec<(Txid, &'a Transaction)>,
@@ -100,6 +108,15 @@ struct Package<'a> {
 }
 
 fn package<'a>(pool: &'a Mempool, txid: &Txid, taken: &BTreeSet<Txid>) -> Package<'a> {
+    if let Some((txid, waiting)) = pool.waiting.get_key_value(txid).filter(|(_, waiting)| waiting.parents.is_empty()) {
+        return Package {
+            members: vec![(*txid, &waiting.transaction)],
+            fees: waiting.fee,
+            size: waiting.size,
+            signatures: waiting.transaction.inputs.len(),
+            rate: waiting.rate(),
+        };
+    }
     let mut members: Vec<_> = pool
         .reach(&BTreeSet::from([*txid]), |above| &above.parents)
         .into_iter()

@@ -73,14 +73,24 @@ impl<V: SignatureVerifier> Sync<V> {
         self.relay.on_block();
         // While much is still to come each step would be news, and nobody needs it.
         if !self.is_synced {
+            self.has_untold_tip = true;
             return;
         }
         let news = news_since(&told, at);
         self.tell_tip(&news, at);
     }
 
+    /// Tells of the tip that the synchronisation has come to.
+    pub(super) fn tell_untold<S: Store>(&mut self, at: &At<'_, S>) {
+        if std::mem::take(&mut self.has_untold_tip)
+            && let Some((header, _)) = at.chain.header(&at.chain.tip())
+        {
+            self.tell_tip(&[header], at);
+        }
+    }
+
     /// Tells all who lack it how the chain ends.
-    pub(super) fn tell_tip<S: Store>(&mut self, news: &[Header], at: &At<'_, S>) {
+    fn tell_tip<S: Store>(&mut self, news: &[Header], at: &At<'_, S>) {
         let tip = at.chain.tip();
         let ids: Vec<NodeId> = self.peers.iter().filter(|(_, peer)| peer.is_speaking()).map(|(id, _)| *id).collect();
         let lacks = |sync: &Self, id: &NodeId| {

@@ -303,6 +303,7 @@ impl<V: SignatureVerifier> Sync<V> {
                 self.store_failed(error, at.now);
             }
             self.event(Event::Synced { height: at.chain.height() });
+            self.tell_untold(at);
         } else if !is_synced && is_behind(at) && at.chain.best_header().1 > at.chain.height() + FEW_BLOCKS {
             self.is_synced = false;
             at.chain.set_flush(Flush::BySize);

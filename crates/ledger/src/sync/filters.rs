@@ -21,7 +21,7 @@ impl<V: SignatureVerifier> Sync<V> {
             self.filters_at = None;
             return;
         }
-        let due = *self.filters_at.get_or_insert(at.now.mono_us.saturating_add(FILTERS_DELAY));
+        let due = *self.filters_at.get_or_insert_with(|| at.now.mono_us.saturating_add(FILTERS_DELAY));
         if at.now.mono_us < due {
             return;
         }

@@ -188,6 +188,8 @@ pub struct Sync<V> {
     compacts: Compacts,
     /// The tip of which all peers were told.
     told_tip: Option<BlockHash>,
+    /// It changed while much was still to come, and nobody was told.
+    has_untold_tip: bool,
     is_synced: bool,
     /// The best header for which peers that follow an invalid chain were looked for.
     judged_best: Option<BlockHash>,
@@ -217,6 +219,7 @@ impl<V: SignatureVerifier> Sync<V> {
             relay: Relay::default(),
             compacts: Compacts::default(),
             told_tip: None,
+            has_untold_tip: false,
             is_synced: false,
             judged_best: None,
             filters_at: None,

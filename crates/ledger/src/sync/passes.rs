@@ -66,6 +66,10 @@ impl Commitments {
         self.count += 1;
     }
 
+    fn is_full(&self) -> bool {
+        self.bits.len() > MAX_COMMITMENTS
+    }
+
     fn get(&self, index: usize) -> Option<bool> {
         (index < self.count).then(|| self.bits.get(index / 8).is_some_and(|byte| byte >> (index % 8) & 1 == 1))
     }
@@ -80,7 +84,7 @@ impl Pass {
                 self.commitments.push(bit);
             }
         }
-        let too_many = u64::from(self.judge.height()) > most || self.commitments.bits.len() > MAX_COMMITMENTS;
+        let too_many = u64::from(self.judge.height()) > most || self.commitments.is_full();
         if too_many { Err(Reason::TooManyHeaders) } else { Ok(()) }
     }
 }
@@ -263,4 +267,22 @@ fn most_headers<S: Store>(at: &At<'_, S>) -> u64 {
     let genesis = at.chain.header(&at.chain.id()).map_or(0, |(header, _)| u64::from(header.time));
     let age = at.now.unix_s.saturating_add(FUTURE_LIMIT_S).saturating_sub(genesis);
     age.saturating_mul(HEADERS_A_SECOND)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Commitments, MAX_COMMITMENTS};
+
+    #[test]
+    fn commitments_are_full_with_one_bit_more_than_they_may_hold() {
+        let mut commitments = Commitments { offset: 0, salt: [0; 32], bits: Vec::new(), count: 0 };
+        for number in 0..MAX_COMMITMENTS * 8 {
+            commitments.push(number % 3 == 0);
+        }
+        assert!(!commitments.is_full());
+        assert_eq!((commitments.get(3), commitments.get(4)), (Some(true), Some(false)));
+        commitments.push(true);
+        assert!(commitments.is_full());
+        assert_eq!(commitments.get(MAX_COMMITMENTS * 8 + 1), None);
+    }
 }

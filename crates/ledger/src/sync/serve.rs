@@ -66,7 +66,11 @@ impl<V: SignatureVerifier> Sync<V> {
         let is_too_long = match &question {
             Question::Filters(span) => is_longer(span, MAX_FILTERS, at.chain),
             Question::FilterHashes(span) => is_longer(span, MAX_FILTER_HASHES, at.chain),
-            _ => false,
+            Question::Headers(_)
+            | Question::BlockNames(_)
+            | Question::Things(..)
+            | Question::Places(_)
+            | Question::Proof(_) => false,
         };
         if is_too_long {
             return Err(Reason::TooManyNames);

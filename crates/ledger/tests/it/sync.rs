@@ -45,6 +45,20 @@ fn a_new_node_gets_the_chain_from_all_its_peers() {
 }
 
 #[test]
+fn whoever_has_caught_up_tells_those_behind_it() {
+    let mut world = World::new();
+    chain_of(&mut world, 300);
+    let mut net = Net::new(&world.genesis, 71);
+    let source = net.add_chain(reopened(&world));
+    let (middle, last) = (net.add(&[]), net.add(&[]));
+    // The last one meets the middle one before that has anything, and nobody else ever.
+    net.link(source, middle);
+    net.link(middle, last);
+    net.run("the chain at the end of the line", 60, has_all(last, 300));
+    assert!(net.nodes.iter().all(|node| node.offences.is_empty()));
+}
+
+#[test]
 fn it_is_the_same_from_yesterday() {
     let mut world = World::new();
     let old = chain_of(&mut world, 100);

@@ -7,7 +7,7 @@ use meshline_ledger::mempool::Mempool;
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::MemoryStore;
 use meshline_ledger::sync::limits::*;
-use meshline_ledger::sync::{Config, Input, Now, Output, Reason, Sync};
+use meshline_ledger::sync::{CompactBlock, Config, Input, Now, Output, Reason, Sync};
 use meshline_ledger::{Block, Header};
 use meshline_protocol::message::*;
 use meshline_protocol::{Bounded, LedgerHash, NodeId};
@@ -22,6 +22,9 @@ pub(crate) struct Hand {
     pool: Mempool,
     pub(crate) sync: Sync<BatchVerifier>,
     pub(crate) now: u64,
+    unix_s: u64,
+    /// Who says what is said.
+    speaker: usize,
     pub(crate) sent: Vec<(NodeId, Ledger, Option<Bytes>)>,
     pub(crate) blamed: Vec<(NodeId, Reason, bool)>,
 }
@@ -32,11 +35,12 @@ impl Hand {
     pub(crate) fn new(world: &World) -> Self {
         let chain = Chain::open(&world.genesis, world.chain.store().clone()).unwrap();
         let sync = Sync::new(Config::default(), BatchVerifier, [5; 32]);
-        Self { chain, pool: Mempool::new(0), sync, now: 0, sent: Vec::new(), blamed: Vec::new() }
+        let (unix_s, speaker) = (u64::from(START) + 1_000, PEER);
+        Self { chain, pool: Mempool::new(0), sync, now: 0, unix_s, speaker, sent: Vec::new(), blamed: Vec::new() }
     }
 
     pub(crate) fn hear(&mut self, input: Input) {
-        let now = Now { mono_us: self.now, unix_s: u64::from(START) + 1_000 };
+        let now = Now { mono_us: self.now, unix_s: self.unix_s };
         self.sync.handle(input, now, &mut self.chain, &mut self.pool);
         while let Some(output) = self.sync.poll_output() {
             match output {
@@ -48,7 +52,7 @@ impl Hand {
     }
 
     pub(crate) fn say(&mut self, message: Ledger, body: Option<Bytes>) {
-        self.hear(Input::Frame { peer: node_id(PEER), message, body });
+        self.hear(Input::Frame { peer: node_id(self.speaker), message, body });
     }
 
     /// A peer that says it has these headers.
@@ -59,8 +63,12 @@ impl Hand {
     }
 
     fn say_headers(&mut self, request: Option<u32>, headers: &[Header]) {
-        let bytes: Vec<u8> = headers.iter().flat_map(|header| header.to_bytes()).collect();
         let tip = headers.last().map_or(LedgerHash([0; 32]), |last| LedgerHash(last.hash().0));
+        self.say_headers_on_the_way_to(tip, request, headers);
+    }
+
+    fn say_headers_on_the_way_to(&mut self, tip: LedgerHash, request: Option<u32>, headers: &[Header]) {
+        let bytes: Vec<u8> = headers.iter().flat_map(|header| header.to_bytes()).collect();
         for (place, body) in cut(&bytes) {
             self.say(Ledger::Headers(LedgerHeaders { request, place, tip, height: 9 }), Some(body));
         }
@@ -376,4 +384,173 @@ fn of_transactions_before_their_parents_a_peer_has_its_own_room() {
     hand.now += ORPHAN_FOR;
     hand.hear(Input::Tick);
     assert_eq!(hand.sync.orphans(), 0, "they are forgotten");
+}
+
+/// Cheap headers after the genesis block, a second apart.
+fn cheap_headers(world: &World, count: u32) -> Vec<Header> {
+    let mut made: Vec<Header> = Vec::new();
+    for number in 1..=count {
+        let previous = made.last().map_or_else(|| world.genesis.block.hash(), Header::hash);
+        let (version, bits) = (world.genesis.block.header.version, world.genesis.params.bits);
+        let mut header = Header { version, previous, merkle_root: [0; 32], time: START + number, bits, nonce: 0 };
+        mine(&mut header);
+        made.push(header);
+    }
+    made
+}
+
+/// The questions about headers so far, and whom they were asked.
+fn questions(hand: &Hand) -> Vec<(NodeId, u32)> {
+    let asked = hand.sent.iter().filter_map(|(peer, message, _)| {
+        let Ledger::Getheaders(line) = message else { return None };
+        Some((*peer, line.request))
+    });
+    asked.collect()
+}
+
+#[test]
+fn beyond_eight_chains_that_are_judged_the_one_begun_first_gives_way() {
+    let world = World::new();
+    let mut hand = Hand::new(&world);
+    hand.unix_s = u64::from(START) + 2 * BEHIND_S;
+    let far = cheap_headers(&world, 2_000);
+    for peer in 1..=MAX_FIRST_PASSES + 1 {
+        hand.speaker = peer;
+        let mut liar = Liar::with_headers(&world.genesis, far.clone());
+        // Each claims more than those before it, so that it is asked at once.
+        liar.work =
+            liar.work.saturating_add(liar.work).saturating_add(meshline_ledger::u256::U256::from_u64(peer as u64));
+        hand.hear(Input::LinkUp { peer: node_id(peer) });
+        hand.say(liar.version(), None);
+        let (asked, request) = *questions(&hand).last().unwrap();
+        assert_eq!(asked, node_id(peer));
+        hand.say_headers(Some(request), &far);
+        // A bit of every 64th header of each chain that is judged.
+        let bits = 2_000_usize.div_ceil(COMMITMENT_EVERY as usize).div_ceil(8);
+        let held = hand.sync.cheap_header_bytes(&hand.chain);
+        assert!(held <= peer.min(MAX_FIRST_PASSES) * bits, "{held} bytes with {peer} peers");
+        assert!(held >= peer.min(MAX_FIRST_PASSES) * (bits - 1));
+    }
+    let before = questions(&hand).len();
+    let answer = |hand: &mut Hand, peer: usize| {
+        let (_, request) = *questions(hand).iter().rfind(|(asked, _)| *asked == node_id(peer)).unwrap();
+        hand.speaker = peer;
+        hand.say_headers(Some(request), &[]);
+    };
+    // Whoever had its time is asked no more; the next one has come to its end and is held to its word.
+    answer(&mut hand, 1);
+    assert_eq!((hand.blamed.len(), questions(&hand).len()), (0, before));
+    answer(&mut hand, 2);
+    assert_eq!(hand.blamed, [(node_id(2), Reason::FalseClaim, true)]);
+}
+
+#[test]
+fn headers_without_blocks_are_taken_to_a_bound_and_then_judged_first() {
+    let world = World::new();
+    let mut hand = Hand::new(&world);
+    // Not behind: what is far ahead would be judged first anyway.
+    hand.unix_s = u64::from(START) + BEHIND_S - 1;
+    let far = cheap_headers(&world, MAX_UNPROVEN_HEADERS + 2_001);
+    hand.meet(&world, far.clone());
+    let (mut rest, tip) = (far.chunks(2_000), LedgerHash(far.last().unwrap().hash().0));
+    let answer = |hand: &mut Hand, headers: &[Header]| {
+        let (_, request) = *questions(hand).last().unwrap();
+        hand.say_headers_on_the_way_to(tip, Some(request), headers);
+        hand.chain.best_header().1
+    };
+    for taken in 1..=MAX_UNPROVEN_HEADERS / 2_000 {
+        assert_eq!(answer(&mut hand, rest.next().unwrap()), taken * 2_000);
+    }
+    let (full, last) = (rest.next().unwrap(), rest.next().unwrap());
+    for headers in [full, last] {
+        assert_eq!(answer(&mut hand, headers), MAX_UNPROVEN_HEADERS, "judged, not held");
+    }
+    assert!(hand.sync.cheap_header_bytes(&hand.chain) <= MAX_CHEAP_HEADER_BYTES);
+    answer(&mut hand, full);
+    assert_eq!(answer(&mut hand, last), MAX_UNPROVEN_HEADERS + 2_001, "the second time they are taken");
+    assert_eq!(hand.blamed, []);
+}
+
+#[test]
+fn of_peers_that_were_ended_the_one_ended_first_is_forgotten() {
+    let world = World::new();
+    let mut hand = Hand::new(&world);
+    let version = Liar::with_headers(&world.genesis, Vec::new()).version();
+    let id = |number: u32| {
+        let mut bytes = [3; 32];
+        bytes[..4].copy_from_slice(&number.to_le_bytes());
+        NodeId::from_bytes(bytes)
+    };
+    let most = u32::try_from(MAX_SHUNNED).unwrap();
+    for number in 0..=most {
+        hand.now += 1;
+        let peer = id(number);
+        hand.hear(Input::LinkUp { peer });
+        hand.hear(Input::Frame { peer, message: version.clone(), body: None });
+        let bad =
+            LedgerInv { request: None, kind: LedgerKind::Compact, ids: Bounded::from_first([LedgerHash([1; 32])]) };
+        hand.hear(Input::Frame { peer, message: Ledger::Inv(bad), body: None });
+        assert_eq!(hand.blamed.last(), Some(&(peer, Reason::Malformed, true)));
+        hand.hear(Input::LinkDown { peer });
+    }
+    let mut is_spoken_to = |number| {
+        hand.sent.clear();
+        hand.hear(Input::LinkUp { peer: id(number) });
+        hand.count(|message| matches!(message, Ledger::Version(_))) > 0
+    };
+    assert!(is_spoken_to(0), "there was no room for it any more");
+    assert!(!is_spoken_to(1) && !is_spoken_to(most));
+}
+
+#[test]
+fn of_what_a_peer_has_the_oldest_name_is_forgotten_and_told_again() {
+    for newer in [MAX_KNOWN - 1, MAX_KNOWN] {
+        let world = World::new();
+        let mut hand = Hand::new(&world);
+        hand.meet(&world, Vec::new());
+        let payment = world.pay(&Owner::new(0), &[world.first_coin()], vec![output(units(10), &Owner::new(1))]);
+        let name = LedgerHash(payment.txid().0);
+        let number = |number: usize| {
+            let mut bytes = [9; 32];
+            bytes[..8].copy_from_slice(&(number as u64).to_le_bytes());
+            LedgerHash(bytes)
+        };
+        say_names(&mut hand, [name].into_iter().chain((0..newer).map(number)));
+        let now = Now { mono_us: hand.now, unix_s: hand.unix_s };
+        hand.sync.submit_transaction(&payment, now, (&mut hand.chain, &mut hand.pool)).unwrap();
+        hand.sent.clear();
+        hand.now += 2 * SECOND;
+        hand.hear(Input::Tick);
+        let told = hand.count(|message| matches!(message, Ledger::Inv(line) if line.ids.contains(&name)));
+        assert_eq!(told, usize::from(newer == MAX_KNOWN), "after {newer} newer names");
+    }
+}
+
+#[test]
+fn four_blocks_at_once_are_put_together_and_no_more() {
+    let mut world = World::new();
+    let mut hand = Hand::new(&world);
+    hand.meet(&world, Vec::new());
+    // It brings a block, and is asked to push the next ones.
+    let first = world.extend(&Owner::new(1), Vec::new());
+    hand.say_headers(None, &[first.header]);
+    let request = hand.asked();
+    hand.say_block(request, &first);
+    assert_eq!(hand.count(|message| matches!(message, Ledger::Sendcmpct(line) if line.push)), 1);
+    let secret = world.pay(&Owner::new(0), &[world.first_coin()], vec![output(units(10), &Owner::new(1))]);
+    let rivals: Vec<Block> =
+        (2..8).map(|miner| world.block_after(first.hash(), &Owner::new(miner), vec![secret.clone()])).collect();
+    let push = |hand: &mut Hand, block: &Block| {
+        let line = LedgerPart { request: None, place: LedgerPlace::WHOLE };
+        hand.say(Ledger::Cmpctblock(line), Some(CompactBlock::of(block, 7).encode().into()));
+        hand.count(|message| matches!(message, Ledger::Getblocktxn(_)))
+    };
+    for (before, rival) in rivals.iter().take(MAX_COMPLETING).enumerate() {
+        assert_eq!(push(&mut hand, rival), before + 1);
+    }
+    assert_eq!(push(&mut hand, &rivals[MAX_COMPLETING]), MAX_COMPLETING);
+    hand.now += COMPACT_TIMEOUT;
+    hand.hear(Input::Tick);
+    assert_eq!(push(&mut hand, &rivals[MAX_COMPLETING]), MAX_COMPLETING + 1, "those that did not come made room");
+    assert_eq!(hand.blamed, []);
 }

@@ -70,6 +70,7 @@ impl Broadcast {
         self.compare.next_at = (!peers.is_empty()).then(|| shared.jittered(INTERVAL));
         if let Some(peer) = peers.get(chosen) {
             self.compare_with(*peer, shared);
+            self.tell_records(*peer, shared);
         }
     }
 

@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_TEXT;
 use meshline_protocol::message::{BroadcastMessage, RecordText, SignedBroadcast};
-use meshline_protocol::{Code, NetworkId, NodeId, UnixMicros};
+use meshline_protocol::{Code, NodeId, UnixMicros};
 
+use crate::config::Config;
 use crate::event::SignedText;
 use crate::shared::Shared;
 
@@ -17,7 +18,7 @@ const MAX_AHEAD: i64 = 300_000_000;
 
 /// Checks author, signature and dates of a message that is new here.
 pub(super) fn verified(line: &BroadcastMessage, body: &Bytes, shared: &Shared) -> Result<SignedBroadcast, Code> {
-    let text = read(&line.by, line.seq, (&line.sig, body), &shared.config.network)?;
+    let text = read(&line.by, line.seq, (&line.sig, body), &shared.config)?;
     if text.expires <= shared.judged() {
         Err(Code::RecordExpired)
     } else if !is_plausible(text.seq.max(text.clock), shared) {
@@ -38,23 +39,23 @@ pub(crate) fn latest_plausible(shared: &Shared) -> UnixMicros {
 }
 
 /// Checks author and signature of a text, whenever it was written.
-pub(crate) fn read_signed(signed: &SignedText, network: &NetworkId) -> Result<SignedBroadcast, Code> {
-    read(&signed.by, signed.seq, (&signed.sig, &signed.body), network)
+pub(crate) fn read_signed(signed: &SignedText, config: &Config) -> Result<SignedBroadcast, Code> {
+    read(&signed.by, signed.seq, (&signed.sig, &signed.body), config)
 }
 
-fn read(by: &NodeId, seq: UnixMicros, signed: (&str, &Bytes), network: &NetworkId) -> Result<SignedBroadcast, Code> {
+fn read(by: &NodeId, seq: UnixMicros, signed: (&str, &Bytes), config: &Config) -> Result<SignedBroadcast, Code> {
     let (sig, body) = signed;
     if body.len() > MAX_BROADCAST_BODY {
         return Err(Code::BodyTooLong);
     }
-    if !meshline_identity::verify_bytes(by, body, sig) {
+    if !config.verifier.verify(by, body, sig) {
         return Err(Code::BadSignature);
     }
     let text: SignedBroadcast = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
     if text.kind != SignedBroadcast::TYPE || text.seq != seq || text.text.len() > MAX_TEXT {
         return Err(Code::InvalidMessage);
     }
-    if text.network != *network {
+    if text.network != config.network {
         return Err(Code::RecordForeign);
     }
     Ok(text)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshline_protocol::message::{
     Broadcast as Message, BroadcastAck, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage, BroadcastName,
-    BroadcastPrune, BroadcastTrail, BroadcastWant, Revocation,
+    BroadcastPrune, BroadcastTrail, BroadcastWant, Rebuild, Revocation,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, SignedRecord, UnixMicros};
 
@@ -105,14 +105,8 @@ impl Broadcast {
         self.carry_out(shared);
     }
 
-    /// Passes a revocation on that was taken in.
-    pub(crate) fn spread_revocation(
-        &mut self,
-        id: MessageId,
-        from: Option<NodeId>,
-        members: usize,
-        shared: &mut Shared,
-    ) {
+    /// Passes a signed record on that was taken in.
+    pub(crate) fn spread_record(&mut self, id: MessageId, from: Option<NodeId>, members: usize, shared: &mut Shared) {
         match from {
             Some(from) => shared.tree.arrived((id, BroadcastTrail::default()), from, &|_| true, shared.now.mono),
             None => return self.publish(id, members, shared),
@@ -128,6 +122,19 @@ impl Broadcast {
         self.carry_out(shared);
     }
 
+    /// A record about choosing links anew that is known came once more.
+    pub(crate) fn note_rebuild_copy(&mut self, id: MessageId, from: NodeId, shared: &mut Shared) {
+        shared.tree.again(&id, from, BroadcastTrail::default(), shared.now.mono);
+        self.carry_out(shared);
+    }
+
+    /// Names the records about choosing links anew that are held.
+    pub(crate) fn tell_records(&self, peer: NodeId, shared: &mut Shared) {
+        let id = |(by, seq)| MessageId { by, seq, kind: BroadcastKind::Rebuild };
+        let ids: Vec<MessageId> = shared.words.names().into_iter().map(id).collect();
+        self.tell_past(peer, &ids, shared);
+    }
+
     /// Links were advertised anew or lost: whoever was left out as linked with an author and is not any more is told what
     /// that author wrote a moment ago.
     pub(crate) fn links_changed(&mut self, routing: &Routing, shared: &mut Shared) {
@@ -141,10 +148,11 @@ impl Broadcast {
     /// A peer says what it has.
     pub(super) fn handle_have(&mut self, from: NodeId, have: &BroadcastHave, shared: &mut Shared) {
         let (own, now) = (shared.id, shared.now.mono);
-        let (revoked, tree) = (&shared.revoked, &mut shared.tree);
+        let (revoked, words, tree) = (&shared.revoked, &shared.words, &mut shared.tree);
         // Of an author who sends too much nothing is asked for that would not be taken.
         let is_here = |id: &MessageId| match id.kind {
             BroadcastKind::Revocation => revoked.named(&id.by, id.seq).is_some(),
+            BroadcastKind::Rebuild => words.has(&id.by, id.seq),
             BroadcastKind::Text => {
                 id.by == own
                     || self.seen.look(id.by, id.seq, 0) != Freshness::New
@@ -172,6 +180,7 @@ impl Broadcast {
             let bytes = match id.kind {
                 BroadcastKind::Text => self.store.get(&id).map(|kept| kept.body.len()),
                 BroadcastKind::Revocation => shared.revoked.named(&id.by, id.seq).map(|record| record.signed.len()),
+                BroadcastKind::Rebuild => shared.words.named(&id.by, id.seq).map(|record| record.signed.len()),
             };
             if bytes.is_some_and(|bytes| !shared.tree.serve(from, id, bytes, shared.now.mono)) {
                 shared.count(Code::RateLimited);
@@ -219,6 +228,10 @@ impl Broadcast {
             BroadcastKind::Revocation => {
                 let record: &SignedRecord = shared.revoked.named(&id.by, id.seq)?;
                 Some(Wire::Revocation(record.clone()).into())
+            }
+            BroadcastKind::Rebuild => {
+                let record: &SignedRecord = shared.words.named(&id.by, id.seq)?;
+                Some(Wire::Rebuild(Rebuild::Record(record.clone())).into())
             }
         }
     }

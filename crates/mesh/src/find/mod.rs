@@ -5,29 +5,25 @@
 //! answer that does not come is asked for again without whoever the question went towards.
 
 mod pointers;
+mod sent;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bytes::Bytes;
 use meshline_identity::{Member, Sequence, place_of, verify};
 use meshline_protocol::limits::MAX_AVOIDED;
 use meshline_protocol::message::{Find as Text, FindAnswer, FindAsk, FindWhat, Finding, Found, RecordText};
-use meshline_protocol::{Bounded, Code, Name, NodeId, ServiceName, SignedRecord, UnixMicros};
+use meshline_protocol::{Bounded, Code, Name, NodeId, SignedRecord, UnixMicros};
 
 pub(crate) use pointers::Pointers;
+use sent::written;
+pub(crate) use sent::{MAX_BODY, SERVICE, UPKEEP};
 
 use crate::bucket::{Bucket, Rate};
 use crate::now::Mono;
 use crate::output::{Output, Reply, RequestId};
 use crate::routing::{Datagrams, Drop, Table, datagram_line};
 use crate::shared::Shared;
-
-/// The service of questions and answers.
-pub(crate) const SERVICE: &str = "find";
-
-/// Longest body: an answer with four announcements of 3 KiB.
-pub(crate) const MAX_BODY: usize = 16 * 1024;
 
 /// Members looked for at once.
 const MAX_SEARCHES: usize = 64;
@@ -209,7 +205,7 @@ impl Find {
             name,
         };
         let ask = FindAsk { ask: shared.sign(&text), record: shared.announcement.clone() };
-        let Some((service, body)) = written(&Finding::Ask(ask)) else { return Err(Drop::NoRoute) };
+        let Some((service, body)) = written(&Finding::Ask(ask), what) else { return Err(Drop::NoRoute) };
         let line = datagram_line(shared.id, to, flow, service);
         let toward = around.datagrams.send_seeking(line, body, avoid, (around.table, shared))?;
         Ok((seq, toward))
@@ -263,7 +259,7 @@ impl Find {
     /// Answers a question that came over `way`, its author first.
     pub(crate) fn answer(
         &mut self,
-        (to, ask): (NodeId, UnixMicros),
+        (to, ask, what): (NodeId, UnixMicros, FindWhat),
         records: impl IntoIterator<Item = SignedRecord>,
         way: &[NodeId],
         around: Around<'_>,
@@ -281,7 +277,7 @@ impl Find {
             way: Bounded::from_first(between.clone()),
         };
         let answer = FindAnswer { answer: shared.sign(&text), records: Bounded::from_first(records) };
-        let Some((service, body)) = written(&Finding::Answer(answer)) else { return };
+        let Some((service, body)) = written(&Finding::Answer(answer), what) else { return };
         let line = datagram_line(shared.id, to, shared.random_u32(), service);
         // Without a way there nobody hears it, and the question is asked again.
         let _ = around.datagrams.send_back(line, body, between.rev().collect(), (around.table, shared));
@@ -387,10 +383,6 @@ fn beside(id: &NodeId) -> NodeId {
         *last ^= 1;
     }
     NodeId::from_bytes(bytes)
-}
-
-fn written(finding: &Finding) -> Option<(ServiceName, Bytes)> {
-    Some((SERVICE.parse().ok()?, serde_json::to_vec(finding).ok()?.into()))
 }
 
 fn refuse(request: Option<RequestId>, code: Code, detail: &str, shared: &mut Shared) {

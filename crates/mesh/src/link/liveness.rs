@@ -61,6 +61,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Routing(_)
             | Message::Punch(_)
             | Message::Peers(_)
+            | Message::Rebuild(_)
             | Message::Broadcast(
                 Broadcast::Have(_)
                     | Broadcast::Want(_)
@@ -71,7 +72,16 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))
             | Message::Services(_)
     );
-    !is_own
+    !is_own && !is_upkeep(message)
+}
+
+/// Whether a message is a datagram that others wait for: its link is watched closely while it goes on.
+pub(crate) fn is_carried(message: &Message) -> bool {
+    matches!(message, Message::Datagram(_)) && !is_upkeep(message)
+}
+
+fn is_upkeep(message: &Message) -> bool {
+    matches!(message, Message::Datagram(datagram) if datagram.service.as_str() == crate::find::UPKEEP)
 }
 
 /// Before the goodput is known, what waits is thought to go at this many bits a second: half of what the slowest line

@@ -19,7 +19,7 @@ pub(crate) use duplicate::{Contender, is_upgrade, newer_wins};
 pub(crate) use echo::Echoes;
 pub(crate) use hello::Verdict;
 pub(crate) use hello::{check_header, hello, judge};
-pub(crate) use liveness::{Liveness, answer_time, is_traffic};
+pub(crate) use liveness::{Liveness, answer_time, is_carried, is_traffic};
 pub(crate) use probe::{Probed, Probes};
 pub(crate) use round_trips::RoundTripCounts;
 pub(crate) use table::{LinkDue, Links};

@@ -26,16 +26,25 @@ impl Node {
         for peer in choice.promoted {
             self.routing.link_up(peer, &mut self.shared);
         }
+        for peer in choice.parted {
+            self.routing.link_parting(&peer, self.shared.now.mono);
+        }
         for peer in choice.ended {
             self.let_go(peer);
         }
+        if let Some(redrawn) = choice.redrawn {
+            self.rebuild.finished(redrawn, &mut self.shared);
+        }
     }
 
-    /// Ends a link for want of room, and names others.
+    /// Ends a link for want of room, and names others. What stands beside it goes first: it would take its place.
     fn let_go(&mut self, peer: NodeId) {
         let Some(link) = self.shared.up.get(&peer).map(|up| up.link) else { return };
         self.tell_others((link, peer), usize::MAX);
-        self.end_link(link, Code::NotNeeded, "all links are taken");
+        let beside: Vec<LinkId> = self.links.others_to(peer, link).map(|other| other.id).collect();
+        for link in beside.into_iter().chain([link]) {
+            self.end_link(link, Code::NotNeeded, "all links are taken");
+        }
     }
 
     /// Whether there is a place for a link whose hello is good; somebody else may have to go for it. Further links to a

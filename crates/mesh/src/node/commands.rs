@@ -1,6 +1,8 @@
 //! What somebody on this machine wants.
 
-use meshline_protocol::message::{Goodbye, Membership, PunchReason, RecordText};
+use meshline_protocol::message::{
+    Goodbye, Membership, PunchReason, RebuildAbort, RebuildOrder, RebuildProposal, RecordText,
+};
 use meshline_protocol::{Address, Code, Message, NodeId, SignedRecord};
 
 use super::Node;
@@ -59,6 +61,7 @@ impl Node {
                 }
                 Err(code) => Err((code, "the revocation was refused".to_owned())),
             },
+            Some(RebuildOrder::TYPE | RebuildAbort::TYPE | RebuildProposal::TYPE) => self.apply_rebuild(record),
             Some(other) => Err((Code::InvalidMessage, format!("records of type {other} cannot be applied"))),
             None => Err((Code::InvalidMessage, "not a signed record".to_owned())),
         }

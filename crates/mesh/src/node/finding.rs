@@ -8,7 +8,7 @@ use meshline_protocol::message::{Datagram, Find as Text, FindAnswer, FindAsk, Fi
 use meshline_protocol::{Code, NodeId, SignedRecord};
 
 use super::Node;
-use crate::find::{Answered, Around, MAX_BODY, SERVICE, Sought};
+use crate::find::{Answered, Around, MAX_BODY, SERVICE, Sought, UPKEEP};
 use crate::output::{Output, Reply, RequestId};
 use crate::routing::{Drop, Forward, Path, REPORT, Report, forward};
 
@@ -73,7 +73,8 @@ impl Node {
         if is_own && datagram.service.as_str() == REPORT {
             return self.takes_report(body);
         }
-        if datagram.service.as_str() != SERVICE || (!is_own && !self.is_end(from, datagram)) {
+        let is_find = [SERVICE, UPKEEP].contains(&datagram.service.as_str());
+        if !is_find || (!is_own && !self.is_end(from, datagram)) {
             return false;
         }
         let body = body.filter(|body| body.len() <= MAX_BODY);
@@ -133,7 +134,7 @@ impl Node {
         }
         let table = std::sync::Arc::clone(self.routing.table());
         let around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
-        self.find.answer((by, text.seq), records, &way, around);
+        self.find.answer((by, text.seq, text.what), records, &way, around);
     }
 
     /// Who is known by a name at a place, here or at large.

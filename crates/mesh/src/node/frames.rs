@@ -10,7 +10,7 @@ use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 use super::Node;
 use crate::broadcast::Around;
 use crate::input::LinkId;
-use crate::link::{Stage, Verdict, check_header, is_traffic, judge};
+use crate::link::{Stage, Verdict, check_header, is_carried, is_traffic, judge};
 use crate::nat::{Asker, host_of};
 use crate::relay::Known;
 use crate::time::StepContext;
@@ -134,7 +134,7 @@ impl Node {
         let Some(link) = self.links.get_mut(id) else { return };
         let Some(peer) = link.member().map(|member| member.id) else { return };
         link.liveness.heard(is_traffic(&frame.message), now);
-        if matches!(frame.message, Message::Datagram(_)) {
+        if is_carried(&frame.message) {
             link.carry(now);
         }
         let done = match frame.message {
@@ -163,6 +163,7 @@ impl Node {
                 })
             }
             Message::Peers(message) => self.on_peers(peer, message),
+            Message::Rebuild(message) => self.on_rebuild(peer, &message),
             Message::Ring(message) => {
                 if self.ring.handle(peer, message, &mut self.shared) {
                     self.reselect_ring();

@@ -126,7 +126,7 @@ impl Node {
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
         self.peers.lost(&mut self.shared, peer);
-        let was_guest = self.peers.set.is_guest(&peer);
+        let was_guest = self.peers.set.is_guest(&peer) || self.peers.set.is_parting(&peer);
         self.peers.ended(&mut self.shared, peer, code);
         if link.transport == Transport::Relay && !is_wanted {
             self.relay_client.lost(peer, link.via, &self.shared);
@@ -135,7 +135,7 @@ impl Node {
             self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
         }
         if !was_guest {
-            self.routing.link_down(&peer, !is_wanted, &self.shared);
+            self.routing.link_down(&peer, code, &self.shared);
         }
         self.shared.dirty = true;
         if self.shared.up.is_empty() {
@@ -240,6 +240,7 @@ impl Node {
         }
         self.peers.set.changed(self.shared.now.mono);
         self.broadcast.catch_up(peer, self.gossip.members.len(), &mut self.shared);
+        self.tell_rebuilds(peer);
         self.on_news(news.into_iter().collect());
         self.reselect_ring();
     }

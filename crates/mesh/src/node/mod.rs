@@ -9,6 +9,7 @@ mod frames;
 mod links;
 mod packets;
 mod punching;
+mod rebuilding;
 mod relays;
 mod reports;
 mod revoked;
@@ -31,12 +32,14 @@ use crate::event::Event;
 use crate::find::Find;
 use crate::gossip::{Gossip, News};
 use crate::input::{Input, LinkId};
+use crate::lan::Lan;
 use crate::link::{Echoes, Links, Probes, RoundTripCounts};
 use crate::nat::Nat;
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Book, Failure, Heard, Peers, Purpose};
 use crate::punch::Punch;
+use crate::rebuild::Rebuild;
 use crate::relay::{RelayClient, RelayServer};
 use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
@@ -55,6 +58,7 @@ pub struct Node {
     shared: Shared,
     links: Links,
     peers: Peers,
+    rebuild: Rebuild,
     gossip: Gossip,
     ring: Ring,
     broadcast: Broadcast,
@@ -64,6 +68,7 @@ pub struct Node {
     probes: Probes,
     signal: Signal,
     nat: Nat,
+    lan: Lan,
     companions: Companions,
     punch: Punch,
     routing: Routing,
@@ -93,6 +98,7 @@ impl Node {
         configured(&mut peers, shared.config.next.as_slice(), Purpose::Next);
         let mut node = Self {
             links: Links::default(),
+            rebuild: Rebuild::restored(&shared.config.saved.rebuild),
             gossip: Gossip::new(now.mono, crate::gossip::most_kept(shared.config.max_area)),
             ring: Ring::new(&shared),
             broadcast: Broadcast::default(),
@@ -102,6 +108,7 @@ impl Node {
             probes: Probes::new(now.mono),
             signal: Signal::new(&shared.config.signal, now.mono),
             nat: Nat::default(),
+            lan: Lan::new(&shared),
             punch: Punch::new(now.mono),
             companions: Companions::default(),
             routing: Routing::new(now.mono, shared.config.max_area),
@@ -156,6 +163,8 @@ impl Node {
             Input::UdpAddresses { addresses } => self.on_udp_addresses(addresses),
             Input::PortsMapped { mapped } => self.nat.set_mapped(mapped, &mut self.shared),
             Input::Resolved { name, addresses } => self.nat.resolved(&name, &addresses),
+            Input::LanSeen(sighting) => self.lan.see(&sighting, &self.shared),
+            Input::LanGone(instance) => self.lan.forget(&instance, &mut self.peers),
             Input::Packet { socket, from, bytes } => {
                 self.nat.note_length(bytes.len());
                 self.on_packet(socket, from, &bytes);
@@ -182,6 +191,12 @@ impl Node {
             // A record that does not pass any more is simply not taken in again.
             let _ = self.shared.revoked.insert(record, &self.shared.config.network, self.shared.judged());
         }
+        for record in &saved.rebuild.records {
+            if let Ok(judged) = crate::rebuild::judged(record, &self.shared) {
+                self.shared.words.put(judged, record);
+            }
+        }
+        self.rebuild.review(&mut self.shared);
         for peer in &saved.peers {
             self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, Heard::Listed);
             if let Some(record) = &peer.record {
@@ -332,6 +347,7 @@ impl Node {
         }
         self.sweep_at = now.after(LINGER);
         self.shared.revoked.expire(self.shared.clock.judged(self.shared.now.wall));
+        self.rebuild.review(&mut self.shared);
         if !self.ring.is_enabled() {
             return;
         }

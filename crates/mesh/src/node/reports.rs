@@ -57,7 +57,13 @@ impl Node {
             proxies: self.proxy_rows(),
             relay: shared.config.is_proxy().then(|| self.relay_server.report(|id| self.peer_name(id).name)),
             spread: shared.tree.report(),
+            rebuild: self.rebuild.report(
+                self.gossip.members.len() + 1,
+                shared.config.rebuild_auto && self.holds_role(),
+                shared,
+            ),
             punch: self.punch.report(shared.config.punch),
+            lan: self.lan.report(),
             refused: shared.refused.clone(),
         }
     }

@@ -28,7 +28,7 @@ impl Node {
         let shared = &mut self.shared;
         if !self.ring.is_enabled() {
             let id = MessageId { by: record.by, seq, kind: BroadcastKind::Revocation };
-            self.broadcast.spread_revocation(id, from, self.gossip.members.len(), shared);
+            self.broadcast.spread_record(id, from, self.gossip.members.len(), shared);
             return;
         }
         let frame = std::sync::Arc::new(meshline_protocol::Message::Revocation(record.clone()).into());
@@ -53,6 +53,7 @@ impl Node {
             return;
         }
         self.gossip.members.remove(&id);
+        self.forget_rebuilds(&id);
         self.find.pointers.forget(&id);
         self.peers.forget(id);
         self.shared.network_time.forget(&id);

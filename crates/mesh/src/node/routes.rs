@@ -14,7 +14,7 @@ use crate::event::Event;
 use crate::link::Link;
 use crate::output::Reply;
 use crate::report::{RouteRow, RoutingReport};
-use crate::routing::{Graph, Path, Table, datagram_line, loss_ppm};
+use crate::routing::{Graph, Path, Route, Table, datagram_line, loss_ppm};
 
 /// A link that was not measured yet: a millisecond, as in one building.
 const ASSUMED_RTT_US: u64 = 1_000;
@@ -37,8 +37,9 @@ impl Node {
         let policy = self.shared.config.routing.clone();
         let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
         let via = || steering(&policy, names.iter().map(|known| (known.member.id, known.member.name.as_str())));
-        // Who is here for a moment is no way to anybody.
-        let lasting = || links.iter().filter(|link| link.peer().is_some_and(|peer| !set.is_guest(&peer)));
+        // Who is here for a moment, or no more for long, is no way to anybody.
+        let lasts = |peer: &NodeId| !set.is_guest(peer) && !set.is_parting(peer);
+        let lasting = || links.iter().filter(|link| link.peer().is_some_and(|peer| lasts(&peer)));
         let links = || advertised(lasting(), |id| weight(&policy, id, name_of(id).as_deref()));
         let changed = self.routing.handle_timeout(&mut self.shared, links, via);
         self.datagrams.handle_timeout(&mut self.shared);
@@ -49,13 +50,8 @@ impl Node {
 
     fn tell_changes(&mut self, before: &Table) {
         let after = Arc::clone(self.routing.table());
-        let all: std::collections::BTreeSet<NodeId> =
-            before.routes.keys().chain(after.routes.keys()).copied().collect();
-        for id in all {
-            let (old, new) = (best(before, &id), best(&after, &id));
-            if old.map(|path| &path.hops) != new.map(|path| &path.hops) {
-                self.tell_change(id, old, new);
-            }
+        for id in changed(before, &after) {
+            self.tell_change(id, best(before, &id), best(&after, &id));
         }
     }
 
@@ -135,6 +131,18 @@ impl Node {
 
 fn best<'a>(table: &'a Table, id: &NodeId) -> Option<&'a Path> {
     table.routes.get(id)?.paths.first()
+}
+
+/// Members to whom the best way is another one, in the order of ids.
+fn changed(before: &Table, after: &Table) -> Vec<NodeId> {
+    let is_other = |(id, route): &(&NodeId, &Route)| {
+        let old = before.routes.get(*id).and_then(|old| old.paths.first());
+        old.map(|path| &path.hops) != route.paths.first().map(|path| &path.hops)
+    };
+    let gone = before.routes.iter().filter(|(id, route)| !after.routes.contains_key(*id) && !route.paths.is_empty());
+    let mut changed: Vec<NodeId> = after.routes.iter().filter(is_other).chain(gone).map(|(id, _)| *id).collect();
+    changed.sort_unstable();
+    changed
 }
 
 /// Whom the configuration wants reached through whom, as far as both are known.

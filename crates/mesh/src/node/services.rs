@@ -140,7 +140,7 @@ impl Node {
     /// # Errors
     /// Why it is refused.
     pub fn read_signed(&self, signed: &SignedText) -> Result<SignedBroadcast, Code> {
-        crate::broadcast::read_signed(signed, &self.shared.config.network)
+        crate::broadcast::read_signed(signed, &self.shared.config)
     }
 
     /// The announcement of a member that is known, or of this node.

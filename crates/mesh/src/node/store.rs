@@ -39,6 +39,7 @@ impl Node {
             newest_signed: shared.clock.newest_signed(),
             peers,
             revocations: shared.revoked.records().cloned().collect(),
+            rebuild: self.rebuild.saved(shared),
         }
     }
 

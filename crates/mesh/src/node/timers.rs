@@ -33,10 +33,13 @@ impl Node {
         ];
         let while_here = [
             self.peers.next_timeout(self.shared.now.mono, &self.links),
-            self.peers.set.next_timeout(),
+            // On a ring nothing is chosen: what is due there stays so.
+            self.peers.set.next_timeout().filter(|_| !self.ring.is_enabled()),
+            self.rebuild.next_timeout(&self.shared),
             self.peers.asks.next_timeout(),
             self.signal.next_timeout(),
             self.nat.next_timeout(),
+            self.lan.next_timeout(),
             self.relay_client.next_timeout(),
             self.punch.next_timeout(),
         ];
@@ -53,8 +56,10 @@ impl Node {
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self) {
         self.expire_links();
+        self.rebuild_when_due();
         self.choose_links();
         self.exchange_addresses();
+        self.lan.handle_timeout(&mut self.peers, &self.shared);
         self.peers.handle_timeout(&mut self.shared, &self.links);
         self.gossip.handle_timeout(&mut self.shared, &self.routing);
         if self.ring.handle_timeout(&mut self.shared) {

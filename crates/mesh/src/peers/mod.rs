@@ -4,6 +4,7 @@ mod ask;
 mod book;
 mod choice;
 mod feeler;
+mod found;
 mod indirect;
 mod set;
 mod target;
@@ -17,7 +18,9 @@ use meshline_protocol::{Address, Code, NodeId};
 
 pub(crate) use ask::Asks;
 pub(crate) use book::Book;
-pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes};
+#[cfg(test)]
+pub(crate) use found::FOUND_ATTEMPTS;
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 
@@ -275,6 +278,7 @@ impl Peers {
         let now = shared.now.mono;
         let dialled = dial.and_then(|dial| self.dialling.remove(&dial));
         let key = dialled.as_ref().map_or(Key::Member(id), |dialled| dialled.key.clone());
+        let key = self.known_by(key, id, now);
         // Whoever was dialled at an address is there; whoever came in may be anywhere.
         if dialled.as_ref().is_some_and(|dialled| dialled.via.is_none() && !dialled.met) && transport != Transport::Quic
         {
@@ -304,7 +308,7 @@ impl Peers {
         let Some(dialled) = self.dialling.remove(&dial) else { return };
         self.full = None;
         self.changes += 1;
-        if self.feeler_failed(dial, code) {
+        if self.feeler_failed(dial, code) || self.give_up_found(&dialled.key, code) {
             return;
         }
         let Some(target) = self.targets.get_mut(&dialled.key) else { return };
@@ -341,7 +345,7 @@ impl Peers {
             self.rest(shared, &dialled.key);
         }
         let Some(target) = self.targets.get(&dialled.key) else { return };
-        if target.purpose != Purpose::Member && !target.is_self {
+        if target.purpose > Purpose::Member && !target.is_self {
             let event = Event::ConnectFailed {
                 address: dialled.address,
                 attempt: target.attempts,

@@ -36,6 +36,8 @@ pub(crate) enum Key {
 /// What it is dialled for; later ones come first when there is not room for all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Purpose {
+    /// Somebody may be there; it is tried a few times.
+    Found,
     /// A member like any other.
     Member,
     /// Named in the configuration.
@@ -151,7 +153,7 @@ impl Target {
             Purpose::Next if slow > 0 => NEXT_SLOW,
             Purpose::Configured | Purpose::Proxy if slow > 0 => doubled(slow),
             Purpose::Next | Purpose::Configured | Purpose::Proxy => FAST,
-            Purpose::Member => doubled(self.attempts.saturating_sub(1)),
+            Purpose::Found | Purpose::Member => doubled(self.attempts.saturating_sub(1)),
         }
     }
 

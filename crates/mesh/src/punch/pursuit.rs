@@ -47,6 +47,8 @@ pub(super) struct Ended {
     pub(super) mappings: Option<(PunchMapping, PunchMapping)>,
     pub(super) address: String,
     pub(super) probes: u32,
+    /// From the agreed instant on, in microseconds; `None` if none was agreed.
+    pub(super) took_us: Option<u64>,
 }
 
 /// A call that waits for its answer.
@@ -213,6 +215,7 @@ impl Pursuit {
             mappings: run.map(|run| run.start.mappings),
             address,
             probes: run.map_or(0, |run| run.probes),
+            took_us: run.map(|run| now.micros_since(run.start.at)),
         }
     }
 }

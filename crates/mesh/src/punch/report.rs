@@ -43,6 +43,7 @@ impl Punch {
             outcome: ended.outcome,
             address: ended.address.clone(),
             probes: ended.probes,
+            took_ms: ended.took_us.map(|us| us / 1_000),
         });
         Some(PunchState {
             state: match (direct, trying) {

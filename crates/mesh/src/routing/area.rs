@@ -4,11 +4,12 @@
 //! How far away a member is follows from the advertisements themselves, by links that both ends claim: nobody's word for a
 //! distance is needed, and a member that lies about its links alone comes no nearer.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 
 use meshline_protocol::NodeId;
 use meshline_protocol::message::LinkState;
 
+use super::graph::Graph;
 use super::lsdb::Lsdb;
 
 /// Members of whom the links are known. With eight links each the area reaches over two links, with twelve as well, and
@@ -60,6 +61,14 @@ pub(super) struct Area {
 struct Found {
     order: Vec<(NodeId, Place)>,
     fringe: BTreeMap<NodeId, NodeId>,
+    /// Members up to so many links away, of each branch no more than its part, by that number.
+    sizes: Vec<usize>,
+}
+
+impl Found {
+    fn size(&self, radius: u8) -> usize {
+        self.sizes.get(usize::from(radius)).or_else(|| self.sizes.last()).copied().unwrap_or(0)
+    }
 }
 
 impl Area {
@@ -114,14 +123,14 @@ impl Area {
     /// `is_part` says whether a peer keeps a part only: then there are more members than are held, however few these are.
     pub(super) fn fit(
         &mut self,
-        lsdb: &Lsdb,
+        (lsdb, graph): (&Lsdb, &Graph),
         own: NodeId,
         (linked, is_part): (impl Iterator<Item = NodeId>, bool),
     ) -> Fit {
         if self.radius.is_none() && !is_part && lsdb.len() <= self.max {
             return Fit::default();
         }
-        let found = find(lsdb, own, linked);
+        let found = find(graph, own, linked, self.max / BRANCH_PART);
         let radius = self.choose(&found);
         let moved = std::mem::replace(&mut self.radius, radius) != radius;
         let kept: Vec<&(NodeId, Place)> = match radius {
@@ -153,7 +162,7 @@ impl Area {
     }
 
     fn choose(&self, found: &Found) -> Option<u8> {
-        let size = |radius: u8| within(&found.order, radius, self.max / BRANCH_PART).count();
+        let size = |radius: u8| found.size(radius);
         let furthest = found.order.last().map_or(1, |(_, place)| place.level);
         let Some(radius) = self.radius else {
             let fits = (1..=furthest).take_while(|radius| size(*radius) <= self.max).last().unwrap_or(1);
@@ -195,30 +204,48 @@ fn within(order: &[(NodeId, Place)], radius: u8, of_branch: usize) -> impl Itera
 }
 
 /// Finds members link by link, the nearest first.
-fn find(lsdb: &Lsdb, own: NodeId, linked: impl Iterator<Item = NodeId>) -> Found {
-    let mut found = Found { order: Vec::new(), fringe: BTreeMap::new() };
-    let mut seen = BTreeSet::from([own]);
-    let mut queue: VecDeque<(NodeId, Place)> =
-        linked.filter(|peer| seen.insert(*peer)).map(|peer| (peer, Place { level: 1, branch: peer })).collect();
-    while let Some((id, place)) = queue.pop_front() {
-        found.order.push((id, place));
-        let Some(entry) = lsdb.get(&id) else { continue };
-        for peer in entry.state.links.iter().map(|link| link.peer) {
-            if seen.contains(&peer) {
-                continue;
-            }
-            match lsdb.get(&peer) {
-                Some(other) if other.state.lists(&id) => {
-                    seen.insert(peer);
-                    queue.push_back((peer, Place { level: place.level.saturating_add(1), ..place }));
-                }
-                Some(_) => {}
-                None => {
-                    found.fringe.entry(peer).or_insert(id);
-                }
-            }
+fn find(graph: &Graph, own: NodeId, linked: impl Iterator<Item = NodeId>, of_branch: usize) -> Found {
+    let mut seen = vec![false; graph.len()];
+    let mut see = |number: usize| seen.get_mut(number).is_some_and(|seen| !std::mem::replace(seen, true));
+    graph.number(&own).map(&mut see);
+    let mut order: Vec<(NodeId, Place)> = Vec::with_capacity(graph.len());
+    for peer in linked.filter(|peer| *peer != own) {
+        graph.number(&peer).map(&mut see);
+        order.push((peer, Place { level: 1, branch: peer }));
+    }
+    let (mut fringe, mut at) = (BTreeMap::new(), 0);
+    while let Some((id, place)) = order.get(at).copied() {
+        at += 1;
+        let Some(number) = graph.number(&id) else { continue };
+        let further = Place { level: place.level.saturating_add(1), ..place };
+        for edge in graph.edges(number).iter().filter(|edge| see(edge.to)) {
+            order.extend(graph.id(edge.to).map(|peer| (peer, further)));
+        }
+        for peer in graph.beyond(number) {
+            fringe.entry(peer).or_insert(id);
         }
     }
-    found.fringe.retain(|id, _| !seen.contains(id));
-    found
+    for (peer, _) in order.iter().take_while(|(_, place)| place.level == 1) {
+        fringe.remove(peer);
+    }
+    fringe.remove(&own);
+    let sizes = sizes(&order, of_branch);
+    Found { order, fringe, sizes }
+}
+
+/// How many members there are within so many links.
+fn sizes(order: &[(NodeId, Place)], of_branch: usize) -> Vec<usize> {
+    let furthest = order.last().map_or(0, |(_, place)| place.level);
+    let mut sizes = vec![0; usize::from(furthest) + 1];
+    for (_, place) in within(order, furthest, of_branch) {
+        if let Some(size) = sizes.get_mut(usize::from(place.level)) {
+            *size += 1;
+        }
+    }
+    let mut sum = 0;
+    for size in &mut sizes {
+        sum += *size;
+        *size = sum;
+    }
+    sizes
 }

@@ -4,7 +4,7 @@ use meshline_protocol::message::{LinkState, Routing as Message, RoutingSummary, 
 use meshline_protocol::{Bounded, Message as Wire, NodeId, UnixMicros};
 
 use super::greedy::Landmarks;
-use super::{MAX_USED, Routing, Table, flood, table};
+use super::{Graph, MAX_USED, Routing, Table, flood, table};
 use crate::shared::Shared;
 
 impl Routing {
@@ -28,9 +28,11 @@ impl Routing {
         self.area.members()
     }
 
-    /// Looks at who is near: forgets the others, and asks for those that are missing.
-    pub(super) fn fit(&mut self, shared: &mut Shared) {
-        let fit = self.area.fit(&self.lsdb, shared.id, (shared.up.keys().copied(), self.flood.is_any_part()));
+    /// Looks at who is near: forgets the others, and asks for those that are missing. Gives the graph of what is left.
+    pub(super) fn fit(&mut self, shared: &mut Shared) -> Graph {
+        let graph = self.graph();
+        let linked = (shared.up.keys().copied(), self.flood.is_any_part());
+        let fit = self.area.fit((&self.lsdb, &graph), shared.id, linked);
         for id in &fit.outside {
             self.lsdb.remove(id);
             self.rates.remove(id);
@@ -50,6 +52,7 @@ impl Routing {
                 self.tell_near(&peer, false, shared);
             }
         }
+        if fit.outside.is_empty() { graph } else { self.graph() }
     }
 
     /// Compares what a peer and this node hold.
@@ -115,7 +118,7 @@ impl Routing {
             self.far.lack(to, now);
         }
         if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
-            self.compute_at.get_or_insert(now);
+            self.look_again(now);
         }
         if self.used.len() > MAX_USED {
             let oldest = self.used.iter().min_by_key(|(_, at)| **at).map(|(id, _)| *id);

@@ -14,21 +14,35 @@ use meshline_protocol::message::{
 use meshline_protocol::{Bounded, Frame, Message as Wire, NodeId, UnixMicros};
 
 use super::lsdb::{Entry, Lsdb};
+use super::table::ALL_PATHS_UP_TO;
 use crate::now::Mono;
 use crate::shared::Shared;
 
 /// What is not acknowledged after this is sent again: the queue of the link was full.
 const RESEND_AFTER: Duration = Duration::from_secs(2);
 
-/// Acknowledgements are collected for so long.
-const ACK_AFTER: Duration = Duration::from_millis(50);
+/// Acknowledgements are collected for so long: an eighth of what they are waited for.
+const ACK_AFTER: Duration = Duration::from_millis(250);
 
 /// After something was passed on to a peer, what is next for it waits so long. When a network starts nearly everything
 /// comes within one such time, and most of it from both ends of a link; a single change is not held up.
 const PACE: Duration = Duration::from_millis(50);
 
-/// Peers to whom an advertisement of somebody else is passed on. In a random network four reach nearly all members; in a
-/// small or thin one these are all there are.
+/// After so many went together much is going on, and what is next waits longer.
+const MANY: usize = 8;
+const PACE_IN_BURST: Duration = Duration::from_millis(200);
+
+/// In a network of more members than ways are computed to for each change, more news than this within a second is motion:
+/// somewhere links come and go all the time, and nobody far away needs each of these changes at once. What is next for a
+/// peer then waits a second, and most of it comes from there meanwhile; what others hold is compared when that has had the
+/// time for a few links. Own changes never wait for it.
+const FEW_NEWS: u32 = 8;
+const MOTION_WINDOW: Duration = Duration::from_secs(1);
+const PACE_IN_MOTION: Duration = Duration::from_secs(1);
+const OFFER_IN_MOTION: Duration = Duration::from_secs(4);
+
+/// Peers to whom an advertisement of somebody else is passed on that did not come from its author. In a random network
+/// four reach nearly all members; in a small or thin one these are all there are.
 const EAGER: usize = 4;
 
 /// While more comes than goes out at once, it is passed on to so many: of four copies three would be for nothing, and
@@ -73,6 +87,31 @@ struct Neighbour {
 #[derive(Debug, Default)]
 pub(super) struct Flood {
     neighbours: BTreeMap<NodeId, Neighbour>,
+    motion: Motion,
+}
+
+/// How much news there was within this second and the one before.
+#[derive(Debug, Default)]
+struct Motion {
+    since: Mono,
+    count: u32,
+    before: u32,
+}
+
+impl Motion {
+    fn note(&mut self, now: Mono) {
+        let passed = now.since(self.since);
+        if passed >= MOTION_WINDOW {
+            self.before = if passed < MOTION_WINDOW * 2 { self.count } else { 0 };
+            (self.count, self.since) = (0, now);
+        }
+        self.count = self.count.saturating_add(1);
+    }
+
+    fn is_much(&self, members: usize, now: Mono) -> bool {
+        let is_old = now.since(self.since) >= MOTION_WINDOW * 2;
+        members > ALL_PATHS_UP_TO && !is_old && self.count.max(self.before) > FEW_NEWS
+    }
 }
 
 fn frame_of(entry: &Entry) -> Arc<Frame> {
@@ -129,6 +168,17 @@ fn rank(author: &NodeId, own: &NodeId, peer: &NodeId) -> u64 {
     mix(mix(head(author)) ^ mix(head(own)).rotate_left(21) ^ head(peer))
 }
 
+/// Whether of those who have an advertisement from its author it is this node that hands it to a peer: all of them know
+/// who else is linked with both, and one copy is enough.
+fn is_mine((entry, lsdb): (&Entry, &Lsdb), own: &NodeId, peer: &NodeId) -> bool {
+    let author = &entry.line.by;
+    let mine = rank(author, own, peer);
+    let others = entry.state.links.iter().map(|link| link.peer).filter(|other| other != own && other != peer);
+    let hands_over =
+        |other: &NodeId| lsdb.get(other).is_some_and(|entry| entry.state.carries && entry.state.lists(peer));
+    others.filter(hands_over).all(|other| rank(author, &other, peer) > mine)
+}
+
 /// How much later than others a peer is told.
 fn step(own: &NodeId, peer: &NodeId) -> Duration {
     let steps = rank(own, peer, own) % u64::from(OFFER_STEPS);
@@ -163,9 +213,17 @@ impl Flood {
     /// Sends an advertisement to all but the one it came from, those who have it already, those for whom its author, so
     /// many links away from here, is too far, and those to whom its author says to be linked: they have it from the
     /// author. In a full mesh nothing is passed on at all.
-    pub(super) fn spread(&mut self, entry: &Entry, (except, level): (Option<NodeId>, u8), shared: &mut Shared) {
+    pub(super) fn spread(
+        &mut self,
+        (entry, lsdb): (&Entry, &Lsdb),
+        (except, level): (Option<NodeId>, u8),
+        shared: &mut Shared,
+    ) {
         let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
+        self.motion.note(now);
+        let is_moving = self.motion.is_much(lsdb.len(), now);
+        let pace = if is_moving { PACE_IN_MOTION } else { PACE };
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
         let lacks = |neighbour: &Neighbour| neighbour.received.get(&author).is_none_or(|received| *received < seq);
         let is_meant = |(peer, neighbour): &(&NodeId, &Neighbour)| {
@@ -177,13 +235,18 @@ impl Flood {
         meant.sort_unstable();
         for (at, (_, peer)) in meant.iter().enumerate() {
             let Some(neighbour) = self.neighbours.get_mut(peer) else { continue };
-            let eager = if neighbour.paced_until > now { EAGER_IN_BURST } else { EAGER };
-            if except.is_some() && at >= eager {
-                neighbour.offer(author, seq, step(&shared.id, peer), now);
-            } else if neighbour.paced_until > now {
+            let is_eager = match except {
+                None => true,
+                Some(from) if from == author => is_mine((entry, lsdb), &shared.id, peer),
+                Some(_) if is_moving || neighbour.paced_until > now => at < EAGER_IN_BURST,
+                Some(_) => at < EAGER,
+            };
+            if !is_eager {
+                neighbour.offer(author, seq, (step(&shared.id, peer), is_moving), now);
+            } else if neighbour.paced_until > now && !(is_moving && except.is_none()) {
                 neighbour.waiting.insert(author, seq);
             } else {
-                neighbour.paced_until = now.after(PACE);
+                neighbour.paced_until = now.after(pace);
                 neighbour.sent(entry, now);
                 shared.send_frame(peer, frame.get_or_insert_with(|| frame_of(entry)));
             }
@@ -223,21 +286,27 @@ impl Flood {
     }
 
     /// Acknowledges, and sends again what was not acknowledged.
-    pub(super) fn handle_timeout(&mut self, lsdb: &Lsdb, shared: &mut Shared) {
+    /// `radius` is how far this node looks.
+    pub(super) fn handle_timeout(&mut self, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         let now = shared.now.mono;
+        let is_moving = self.motion.is_much(lsdb.len(), now);
         for (peer, neighbour) in &mut self.neighbours {
             if neighbour.ack_at.is_some_and(|at| at <= now) {
                 neighbour.ack_at = None;
                 offer(peer, &listed(std::mem::take(&mut neighbour.received)), shared);
             }
             if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
-                neighbour.paced_until = now.after(PACE);
                 let waiting = std::mem::take(&mut neighbour.waiting);
+                neighbour.paced_until = now.after(match waiting.len() {
+                    _ if is_moving => PACE_IN_MOTION,
+                    ..MANY => PACE,
+                    _ => PACE_IN_BURST,
+                });
                 let entries: Vec<&Entry> = waiting.keys().filter_map(|author| lsdb.get(author)).collect();
                 neighbour.send(peer, &entries, shared);
             }
             if neighbour.offer_at.is_some_and(|(_, at)| at <= now) {
-                neighbour.tell_offers(peer, lsdb, shared);
+                neighbour.tell_offers(peer, (lsdb, radius), shared);
             }
             if neighbour.resend_at.is_some_and(|at| at <= now) {
                 neighbour.unacked.retain(|author, seq| lsdb.get(author).is_some_and(|entry| entry.line.seq == *seq));
@@ -261,7 +330,7 @@ impl Flood {
 }
 
 impl Neighbour {
-    fn offer(&mut self, author: NodeId, seq: UnixMicros, later: Duration, now: Mono) {
+    fn offer(&mut self, author: NodeId, seq: UnixMicros, (later, is_moving): (Duration, bool), now: Mono) {
         if !self.offers_all {
             self.offered.insert(author, seq);
         }
@@ -270,16 +339,17 @@ impl Neighbour {
             self.offered.clear();
         }
         let since = self.offer_at.map_or(now, |(since, _)| since);
-        let at = now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)).after(later);
+        let due =
+            if is_moving { since.after(OFFER_IN_MOTION) } else { now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)) };
+        let at = due.after(later);
         self.offer_at = Some((since, at));
     }
 
-    fn tell_offers(&mut self, peer: &NodeId, lsdb: &Lsdb, shared: &mut Shared) {
+    fn tell_offers(&mut self, peer: &NodeId, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         self.offer_at = None;
         let offered = std::mem::take(&mut self.offered);
         if std::mem::take(&mut self.offers_all) {
-            let summary =
-                RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true, radius: None };
+            let summary = RoutingSummary { digest: lsdb.digest(), entries: Bounded::default(), reply: true, radius };
             shared.send(peer, Wire::Routing(Message::Summary(summary)));
         } else {
             offer(peer, &listed(offered), shared);

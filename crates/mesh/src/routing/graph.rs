@@ -1,7 +1,5 @@
 //! The network as the advertisements describe it, in small numbers instead of ids.
 
-use std::collections::BTreeMap;
-
 use meshline_protocol::NodeId;
 use meshline_protocol::message::{AdvertisedLink, LinkState};
 
@@ -17,27 +15,34 @@ pub(super) struct Edge {
 /// The members and the links that both of their ends advertise.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
+    /// In order: a member's number is its place here.
     ids: Vec<NodeId>,
-    numbers: BTreeMap<NodeId, usize>,
     carries: Vec<bool>,
     edges: Vec<Vec<Edge>>,
+    /// Links to members of whom nothing is known, in the order of who advertises them.
+    beyond: Vec<(usize, NodeId)>,
 }
 
 impl Graph {
     /// Builds the graph of advertisements. Whoever advertises a link that the other end does not is not believed.
     #[must_use]
     pub fn new<'a>(advertisements: impl Iterator<Item = (NodeId, &'a LinkState)>) -> Self {
-        let known: BTreeMap<NodeId, &LinkState> = advertisements.collect();
-        let ids: Vec<NodeId> = known.keys().copied().collect();
-        let numbers: BTreeMap<NodeId, usize> = ids.iter().copied().enumerate().map(|(n, id)| (id, n)).collect();
-        let carries = known.values().map(|state| state.carries).collect();
-        let claimed: Vec<Vec<Edge>> = known
-            .values()
-            .map(|state| {
-                let edge = |link: &AdvertisedLink| Some(Edge { to: *numbers.get(&link.peer)?, cost: cost_us(link) });
-                state.links.iter().filter_map(edge).collect()
-            })
-            .collect();
+        let mut known: Vec<(NodeId, &LinkState)> = advertisements.collect();
+        known.sort_by_key(|(id, _)| *id);
+        known.dedup_by_key(|(id, _)| *id);
+        let ids: Vec<NodeId> = known.iter().map(|(id, _)| *id).collect();
+        let mut beyond = Vec::new();
+        let mut claims = |(from, (_, state)): (usize, &(NodeId, &LinkState))| -> Vec<Edge> {
+            let edge = |link: &AdvertisedLink| match ids.binary_search(&link.peer) {
+                Ok(to) => Some(Edge { to, cost: cost_us(link) }),
+                Err(_) => {
+                    beyond.push((from, link.peer));
+                    None
+                }
+            };
+            state.links.iter().filter_map(edge).collect()
+        };
+        let claimed: Vec<Vec<Edge>> = known.iter().enumerate().map(&mut claims).collect();
         let claims =
             |from: usize, to: usize| claimed.get(from).is_some_and(|edges| edges.iter().any(|edge| edge.to == to));
         let edges = claimed
@@ -47,7 +52,8 @@ impl Graph {
                 edges.iter().filter(|edge| edge.to != from && claims(edge.to, from)).copied().collect()
             })
             .collect();
-        Self { ids, numbers, carries, edges }
+        let carries = known.iter().map(|(_, state)| state.carries).collect();
+        Self { ids, carries, edges, beyond }
     }
 
     /// How many members there are.
@@ -69,11 +75,17 @@ impl Graph {
     }
 
     pub(super) fn number(&self, id: &NodeId) -> Option<usize> {
-        self.numbers.get(id).copied()
+        self.ids.binary_search(id).ok()
     }
 
     pub(super) fn id(&self, number: usize) -> Option<NodeId> {
         self.ids.get(number).copied()
+    }
+
+    /// Members of whom nothing is known that this one advertises.
+    pub(super) fn beyond(&self, number: usize) -> impl Iterator<Item = NodeId> {
+        let first = self.beyond.partition_point(|(from, _)| *from < number);
+        self.beyond.iter().skip(first).take_while(move |(from, _)| *from == number).map(|(_, id)| *id)
     }
 
     pub(super) fn carries(&self, number: usize) -> bool {

@@ -6,7 +6,7 @@ use meshline_protocol::{Bounded, NodeId};
 
 use super::table::{Drop, Forward, Table};
 
-/// Members looked at, the nearest first, until one can be reached and is not to be avoided.
+/// Members looked at that are not to be avoided, the nearest first, until one can be reached.
 const MAX_LOOKS: usize = 16;
 
 /// Members known by one of the area alone that are remembered. As far as it goes each of those may name as many as any other.
@@ -74,7 +74,7 @@ impl Landmarks {
             let far = |side: Option<&(NodeId, NodeId)>| side.map_or(u128::MAX, |(id, _)| distance(id, &to));
             if far(up.peek()) <= far(down.peek()) { up.next() } else { down.next() }
         })
-        .take(self.sorted.len().min(MAX_LOOKS))
+        .take(self.sorted.len())
     }
 }
 
@@ -103,8 +103,11 @@ impl<L: Fn(&NodeId) -> bool> Choice<'_, L> {
     /// The member nearest to a place, nearer than so far, with the way to it.
     fn landmark(&self, to: NodeId, below: u128) -> Option<(NodeId, Vec<NodeId>)> {
         let nearer = self.table.landmarks.near(to).take_while(|(id, _)| distance(id, &to) < below);
+        let is_avoided = |id: &NodeId| self.avoid.contains(id);
+        // Whoever is to be avoided may list as many as it likes.
         nearer
-            .filter(|(id, _)| !self.avoid.contains(id) && Some(*id) != self.table.own)
+            .filter(|(id, over)| !is_avoided(id) && !is_avoided(over) && Some(*id) != self.table.own)
+            .take(MAX_LOOKS)
             .find_map(|(id, _)| Some((id, self.way_to(&id)?)))
     }
 }

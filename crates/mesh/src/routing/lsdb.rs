@@ -1,7 +1,7 @@
 //! The newest advertisement of each member.
 
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_IDS;
@@ -29,8 +29,8 @@ pub(super) enum Age {
 /// The newest advertisement of each member.
 #[derive(Debug, Default)]
 pub(super) struct Lsdb {
-    /// In boxes: what is looked for in the tree then lies close together.
-    entries: BTreeMap<NodeId, Box<Entry>>,
+    /// Apart: what is looked for in the tree then lies close together.
+    entries: BTreeMap<NodeId, Arc<Entry>>,
     /// Changes with everything that bears on the ways.
     pub(super) version: u64,
     /// The digest, until something changes.
@@ -46,19 +46,19 @@ impl Lsdb {
         }
     }
 
-    /// Takes in an advertisement that is newer and gives it back; `None` if there is no room.
-    pub(super) fn insert(&mut self, entry: Entry) -> Option<&Entry> {
+    /// Takes in an advertisement that is newer; says whether there is room for it.
+    pub(super) fn insert(&mut self, entry: Arc<Entry>) -> bool {
         let author = entry.line.by;
         let known = self.entries.get(&author);
         if known.is_none() && self.entries.len() >= MAX_MEMBERS {
-            return None;
+            return false;
         }
         let bears = known
             .is_none_or(|known| known.state.links != entry.state.links || known.state.carries != entry.state.carries);
         self.version += u64::from(bears);
         self.digest.take();
-        self.entries.insert(author, Box::new(entry));
-        self.get(&author)
+        self.entries.insert(author, entry);
+        true
     }
 
     pub(super) fn get(&self, author: &NodeId) -> Option<&Entry> {

@@ -7,6 +7,7 @@
 //! `greedy` where datagrams go whose destination is beyond, and `far` what ways were found there.
 
 mod area;
+mod burst;
 mod cost;
 pub(crate) mod damping;
 mod datagram;
@@ -42,6 +43,7 @@ use crate::output::Output;
 use crate::report::{RoundTrips, RoutingReport};
 use crate::shared::Shared;
 use area::Area;
+use burst::Burst;
 use damping::Damping;
 use far::Far;
 use flood::Flood;
@@ -57,19 +59,6 @@ pub(crate) use datagram::{Datagrams, REPORT, Report};
 pub use graph::Graph;
 pub use greedy::Landmarks;
 pub use table::{Drop, Forward, Path, Route, Table, forward};
-
-/// After a change the ways are computed at once, and then not again before this; ten times what one computation takes
-/// in a full mesh where several ways to each member are looked for, and in a large network where one is. Nobody waits
-/// for it when a link breaks: the spare way is there already.
-const LEAST_PAUSE: Duration = Duration::from_millis(20);
-const PAUSE_PER_PAIR: Duration = Duration::from_micros(40);
-const PAUSE_PER_MEMBER: Duration = Duration::from_micros(100);
-
-/// So many changes since the last computation are a burst, as when a network starts. The ways are then computed when
-/// nothing has come for the pause, and after the limit in any case: a link that is lost meanwhile is not used all the same.
-const BURST: u64 = 16;
-const BURST_PAUSE: Duration = Duration::from_millis(100);
-const BURST_LIMIT: Duration = Duration::from_millis(400);
 
 /// Between two comparisons of what a peer and we hold; they repair what a crash or a bug lost.
 const COMPARE_EVERY: Duration = Duration::from_secs(60);
@@ -98,8 +87,7 @@ pub(crate) struct Routing {
     /// How often the best way to a member became another one.
     pub(crate) changes: u64,
     compute_at: Option<Mono>,
-    /// While much changes: the version that was looked at last, and since when the ways wait for the end of it.
-    burst: (u64, Option<Mono>),
+    burst: Burst,
     /// Destinations in use, with the time of the last use.
     used: BTreeMap<NodeId, Mono>,
     compare_at: Mono,
@@ -124,7 +112,7 @@ impl Routing {
             links: 0,
             changes: 0,
             compute_at: None,
-            burst: (0, None),
+            burst: Burst::new(now),
             used: BTreeMap::new(),
             compare_at: now.after(COMPARE_EVERY),
             compared: None,
@@ -182,18 +170,35 @@ impl Routing {
     pub(crate) fn link_up(&mut self, peer: NodeId, shared: &mut Shared) {
         self.flood.link_up(peer);
         self.wanted.link_up(&peer);
-        self.own.gained(shared.now.mono);
+        self.own.regrouped(self.is_large(), shared.now.mono);
         self.compare_with(&peer, shared);
     }
 
-    /// A link is gone; `by_itself` if neither side wanted that.
-    pub(crate) fn link_down(&mut self, peer: &NodeId, by_itself: bool, shared: &Shared) {
+    /// A link is gone for this reason.
+    pub(crate) fn link_down(&mut self, peer: &NodeId, code: Code, shared: &Shared) {
+        let now = shared.now.mono;
         self.flood.link_down(peer);
-        self.wanted.link_down(peer, shared.now.mono);
-        if by_itself {
-            self.damping.ended(*peer, shared.now.mono);
+        self.wanted.link_down(peer, now);
+        if code == Code::NotNeeded && self.is_large() {
+            self.own.regrouped(true, now);
+            return;
         }
-        self.own.changed(shared.now.mono);
+        if !matches!(code, Code::NotNeeded | Code::ShuttingDown | Code::Revoked) {
+            self.damping.ended(*peer, now);
+        }
+        self.own.changed(now);
+    }
+
+    /// Whether there are so many members that what is in motion is told at leisure.
+    fn is_large(&self) -> bool {
+        self.lsdb.len() > table::ALL_PATHS_UP_TO
+    }
+
+    /// A link goes away soon and bears nothing new: others are told while it still takes what is under way.
+    pub(crate) fn link_parting(&mut self, peer: &NodeId, now: Mono) {
+        self.flood.link_down(peer);
+        self.wanted.link_down(peer, now);
+        self.own.changed(now);
     }
 
     /// A member left or was expelled.
@@ -211,7 +216,10 @@ impl Routing {
         shared: &mut Shared,
     ) -> Result<(), Code> {
         match message {
-            Message::Advertisement(line) => self.handle_advertisement(from, line, || body.unwrap_or_default(), shared),
+            Message::Advertisement(line) => {
+                let body = body.unwrap_or_default();
+                self.handle_advertisement(from, line, (&body, || body.clone()), shared)
+            }
             Message::Advertisements(several) => {
                 self.handle_advertisements(from, several, &body.unwrap_or_default(), shared)
             }
@@ -285,7 +293,7 @@ impl Routing {
         if self.own.is_due(now, &links) && !shared.leaving {
             self.advertise(links(), shared);
         }
-        self.flood.handle_timeout(&self.lsdb, shared);
+        self.flood.handle_timeout((&self.lsdb, self.area.radius()), shared);
         for (peer, entry) in self.wanted.take_late(now) {
             self.want(&peer, &[entry], shared);
         }
@@ -312,9 +320,11 @@ impl Routing {
         };
         let Ok(body) = serde_json::to_vec(&state) else { return };
         let line = RoutingAdvertisement { by: shared.id, seq: state.seq, sig: shared.key.sign_bytes(&body) };
-        let entry = Entry { line, body: body.into(), state };
-        if let Some(entry) = self.lsdb.insert(entry) {
-            self.flood.spread(entry, (None, 0), shared);
+        let entry = Arc::new(Entry { line, body: body.into(), state });
+        if self.lsdb.insert(Arc::clone(&entry)) {
+            self.flood.spread((&entry, &self.lsdb), (None, 0), shared);
+            // What this node sends first of all depends on its own links.
+            self.compute_at = Some(Burst::soonest(self.lsdb.len(), self.computed.1, now));
         }
     }
 
@@ -334,21 +344,23 @@ impl Routing {
     fn compute(&mut self, shared: &mut Shared, via: impl Fn() -> BTreeMap<NodeId, NodeId>) -> bool {
         let now = shared.now.mono;
         if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
-            let pause = pause(self.lsdb.len());
-            self.compute_at = Some(self.computed.1.map_or(now, |last| last.after(pause).max(now)));
+            self.compute_at = Some(self.burst.earliest(self.lsdb.len(), self.computed.1, now));
         }
-        self.wait_for_burst(now);
+        let versions = (self.lsdb.version, self.computed.0);
+        if let Some(at) = self.compute_at {
+            // The ways of a moment ago are of no use to anybody.
+            self.compute_at = Some(self.burst.wait(versions, now).map_or(at, |until| until.max(at)));
+        }
         if self.compute_at.is_none_or(|at| at > now) {
             return false;
         }
         self.compute_at = None;
-        self.burst = (self.lsdb.version, None);
+        self.burst.end(versions, now);
         self.computed = (self.lsdb.version, Some(now));
         self.used.retain(|_, at| now.since(*at) < USED_FOR);
-        self.fit(shared);
+        let graph = self.fit(shared);
         self.computed.0 = self.lsdb.version;
         let carries = shared.config.carries_for_others();
-        let graph = self.graph();
         self.links = graph.links();
         let table = Table::compute(&graph, shared.id, carries, |id| self.used.contains_key(id)).steered(&graph, &via());
         let table = self.reaching_beyond(table, shared);
@@ -360,28 +372,9 @@ impl Routing {
         true
     }
 
-    /// While a network starts, changes come by the hundred, and the ways of a moment ago are of no use to anybody. A few
-    /// changes never wait.
-    fn wait_for_burst(&mut self, now: Mono) {
-        let is_burst = self.lsdb.version - self.computed.0 >= BURST;
-        if !is_burst || self.burst.0 == self.lsdb.version || self.compute_at.is_none() {
-            return;
-        }
-        let since = *self.burst.1.get_or_insert(now);
-        self.burst.0 = self.lsdb.version;
-        self.compute_at = Some(now.after(BURST_PAUSE).min(since.after(BURST_LIMIT)));
-    }
-
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
         let areas =
             [self.far.next_timeout(), self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
         areas.into_iter().chain([self.compute_at, Some(self.compare_at)]).flatten().min()
     }
-}
-
-/// How long the ways are not computed again in a network of so many members.
-fn pause(members: usize) -> Duration {
-    let small = u32::try_from(members.min(table::ALL_PATHS_UP_TO)).unwrap_or(0);
-    let all = u32::try_from(members).unwrap_or(u32::MAX);
-    LEAST_PAUSE.max(PAUSE_PER_PAIR.saturating_mul(small * small)).max(PAUSE_PER_MEMBER.saturating_mul(all))
 }

@@ -1,5 +1,7 @@
 //! Advertisements that come: dropped by author and sequence before anything else, otherwise verified and passed on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use meshline_identity::Sequence;
 use meshline_protocol::message::{LinkState, RecordText, RoutingAdvertisement, RoutingAdvertisements};
@@ -32,8 +34,7 @@ impl Routing {
             rest = behind;
             let line = RoutingAdvertisement { by: part.by, seq: part.seq, sig: part.sig };
             // A copy, and only of what is news: a piece of the body would keep the whole of it in memory.
-            let body = || Bytes::copy_from_slice(text);
-            let done = self.handle_advertisement(from, line, body, shared);
+            let done = self.handle_advertisement(from, line, (text, || Bytes::copy_from_slice(text)), shared);
             outcome = outcome.and(done);
         }
         if rest.is_empty() { outcome } else { Err(Code::InvalidMessage) }
@@ -43,7 +44,7 @@ impl Routing {
         &mut self,
         from: NodeId,
         line: RoutingAdvertisement,
-        body: impl FnOnce() -> Bytes,
+        (text, body): (&[u8], impl FnOnce() -> Bytes),
         shared: &mut Shared,
     ) -> Result<(), Code> {
         let (author, seq, now) = (line.by, line.seq, shared.now.mono);
@@ -61,21 +62,20 @@ impl Routing {
                     shared.count(Code::RateLimited);
                     return Ok(());
                 }
-                let body = body();
-                let state = verified(&line, &body, shared)?;
+                let entry = read(line, (text, body), shared)?;
                 if let Some(bucket) = self.rates.get_mut(&author) {
                     bucket.take(now);
                 }
                 self.flood.received(&from, author, seq, now);
                 self.wanted.came(&author, seq);
-                self.take_in(from, Entry { line, body, state }, shared);
+                self.take_in(from, &entry, shared);
             }
         }
         Ok(())
     }
 
     /// Keeps an advertisement that was checked and passes it on, if its author is near enough.
-    fn take_in(&mut self, from: NodeId, entry: Entry, shared: &mut Shared) {
+    fn take_in(&mut self, from: NodeId, entry: &Arc<Entry>, shared: &mut Shared) {
         let author = entry.line.by;
         let is_linked = shared.up.contains_key(&author);
         let is_held = self.lsdb.get(&author).is_some();
@@ -84,8 +84,8 @@ impl Routing {
             return;
         }
         let level = self.area.level(&author).unwrap_or(0);
-        if let Some(entry) = self.lsdb.insert(entry) {
-            self.flood.spread(entry, (Some(from), level), shared);
+        if self.lsdb.insert(Arc::clone(entry)) {
+            self.flood.spread((entry, &self.lsdb), (Some(from), level), shared);
         }
         if self.area.is_overfull(self.lsdb.len()) {
             self.fit(shared);
@@ -102,8 +102,31 @@ impl Routing {
     }
 }
 
-/// Checks author, signature and dates of an advertisement.
-fn verified(line: &RoutingAdvertisement, body: &Bytes, shared: &Shared) -> Result<LinkState, Code> {
+/// Checks author, signature and dates of an advertisement. Nodes of one process that remember together read it once.
+fn read(
+    line: RoutingAdvertisement,
+    (text, body): (&[u8], impl FnOnce() -> Bytes),
+    shared: &Shared,
+) -> Result<Arc<Entry>, Code> {
+    let verifier = &shared.config.verifier;
+    let before = verifier.recall::<Entry>(&line.sig).filter(|entry| entry.line == line && entry.body == text);
+    let entry = match before {
+        Some(entry) => entry,
+        None => {
+            let state = verified(&line, text, shared)?;
+            let entry = Arc::new(Entry { line, body: body(), state });
+            verifier.note_read(&entry.line.sig, &entry);
+            entry
+        }
+    };
+    if entry.state.network != shared.config.network {
+        return Err(Code::RecordForeign);
+    }
+    // Passed on late: no fault of whoever passes it on, and no use either.
+    if entry.state.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(entry) }
+}
+
+fn verified(line: &RoutingAdvertisement, body: &[u8], shared: &Shared) -> Result<LinkState, Code> {
     if body.len() > MAX_BODY {
         return Err(Code::BodyTooLong);
     }
@@ -111,12 +134,9 @@ fn verified(line: &RoutingAdvertisement, body: &Bytes, shared: &Shared) -> Resul
         return Err(Code::BadSignature);
     }
     let state: LinkState = serde_json::from_slice(body).map_err(|_| Code::InvalidMessage)?;
-    if state.kind != LinkState::TYPE || state.seq != line.seq {
-        return Err(Code::InvalidMessage);
-    }
-    if state.network != shared.config.network {
-        return Err(Code::RecordForeign);
-    }
-    // Passed on late: no fault of whoever passes it on, and no use either.
-    if state.expires <= shared.judged() { Err(Code::RecordExpired) } else { Ok(state) }
+    let is_meant = state.kind == LinkState::TYPE && state.seq == line.seq;
+    if is_meant { Ok(state) } else { Err(Code::InvalidMessage) }
 }
+
+#[cfg(test)]
+mod tests;

@@ -209,7 +209,7 @@ fn links_that_come_up_one_after_the_other_are_told_together_and_a_lost_one_at_on
         (0..3_000_u64).find(|ms| {
             let now = Mono(ms * 1_000);
             if ups.contains(ms) {
-                own.gained(now);
+                own.regrouped(false, now);
             }
             if lost == Some(*ms) {
                 own.changed(now);

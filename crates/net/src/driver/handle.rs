@@ -24,6 +24,7 @@ use crate::udp::{Hub, UdpReport};
 /// What the driver is told through a handle.
 pub(super) enum Order {
     Command(Command, oneshot::Sender<Reply>),
+    Lan(mesh::Input),
     Shutdown(oneshot::Sender<()>),
 }
 
@@ -74,6 +75,17 @@ impl MeshHandle {
             return shut_down();
         }
         reply.await.unwrap_or_else(|_| shut_down())
+    }
+
+    /// Tells the core that somebody announces a node on the local segment.
+    pub async fn lan_seen(&self, sighting: mesh::LanSighting) {
+        // A mesh that is shut down wants to know nothing.
+        let _ = self.orders.send(Order::Lan(mesh::Input::LanSeen(sighting))).await;
+    }
+
+    /// Tells it that such an announcement is there no more.
+    pub async fn lan_gone(&self, instance: String) {
+        let _ = self.orders.send(Order::Lan(mesh::Input::LanGone(instance))).await;
     }
 
     /// Everything that happens from now on. Who is too slow loses the oldest and is told how many.

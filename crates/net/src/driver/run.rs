@@ -120,6 +120,7 @@ impl<C: Core> Driver<C> {
                 Wake::Notices => batch.drain(..).for_each(|notice| self.handle_notice(notice)),
                 Wake::Packet(Packet { socket, from, bytes }) => self.step(Input::Packet { socket, from, bytes }),
                 Wake::Order(Some(Order::Command(command, answer))) => self.handle_command(command, Some(answer)),
+                Wake::Order(Some(Order::Lan(input))) => self.step(input),
                 Wake::Order(Some(Order::Shutdown(done))) => {
                     self.finish().await;
                     let _ = done.send(());

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+use meshline_mesh::LanSegment;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with};
@@ -110,6 +111,16 @@ fn discard(changes: &UnixDatagram) {
 
 /// All addresses of this host that others may use; none if the system does not tell.
 fn addresses() -> BTreeSet<IpAddr> {
+    found().into_iter().map(|(ip, _)| ip).collect()
+}
+
+/// The segments that this host is on, loopback left out; none if the system does not tell.
+pub(crate) fn segments() -> Vec<LanSegment> {
+    found().into_iter().map(|(address, prefix)| LanSegment { address, prefix }).take(MAX_HOST_ADDRESSES).collect()
+}
+
+/// The addresses, each with how many bits all of its segment share.
+fn found() -> BTreeSet<(IpAddr, u8)> {
     let mut found = BTreeSet::new();
     let Ok(socket) = open(0) else { return found };
     if send(&socket, &question(), SendFlags::empty()).is_err() {
@@ -137,7 +148,7 @@ fn question() -> Vec<u8> {
 }
 
 /// Takes in the addresses of one piece; says whether it was the last.
-fn read_messages(mut rest: &[u8], found: &mut BTreeSet<IpAddr>) -> bool {
+fn read_messages(mut rest: &[u8], found: &mut BTreeSet<(IpAddr, u8)>) -> bool {
     while let (Some(length), Some(kind)) = (u32_at(rest, 0), u16_at(rest, 4)) {
         let length = usize::try_from(length).unwrap_or(usize::MAX).max(HEADER);
         if kind == DONE {
@@ -155,8 +166,8 @@ fn read_messages(mut rest: &[u8], found: &mut BTreeSet<IpAddr>) -> bool {
 }
 
 /// `struct ifaddrmsg` and its attributes.
-fn read_address(body: &[u8]) -> Option<IpAddr> {
-    let [_, _, flags, scope, ..] = *body else { return None };
+fn read_address(body: &[u8]) -> Option<(IpAddr, u8)> {
+    let [_, prefix, flags, scope, ..] = *body else { return None };
     if flags & UNFIT != 0 || scope >= LINK_SCOPE {
         return None;
     }
@@ -173,7 +184,7 @@ fn read_address(body: &[u8]) -> Option<IpAddr> {
         let Some(next) = rest.get(length.next_multiple_of(4)..) else { break };
         rest = next;
     }
-    local.or(address).filter(|ip| !ip.is_loopback())
+    local.or(address).filter(|ip| !ip.is_loopback()).map(|ip| (ip, prefix))
 }
 
 fn ip(bytes: &[u8]) -> Option<IpAddr> {
@@ -230,7 +241,7 @@ mod tests {
         assert_eq!(read_address(&[2, 24, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 10, 0, 0]), None);
         assert_eq!(
             read_address(&[2, 24, 0, 0, 1, 0, 0, 0, 8, 0, 2, 0, 10, 0, 0, 9]),
-            Some(IpAddr::from([10, 0, 0, 9])).filter(|_| cfg!(target_endian = "little"))
+            Some((IpAddr::from([10, 0, 0, 9]), 24)).filter(|_| cfg!(target_endian = "little"))
         );
     }
 }

@@ -33,7 +33,7 @@ use intake::Intake;
 use routes::Routes;
 use socket::Stash;
 
-pub(crate) use host::watch;
+pub(crate) use host::{segments, watch};
 pub use intake::UdpReport;
 pub(crate) use routes::Route;
 

@@ -96,6 +96,8 @@ pub enum BroadcastKind {
     Text,
     /// A `revocation`.
     Revocation,
+    /// A `rebuild.record`.
+    Rebuild,
 }
 
 /// The name of a message that somebody has, or wants.

@@ -48,6 +48,8 @@ pub enum Role {
     Proxy,
     /// A member through which connections may leave the network.
     Exit,
+    /// A member that may have all choose their links anew: it may sign a `rebuild`.
+    Rebuild,
     /// A role this version does not know.
     #[serde(other)]
     Other,

@@ -12,6 +12,7 @@ mod link;
 mod nat;
 mod peers;
 mod punch;
+mod rebuild;
 mod record;
 mod relay;
 mod ring;
@@ -37,6 +38,7 @@ pub use link::{
 pub use nat::{Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere};
 pub use peers::{LinkPurpose, Peers, PeersAnswer, PeersAsk, PeersKnock, PeersOthers, PeersPurpose, PeersShuffle};
 pub use punch::{Punch, PunchCandidates, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
+pub use rebuild::{Rebuild, RebuildAbort, RebuildCause, RebuildInstant, RebuildKnown, RebuildOrder, RebuildProposal};
 pub use record::{Announcement, Departure, Membership, RecordText, Revocation, SignedBroadcast, SignedRecord};
 pub use relay::{Relay, RelayPeer, RelayRefusal, RelayTicket};
 pub use ring::{Ring, RingAttach, RingToken};
@@ -96,6 +98,8 @@ pub enum Message {
     Peers(Peers),
     /// Blocks and transactions.
     Ledger(Ledger),
+    /// Links chosen anew at an agreed instant.
+    Rebuild(Rebuild),
     /// Something carried from member to member. Has a body.
     Datagram(Box<Datagram>),
 }
@@ -114,6 +118,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back", "where", "there"]),
     ("peers", &["purpose", "others", "shuffle", "ask", "knock", "echo", "answer"]),
+    ("rebuild", &["record", "known", "instant"]),
     ("chat", &["compare", "ranges", "keys", "want", "messages"]),
     ("services", &["compare", "names", "want", "lists"]),
     (
@@ -178,6 +183,7 @@ impl Message {
             Self::Nat(nat) => nat.kind(),
             Self::Peers(peers) => peers.kind(),
             Self::Ledger(ledger) => ledger.kind(),
+            Self::Rebuild(rebuild) => rebuild.kind(),
             Self::Datagram(_) => "datagram",
         }
     }

@@ -210,6 +210,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     .chain(companion_samples())
     .chain(chat_samples())
     .chain(services_samples())
+    .chain(rebuild_samples())
     .chain(punch_samples())
     .chain(routing_samples())
     .chain(finding_samples())
@@ -270,6 +271,50 @@ fn peers_samples() -> Vec<(&'static str, Frame)> {
         ("peers.echo", Message::Peers(Peers::Echo(knock)).into()),
         ("peers.answer", Message::Peers(Peers::Answer(PeersAnswer { number: 9, records: records() })).into()),
         ("peers.shuffle", Message::Peers(Peers::Shuffle(PeersShuffle { records: records(), reply: true })).into()),
+    ]
+}
+
+fn rebuild_samples() -> Vec<(&'static str, Frame)> {
+    let network_key = NodeId::from_bytes(NETWORK);
+    let order = RebuildOrder {
+        kind: RebuildOrder::TYPE.to_owned(),
+        network: network(),
+        seq: at(6),
+        expires: at(630_000_000),
+        at: at(30_000_000),
+        nonce: "00112233445566778899aabbccddeeff".to_owned(),
+        dry_run: false,
+        reason: Some("two new sites".to_owned()),
+        membership: None,
+    };
+    let abort = RebuildAbort {
+        kind: RebuildAbort::TYPE.to_owned(),
+        network: network(),
+        seq: at(7),
+        expires: at(630_000_000),
+        by: network_key,
+        rebuild: at(6),
+        membership: None,
+    };
+    let proposal = RebuildProposal {
+        kind: RebuildProposal::TYPE.to_owned(),
+        network: network(),
+        seq: at(8),
+        expires: at(900_000_000),
+        cause: RebuildCause::LongWays,
+        membership: Some(membership()),
+    };
+    let known = RebuildKnown { by: network_key, seq: at(6), tokens: Bounded::from_first([17, 4_026_531_840]) };
+    let sample = |rebuild| Message::Rebuild(rebuild).into();
+    vec![
+        ("rebuild.record", sample(Rebuild::Record(record(&order, network_key)))),
+        ("rebuild.record.abort", sample(Rebuild::Record(record(&abort, network_key)))),
+        ("rebuild.record.proposal", sample(Rebuild::Record(record(&proposal, node(1))))),
+        ("rebuild.known", sample(Rebuild::Known(known))),
+        (
+            "rebuild.instant",
+            sample(Rebuild::Instant(RebuildInstant { by: network_key, seq: at(6), in_us: 29_500_000 })),
+        ),
     ]
 }
 

@@ -1,8 +1,11 @@
 //! What happens to the nodes and the network of a scenario.
 
 use super::play::{Act, Play};
-use super::types::{Churn, Deed, KillHow, SpoilHow};
+use super::types::{Churn, Deed, KillHow, RebuildDeed, SpoilHow};
 use crate::{MS, SECOND, Spoiling};
+
+/// After the instant, when it is over everywhere: the core takes 30 s at most, and clocks are off by more at times.
+const REBUILT_AFTER: u64 = 60 * SECOND;
 
 impl Play {
     pub(super) fn begin(&mut self, number: usize) {
@@ -33,6 +36,40 @@ impl Play {
                 self.settle(number);
             }
             Deed::Signal(signal) => self.world.set_signal_down(signal.down),
+            Deed::Rebuild(rebuild) => self.order_rebuild(number, rebuild),
+        }
+    }
+
+    /// Gives an order to one node, and looks what came of it when it is over.
+    fn order_rebuild(&mut self, number: usize, rebuild: RebuildDeed) {
+        let (now, honest) = (self.world.now(), self.honest());
+        let in_us = i64::try_from(rebuild.in_s.get() * SECOND).unwrap_or(i64::MAX);
+        let (Some(node), Some(record)) = (self.world.rng().pick(&honest).copied(), self.world.rebuild(in_us, |_| ()))
+        else {
+            self.complain("a rebuild needs a closed network".to_owned());
+            return;
+        };
+        if let Err(code) = self.world.apply(node, record) {
+            self.complain(format!("node {node} refuses the rebuild: {}", code.name()));
+        }
+        let at = now + rebuild.in_s.get() * SECOND;
+        self.enter(at, Act::Settle(number));
+        self.enter(at + REBUILT_AFTER, Act::Rebuilt(number, now));
+    }
+
+    /// All that run have done it, at about the same time.
+    pub(super) fn rebuilt(&mut self, number: usize, since: u64) {
+        let Some(Deed::Rebuild(rebuild)) = self.fault(number).map(|fault| fault.what) else { return };
+        let nodes = self.honest();
+        let began = |node: &usize| self.world.rebuilt_at(*node).filter(|at| *at >= since);
+        let times: Vec<u64> = nodes.iter().filter_map(began).collect();
+        let (first, last) = (times.iter().min().copied(), times.iter().max().copied());
+        let apart = last.zip(first).map_or(0, |(last, first)| last - first);
+        if times.len() < nodes.len() {
+            self.complain(format!("{} of {} chose their links anew", times.len(), nodes.len()));
+        }
+        if apart > rebuild.apart_ms.get() * MS {
+            self.complain(format!("they began {} ms apart, not {}", apart / MS, rebuild.apart_ms.get()));
         }
     }
 

@@ -20,7 +20,7 @@ pub use play::Play;
 pub use read::{EXAMPLE, Fault as ReadFault, read};
 pub use table::print;
 pub use types::{
-    Churn, Clocks, Deed, Expect, Fault, Kill, KillHow, Messages, Part, Paths, Rest, Scenario, SignalDeed, Spoil,
-    SpoilHow, Start, StartBy, Sybils,
+    Churn, Clocks, Deed, Expect, Fault, Kill, KillHow, Messages, Part, Paths, RebuildDeed, Rest, Scenario, SignalDeed,
+    Spoil, SpoilHow, Start, StartBy, Sybils,
 };
 pub use units::{Count, Nodes, Percent, Seconds};

@@ -284,6 +284,7 @@ impl fmt::Display for Deed {
                 }
             },
             Self::Signal(signal) => write!(out, "the signal server is {}", if signal.down { "gone" } else { "back" }),
+            Self::Rebuild(rebuild) => write!(out, "all choose their links anew in {} s", rebuild.in_s),
         }
     }
 }

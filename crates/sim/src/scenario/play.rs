@@ -6,7 +6,7 @@ use meshline_mesh::Config;
 use meshline_protocol::Address;
 
 use super::outcome::{MessageRow, Outcome, RecoveryRow, RestRow, StateRow};
-use super::types::{Fault, KillHow, Scenario, StartBy};
+use super::types::{Deed, Fault, KillHow, Scenario, StartBy};
 use crate::{MS, SECOND, SIGNAL, Spoiling, World};
 
 /// How often it is looked whether the nodes are one mesh, while that is waited for.
@@ -36,6 +36,7 @@ pub(super) enum Act {
     Begin(usize),
     Heal(usize),
     Settle(usize),
+    Rebuilt(usize, u64),
     Die(KillHow, u64),
     Return(usize),
     Say(usize),
@@ -256,6 +257,7 @@ impl Play {
             Act::Begin(number) => self.begin(number),
             Act::Heal(number) => self.heal(number),
             Act::Settle(number) => self.settle(number),
+            Act::Rebuilt(number, since) => self.rebuilt(number, since),
             Act::Die(how, away) => self.one_dies(how, away),
             Act::Say(group) => self.say(group),
             Act::Judge(turn) => self.judge(turn),
@@ -357,10 +359,24 @@ impl Play {
         });
     }
 
+    /// While links are chosen anew there may be some more.
+    fn most_links(&self) -> usize {
+        let most = self.scenario.max_links.size();
+        let is_rebuilt = self.scenario.faults.iter().any(|fault| matches!(fault.what, Deed::Rebuild(_)));
+        if is_rebuilt { most + (most / 4).clamp(2, 16) } else { most }
+    }
+
+    /// Something does not hold.
+    pub(super) fn complain(&mut self, what: String) {
+        if self.outcome.broken.len() < 100 {
+            self.outcome.broken.push(what);
+        }
+    }
+
     /// What must hold at any time.
     fn check(&mut self) {
         for node in self.honest() {
-            let (links, most) = (self.world.links(node), self.scenario.max_links.size());
+            let (links, most) = (self.world.links(node), self.most_links());
             self.outcome.most_links = self.outcome.most_links.max(links);
             if links > most && self.outcome.broken.len() < 100 {
                 self.outcome.broken.push(format!("node {node} has {links} links at {} s", self.world.now() / SECOND));

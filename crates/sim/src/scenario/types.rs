@@ -163,6 +163,8 @@ pub enum Deed {
     Spoil(Spoil),
     /// The signal server goes or comes back.
     Signal(SignalDeed),
+    /// All choose their links anew at an instant, by an order of the network's key.
+    Rebuild(RebuildDeed),
 }
 
 /// Nodes die at once.
@@ -283,6 +285,16 @@ fn default_bytes() -> Count {
 
 fn default_within() -> Seconds {
     Seconds::clamped(30)
+}
+
+/// All choose their links anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RebuildDeed {
+    /// So long after the order is given to a node.
+    pub in_s: Seconds,
+    /// So far apart they may begin, in milliseconds.
+    pub apart_ms: Count,
 }
 
 /// When traffic is weighed.

@@ -21,6 +21,7 @@ mod punch;
 mod punch_attacks;
 mod punch_paths;
 mod punch_victims;
+mod rebuild;
 mod refusals;
 mod relay;
 mod relay_first;

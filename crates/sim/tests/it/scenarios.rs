@@ -73,6 +73,15 @@ fn a_quiet_network_carries_what_is_said_to_all() {
 }
 
 #[test]
+fn all_choose_their_links_anew_twice_and_everything_said_meanwhile_reaches_all() {
+    let mut scenario = Scenario { nodes: Nodes::clamped(20), ..file("rebuild") };
+    scenario.messages[0].count = Count::clamped(40);
+    scenario.messages[0].at_s = Seconds::clamped(145);
+    scenario.messages[1].count = Count::clamped(30);
+    holds(scenario);
+}
+
+#[test]
 fn half_of_the_nodes_die_and_those_that_live_hear_everything() {
     holds(small("dies-50-reset", 24));
     holds(small("dies-50-silent", 24));

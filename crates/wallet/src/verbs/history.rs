@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::Access;
 use crate::address::Address;
 use crate::chain::{Chain, Terms};
+use crate::coin::Balance;
 use crate::history::{Entry, Kind};
 use crate::vault::{Vault, WalletError};
 
@@ -23,6 +24,15 @@ pub struct HistoryDocument {
     pub history: Vec<HistoryRow>,
     /// Earlier ones that were left out.
     pub earlier: usize,
+    /// What the wallet can spend now.
+    #[serde(default)]
+    pub balance: String,
+    /// What others have sent and no block holds yet.
+    #[serde(default)]
+    pub pending: String,
+    /// Rewards that have to rest.
+    #[serde(default)]
+    pub immature: String,
     /// Height of the tip this is true of.
     pub height: u32,
 }
@@ -101,5 +111,15 @@ pub fn history(access: &mut Access<'_>, chain: &dyn Chain, limit: usize) -> Resu
         movements.iter().filter_map(|movement| Entry::of(movement, |lock| wallet.is_own(lock))).collect();
     let earlier = entries.len().saturating_sub(limit.min(MAX_ROWS));
     let history = entries.iter().skip(earlier).map(|entry| HistoryRow::new(entry, &terms)).collect();
-    Ok(HistoryDocument { schema: Cow::Borrowed("meshline/wallet-history/1"), history, earlier, height: terms.height })
+    let coins = chain.coins(&wallet.locks())?;
+    let balance = Balance::of(coins.iter().filter(|coin| wallet.is_own(&coin.lock)), |lock| wallet.is_own(lock));
+    Ok(HistoryDocument {
+        schema: Cow::Borrowed("meshline/wallet-history/1"),
+        history,
+        earlier,
+        balance: balance.spendable.to_string(),
+        pending: balance.pending.to_string(),
+        immature: balance.immature.to_string(),
+        height: terms.height,
+    })
 }

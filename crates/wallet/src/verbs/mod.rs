@@ -7,6 +7,7 @@ mod balance;
 mod history;
 mod list;
 mod new;
+mod quote;
 mod restore;
 mod send;
 
@@ -20,8 +21,9 @@ pub use balance::{BalanceDocument, balance};
 pub use history::{HistoryDocument, HistoryRow, MAX_ROWS, history};
 pub use list::{AddressRow, ListDocument, list};
 pub use new::{NewDocument, new};
+pub use quote::{QuoteDocument, quote};
 pub use restore::{MAX_GAP, RestoreDocument, restore};
-pub use send::{SendDocument, SendOrder, send};
+pub use send::{SendDocument, SendOrder, send, send_within};
 
 /// What every verb that opens the wallet's file is given.
 pub struct Access<'a> {

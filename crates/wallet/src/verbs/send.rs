@@ -10,7 +10,7 @@ use super::Access;
 use crate::address::Address;
 use crate::chain::Chain;
 use crate::fee::FeeRate;
-use crate::payment::{Order, Payment};
+use crate::payment::{Order, Payment, Refusal};
 use crate::vault::{Vault, WalletError};
 
 /// What is to be sent.
@@ -24,6 +24,12 @@ pub struct SendOrder {
     pub amount: Amount,
     /// What it may cost; `None` for what the ledger thinks right.
     pub rate: Option<FeeRate>,
+}
+
+impl SendOrder {
+    pub(super) fn wanted(&self) -> Order {
+        Order { from: self.from.map(|address| address.lock), to: self.to.lock, amount: self.amount, rate: self.rate }
+    }
 }
 
 /// What was sent; amounts are decimal strings, in coins.
@@ -89,17 +95,27 @@ impl SendDocument {
 /// # Errors
 /// [`WalletError`]; nothing was handed in then, except perhaps where the ledger stopped answering meanwhile.
 pub fn send(access: &mut Access<'_>, chain: &mut dyn Chain, order: &SendOrder) -> Result<SendDocument, WalletError> {
+    send_within(access, chain, order, None)
+}
+
+/// As [`send`], unless the fee would be more than `most`: what somebody agreed to a moment ago.
+///
+/// # Errors
+/// [`WalletError`], as there.
+pub fn send_within(
+    access: &mut Access<'_>,
+    chain: &mut dyn Chain,
+    order: &SendOrder,
+    most: Option<Amount>,
+) -> Result<SendDocument, WalletError> {
     let mut vault = Vault::open_with(access.path, access.passphrase, chain, access.random)?;
     let coins = chain.coins(&vault.wallet().locks())?;
     let terms = chain.terms()?;
-    let wanted = Order {
-        from: order.from.map(|address| address.lock),
-        to: order.to.lock,
-        amount: order.amount,
-        rate: order.rate,
-    };
     let handed_out = vault.wallet().secrets().change;
-    let payment = vault.wallet_mut().pay(&coins, &wanted, &terms)?;
+    let payment = vault.wallet_mut().pay(&coins, &order.wanted(), &terms)?;
+    if let Some(most) = most.filter(|most| payment.fee > *most) {
+        return Err(Refusal::FeeAbove { fee: payment.fee, most }.into());
+    }
     if vault.wallet().secrets().change != handed_out {
         vault.save(access.random)?;
     }

@@ -173,6 +173,41 @@ fn a_refused_payment_changes_nothing() {
 }
 
 #[test]
+fn a_quote_tells_what_a_payment_costs_and_changes_nothing() {
+    let (mut home, mut chain) = (Home::new(), Ledger::new(1_000));
+    let from = new(&mut home, None).address;
+    chain.mine(parse(&from).lock, "10");
+    let before = fs::read(home.path()).unwrap();
+    let to = address(stranger(1));
+    let quote = home.open(|access| verbs::quote(access, &chain, &order(to, "9.5"))).unwrap();
+    let expected = json!({
+        "schema": "meshline/wallet-quote/1", "to": to.to_string(), "amount": "9.5", "fee": "0.000002",
+        "total": "9.500002", "change": "0.499998", "size": 200,
+    });
+    assert_eq!(serde_json::to_value(&quote).unwrap(), expected);
+    let low = SendOrder { rate: Some(meshline_wallet::fee::FeeRate(1)), ..order(to, "1") };
+    let error = home.open(|access| verbs::quote(access, &chain, &low)).unwrap_err();
+    assert!(error.to_string().contains("at least 0.0000002 is asked for 200 bytes"), "{error}");
+    let error = home.open(|access| verbs::quote(access, &chain, &order(to, "10"))).unwrap_err();
+    assert!(matches!(error, WalletError::Refused(Refusal::NotEnough(_))));
+    assert_eq!((fs::read(home.path()).unwrap(), chain.mempool.len()), (before, 0));
+}
+
+#[test]
+fn who_agreed_to_a_fee_pays_no_more() {
+    let (mut home, mut chain) = (Home::new(), Ledger::new(1_000));
+    chain.mine(parse(&new(&mut home, None).address).lock, "10");
+    let before = fs::read(home.path()).unwrap();
+    let (order, fee) = (order(address(stranger(1)), "1"), coins("0.000002"));
+    let less = Some(coins("0.00000199"));
+    let error = home.open(|access| verbs::send_within(access, &mut chain, &order, less)).unwrap_err();
+    assert_eq!(error.to_string(), "the fee would now be 0.000002, more than the 0.00000199 that was agreed to");
+    assert_eq!((fs::read(home.path()).unwrap(), chain.mempool.len()), (before, 0));
+    home.open(|access| verbs::send_within(access, &mut chain, &order, Some(fee))).unwrap();
+    assert_eq!(chain.mempool.len(), 1);
+}
+
+#[test]
 fn the_history_tells_everything_in_order() {
     let (mut home, mut chain) = (Home::new(), Ledger::new(1_000));
     let a = parse(&new(&mut home, None).address);
@@ -191,6 +226,7 @@ fn the_history_tells_everything_in_order() {
         "height": 3, "time": 1_700_000_003, "confirmations": 1,
     });
     assert_eq!(row, expected);
+    assert_eq!((all.balance.as_str(), all.pending.as_str(), all.immature.as_str()), ("5.999996", "0", "0"));
     let words = all.words();
     let lines: Vec<&str> = words.lines().collect();
     assert!(

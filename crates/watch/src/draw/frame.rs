@@ -105,8 +105,13 @@ fn network(network: &str) -> String {
 fn ledger(dashboard: &Dashboard, now: Now) -> Option<String> {
     let ledger = dashboard.ledger.as_ref()?;
     let age = age_words(dashboard.freshness.age(Source::Ledger, now.mono_ms));
-    let state = ledger.state.iter().map(|state| format!(", {state}"));
-    let more: String = state.chain(age.map(|age| format!(", {age}"))).collect();
+    let behind = (ledger.headers > ledger.height).then(|| format!(", of {}", ledger.headers));
+    let task = ledger.task.as_ref().map(|task| format!(", {} {}/{}", clean(&task.name), task.done, task.of));
+    let waiting = match ledger.mempool.transactions {
+        0 => None,
+        waiting => Some(format!(", {waiting} waiting")),
+    };
+    let more: String = [behind, task, waiting, age.map(|age| format!(", {age}"))].into_iter().flatten().collect();
     // A block's name begins with zeros, so its end tells blocks apart.
     let tip = clean(&ledger.tip);
     Some(format!("ledger {} …{}{more}", ledger.height, crate::text::tail(&tip, 8)))

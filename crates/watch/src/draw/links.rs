@@ -82,7 +82,7 @@ pub(super) fn rtt(sample: &Sample) -> Option<f64> {
 }
 
 pub(super) fn loss(sample: &Sample) -> Option<f64> {
-    Some(sample.loss)
+    (!sample.loss.is_nan()).then_some(sample.loss)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "for the height of a bar")]

@@ -147,7 +147,8 @@ impl Table {
             let room = usize::from(line.right()).saturating_sub(x);
             let at = u16::try_from(x).unwrap_or(u16::MAX);
             if room > 0 {
-                buffer.set_stringn(at, line.y, text, room, style);
+                // What is measured in another way must not reach into the next column.
+                buffer.set_stringn(at, line.y, text, room.min(*width), style);
             }
             x += width + gap;
         }

@@ -1,6 +1,6 @@
 //! Asking a node over the Unix socket in its folder, or anybody over TCP.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -46,6 +46,21 @@ pub(super) fn say(socket: &Path, text: &str) -> bool {
     let head = "POST /api/v1/chat HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n";
     let request = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     ask(socket, &request).is_some_and(|(code, _)| code == 200)
+}
+
+/// What a node answers to an order; `None` if it refuses.
+pub(super) fn post(socket: &Path, path: &str, body: &Value) -> Option<Value> {
+    let body = body.to_string();
+    let head = format!("POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n");
+    let request = format!("{head}Connection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    ask(socket, &request).filter(|(code, _)| *code == 200).and_then(|(_, body)| serde_json::from_str(&body).ok())
+}
+
+/// Lines of the stream of events of a node, from now on.
+pub(super) fn events(socket: &Path) -> Option<impl Iterator<Item = String> + use<>> {
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: localhost\r\n\r\n").ok()?;
+    Some(BufReader::new(stream).lines().map_while(Result::ok))
 }
 
 /// A document of a node, if it gives it.

@@ -1,12 +1,13 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal` and `ledger`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`] and [`ledger::PARTS`]; figures of
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
 //! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
 mod chat;
 mod ledger;
+mod ledger_net;
 mod links;
 mod machine;
 mod memory;
@@ -39,6 +40,8 @@ struct Bench {
     small: bool,
     /// Rounds, if not as many as usual.
     rounds: Option<usize>,
+    /// Blocks of a chain, if not as many as usual.
+    blocks: Option<usize>,
     /// Nobody is measured beside the mesh.
     alone: bool,
     /// The rivals to measure, if not all.
@@ -69,7 +72,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let wish = wish::read(words)?;
     let bin = wish.bin.map_or_else(|| build(root, wish.what), |bin| Ok(PathBuf::from(bin)))?;
     let rivals = wish.rivals.map(|names| names.split(',').map(str::to_owned).collect());
-    let bench = Bench { bin, small: wish.small, rounds: wish.rounds, rivals, alone: wish.alone };
+    let bench = Bench { bin, small: wish.small, rounds: wish.rounds, blocks: wish.blocks, rivals, alone: wish.alone };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -94,6 +97,11 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     }
     if what == "ledger" {
         example("meshline-ledger", "ledger_bench")?;
+        return target(root);
+    }
+    if what == "ledger-net" {
+        example("meshline-ledger", "ledger_bench")?;
+        cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?;
         return target(root);
     }
     example("meshline-net", "bench")?;

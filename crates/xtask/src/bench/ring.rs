@@ -54,6 +54,13 @@ impl Ring {
         self.file(&format!("node-{number}.data/api.sock"))
     }
 
+    /// The folder of the ledger of the node of this number, made if it is not there.
+    pub(super) fn ledger(&self, number: u16) -> Result<PathBuf, String> {
+        let path = self.file(&format!("node-{number}.data/ledger"));
+        fs::create_dir_all(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(path)
+    }
+
     /// Where the node of this number has its page.
     pub(super) fn http(&self, number: u16) -> String {
         format!("127.0.0.1:{}", self.base + 1 + self.nodes + number)

@@ -1,10 +1,10 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, ledger, proxy, routing, signal, tunnel};
+use super::{FIGURES, Figure, chat, ledger, ledger_net, proxy, routing, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|ledger [--small] [--rounds N] [--bin FOLDER], \
-                     routing also with --outages N or --alone N, tunnel and \
-                     ledger with --only PART[,PART], tunnel with --beside RIVAL[,RIVAL]; or bench nat";
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
+                     routing also with --outages N or --alone N, tunnel, ledger and \
+                     ledger-net with --only PART[,PART], ledger-net with --blocks N, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
 /// What is to be measured, and how.
 pub(super) struct Wish<'a> {
@@ -12,6 +12,8 @@ pub(super) struct Wish<'a> {
     pub(super) figures: Vec<Figure>,
     pub(super) small: bool,
     pub(super) rounds: Option<usize>,
+    /// Blocks of a chain.
+    pub(super) blocks: Option<usize>,
     /// The folder with programs that are built already.
     pub(super) bin: Option<&'a str>,
     /// Nobody is measured beside the mesh.
@@ -31,9 +33,11 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "signal" => signal::FIGURES.to_vec(),
         "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
         "ledger" => ledger::PARTS.iter().map(|(_, figure)| *figure).collect(),
+        "ledger-net" => ledger_net::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
     };
-    let mut wish = Wish { what, figures, small: false, rounds: None, bin: None, alone: false, rivals: None };
+    let mut wish =
+        Wish { what, figures, small: false, rounds: None, blocks: None, bin: None, alone: false, rivals: None };
     let mut rest = rest.iter().map(String::as_str);
     while let Some(word) = rest.next() {
         match word {
@@ -48,6 +52,8 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
             "--beside" if what == "tunnel" => wish.rivals = Some(rest.next().ok_or(USAGE)?),
             "--only" if what == "tunnel" => wish.figures = parts(tunnel::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger" => wish.figures = parts(ledger::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--only" if what == "ledger-net" => wish.figures = parts(ledger_net::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--blocks" if what == "ledger-net" => wish.blocks = Some(blocks(rest.next().ok_or(USAGE)?)?),
             _ => return Err(USAGE.to_owned()),
         }
     }
@@ -57,6 +63,12 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
 /// At least one, and no more than pass in a night.
 fn rounds(count: &str) -> Result<usize, String> {
     count.parse().ok().filter(|count| (1..=500).contains(count)).ok_or_else(|| format!("no count of rounds: {count}"))
+}
+
+/// Fewer than a disk of today holds five times.
+fn blocks(count: &str) -> Result<usize, String> {
+    let blocks = count.parse().ok().filter(|count| (2..=1_000_000).contains(count));
+    blocks.ok_or_else(|| format!("no count of blocks: {count}"))
 }
 
 fn parts(all: &[(&str, Figure)], names: &str) -> Result<Vec<Figure>, String> {

@@ -14,7 +14,7 @@ use std::sync::{LazyLock, OnceLock};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::files::{FILES, PAGE};
+use super::files::{FILES, PAGE, is_later};
 
 /// Where the page wants the browser told of all modules, so that it does not find them one import after the other.
 const MODULES: &str = "<!-- modules -->";
@@ -116,6 +116,7 @@ fn refer(content: &str, names: &BTreeMap<String, String>) -> String {
 }
 
 fn preloads(files: &[(&str, &str)]) -> String {
-    let modules = files.iter().filter(|(path, _)| path.ends_with(".js") && !path.ends_with("/main.js"));
+    let is_wanted = |path: &str| path.ends_with(".js") && !path.ends_with("/main.js") && !is_later(path);
+    let modules = files.iter().filter(|(path, _)| is_wanted(path));
     modules.map(|(path, _)| format!("<link rel=\"modulepreload\" href=\"{path}\">")).collect::<Vec<_>>().join("\n  ")
 }

@@ -13,6 +13,7 @@ pub(super) const FILES: &[(&str, &str)] = &[
     file!("icon.svg"),
     file!("css/base.css"),
     file!("css/chat.css"),
+    file!("css/ledger.css"),
     file!("css/mesh.css"),
     file!("css/shell.css"),
     file!("js/api.js"),
@@ -27,6 +28,18 @@ pub(super) const FILES: &[(&str, &str)] = &[
     file!("js/health.js"),
     file!("js/history.js"),
     file!("js/keys.js"),
+    file!("js/ledger-api.js"),
+    file!("js/ledger-blocks.js"),
+    file!("js/ledger-chain.js"),
+    file!("js/ledger-detail.js"),
+    file!("js/ledger-frame.js"),
+    file!("js/ledger-money.js"),
+    file!("js/ledger-pay.js"),
+    file!("js/ledger-receive.js"),
+    file!("js/ledger-sent.js"),
+    file!("js/ledger-wallet.js"),
+    file!("js/ledger-words.js"),
+    file!("js/ledger.js"),
     file!("js/live.js"),
     file!("js/log.js"),
     file!("js/main.js"),
@@ -52,3 +65,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
     file!("js/views.js"),
     file!("js/ways.js"),
 ];
+
+/// Those of the ledger's view, which are loaded when somebody turns to it.
+pub(super) fn is_later(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|name| name.starts_with("ledger"))
+}

@@ -10,10 +10,13 @@ use hyper::service::Service;
 use hyper_util::service::TowerToHyperService;
 
 use super::assets::Site;
-use super::files::{FILES, PAGE};
+use super::files::{FILES, PAGE, is_later};
 
-/// All files together, packed: what a first visit costs.
+/// What a first visit loads, packed.
 const MAX_WEIGHT: usize = 60 * 1024;
+
+/// What is loaded further when somebody turns to the ledger: with it the page is still lighter than one photograph.
+const MAX_LATER: usize = 30 * 1024;
 
 async fn get(path: &str, headers: &[(&str, &str)]) -> Response<Body> {
     let router: Router = super::routes();
@@ -146,17 +149,28 @@ fn every_reference_leads_to_a_file() {
             assert!(site.assets.contains_key(name), "{reference}");
             seen += 1;
         }
-        assert!(!content.contains("from \"../") && !content.contains("import("), "only plain imports get their names");
+        let dynamic = content.split("import(").skip(1).all(|rest| rest.starts_with("\"./"));
+        assert!(!content.contains("from \"../") && dynamic, "only plain imports get their names");
     }
     assert!(seen > FILES.len(), "{seen} references");
 }
 
 #[test]
-fn the_page_tells_of_every_module_and_style_sheet() {
+fn the_page_tells_of_every_module_and_style_sheet_of_a_first_visit() {
     let page = &Site::get().page.plain;
     for name in Site::get().assets.keys() {
-        assert!(page.contains(&format!("\"/web/{name}\"")), "{name}");
+        assert_eq!(page.contains(&format!("\"/web/{name}\"")), !is_later(name), "{name}");
     }
+}
+
+#[test]
+fn what_comes_later_is_asked_for_by_nothing_that_comes_at_once_but_in_one_place() {
+    let names_later =
+        |content: &str| content.split('"').filter(|text| text.starts_with("./") && is_later(text)).count();
+    for (path, content) in FILES.iter().filter(|(path, _)| !is_later(path)) {
+        assert_eq!(names_later(content), usize::from(*path == "js/main.js"), "{path}");
+    }
+    assert_eq!(names_later(PAGE), 0);
 }
 
 #[test]
@@ -224,8 +238,13 @@ fn the_page_asks_nobody_but_its_own_node() {
 #[test]
 fn the_page_is_light() {
     let site = Site::get();
-    let weight: usize = site.assets.values().chain([&site.page]).map(|asset| asset.packed().len()).sum();
-    assert!(weight <= MAX_WEIGHT, "{weight} bytes");
+    let weigh = |later: bool| -> usize {
+        let assets = site.assets.iter().filter(|(name, _)| is_later(name) == later);
+        assets.map(|(_, asset)| asset.packed().len()).sum()
+    };
+    let first = weigh(false) + site.page.packed().len();
+    assert!(first <= MAX_WEIGHT, "{first} bytes at first");
+    assert!(weigh(true) <= MAX_LATER, "{} bytes later", weigh(true));
 }
 
 #[test]

@@ -1,6 +1,7 @@
 mod disk;
 mod faults;
 mod gateway;
+mod lan;
 mod layers;
 mod ledger;
 mod routing;

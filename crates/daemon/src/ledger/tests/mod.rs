@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::path::Path;
+use std::time::Duration;
 
 use meshline_ledger::chain::Accepted;
 use meshline_ledger::mempool::{Added, Origin, PoolRefusal};
 use meshline_ledger::sighash::BatchVerifier;
+use meshline_ledger::sync::Input;
 use meshline_ledger::{Amount, Block, Lock, Transaction};
 use meshline_wallet::payment::Order;
 use meshline_wallet::{Address, Chain as _, Passphrase, Phrase, Wallet};
@@ -28,6 +30,7 @@ pub(super) fn place(folder: &Path) -> LedgerPlace {
         genesis: folder.join("ledger/genesis.json"),
         folder: folder.join("ledger"),
         wallet: folder.join("wallet"),
+        filters: true,
     }
 }
 
@@ -138,6 +141,62 @@ fn what_waits_is_there_again_even_if_the_process_was_killed() {
     assert_eq!(book.pool.len(), 1);
     assert!(book.pool.get(&txid).is_some());
     assert!(mempool(&book, 10).transactions[0].own);
+}
+
+#[test]
+fn what_was_sent_comes_back_after_a_reorganisation_and_a_kill() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (here, there) = (place(here.path()), place(there.path()));
+    let desk = Opened(RefCell::new(new_book(&here)));
+    std::fs::create_dir_all(&there.folder).unwrap();
+    std::fs::copy(&here.genesis, &there.genesis).unwrap();
+    let mut other = Book::open(&there).unwrap();
+    let mut sent = Vec::new();
+    // Each builds on the one before it, whatever their names are.
+    for number in 1..=6 {
+        let payment = payment(&desk, stranger(number), 1);
+        sent.push(payment.txid());
+        desk.with(move |book| {
+            book.submit_tx(&payment).unwrap();
+            if number == 3 {
+                let block = mined(book, stranger(9));
+                book.submit_block(&block, true).unwrap();
+            }
+        })
+        .unwrap();
+    }
+    for _ in 0..2 {
+        let block = mined(&mut other, stranger(8));
+        other.submit_block(&block, true).unwrap();
+        desk.with(move |book| book.submit_block(&block, false)).unwrap().unwrap();
+    }
+    // Nothing is saved at the end: as after a kill.
+    drop(desk);
+    let mut book = Book::open(&here).unwrap();
+    assert_eq!((book.chain.height(), book.pool.len()), (2, 6));
+    assert!(sent.iter().all(|txid| book.pool.get(txid).is_some()));
+    // Deep in the chain they are forgotten at last.
+    for _ in 0..super::book::SAFE_DEPTH + 1 {
+        let block = mined(&mut book, stranger(7));
+        book.submit_block(&block, true).unwrap();
+    }
+    let saved = |place: &LedgerPlace| std::fs::metadata(place.file("own.dat")).unwrap().len();
+    let before = saved(&here);
+    while !book.follow().unwrap() {}
+    book.save().unwrap();
+    assert!(saved(&here) < before && saved(&here) < 8, "{} of {before} bytes", saved(&here));
+}
+
+#[test]
+fn the_moment_that_the_synchronisation_named_comes() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut book = new_book(&place(folder.path()));
+    book.handle(Input::Tick);
+    let named = book.idle_us();
+    assert!(named > 0 && named <= 1_000_000, "{named}");
+    // paced: until just that moment
+    std::thread::sleep(Duration::from_micros(named));
+    assert_eq!(book.idle_us(), 0);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use meshline_protocol::message::Ledger;
 use crate::hash::{ChainId, Txid};
 use crate::store::StoreError;
 use crate::sync::Reason;
+use crate::sync::light::Light;
 
 /// What is to be done.
 #[derive(Debug, Clone, PartialEq)]
@@ -96,4 +97,31 @@ pub enum Event {
     },
     /// The store failed; what it was needed for is tried again.
     StoreFailed(StoreError),
+}
+
+impl Light {
+    /// Hands on what is to be done.
+    pub(super) fn collect(&mut self) {
+        while let Some(output) = self.sync.poll_output() {
+            match output {
+                crate::sync::Output::Send { peer, message, body } => {
+                    self.out.push_back(Output::Send { peer, message, body });
+                }
+                crate::sync::Output::Misbehaved { peer, reason, ended } => {
+                    self.out.push_back(Output::Misbehaved { peer, reason, ended });
+                }
+                crate::sync::Output::Event(event) => {
+                    use crate::sync::Event as Of;
+                    match event {
+                        Of::Joined { peer, height } => self.events.push_back(Event::Joined { peer, height }),
+                        Of::Foreign { peer, chain } => self.events.push_back(Event::Foreign { peer, chain }),
+                        Of::StoreFailed(error) => self.events.push_back(Event::StoreFailed(error)),
+                        // Of blocks, which are not kept.
+                        Of::Chain(_) | Of::Added(_) | Of::Synced { .. } => {}
+                    }
+                }
+            }
+        }
+        self.out.extend(self.events.drain(..).map(Output::Event));
+    }
 }

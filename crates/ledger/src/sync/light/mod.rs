@@ -143,7 +143,11 @@ impl Light {
                     self.sync.blame(&peer, reason);
                 }
             }
-            input => self.sync.take_in(input, &mut at),
+            Input::LinkUp { .. }
+            | Input::LinkDown { .. }
+            | Input::Frame { .. }
+            | Input::Drained { .. }
+            | Input::Tick => self.sync.take_in(input, &mut at),
         }
         self.sync.step_headers(&mut at);
         self.step(&mut at);
@@ -239,13 +243,14 @@ impl Light {
     /// Whether a frame is not for the synchronisation of headers.
     fn is_own(&self, peer: &NodeId, message: &Ledger) -> bool {
         let is_speaking = self.sync.peers.get(peer).is_some_and(Peer::is_speaking);
-        is_speaking
-            && match message {
-                Ledger::Cfilter(_) | Ledger::Cfheaders(_) | Ledger::Proof(_) | Ledger::Block(_) => true,
-                Ledger::Notfound(line) => self.asked.contains_key(&(*peer, line.request)),
-                Ledger::Getdata(want) => want.kind == LedgerKind::Transaction,
-                _ => false,
-            }
+        let is_meant = if let Ledger::Notfound(line) = message {
+            self.asked.contains_key(&(*peer, line.request))
+        } else if let Ledger::Getdata(want) = message {
+            want.kind == LedgerKind::Transaction
+        } else {
+            matches!(message, Ledger::Cfilter(_) | Ledger::Cfheaders(_) | Ledger::Proof(_) | Ledger::Block(_))
+        };
+        is_speaking && is_meant
     }
 
     fn on_frame<S: Store>(
@@ -273,7 +278,20 @@ impl Light {
                 self.serve_pending(id, &want);
                 return Ok(());
             }
-            _ => return Ok(()),
+            Ledger::Version(_)
+            | Ledger::Getheaders(_)
+            | Ledger::Headers(_)
+            | Ledger::Getblocks(_)
+            | Ledger::Inv(_)
+            | Ledger::Tx(_)
+            | Ledger::Feefilter(_)
+            | Ledger::Sendcmpct(_)
+            | Ledger::Cmpctblock(_)
+            | Ledger::Getblocktxn(_)
+            | Ledger::Blocktxn(_)
+            | Ledger::Getcfilters(_)
+            | Ledger::Getcfheaders(_)
+            | Ledger::Getproof(_) => return Ok(()),
         };
         let Some((question, bytes)) = self.take_answer(id, (piece, line), body, at)? else { return Ok(()) };
         match question {
@@ -342,31 +360,6 @@ impl Light {
             self.told = Some(best);
             self.events.push_back(Event::Synced { height });
         }
-    }
-
-    /// Hands on what is to be done.
-    fn collect(&mut self) {
-        while let Some(output) = self.sync.poll_output() {
-            match output {
-                crate::sync::Output::Send { peer, message, body } => {
-                    self.out.push_back(Output::Send { peer, message, body });
-                }
-                crate::sync::Output::Misbehaved { peer, reason, ended } => {
-                    self.out.push_back(Output::Misbehaved { peer, reason, ended });
-                }
-                crate::sync::Output::Event(event) => {
-                    use crate::sync::Event as Of;
-                    match event {
-                        Of::Joined { peer, height } => self.events.push_back(Event::Joined { peer, height }),
-                        Of::Foreign { peer, chain } => self.events.push_back(Event::Foreign { peer, chain }),
-                        Of::StoreFailed(error) => self.events.push_back(Event::StoreFailed(error)),
-                        // Of blocks, which are not kept.
-                        _ => {}
-                    }
-                }
-            }
-        }
-        self.out.extend(self.events.drain(..).map(Output::Event));
     }
 
     /// Notes a question and sends it.

@@ -41,9 +41,9 @@ impl Light {
         let scanned = Some(self.scan.done.height).filter(|height| *height != u32::MAX);
         let phase = match of_headers.phase {
             Phase::Alone => Phase::Alone,
-            _ if !self.has_headers(chain) => Phase::Headers,
-            _ if self.is_scanned(chain) => Phase::Synced,
-            _ => Phase::Blocks,
+            Phase::Headers | Phase::Blocks | Phase::Synced if !self.has_headers(chain) => Phase::Headers,
+            Phase::Headers | Phase::Blocks | Phase::Synced if self.is_scanned(chain) => Phase::Synced,
+            Phase::Headers | Phase::Blocks | Phase::Synced => Phase::Blocks,
         };
         let alone_from = self.scan.alone.as_ref().map(|alone| alone.before.height.wrapping_add(1));
         let serving = self.sync.peers.values().filter(|peer| peer.is_useful() && peer.serves_filters).count();

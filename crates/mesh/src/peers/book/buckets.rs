@@ -38,11 +38,12 @@ pub(super) struct Buckets {
     places: usize,
     /// None is empty.
     filled: BTreeMap<u16, BTreeSet<NodeId>>,
+    len: usize,
 }
 
 impl Buckets {
     pub(super) fn new(count: u16, places: usize) -> Self {
-        Self { count, places, filled: BTreeMap::new() }
+        Self { count, places, filled: BTreeMap::new(), len: 0 }
     }
 
     /// The bucket that a hash names.
@@ -51,7 +52,7 @@ impl Buckets {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.filled.values().map(BTreeSet::len).sum()
+        self.len
     }
 
     pub(super) fn has_place(&self, bucket: u16) -> bool {
@@ -63,12 +64,12 @@ impl Buckets {
     }
 
     pub(super) fn insert(&mut self, bucket: u16, id: NodeId) {
-        self.filled.entry(bucket).or_default().insert(id);
+        self.len += usize::from(self.filled.entry(bucket).or_default().insert(id));
     }
 
     pub(super) fn remove(&mut self, bucket: u16, id: &NodeId) {
         if let Some(members) = self.filled.get_mut(&bucket) {
-            members.remove(id);
+            self.len -= usize::from(members.remove(id));
             if members.is_empty() {
                 self.filled.remove(&bucket);
             }

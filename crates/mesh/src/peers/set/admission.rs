@@ -55,18 +55,23 @@ impl LinkSet {
         let Some(shape) = self.shape else {
             return if accepted < shared.config.max_links { Admission::In } else { Admission::Full };
         };
-        let is_wanted = (is_ours && self.is_own(&peer)) || self.would_be_neighbour(shape, &peer, shared);
-        if !is_wanted && accepted >= shape.room {
-            if accepted >= shared.config.max_links && self.oldest_guest(shared).is_none() {
+        let is_neighbour = self.would_be_neighbour(shape, &peer, shared);
+        let is_wanted = (is_ours && self.is_own(&peer)) || is_neighbour || self.is_agreed(shape, &peer, shared);
+        let lasting = accepted.saturating_sub(self.count_old(shared));
+        if !is_wanted && lasting >= shape.room {
+            if lasting >= shared.config.max_links && self.oldest_guest(shared).is_none() {
                 return Admission::Full;
             }
             self.guests.insert(peer, shared.now.mono);
         }
-        if accepted < shared.config.max_links {
+        if accepted < shared.config.max_links + self.extra(shared) {
             return Admission::In;
         }
         let gone = self.oldest_guest(shared).filter(|guest| *guest != peer);
-        let gone = gone.or_else(|| self.victim(shape, around, shared).filter(|_| is_wanted));
+        let gone = gone.or_else(|| self.old_to_go(is_neighbour, shared));
+        // While links are chosen anew none goes at once: something may be under way on it.
+        let may_evict = is_neighbour || (is_wanted && !self.is_redrawing());
+        let gone = gone.or_else(|| self.victim(shape, around, shared).filter(|_| may_evict));
         gone.map_or(Admission::Full, Admission::InPlaceOf)
     }
 
@@ -150,7 +155,7 @@ impl LinkSet {
         }
     }
 
-    fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<NodeId> {
+    pub(super) fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<NodeId> {
         self.victim_but(shape, around, (shared, &[]))
     }
 
@@ -159,6 +164,7 @@ impl LinkSet {
         let may_go = |id: &NodeId| {
             !gone.contains(id)
                 && !self.guests.contains_key(id)
+                && !self.is_old(id)
                 && !self.is_own(id)
                 && !self.is_needed_there(shape, id, shared)
         };

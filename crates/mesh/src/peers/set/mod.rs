@@ -7,12 +7,15 @@
 
 mod admission;
 mod around;
+mod draw;
 mod eviction;
 mod far;
 mod group;
 mod picks;
 mod purposes;
+mod redraw;
 mod shape;
+mod shuffle;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -23,6 +26,8 @@ use meshline_protocol::{Code, Message as Wire, NodeId};
 pub(crate) use admission::Admission;
 pub(crate) use group::{Group, is_counted};
 pub(crate) use purposes::Purposes;
+use redraw::Redraw;
+pub(crate) use redraw::{RedrawPlan, Redrawn};
 
 use super::book::Book;
 use crate::config::Topology;
@@ -43,9 +48,6 @@ const PACE: Duration = Duration::from_millis(100);
 const REVIEW: Duration = Duration::from_secs(30);
 const SEARCH: Duration = Duration::from_secs(1);
 
-/// Between exchanges of members found of late.
-const SHUFFLE_PAUSE: Duration = Duration::from_secs(30);
-
 /// Links that are tried first after a restart: with one of them honest, nobody can shut this node in.
 const MAX_ANCHORS: usize = 4;
 
@@ -64,8 +66,12 @@ pub(crate) struct Choice {
     pub(crate) wanted: BTreeSet<NodeId>,
     /// Links that are to be ended.
     pub(crate) ended: Vec<NodeId>,
-    /// Guests whose links stay.
+    /// Links that bear traffic again: guests that stay, and others that were to go.
     pub(crate) promoted: Vec<NodeId>,
+    /// Links that end soon and bear nothing new.
+    pub(crate) parted: Vec<NodeId>,
+    /// All links have been chosen anew.
+    pub(crate) redrawn: Option<Redrawn>,
 }
 
 /// The choice of links.
@@ -86,6 +92,8 @@ pub(crate) struct LinkSet {
     guests: BTreeMap<NodeId, Mono>,
     /// News that peers brought first.
     brought: BTreeMap<NodeId, u32>,
+    /// While all are chosen anew.
+    redraw: Option<Redraw>,
     choose_at: Option<Mono>,
     chosen_at: Mono,
     /// From then on another newcomer may take the place of somebody else.
@@ -100,6 +108,11 @@ impl LinkSet {
     /// Whether there are more members than links.
     pub(crate) fn is_bounded(&self) -> bool {
         self.shape.is_some()
+    }
+
+    /// Links below which more are looked for; 0 while every member is linked.
+    pub(crate) fn fill(&self) -> usize {
+        self.shape.map_or(0, |shape| shape.fill)
     }
 
     /// Something bears on the choice.
@@ -139,11 +152,16 @@ impl LinkSet {
         self.choose_near(shape, around.links, shared);
         let mut choice = Choice::default();
         self.judge_guests(shape, around, (&*shared, &mut choice));
-        let regular = self.regular(shared);
+        let regular = self.regular(shared) + self.count_unparted(shared);
         let is_searching = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
         choice.wanted = wanted;
-        self.trim(shape, around, (&mut *shared, &mut choice));
+        self.part(shape, (&mut *shared, &mut choice));
+        if self.is_redrawing() {
+            self.mark_surplus(shape, around, shared);
+        } else {
+            self.trim(shape, around, (&mut *shared, &mut choice));
+        }
         self.tell(&choice.ended, shared);
         self.plan(is_searching, shared);
         Some(choice)
@@ -172,6 +190,7 @@ impl LinkSet {
         }
         (self.ring, self.near, self.kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         self.guests.clear();
+        self.redraw = None;
         self.far = Picks::default();
     }
 
@@ -261,12 +280,13 @@ impl LinkSet {
     fn plan(&mut self, is_searching: bool, shared: &Shared) {
         let now = shared.now.mono;
         let review = now.after(if is_searching || !self.guests.is_empty() { SEARCH } else { REVIEW });
-        self.choose_at = self.sides.iter().filter_map(Side::next_timeout).chain([review]).min();
+        self.choose_at =
+            self.sides.iter().filter_map(Side::next_timeout).chain([review]).chain(self.redraw_timeout()).min();
     }
 
     /// Links that are meant to stay.
     fn regular(&self, shared: &Shared) -> usize {
-        shared.up.keys().filter(|id| !self.guests.contains_key(id)).count()
+        shared.up.keys().filter(|id| !self.guests.contains_key(id) && !self.is_old(id)).count()
     }
 
     /// A peer told what it keeps the link for.
@@ -297,31 +317,6 @@ impl LinkSet {
     /// These were linked for long before a restart.
     pub(crate) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
         self.far.restore(anchors.take(MAX_ANCHORS));
-    }
-
-    /// With whom members found of late are exchanged now, if it is time.
-    pub(crate) fn shuffle_with(&mut self, shared: &mut Shared) -> Option<NodeId> {
-        let now = shared.now.mono;
-        if !self.is_bounded() || now < self.shuffle_at {
-            return None;
-        }
-        self.shuffle_at = shared.jittered(SHUFFLE_PAUSE);
-        let peers: Vec<NodeId> = shared.up.keys().filter(|id| !self.is_guest(id)).copied().collect();
-        self.shuffled_with = peers.get(shared.below(peers.len())).copied();
-        self.shuffled_with
-    }
-
-    /// Whether what a peer sends in exchange is taken: an answer once, and a question as often as honest ones come.
-    pub(crate) fn takes_shuffle(&mut self, peer: NodeId, is_question: bool, now: Mono) -> bool {
-        if !is_question {
-            return self.shuffled_with.take_if(|asked| *asked == peer).is_some();
-        }
-        let last = self.shuffled.get(&peer).copied();
-        let is_early = last.is_some_and(|last| now.since(last) < SHUFFLE_PAUSE / 2);
-        if !is_early {
-            self.shuffled.insert(peer, now);
-        }
-        !is_early
     }
 
     /// Somebody named these members as worth a try.

@@ -62,6 +62,12 @@ impl Picks {
         self.picks.contains_key(id)
     }
 
+    /// All choices are these from now on; the others are made anew.
+    pub(super) fn redraw(&mut self, agreed: impl Iterator<Item = NodeId>, now: Mono) {
+        self.picks = agreed.map(|id| (id, now)).collect();
+        (self.pick_at, self.pause) = (now, Duration::ZERO);
+    }
+
     pub(super) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
         self.anchors.extend(anchors);
     }
@@ -139,6 +145,14 @@ impl Picks {
     fn is_good(&self, shape: Shape, known: &Known, (around, shared): (Around<'_>, &Shared)) -> bool {
         let address = known.member.addresses.first();
         address.is_some_and(|address| self.is_open(known, shared) && self.has_share(shape, address, (around, shared)))
+    }
+
+    /// Whether a member that was drawn can be linked, or is.
+    pub(super) fn could_be_drawn(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
+        let (id, now) = (known.member.id, around.1.now.mono);
+        let is_avoided = self.avoided.get(&id).is_some_and(|until| *until > now);
+        let has_share = |address| self.has_share(shape, address, around);
+        around.1.up.contains_key(&id) || (!is_avoided && known.member.addresses.first().is_some_and(has_share))
     }
 
     /// Whether a member could be linked at all.

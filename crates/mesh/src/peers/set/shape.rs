@@ -42,6 +42,12 @@ impl Shape {
         })
     }
 
+    /// Long links that are drawn from the number of an order: half. The others lead to members found before, for whoever is
+    /// most in the network is most among those that are drawn.
+    pub(super) fn drawn(self) -> usize {
+        self.far.div_ceil(2)
+    }
+
     /// With fewer links a node asks to be let in where there is no room.
     pub(super) fn is_poor(&self, links: usize) -> bool {
         links < self.fill.div_ceil(2)

@@ -7,6 +7,7 @@ use meshline_protocol::message::LinkPurpose;
 use meshline_protocol::{Address, NodeId, UnixMicros};
 
 use super::around::Side;
+use super::draw::Draw;
 use super::eviction::{Candidate, evicted};
 use super::far::{far_place, position};
 use super::group::{Group, is_counted};
@@ -53,6 +54,63 @@ fn every_shape_has_room_for_what_it_promises_and_a_place_for_newcomers() {
     assert_eq!((eight.side, eight.near, eight.far, eight.fill, eight.room), (1, 1, 2, 6, 7));
     let default = Shape::of(64).expect("enough links");
     assert_eq!((default.side, default.near, default.far, default.fill, default.room), (2, 8, 16, 52, 60));
+}
+
+#[test]
+fn so_few_links_that_nothing_can_be_mixed_have_no_shape_and_four_have_one() {
+    assert!((0..4).all(|links| Shape::of(links).is_none()));
+    let four = Shape::of(4).expect("enough links");
+    assert_eq!((four.side, four.near, four.far, four.fill, four.room), (1, 1, 1, 2, 3));
+}
+
+/// Ids as good as random.
+fn ids(count: u32) -> Vec<NodeId> {
+    use sha2::{Digest, Sha256};
+    (0..count).map(|n| NodeId::from_bytes(Sha256::digest(n.to_be_bytes()).into())).collect()
+}
+
+#[test]
+fn both_ends_agree_on_what_is_drawn_and_another_number_draws_others() {
+    let ids = ids(300);
+    let draw = |nonce: &str| Draw::new(nonce, ids.iter().copied(), 1);
+    let (one, other) = (draw("a"), draw("b"));
+    let mut same = 0;
+    for id in &ids {
+        let partners: Vec<NodeId> = one.partners(id).into_iter().take(4).collect();
+        assert_eq!(partners.len(), 4);
+        assert!(partners.iter().all(|partner| one.agrees(partner, id, 4) && one.agrees(id, partner, 4)));
+        same += other.partners(id).into_iter().take(4).filter(|partner| partners.contains(partner)).count();
+    }
+    assert!(same < 300, "{same} of 1,200 are the same");
+}
+
+#[test]
+fn what_is_drawn_is_spread_over_the_distances_and_never_a_neighbour() {
+    let mut order = ids(512);
+    order.sort_unstable();
+    let draw = Draw::new("a", order.iter().copied(), 2);
+    let (mut octaves, mut chosen) = ([0_usize; 9], std::collections::BTreeMap::<NodeId, usize>::new());
+    for (at, id) in order.iter().enumerate() {
+        for partner in draw.partners(id).into_iter().take(2) {
+            let other = order.iter().position(|id| *id == partner).expect("one of them");
+            let ahead = (other + order.len() - at) % order.len();
+            let distance = ahead.min(order.len() - ahead);
+            assert!(distance > 2, "a neighbour");
+            octaves[usize::try_from(distance.ilog2()).expect("small")] += 1;
+            *chosen.entry(partner).or_default() += 1;
+        }
+    }
+    // 1,024 draws over the octaves from 4 to 256.
+    assert!(octaves[2..8].iter().all(|count| *count > 60), "{octaves:?}");
+    assert!(chosen.values().all(|count| *count <= 12), "nobody is chosen by many");
+}
+
+#[test]
+fn whoever_is_alone_or_among_neighbours_only_is_drawn_with_nobody() {
+    let few = ids(5);
+    let draw = Draw::new("a", few.iter().copied(), 2);
+    assert!(few.iter().all(|id| draw.partners(id).is_empty()));
+    assert!(Draw::new("a", std::iter::empty(), 1).partners(&id(1)).is_empty());
 }
 
 #[test]

@@ -75,13 +75,13 @@ fn told_of(offered: usize) -> Vec<Arc<Frame>> {
     let mut shared = shared(&[peer]);
     flood.link_up(peer);
     for author in 0..offered {
-        lsdb.insert(entry(author, 10));
+        lsdb.insert(Arc::new(entry(author, 10)));
         let neighbour = flood.neighbours.get_mut(&peer).unwrap();
-        neighbour.offer(id(author), UnixMicros::new(1), Duration::ZERO, Mono(0));
+        neighbour.offer(id(author), UnixMicros::new(1), (Duration::ZERO, false), Mono(0));
     }
     sent(&mut shared);
     shared.now.mono = flood.next_timeout().unwrap();
-    flood.handle_timeout(&lsdb, &mut shared);
+    flood.handle_timeout((&lsdb, None), &mut shared);
     assert_eq!(flood.next_timeout(), None, "nothing is left to be told");
     sent(&mut shared)
 }
@@ -105,7 +105,7 @@ fn too_many_to_be_offered_stay_too_many_though_some_are_acknowledged() {
     flood.link_up(peer);
     let neighbour = flood.neighbours.get_mut(&peer).unwrap();
     for author in 0..=MAX_OFFERED {
-        neighbour.offer(id(author), UnixMicros::new(1), Duration::ZERO, Mono(0));
+        neighbour.offer(id(author), UnixMicros::new(1), (Duration::ZERO, false), Mono(0));
     }
     for author in 0..10 {
         neighbour.acked(&id(author), UnixMicros::new(1));
@@ -113,7 +113,45 @@ fn too_many_to_be_offered_stay_too_many_though_some_are_acknowledged() {
     let (lsdb, mut shared) = (Lsdb::default(), shared(&[peer]));
     sent(&mut shared);
     shared.now.mono = flood.next_timeout().unwrap();
-    flood.handle_timeout(&lsdb, &mut shared);
+    flood.handle_timeout((&lsdb, None), &mut shared);
     let frames = sent(&mut shared);
     assert!(matches!(&frames[0].message, Wire::Routing(Message::Summary(_))), "{frames:?}");
+}
+
+/// How many of 40 advertisements that come within 4 s from one peer go on to another at once, of `members` known.
+fn passed_on(members: usize) -> usize {
+    let (from, to) = (id(1), id(2));
+    let (mut flood, mut lsdb, mut shared) = (Flood::default(), Lsdb::default(), shared(&[from, to]));
+    (0..members).for_each(|author| assert!(lsdb.insert(Arc::new(entry(100 + author, 10)))));
+    [from, to].into_iter().for_each(|peer| flood.link_up(peer));
+    let mut frames = 0;
+    for nth in 0..40 {
+        shared.now.mono = Mono(nth * 100_000);
+        flood.handle_timeout((&lsdb, None), &mut shared);
+        flood.spread((&entry(100, 10), &lsdb), (Some(from), 2), &mut shared);
+        flood.neighbours.values_mut().for_each(|neighbour| neighbour.unacked.clear());
+        frames += sent(&mut shared).len();
+    }
+    frames
+}
+
+#[test]
+fn in_a_large_network_that_is_in_motion_news_goes_on_once_a_second() {
+    assert_eq!(passed_on(ALL_PATHS_UP_TO), 40);
+    // Nine make it motion; from then on one frame a second.
+    assert_eq!(passed_on(ALL_PATHS_UP_TO + 1), 9 + 3);
+}
+
+#[test]
+fn own_links_are_told_at_once_though_there_is_motion() {
+    let (from, to) = (id(1), id(2));
+    let (mut flood, mut lsdb, mut shared) = (Flood::default(), Lsdb::default(), shared(&[from, to]));
+    (0..=ALL_PATHS_UP_TO).for_each(|author| assert!(lsdb.insert(Arc::new(entry(100 + author, 10)))));
+    [from, to].into_iter().for_each(|peer| flood.link_up(peer));
+    for _ in 0..=FEW_NEWS {
+        flood.spread((&entry(100, 10), &lsdb), (Some(from), 2), &mut shared);
+    }
+    sent(&mut shared);
+    flood.spread((&entry(101, 10), &lsdb), (None, 0), &mut shared);
+    assert_eq!(sent(&mut shared).len(), 2);
 }

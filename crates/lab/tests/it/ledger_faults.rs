@@ -1,0 +1,153 @@
+//! What kills and full disks take from a ledger that is shared: nothing that was accepted, and nothing that was
+//! acknowledged.
+
+use std::time::Duration;
+
+use meshline_lab::{Answer, Lab, Member, Ring, soak, until};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::{Rng, SeedableRng};
+use serde_json::{Value, json};
+
+use crate::ledger::{PASSPHRASE, new, send};
+
+/// A block every few hundredths of a second on one thread.
+const QUICK: &[&str] = &["--mine-empty", "true", "--template-from", "0", "--bits", "1f00ffff"];
+
+/// Nodes with one chain, all but the last with a wallet and mining for it; the address of the first one.
+fn miners(ring: &Ring, nodes: &mut [Member]) -> String {
+    let mut first = String::new();
+    for (number, node) in (1..).zip(nodes.iter_mut()) {
+        node.ask_with(PASSPHRASE.0, PASSPHRASE.1);
+        let own = if number == 1 {
+            first = new(node);
+            let _ = node.json(&[&["ledger", "create", "--address", first.as_str()][..], QUICK].concat());
+            first.clone()
+        } else {
+            new(node)
+        };
+        let genesis = ring.path().join("node-1.data/ledger/genesis.json");
+        ring.configure(number, &json!({"ledger": {"genesis": genesis, "mine_to": own, "mine_threads": 1}}));
+    }
+    first
+}
+
+fn height(node: &Member) -> Result<u64, String> {
+    node.try_json(&["ledger", "status"])?["height"].as_u64().ok_or_else(|| "no height".to_owned())
+}
+
+/// Kills a node at a random moment and starts it again: it has what it had.
+fn kill(node: &mut Member, rng: &mut ChaCha8Rng) {
+    let told = until("it tells its height", || height(node));
+    // paced: the moment of the kill is what is tried
+    std::thread::sleep(Duration::from_millis(rng.next_u64() % 250));
+    node.process_mut().kill();
+    node.start();
+    node.wait_for("ledger of the chain");
+    let kept = until("it is back", || height(node));
+    assert!(kept >= told, "{}: at {told} it was killed, and is back at {kept}", node.name());
+}
+
+#[test]
+fn kills_at_any_moment_take_neither_blocks_nor_payments() {
+    let (seed, rounds) = (11, if soak() { 500 } else { 10 });
+    eprintln!("seed {seed}");
+    let mut rng = ChaCha8Rng::seed_from_u64(seed);
+    let ring = Ring::write("--nodes 3 --no-signal");
+    let mut nodes: Vec<Member> = (1..=3).map(|number| ring.node(number)).collect();
+    let own = miners(&ring, &mut nodes);
+    let to = new(&nodes[2]);
+    nodes.iter_mut().for_each(Member::start);
+    until("there is money", || if height(&nodes[0])? > 0 { Ok(()) } else { Err(String::new()) });
+    let (mut acknowledged, mut tried) = (0_u32, 0_u32);
+    for round in 0..rounds {
+        let mut asker = Member::new("node", nodes[0].config());
+        asker.ask_with(PASSPHRASE.0, PASSPHRASE.1);
+        let (own, to) = (own.clone(), to.clone());
+        let sending = std::thread::spawn(move || -> Answer {
+            asker.ask(&["wallet", "send", "--from", &own, "--to", &to, "--amount", "0.5"])
+        });
+        // Whoever sends is among them every other time.
+        for number in [round % 2, 1 + round % 2] {
+            kill(&mut nodes[number], &mut rng);
+        }
+        let answer = sending.join().expect("an answer");
+        tried += 1;
+        acknowledged += u32::from(answer.code == Some(0));
+    }
+    eprintln!("{acknowledged} of {tried} payments were acknowledged");
+    assert!(acknowledged > 0, "not one payment came through");
+    let paid = until("what was acknowledged is in the chain", || {
+        let balance = nodes[2].try_json(&["wallet", "balance", &to])?;
+        let coins: f64 = balance["balance"].as_str().and_then(|text| text.parse().ok()).unwrap_or_default();
+        let waits = nodes[2].try_json(&["ledger", "status"])?["mempool"]["transactions"] != 0;
+        if coins * 2.0 >= f64::from(acknowledged) && !waits { Ok(coins) } else { Err(balance.to_string()) }
+    });
+    assert!(paid * 2.0 <= f64::from(tried), "{paid} with {tried} payments of 0.5");
+    for node in &nodes {
+        node.ask(&["ledger", "mine", "off"]).done();
+    }
+    // Of two blocks found at once both stay where they were found until another one decides.
+    send(&nodes[0], &own, &own, "0.5", true).done();
+    one_tip(&nodes);
+    for node in &mut nodes {
+        node.process_mut().kill();
+        has_what_its_blocks_lead_to(node);
+    }
+}
+
+fn one_tip(nodes: &[Member]) {
+    until("one tip", || {
+        let tips: Result<Vec<Value>, String> =
+            nodes.iter().map(|node| Ok(node.try_json(&["ledger", "status"])?["tip"].clone())).collect();
+        let tips = tips?;
+        if tips.iter().all(|tip| *tip == tips[0]) { Ok(()) } else { Err(format!("{tips:?}")) }
+    });
+}
+
+/// Of a stopped node: every block is judged again, and the set of unspent outputs is that of a rebuild.
+fn has_what_its_blocks_lead_to(node: &Member) {
+    let verdict = node.json(&["ledger", "verify"]);
+    assert_eq!(verdict["valid"], true, "{}: {verdict}", node.name());
+    let rebuilt = node.json(&["ledger", "reindex"]);
+    assert_eq!((&rebuilt["set_hash"], &rebuilt["outputs"]), (&verdict["set_hash"], &verdict["outputs"]));
+}
+
+#[test]
+fn a_full_disk_stops_the_ledger_and_nothing_else_and_it_goes_on_where_it_was() {
+    let Some(lab) = Lab::new() else { return };
+    let sites = [lab.site(), lab.site()];
+    let ring = Ring::write_on(&sites, &sites[0], "--no-signal");
+    let data = ring.path().join("host-1/node-1.data");
+    std::fs::create_dir(&data).expect("writable");
+    sites[0].run(&format!("mount -t tmpfs -o size=32m tmpfs {}", data.display()));
+    let (mut full, mut miner) = (ring.node(1), ring.node(2));
+    for node in [&mut full, &mut miner] {
+        node.ask_with(PASSPHRASE.0, PASSPHRASE.1);
+    }
+    let own = new(&full);
+    let made = full.json(&[&["ledger", "create", "--address", own.as_str()][..], QUICK].concat());
+    // Out of the folder that only the first host sees.
+    let genesis = ring.path().join("genesis.json");
+    sites[0].run(&format!("cp {} {}", made["genesis"].as_str().expect("a path"), genesis.display()));
+    ring.configure(2, &json!({"ledger": {"genesis": genesis}}));
+    full.start();
+    miner.start();
+    full.wait_for_links(1);
+    // It fills the disk and fails: just that is wanted.
+    let fill = format!("dd if=/dev/zero of={}/rest bs=1k count=40000 2>/dev/null; true", data.display());
+    assert!(sites[0].command("sh").args(["-c", &fill]).status().is_ok_and(|status| status.success()));
+    let mark = full.process().mark();
+    let to = new(&miner);
+    miner.ask(&["ledger", "mine", "on", "--to", &to]).done();
+    full.process().wait_after(mark, "the ledger could not be written");
+    let refused = full.ask(&["wallet", "send", "--from", &own, "--to", &to, "--amount", "1"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    miner.chat_to("the node itself goes on", 1);
+    sites[0].run(&format!("rm {}/rest", data.display()));
+    miner.ask(&["ledger", "mine", "off"]).done();
+    let nodes = [full, miner];
+    one_tip(&nodes);
+    let [mut full, _miner] = nodes;
+    full.process_mut().kill();
+    has_what_its_blocks_lead_to(&full);
+}
