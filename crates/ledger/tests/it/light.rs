@@ -25,14 +25,14 @@ fn own() -> Owner {
 }
 
 /// A chain in which the owner is paid at height 12 and at height 30.
-struct Town {
-    world: World,
-    net: Net,
-    light: usize,
+pub(crate) struct Town {
+    pub(crate) world: World,
+    pub(crate) net: Net,
+    pub(crate) light: usize,
 }
 
 impl Town {
-    fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut world = World::new();
         chain_of(&mut world, 11);
         let paid = world.pay(&Owner::new(0), &[world.first_coin()], vec![output(coins(20), &own())]);
@@ -48,7 +48,7 @@ impl Town {
     }
 
     /// A full node with all of the chain, linked with the light client.
-    fn full(&mut self) -> usize {
+    pub(crate) fn full(&mut self) -> usize {
         let number = self.net.add_chain(reopened(&self.world));
         self.net.link(self.light, number);
         number
@@ -58,7 +58,7 @@ impl Town {
         report(&self.net, self.light)
     }
 
-    fn run_until_synced(&mut self, height: u32) {
+    pub(crate) fn run_until_synced(&mut self, height: u32) {
         let light = self.light;
         self.net.run("all is looked through", 120, |net| {
             let report = report(net, light);
@@ -70,7 +70,7 @@ impl Town {
         self.net.nodes[self.light].heard.contains(event)
     }
 
-    fn balance(&self) -> u64 {
+    pub(crate) fn balance(&self) -> u64 {
         let light = self.net.nodes[self.light].light.as_ref().unwrap();
         light.coins().values().map(|coin| coin.output.amount.units()).sum()
     }
@@ -140,7 +140,7 @@ fn leave_out(net: &mut Net, liar: usize, height: u32) {
     }));
 }
 
-fn replaced(body: &Bytes, pairs: &[(Vec<u8>, Vec<u8>)]) -> Bytes {
+pub(crate) fn replaced(body: &Bytes, pairs: &[(Vec<u8>, Vec<u8>)]) -> Bytes {
     let mut bytes = body.to_vec();
     for (from, to) in pairs {
         if let Some(at) = bytes.windows(from.len()).position(|part| part == from.as_slice()) {

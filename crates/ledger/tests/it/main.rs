@@ -11,6 +11,7 @@ mod filters;
 mod headers;
 mod liar;
 mod light;
+mod light_lies;
 mod mempool;
 mod net;
 mod real_disk;

@@ -15,6 +15,7 @@ pub mod limits;
 mod report;
 mod saved;
 mod scan;
+mod voices;
 mod watch;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -49,6 +50,8 @@ enum Question {
     Hashes { start: u32, hash: BlockHash },
     /// What the filters come to up to a block that was looked through.
     Witness { hash: BlockHash },
+    /// What the filters come to at an end of the span that ends with this block.
+    End { height: u32, hash: BlockHash },
     /// The filters of a span from a height on.
     Filters { start: u32, hash: BlockHash },
     /// A block.
@@ -60,7 +63,7 @@ enum Question {
 impl Question {
     const fn piece(&self) -> Piece {
         match self {
-            Self::Hashes { .. } | Self::Witness { .. } => Piece::FilterHashes,
+            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } => Piece::FilterHashes,
             Self::Filters { .. } => Piece::Filters,
             Self::Block { .. } => Piece::Block,
             Self::Proof { .. } => Piece::Proof,
@@ -70,7 +73,7 @@ impl Question {
     /// Bytes of the largest answer.
     const fn most(&self, block: usize) -> usize {
         match self {
-            Self::Hashes { .. } | Self::Witness { .. } => 32 * (MAX_SPAN as usize + 1),
+            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } => 32 * (MAX_SPAN as usize + 1),
             Self::Filters { .. } => MAX_FILTERS_BYTES,
             Self::Block { .. } => block,
             Self::Proof { .. } => MAX_PROOF_BYTES,
@@ -297,6 +300,7 @@ impl Light {
         match question {
             Question::Hashes { start, hash } => self.on_hashes(id, (start, hash), &bytes),
             Question::Witness { hash } => self.on_witness(hash, &bytes),
+            Question::End { height, hash } => self.on_end(id, (height, hash), &bytes),
             Question::Filters { start, hash } => self.on_filters((start, hash), &bytes, at.chain),
             Question::Block { height, hash } => self.on_block((height, hash), &bytes),
             Question::Proof { hash, names } => self.on_proof((hash, &names), &bytes, at),

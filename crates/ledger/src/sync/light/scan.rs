@@ -12,6 +12,7 @@ use crate::filter::{Filter, FilterHash, FilterHeader};
 use crate::hash::BlockHash;
 use crate::store::Store;
 use crate::sync::light::limits::*;
+use crate::sync::light::voices::Ends;
 use crate::sync::light::{Event, Light, Place, Question};
 use crate::sync::limits::MAX_FILTERS_BYTES;
 use crate::sync::peer::Peer;
@@ -42,9 +43,15 @@ pub(super) struct Span {
     pub(super) start: u32,
     pub(super) stop: u32,
     pub(super) hash: BlockHash,
-    begun: u64,
-    answers: BTreeMap<NodeId, Answer>,
-    agreed: Option<Agreed>,
+    pub(super) begun: u64,
+    pub(super) answers: BTreeMap<NodeId, Answer>,
+    /// What others say that the filters come to.
+    pub(super) ends: BTreeMap<NodeId, Ends>,
+    /// Of these, who did not say the same, and was asked for the hashes.
+    pub(super) doubting: BTreeSet<NodeId>,
+    /// What filters are, by blocks that were fetched to decide.
+    truths: BTreeMap<u32, FilterHash>,
+    pub(super) agreed: Option<Agreed>,
     /// The first block whose filter was not looked at.
     next: u32,
     /// What was found in blocks of it.
@@ -53,14 +60,14 @@ pub(super) struct Span {
 
 /// What a peer says that the filters of the span are.
 #[derive(Debug)]
-struct Answer {
+pub(super) struct Answer {
     before: FilterHeader,
-    hashes: Vec<FilterHash>,
+    pub(super) hashes: Vec<FilterHash>,
 }
 
 /// What the filters of the span are.
 #[derive(Debug)]
-struct Agreed {
+pub(super) struct Agreed {
     before: FilterHeader,
     hashes: Vec<FilterHash>,
     by: BTreeSet<NodeId>,
@@ -154,6 +161,9 @@ impl Light {
             hash,
             begun: at.now.mono_us,
             answers: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            doubting: BTreeSet::new(),
+            truths: BTreeMap::new(),
             agreed: None,
             next: start,
             arrived: BTreeMap::new(),
@@ -178,7 +188,9 @@ impl Light {
         span.answers.retain(|id, _| self.sync.peers.get(id).is_some_and(Peer::is_speaking));
         let (begun, answers) = (span.begun, span.answers.len());
         let fresh = able.iter().filter(|id| !span.answers.contains_key(id) && !open.contains(id));
-        let fresh: Vec<NodeId> = fresh.take(COMPARED.saturating_sub(answers + open.len())).copied().collect();
+        // Where one was found to lie, all are asked: others may have agreed with it.
+        let most = if span.truths.is_empty() { COMPARED } else { MAX_VOICES };
+        let fresh: Vec<NodeId> = fresh.take(most.saturating_sub(answers + open.len())).copied().collect();
         let asked = open.len() + fresh.len();
         for id in fresh {
             let line = |request| Ledger::Getcfheaders(LedgerSpan { request, start, stop: hash_out(hash) });
@@ -189,13 +201,13 @@ impl Light {
             1 => asked == 0 && self.is_alone(at.now.mono_us),
             _ => asked == 0 || at.now.mono_us >= begun.saturating_add(LAST_PEER_PATIENCE),
         };
-        if is_enough {
-            self.decide(at.chain);
+        if is_enough && !self.is_disputed(at.chain) && self.is_confirmed(&able, at) {
+            self.agree();
         }
     }
 
     /// The span, while nothing is agreed about it.
-    fn undecided(&self) -> Option<(u32, u32, BlockHash)> {
+    pub(super) fn undecided(&self) -> Option<(u32, u32, BlockHash)> {
         let span = self.scan.span.as_ref().filter(|span| span.agreed.is_none())?;
         Some((span.start, span.stop, span.hash))
     }
@@ -219,17 +231,21 @@ impl Light {
         [few, span.begun.saturating_add(LAST_PEER_PATIENCE)]
     }
 
-    /// Takes what all say, or has the block decide where they differ.
-    fn decide<S: Store>(&mut self, chain: &Chain<S>) {
+    /// Whether those that are compared do not say the same: then a block decides.
+    fn is_disputed<S: Store>(&mut self, chain: &Chain<S>) -> bool {
+        let Some(span) = &self.scan.span else { return false };
+        let Some(place) = first_difference(&span.answers) else { return false };
+        let height = span.start.saturating_add(place);
+        if let Some(hash) = chain.best_hash_at(height) {
+            self.fetch.entry(height).or_insert(hash);
+        }
+        true
+    }
+
+    /// Takes what all say.
+    fn agree(&mut self) {
         let known = self.scan.done.header;
         let Some(span) = &mut self.scan.span else { return };
-        if let Some(place) = first_difference(&span.answers) {
-            let height = span.start.saturating_add(place);
-            if let Some(hash) = chain.best_hash_at(height) {
-                self.fetch.entry(height).or_insert(hash);
-            }
-            return;
-        }
         let by: BTreeSet<NodeId> = span.answers.keys().copied().collect();
         let Some((_, first)) = span.answers.pop_first() else { return };
         span.answers.clear();
@@ -251,9 +267,16 @@ impl Light {
         if hashes.len() as u64 != u64::from(span.stop - span.start) + 1 {
             return Err(Reason::Malformed);
         }
-        if span.agreed.is_none() {
-            span.answers.insert(id, Answer { before, hashes });
+        if span.agreed.is_some() {
+            return Ok(());
         }
+        let is_true = |(height, truth): (&u32, &FilterHash)| hashes.get((height - start) as usize) == Some(truth);
+        let said = span.ends.get(&id).and_then(Ends::both);
+        let is_consistent = said.is_none_or(|(before, after)| fold(before, &hashes) == after);
+        if !is_consistent || !span.truths.iter().all(is_true) {
+            return Err(Reason::BadFilter);
+        }
+        span.answers.insert(id, Answer { before, hashes });
         Ok(())
     }
 
@@ -326,6 +349,7 @@ impl Light {
             span.arrived.insert(place.height, (place, found));
             return;
         }
+        span.truths.insert(place.height, truth);
         let at = (place.height - span.start) as usize;
         let is_false = |answer: &Answer| answer.hashes.get(at) != Some(&truth);
         let liars: Vec<NodeId> =
@@ -348,7 +372,7 @@ impl Light {
             let events = self.watch.apply(place, transactions);
             self.events.extend(events);
         }
-        let header = hashes.iter().fold(before, |before, hash| hash.follow(&before));
+        let header = fold(before, &hashes);
         let known = Done { header: Some(before), ..self.scan.done };
         match &mut self.scan.alone {
             Some(alone) if by.len() < 2 => alone.by.extend(by),
@@ -394,6 +418,11 @@ impl Light {
     }
 }
 
+/// What the last of these filters comes to.
+pub(super) fn fold(before: FilterHeader, hashes: &[FilterHash]) -> FilterHeader {
+    hashes.iter().fold(before, |before, hash| hash.follow(&before))
+}
+
 /// The first place where not all say the same.
 fn first_difference(answers: &BTreeMap<NodeId, Answer>) -> Option<u32> {
     let (_, first) = answers.first_key_value()?;
@@ -403,7 +432,7 @@ fn first_difference(answers: &BTreeMap<NodeId, Answer>) -> Option<u32> {
 }
 
 /// The header before the first, and hashes.
-fn read_hashes(bytes: &[u8]) -> Result<(FilterHeader, Vec<FilterHash>), Reason> {
+pub(super) fn read_hashes(bytes: &[u8]) -> Result<(FilterHeader, Vec<FilterHash>), Reason> {
     let (before, rest) = bytes.split_first_chunk::<32>().ok_or(Reason::Malformed)?;
     let (hashes, rest) = rest.as_chunks::<32>();
     if !rest.is_empty() || hashes.is_empty() {
