@@ -206,7 +206,8 @@ async fn make(at: &Reach, files: &LedgerPlace, mut order: CreateOrder, json: boo
     let mut document: CreateDocument = match at {
         Reach::Running(client) => {
             order.address = Some(address);
-            client.post_slow(LEDGER, &serde_json::to_value(&order)?).await?
+            let body = serde_json::to_value(&order)?;
+            Bar::new("mining the first block").wait(client.post_slow(LEDGER, &body)).await?
         }
         Reach::Stopped(files) => {
             let mut bar = Bar::new("mining the first block");

@@ -108,7 +108,8 @@ async fn running(client: &Client, verb: WalletVerb, passphrase: &Passphrase, jso
         }
         WalletVerb::Send(args) => {
             let body = send_body(&args, secret);
-            let document: SendDocument = client.post_slow(&path("send"), &body).await?;
+            let label = if args.mine { "mining" } else { "sending" };
+            let document: SendDocument = Bar::new(label).wait(client.post_slow(&path("send"), &body)).await?;
             show(&document, json, SendDocument::words)
         }
         WalletVerb::History { limit } => {
