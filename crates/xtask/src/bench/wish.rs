@@ -1,10 +1,10 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, ledger, proxy, routing, signal, tunnel};
+use super::{FIGURES, Figure, chat, ledger, proxy, routing, services, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|ledger [--small] [--rounds N] [--bin FOLDER], \
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|services|ledger [--small] [--rounds N] [--bin FOLDER], \
                      routing also with --outages N or --alone N, tunnel and \
-                     ledger with --only PART[,PART], tunnel with --beside RIVAL[,RIVAL]; or bench nat";
+                     ledger with --only PART[,PART], services too, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
 /// What is to be measured, and how.
 pub(super) struct Wish<'a> {
@@ -30,6 +30,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "proxy" => proxy::FIGURES.to_vec(),
         "signal" => signal::FIGURES.to_vec(),
         "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
+        "services" => services::PARTS.iter().map(|(_, figure)| *figure).collect(),
         "ledger" => ledger::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
     };
@@ -47,6 +48,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
             "--bin" => wish.bin = Some(rest.next().ok_or(USAGE)?),
             "--beside" if what == "tunnel" => wish.rivals = Some(rest.next().ok_or(USAGE)?),
             "--only" if what == "tunnel" => wish.figures = parts(tunnel::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--only" if what == "services" => wish.figures = parts(services::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger" => wish.figures = parts(ledger::PARTS, rest.next().ok_or(USAGE)?)?,
             _ => return Err(USAGE.to_owned()),
         }
