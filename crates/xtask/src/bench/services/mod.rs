@@ -1,6 +1,7 @@
 //! `cargo xtask bench services`: from an advertisement until others see it, look-ups in a full directory, what an idle view
-//! costs, and readings of a topic beside mosquitto.
+//! costs, readings of a topic beside mosquitto, and what ten thousand of them a second do to others.
 
+mod calm;
 mod idle;
 mod readings;
 mod seen;
@@ -13,7 +14,7 @@ use super::table::Row;
 use super::{Bench, Figure, output};
 
 pub(super) const PARTS: &[(&str, Figure)] =
-    &[("seen", seen::run), ("lookup", lookup), ("idle", idle::run), ("readings", readings::run)];
+    &[("seen", seen::run), ("lookup", lookup), ("idle", idle::run), ("readings", readings::run), ("calm", calm::run)];
 
 /// Look-ups in a directory of ten thousand services, in the core alone, by the example of `crates/sim`.
 fn lookup(bench: &Bench) -> Result<Vec<Row>, String> {

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::bench::process::{Running, wait};
@@ -91,45 +92,70 @@ impl Counted {
     }
 }
 
-/// Feeds a source until told to stop; the lines it took.
-fn feed(mut input: ChildStdin, stop: &Arc<AtomicBool>) -> Arc<AtomicU64> {
-    let (stop, taken) = (Arc::clone(stop), Arc::new(AtomicU64::new(0)));
-    let count = Arc::clone(&taken);
-    let block = LINE.repeat(64);
-    std::thread::spawn(move || {
-        while !stop.load(Ordering::Relaxed) && input.write_all(block.as_bytes()).is_ok() {
-            count.fetch_add(64, Ordering::Relaxed);
-        }
-    });
-    taken
+/// A process that tells what it reads.
+struct Source {
+    input: Option<ChildStdin>,
+    _running: Running,
+}
+
+impl Source {
+    fn start(mut command: Command) -> Result<Self, String> {
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|error| error.to_string())?;
+        let input = child.stdin.take();
+        Ok(Self { input, _running: Running::from(child) })
+    }
+
+    fn say(&mut self, text: &str) -> bool {
+        self.input.as_mut().is_some_and(|input| input.write_all(text.as_bytes()).is_ok())
+    }
+
+    /// Says as much as it takes until told to stop.
+    fn feed(&mut self) -> Feed {
+        let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
+        let (told, count, mut input) = (Arc::clone(&stop), Arc::clone(&taken), self.input.take());
+        let block = LINE.repeat(64);
+        let thread = std::thread::spawn(move || {
+            while !told.load(Ordering::Relaxed)
+                && input.as_mut().is_some_and(|input| input.write_all(block.as_bytes()).is_ok())
+            {
+                count.fetch_add(64, Ordering::Relaxed);
+            }
+            input
+        });
+        Feed { stop, taken, thread }
+    }
+}
+
+/// Lines on their way to a source.
+struct Feed {
+    stop: Arc<AtomicBool>,
+    taken: Arc<AtomicU64>,
+    thread: JoinHandle<Option<ChildStdin>>,
+}
+
+impl Feed {
+    fn end(self) -> Option<ChildStdin> {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().ok().flatten()
+    }
 }
 
 /// A source and its readers, for so many seconds.
-fn measure(
-    mut source: Command,
-    is_there: impl Fn() -> bool,
-    readers: Vec<Command>,
-    seconds: f64,
-) -> Result<Seen, String> {
-    source.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = source.spawn().map_err(|error| error.to_string())?;
-    let mut input = child.stdin.take().ok_or("no input")?;
-    let _running = Running::from(child);
-    wait("the source is known", Duration::from_millis(50), is_there)?;
+fn measure(source: &mut Source, readers: Vec<Command>, seconds: f64) -> Result<Seen, String> {
     let readers = readers.into_iter().map(Counted::start).collect::<Result<Vec<_>, _>>()?;
     // A line now and then until all of them read.
     wait("all read", Duration::from_millis(200), || {
-        input.write_all(LINE.as_bytes()).is_ok() && readers.iter().all(|reader| reader.lines() > 0)
+        source.say(LINE) && readers.iter().all(|reader| reader.lines() > 0)
     })?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let taken = feed(input, &stop);
+    let feed = source.feed();
     std::thread::sleep(Duration::from_millis(500));
-    let counts = |_: ()| readers.iter().map(Counted::lines).collect::<Vec<_>>();
-    let (began, before, source_before) = (Instant::now(), counts(()), taken.load(Ordering::Relaxed));
+    let counts = || readers.iter().map(Counted::lines).collect::<Vec<_>>();
+    let (began, before, source_before) = (Instant::now(), counts(), feed.taken.load(Ordering::Relaxed));
     std::thread::sleep(Duration::from_secs_f64(seconds));
-    let (passed, after) = (began.elapsed().as_secs_f64(), counts(()));
-    let source_rate = (taken.load(Ordering::Relaxed) - source_before) as f64 / passed;
-    stop.store(true, Ordering::Relaxed);
+    let (passed, after) = (began.elapsed().as_secs_f64(), counts());
+    let source_rate = (feed.taken.load(Ordering::Relaxed) - source_before) as f64 / passed;
+    source.input = feed.end();
     let rates: Vec<f64> = after.iter().zip(before).map(|(after, before)| (after - before) as f64 / passed).collect();
     Ok(Seen { rate: median(&rates), share: median(&rates) / source_rate })
 }
@@ -141,40 +167,48 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     ring.wait_linked()?;
     let scratch = Scratch::new("readings")?;
     let Some(broker) = Broker::start(&scratch)? else { return Ok(Vec::new()) };
-    READERS.iter().take(bench.size(3, 2)).map(|count| beside(bench, &ring, &broker, *count)).collect()
+    let mut source = Command::new(bench.bin.join("view"));
+    source.args(["run", "--topic", "bench", "--stdin", "--config"]).arg(ring.file("view.json"));
+    let mut rival = broker.client("mosquitto_pub");
+    rival.arg("-l");
+    let mut sources = [Source::start(source)?, Source::start(rival)?];
+    let socket = ring.socket(1);
+    wait("the topic is known", Duration::from_millis(50), || is_known(&socket, "bench"))?;
+    let counts = READERS.iter().take(bench.size(READERS.len(), 2));
+    counts.map(|count| beside(bench, &ring, (&broker, &mut sources), *count)).collect()
 }
 
 /// Whether a node knows the topic, and a way to it.
-fn is_known(socket: &Path) -> bool {
-    let found = api::document(socket, "/api/v1/services?name=bench");
-    found.is_some_and(|body| body.contains("\"bench\"") && !body.contains("\"cost\":null"))
+pub(super) fn is_known(socket: &Path, topic: &str) -> bool {
+    let found = api::document(socket, &format!("/api/v1/services?name={topic}"));
+    found.is_some_and(|body| body.contains("\"member\"") && !body.contains("\"cost\":null"))
 }
 
-fn beside(bench: &Bench, ring: &Ring, broker: &Broker, count: usize) -> Result<Row, String> {
-    let seconds = if bench.small { 0.5 } else { 3.0 };
+fn beside(
+    bench: &Bench,
+    ring: &Ring,
+    (broker, [source, rival]): (&Broker, &mut [Source; 2]),
+    count: usize,
+) -> Result<Row, String> {
+    let seconds = if bench.small { 0.5 } else { 2.0 };
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
     for round in 1..=bench.rounds(5, 2) {
-        let mut source = Command::new(bench.bin.join("view"));
-        source.args(["run", "--topic", "bench", "--stdin", "--config"]).arg(ring.file("view.json"));
         let reader = || {
             let mut command = Command::new(bench.bin.join("node"));
             command.args(["read", "bench", "--follow", "--config"]).arg(ring.file("node-1.json"));
             command
         };
-        let socket = ring.socket(1);
-        let mesh = measure(source, || is_known(&socket), (0..count).map(|_| reader()).collect(), seconds)?;
-        let mut source = broker.client("mosquitto_pub");
-        source.arg("-l");
-        let rival = measure(source, || true, (0..count).map(|_| broker.client("mosquitto_sub")).collect(), seconds)?;
+        let mesh = measure(source, (0..count).map(|_| reader()).collect(), seconds)?;
+        let theirs_now = measure(rival, (0..count).map(|_| broker.client("mosquitto_sub")).collect(), seconds)?;
         println!(
             "{count} readers, round {round}: {:.0}/s ({:.0} % of what was said), mosquitto {:.0}/s ({:.0} %)",
             mesh.rate,
             mesh.share * 100.0,
-            rival.rate,
-            rival.share * 100.0
+            theirs_now.rate,
+            theirs_now.share * 100.0
         );
         ours.push(mesh);
-        theirs.push(rival);
+        theirs.push(theirs_now);
     }
     let of = |all: &[Seen], value: fn(&Seen) -> f64| median(&all.iter().map(value).collect::<Vec<_>>());
     let text = |all: &[Seen]| {

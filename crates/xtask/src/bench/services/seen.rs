@@ -42,7 +42,7 @@ fn measure(bench: &Bench, nodes: u16) -> Result<Vec<Row>, String> {
         listen(&ring.socket(number), sender.clone())?;
     }
     std::thread::sleep(Duration::from_secs(2));
-    let count = bench.rounds(40, 5);
+    let count = bench.rounds(25, 5);
     let mut millis = Vec::new();
     for round in 0..count {
         millis.extend(once(&ring.socket(1), &format!("bench-{round}"), (&told, usize::from(nodes) - 1))?);
