@@ -1,7 +1,7 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `services`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`services::PARTS`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
 //! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
@@ -18,6 +18,7 @@ mod proxy;
 mod ring;
 mod routing;
 mod scratch;
+mod services;
 mod signal;
 mod start;
 mod table;
@@ -93,6 +94,14 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     let example = |package, name| cargo(root, &["build", "--release", "-p", package, "--example", name]);
     if what == "signal" {
         cargo(root, &["build", "--release", "-p", "signal-server", "--bins", "--examples"])?;
+        return target(root);
+    }
+    if what == "services" {
+        cargo(
+            root,
+            &["build", "--release", "--bins", "-p", "node", "-p", "view", "-p", "signal-server", "-p", "config-tool"],
+        )?;
+        example("meshline-sim", "lookup")?;
         return target(root);
     }
     if what == "ledger" {

@@ -18,6 +18,10 @@ impl Running {
         quiet.spawn().map(Self).map_err(|error| format!("{name} cannot be started: {error}"))
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
     /// Processor time so far in seconds, of all threads that still run: /proc/PID/stat counts the same in steps of
     /// ten milliseconds, which fifty processes would add up to half a second.
     pub(super) fn cpu_s(&self) -> f64 {

@@ -99,7 +99,8 @@ impl Ring {
         Ok(())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file of the folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join("ring").join(name)
     }
 }

@@ -1,9 +1,9 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, ledger, ledger_net, proxy, routing, signal, tunnel};
+use super::{FIGURES, Figure, chat, ledger, ledger_net, proxy, routing, services, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
-                     routing also with --outages N or --alone N, tunnel, ledger and \
+const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|services|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
+                     routing also with --outages N or --alone N, tunnel, services, ledger and \
                      ledger-net with --only PART[,PART], ledger-net with --blocks N, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
 /// What is to be measured, and how.
@@ -32,6 +32,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "proxy" => proxy::FIGURES.to_vec(),
         "signal" => signal::FIGURES.to_vec(),
         "tunnel" => tunnel::PARTS.iter().map(|(_, figure)| *figure).collect(),
+        "services" => services::PARTS.iter().map(|(_, figure)| *figure).collect(),
         "ledger" => ledger::PARTS.iter().map(|(_, figure)| *figure).collect(),
         "ledger-net" => ledger_net::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
@@ -51,6 +52,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
             "--bin" => wish.bin = Some(rest.next().ok_or(USAGE)?),
             "--beside" if what == "tunnel" => wish.rivals = Some(rest.next().ok_or(USAGE)?),
             "--only" if what == "tunnel" => wish.figures = parts(tunnel::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--only" if what == "services" => wish.figures = parts(services::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger" => wish.figures = parts(ledger::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger-net" => wish.figures = parts(ledger_net::PARTS, rest.next().ok_or(USAGE)?)?,
             "--blocks" if what == "ledger-net" => wish.blocks = Some(blocks(rest.next().ok_or(USAGE)?)?),
