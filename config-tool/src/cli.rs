@@ -102,7 +102,7 @@ pub(crate) struct RingArgs {
     /// The nodes are not told of the proxy: for a network where all can reach each other
     #[arg(long, env = "MESHLINE_NO_PROXY", action = ArgAction::SetTrue, value_parser = BoolishValueParser::new())]
     pub(crate) no_proxy: bool,
-    /// Genesis file of a ledger, as `node ledger create` writes it: every node gets it
+    /// Genesis file of a ledger, as `node ledger create` writes it: every node gets it, and the view follows it
     #[arg(long, env = "MESHLINE_LEDGER")]
     pub(crate) ledger: Option<PathBuf>,
     /// Write into a folder that is not empty, over files of the same names
@@ -204,6 +204,9 @@ pub(crate) struct ProxyArgs {
 pub(crate) struct ViewArgs {
     #[command(flatten)]
     pub(crate) member: MemberArgs,
+    /// Genesis file of a ledger that the view follows, as `node ledger create` writes it
+    #[arg(long, env = "MESHLINE_LEDGER")]
+    pub(crate) ledger: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

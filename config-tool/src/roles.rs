@@ -51,17 +51,21 @@ pub(crate) fn signal_server(args: &SignalServerArgs) -> Result<Report> {
 /// Writes the configuration of a node.
 pub(crate) fn node(args: &NodeArgs) -> Result<Report> {
     let mut own = vec![("listen", json!(args.listen)), ("next", json!(args.next)), ("http", json!(args.http))];
-    if let Some(genesis) = &args.ledger {
-        read_genesis(genesis).map_err(|error| Stop::usage(error.to_string()))?;
-        let genesis = std::path::absolute(genesis)?;
-        own.push(("ledger", json!({"genesis": genesis})));
-    }
+    own.extend(ledger(args.ledger.as_deref())?);
     member::<NodeConfig>(&args.member, Role::Node, own, "node run")
 }
 
 /// Writes the configuration of a view.
 pub(crate) fn view(args: &ViewArgs) -> Result<Report> {
-    member::<ViewConfig>(&args.member, Role::View, Vec::new(), "view run")
+    let own = ledger(args.ledger.as_deref())?.into_iter().collect();
+    member::<ViewConfig>(&args.member, Role::View, own, "view run")
+}
+
+/// The key that names a genesis file, which is judged.
+fn ledger(genesis: Option<&Path>) -> Result<Option<(&'static str, Value)>> {
+    let Some(genesis) = genesis else { return Ok(None) };
+    read_genesis(genesis).map_err(|error| Stop::usage(error.to_string()))?;
+    Ok(Some(("ledger", json!({"genesis": std::path::absolute(genesis)?}))))
 }
 
 /// Writes the configuration of a proxy.

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use meshline_daemon::cli::{Place, RunArgs, Verb, execute, finish, parse};
+use meshline_daemon::cli::{Place, RunArgs, Verb, WalletVerb, execute, finish, light_wallet, parse};
 use meshline_daemon::config::{Flags, ViewConfig};
 use meshline_daemon::member::{Launch, block_on, run};
 use meshline_watch::WatchArgs;
@@ -35,6 +35,14 @@ enum ViewVerb {
   view watch --json --interval 10 >> log        one document a line, every ten seconds
   NO_COLOR=1 view watch --characters ascii      for terminals that can do little")]
     Watch(WatchArgs),
+    /// Addresses, balances and payments over a ledger that this view follows and does not keep
+    #[command(subcommand)]
+    #[command(after_help = "The view must run, with \"ledger\": {\"genesis\": …} in its configuration.
+Examples:
+  view wallet new --config view.json            an address to be paid at; the first time the phrase, once
+  view wallet list --config view.json           addresses and what they hold, once all blocks are looked through
+  view wallet send --to ADDRESS --amount 1.5 --config view.json")]
+    Wallet(WalletVerb),
     #[command(flatten)]
     Shared(Verb),
 }
@@ -47,6 +55,7 @@ fn main() -> ExitCode {
     finish(block_on(async move {
         match verb {
             ViewVerb::Watch(args) => meshline_watch::run::<ViewConfig>(&args, &place).await,
+            ViewVerb::Wallet(verb) => light_wallet(verb, &place).await,
             ViewVerb::Shared(verb) => execute::<ViewConfig>(verb, &place).await,
             ViewVerb::Run(args) => {
                 let load = Box::new(move || args.load::<ViewConfig>(&place, Flags::new()));

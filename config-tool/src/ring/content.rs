@@ -18,7 +18,7 @@ use crate::roles::{FileNames, Members, render};
 /// A year, as all memberships by default.
 const DAYS: u16 = 365;
 
-/// The genesis file of the ledger, beside the configurations of the nodes that have it.
+/// The genesis file of the ledger, beside the configurations of the members that have or follow it.
 const GENESIS: &str = "genesis.json";
 
 /// A file to be written, its name relative to the folder.
@@ -159,9 +159,7 @@ impl Writer<'_> {
             ("peers", json!(node.peers)),
             ("http", json!(node.http)),
         ];
-        if self.plan.ledger.is_some() {
-            keys.push(("ledger", json!({"genesis": GENESIS})));
-        }
+        keys.extend(self.ledger_key());
         keys.extend(self.open_key(&node.listen));
         keys
     }
@@ -177,7 +175,17 @@ impl Writer<'_> {
     }
 
     fn view_keys(&self) -> Members {
-        vec![("signal", json!(self.signal())), ("proxies", self.proxies()), ("peers", json!(self.peers_of_outsiders()))]
+        let mut keys = vec![
+            ("signal", json!(self.signal())),
+            ("proxies", self.proxies()),
+            ("peers", json!(self.peers_of_outsiders())),
+        ];
+        keys.extend(self.ledger_key());
+        keys
+    }
+
+    fn ledger_key(&self) -> Option<(&'static str, Value)> {
+        self.plan.ledger.as_ref().map(|_| ("ledger", json!({"genesis": GENESIS})))
     }
 
     fn topology(&self) -> Value {

@@ -59,7 +59,7 @@ pub(super) struct Plan {
     pub(super) proxy_listen: Address,
     pub(super) with_proxy: bool,
     pub(super) warnings: Vec<String>,
-    /// The genesis file of the ledger that all nodes have.
+    /// The genesis file of the ledger that all nodes have, and the view follows.
     pub(super) ledger: Option<String>,
 }
 

@@ -12,8 +12,8 @@ use super::extract::{Params, Posted, Segment};
 use super::problem::Problem;
 use crate::ledger::{
     self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, FindDocument,
-    LedgerError, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument,
-    TransactionDocument, VerifyDocument,
+    LedgerError, LightDocument, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument,
+    StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// Blocks, or rows, of an answer unless told.
@@ -68,6 +68,10 @@ pub(super) async fn status(State(api): State<Api>) -> Result<Json<StatusDocument
         Ok(answer) => answer.map(Json).map_err(refused),
         Err(_) => Ok(Json(handle.last_known())),
     }
+}
+
+pub(super) async fn light(State(api): State<Api>) -> Result<Json<LightDocument>, Problem> {
+    api.ledger.light().map(|light| Json(light.document())).map_err(refused)
 }
 
 pub(super) async fn create(

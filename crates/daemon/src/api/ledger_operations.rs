@@ -10,8 +10,8 @@ use super::operations::{Answer, Operation, Parameter, Shape, Verb};
 use super::qr::QrDocument;
 use super::{ledger, wallet};
 use crate::ledger::{
-    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, FindDocument, MempoolDocument,
-    MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
+    AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, FindDocument, LightDocument,
+    MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// There is no ledger, it has too much to do, or it failed.
@@ -87,6 +87,13 @@ pub(super) const OPERATIONS: &[Operation] = &[
             "How the ledger of this node stands, and its search for blocks.",
             |schemas| schemas.subschema_for::<StatusDocument>(),
         )
+    },
+    Operation {
+        token: false,
+        handler: |method| on(method, ledger::light),
+        ..read("/api/v1/ledger/light", "lightLedger", "How far a view is that follows a ledger and keeps none.", {
+            |schemas| schemas.subschema_for::<LightDocument>()
+        })
     },
     Operation {
         parameters: &[FROM, LIMIT, BRIEF],

@@ -16,7 +16,7 @@ use super::extract::{Posted, Segment};
 use super::ledger::refused;
 use super::problem::Problem;
 use super::qr::QrDocument;
-use crate::ledger::{Handle, LedgerError, MoneyError, Purse, SendRequest, balance};
+use crate::ledger::{LedgerError, MoneyError, Purse, SendRequest, Till};
 
 /// What opens the wallet.
 #[derive(Deserialize, JsonSchema)]
@@ -118,13 +118,13 @@ const fn name(error: &WalletError) -> &'static str {
 async fn with<R: Send + 'static>(
     api: &Api,
     passphrase: String,
-    verb: impl FnOnce(&Purse<'_>, Option<&Handle>) -> Result<R, MoneyError> + Send + 'static,
+    verb: impl FnOnce(&Purse<'_>, Option<&dyn Till>) -> Result<R, MoneyError> + Send + 'static,
 ) -> Result<Json<R>, Problem> {
     let passphrase = Passphrase::new(passphrase).map_err(|error| Problem::bad_request(error.to_string()))?;
     api.ledger.with_purse(passphrase, verb).await.map(Json).map_err(money_refused)
 }
 
-fn there<'a>(purse: &Purse<'_>, handle: Option<&'a Handle>) -> Result<&'a Handle, MoneyError> {
+fn there<'a>(purse: &Purse<'_>, handle: Option<&'a dyn Till>) -> Result<&'a dyn Till, MoneyError> {
     handle.ok_or_else(|| LedgerError::None(purse.place.genesis.clone()).into())
 }
 
@@ -175,10 +175,7 @@ pub(super) async fn balance_of(
     State(api): State<Api>,
     Segment(address): Segment,
 ) -> Result<Json<BalanceDocument>, Problem> {
-    let handle = api.ledger.handle().map_err(refused)?.clone();
-    let told = tokio::task::spawn_blocking(move || balance(&handle, &address)).await;
-    let failed = |_| Err(LedgerError::Silent("it failed").into());
-    told.unwrap_or_else(failed).map(Json).map_err(money_refused)
+    api.ledger.balance(address).await.map(Json).map_err(money_refused)
 }
 
 /// A code for whoever wants to be paid.

@@ -37,7 +37,7 @@ pub use generate::parse;
 pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;
 pub use run::{LedgerArgs, ListenArgs, RunArgs};
-pub use wallet::{WalletVerb, wallet};
+pub use wallet::{WalletVerb, light_wallet, wallet};
 
 use crate::config::MemberConfig;
 use crate::exit::{Exit, told};

@@ -1,5 +1,7 @@
 //! `wallet`: addresses, balances and payments, of a node that runs or not.
 
+use std::time::{Duration, Instant};
+
 use clap::{Args, Subcommand};
 use meshline_wallet::Passphrase;
 use meshline_wallet::verbs::{
@@ -12,8 +14,9 @@ use super::place::Place;
 use super::progress::Bar;
 use super::reach::{Reach, money_refused, open, reach, show};
 use super::secret;
+use crate::config::{Flags, MemberConfig, ViewConfig};
 use crate::exit::Stop;
-use crate::ledger::{Desk, LedgerError, LedgerPlace, MoneyError, Opened, Purse, SendRequest, balance};
+use crate::ledger::{Desk, LedgerError, LedgerPlace, LightDocument, MoneyError, Opened, Purse, SendRequest, balance};
 
 /// What to do with the wallet.
 #[derive(Debug, Subcommand)]
@@ -63,6 +66,15 @@ pub struct SendArgs {
     mine: bool,
 }
 
+/// Where a view says how far it is.
+const LIGHT: &str = "/api/v1/ledger/light";
+
+/// Between two looks at how far a view is.
+const INTERVAL: Duration = Duration::from_millis(250);
+
+/// A view that does not get on for so long is not waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
+
 /// What a payment is told where no node runs that could announce it.
 const STOPPED: &str = "The node is stopped: the transaction is kept, and announced when it starts.";
 
@@ -80,6 +92,40 @@ pub async fn wallet(verb: WalletVerb, place: &Place) -> anyhow::Result<()> {
         Reach::Running(client) => running(&client, verb, &passphrase, place.json).await,
         Reach::Stopped(files) => stopped(&files, verb, &passphrase, place.json).await,
     }
+}
+
+/// Does a verb of the wallet of a view, which follows the ledger while it runs.
+///
+/// # Errors
+/// With the exit code the command should end with.
+pub async fn light_wallet(verb: WalletVerb, place: &Place) -> anyhow::Result<()> {
+    let config = place.locate::<ViewConfig>(Flags::new())?.into_node();
+    let (files, client) = (LedgerPlace::of(&config), Client::new(&config.data_dir)?);
+    let known: LightDocument = client.get(LIGHT).await?;
+    if !matches!(verb, WalletVerb::New) {
+        show_progress(&client, known).await?;
+    }
+    if let WalletVerb::Balance { address } = &verb {
+        return tell_balance_of(&client, address, place.json).await;
+    }
+    let passphrase = secret::passphrase(&files)?;
+    running(&client, verb, &passphrase, place.json).await
+}
+
+/// Says how far a view is while it gets on; if it does not, the verb says why.
+async fn show_progress(client: &Client, mut known: LightDocument) -> anyhow::Result<()> {
+    let (mut changed, mut bar) = (Instant::now(), Bar::new("ledger"));
+    while known.phase != "synced" && changed.elapsed() < PATIENCE {
+        tokio::time::sleep(INTERVAL).await;
+        let now: LightDocument = client.get(LIGHT).await?;
+        if (now.height, now.scanned) != (known.height, known.scanned) {
+            changed = Instant::now();
+        }
+        let words = now.words();
+        bar.say(|| words.lines().next().unwrap_or_default().to_owned());
+        known = now;
+    }
+    Ok(())
 }
 
 async fn tell_balance(at: &Reach, address: &str, json: bool) -> anyhow::Result<()> {

@@ -31,6 +31,31 @@ pub struct LedgerConfig {
     #[serde(default)]
     #[schemars(range(min = 1, max = 1024))]
     pub mine_threads: Option<u32>,
+    /// Whether views may follow the ledger with what this node tells them; false saves the disk that their filters take. Default: true.
+    #[serde(default)]
+    pub filters: Option<bool>,
+    /// It follows the ledger and keeps none.
+    #[serde(skip)]
+    pub light: bool,
+}
+
+/// The ledger that a view follows: headers, filters and what concerns its wallet. Without a genesis file there is none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LightLedgerConfig {
+    /// Genesis file of the chain, as a node's `ledger create` writes it. Default: genesis.json in the folder of the ledger, if there is one.
+    #[serde(default)]
+    pub genesis: Option<PathBuf>,
+    /// Folder of what is kept of it. Default: ledger in data_dir.
+    #[serde(default)]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl From<LightLedgerConfig> for LedgerConfig {
+    fn from(config: LightLedgerConfig) -> Self {
+        let LightLedgerConfig { genesis, data_dir } = config;
+        Self { genesis, data_dir, light: true, ..Self::default() }
+    }
 }
 
 pub(super) fn check(config: &NodeConfig, review: &mut Review) {

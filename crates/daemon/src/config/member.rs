@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::gateway;
 use super::lan::{self, LanConfig};
-use super::ledger::{self, LedgerConfig};
+use super::ledger::{self, LedgerConfig, LightLedgerConfig};
 use super::program::{Program, Settings};
 use super::review::Review;
 use super::routing::{RoutingConfig, ViewRoutingConfig};
@@ -195,6 +195,9 @@ member_config!(
         /// Whether 'm' and 'q' are read from standard input: "auto" (on a terminal), "always" or "never".
         #[serde(default)]
         console: Console,
+        /// The ledger that is followed for the wallet.
+        #[serde(default)]
+        ledger: LightLedgerConfig,
     }
 );
 
@@ -278,7 +281,7 @@ macro_rules! settings {
 }
 
 settings!(NodeConfig, Program::Node, Role::Node, &[]);
-settings!(ViewConfig, Program::View, Role::View, LATER);
+settings!(ViewConfig, Program::View, Role::View, &[]);
 settings!(ProxyConfig, Program::Proxy, Role::Proxy, LATER);
 
 /// A [`NodeConfig`] of the shared keys of `$from` and the others as given.
@@ -328,7 +331,7 @@ impl ViewConfig {
     fn node(self) -> NodeConfig {
         let (expose, exit) = (Vec::new(), ExitRules::default());
         let (listen, next, routing) = (Vec::new(), None, self.routing.into());
-        let ledger = LedgerConfig::default();
+        let ledger = self.ledger.into();
         node_of!(self, listen: listen, next: next, console: self.console, routing: routing, expose: expose, exit: exit,
             ledger: ledger)
     }

@@ -87,7 +87,8 @@ impl Book {
         files::make_folder(&place.folder)?;
         let lock = files::lock_folder(&place.folder)?;
         let chain = Chain::open(&genesis, RedbStore::open(&place.file(CHAIN))?)?;
-        let config = Config { least_fee_rate: genesis.policy.least_fee_rate, ..Config::default() };
+        let least_fee_rate = genesis.policy.least_fee_rate;
+        let config = Config { least_fee_rate, serve_filters: place.filters, ..Config::default() };
         let mut book = Self {
             prefix: prefix_of(&genesis)?,
             pool: Mempool::new(genesis.policy.least_fee_rate),

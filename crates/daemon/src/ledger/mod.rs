@@ -9,6 +9,7 @@ mod documents;
 mod engine;
 mod exchange;
 mod index;
+mod light;
 mod mine;
 mod miner;
 mod mining;
@@ -29,11 +30,12 @@ pub use documents::{
     SyncStatus, TaskStatus, TransactionDocument, VerifyDocument, Words,
 };
 pub use engine::{Engine, Handle, MineOrder};
+pub use light::{LightDocument, LightHandle};
 pub use mine::Told;
 pub use money::{MoneyError, Purse, SendRequest, balance};
 pub use place::{LedgerError, LedgerPlace, prefix_of, read_genesis};
 pub use slot::NodeLedger;
-pub use teller::{Desk, Opened};
+pub use teller::{Desk, Opened, Till};
 pub use tidings::Tidings;
 pub use views::{
     MAX_BLOCKS, MAX_ROWS, address, block, blocks, blocks_in_brief, find, mempool, reindexed, status, transaction,

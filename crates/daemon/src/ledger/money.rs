@@ -11,10 +11,10 @@ use meshline_wallet::verbs::{
     self, Access, BalanceDocument, HistoryDocument, ListDocument, NewDocument, QuoteDocument, RestoreDocument,
     SendDocument, SendOrder,
 };
-use meshline_wallet::{Address, AddressError, Chain, Passphrase, Phrase, PhraseError, WalletError};
+use meshline_wallet::{Address, AddressError, Passphrase, Phrase, PhraseError, Vault, WalletError};
 
-use super::mine::{Told, mine_block};
-use super::teller::{Desk, Teller};
+use super::mine::Told;
+use super::teller::Till;
 use super::{LedgerError, LedgerPlace};
 use crate::files;
 
@@ -122,44 +122,60 @@ impl Purse<'_> {
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn new_address<D: Desk>(&self, desk: Option<&D>) -> Result<NewDocument, MoneyError> {
+    pub fn new_address<D: Till + ?Sized>(&self, desk: Option<&D>) -> Result<NewDocument, MoneyError> {
         let prefix = self.place.prefix()?;
-        let teller = desk.map(Teller);
-        self.open(|access| verbs::new(access, prefix, teller.as_ref().map(|teller| teller as &dyn Chain)))
+        let chain = desk.map(Till::chain);
+        let is_new = !self.place.wallet.exists();
+        let document = self.open(|access| verbs::new(access, prefix, chain.as_deref()))?;
+        if let Some(desk) = desk.filter(|desk| desk.wants_locks()) {
+            let locks = self.open(|access| Ok(Vault::open(access.path, access.passphrase)?.wallet().locks()))?;
+            desk.handed_out(&locks, is_new)?;
+        }
+        Ok(document)
     }
 
     /// `wallet list`.
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn list<D: Desk>(&self, desk: Option<&D>) -> Result<ListDocument, MoneyError> {
+    pub fn list<D: Till + ?Sized>(&self, desk: Option<&D>) -> Result<ListDocument, MoneyError> {
         let prefix = self.place.prefix()?;
-        let teller = desk.map(Teller);
-        self.open(|access| verbs::list(access, prefix, teller.as_ref().map(|teller| teller as &dyn Chain)))
+        let chain = desk.map(Till::chain);
+        self.open(|access| verbs::list(access, prefix, chain.as_deref()))
     }
 
     /// `wallet history`.
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn history<D: Desk>(&self, desk: &D, limit: usize) -> Result<HistoryDocument, MoneyError> {
-        self.open(|access| verbs::history(access, &Teller(desk), limit))
+    pub fn history<D: Till + ?Sized>(&self, desk: &D, limit: usize) -> Result<HistoryDocument, MoneyError> {
+        self.open(|access| verbs::history(access, &*desk.chain(), limit))
     }
 
     /// `wallet restore`.
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn restore<D: Desk>(&self, desk: &D, phrase: &str, gap: Option<u32>) -> Result<RestoreDocument, MoneyError> {
+    pub fn restore<D: Till + ?Sized>(
+        &self,
+        desk: &D,
+        phrase: &str,
+        gap: Option<u32>,
+    ) -> Result<RestoreDocument, MoneyError> {
         let phrase = Phrase::parse(phrase)?;
-        self.open(|access| verbs::restore(access, &Teller(desk), &phrase, gap))
+        self.open(|access| verbs::restore(access, &*desk.chain_from_start(), &phrase, gap))
     }
 
     /// `wallet send`.
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn send<D: Desk>(&self, desk: &D, request: &SendRequest, told: Told<'_>) -> Result<SendDocument, MoneyError> {
+    pub fn send<D: Till + ?Sized>(
+        &self,
+        desk: &D,
+        request: &SendRequest,
+        told: Told<'_>,
+    ) -> Result<SendDocument, MoneyError> {
         self.send_within(desk, request, None, told)
     }
 
@@ -174,16 +190,16 @@ impl Purse<'_> {
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn quote<D: Desk>(&self, desk: &D, request: &SendRequest) -> Result<QuoteDocument, MoneyError> {
+    pub fn quote<D: Till + ?Sized>(&self, desk: &D, request: &SendRequest) -> Result<QuoteDocument, MoneyError> {
         let order = self.order(request)?;
-        self.open(|access| verbs::quote(access, &Teller(desk), &order))
+        self.open(|access| verbs::quote(access, &*desk.chain(), &order))
     }
 
     /// `wallet send`, unless the fee would be more than `most`, in coins.
     ///
     /// # Errors
     /// [`MoneyError`].
-    pub fn send_within<D: Desk>(
+    pub fn send_within<D: Till + ?Sized>(
         &self,
         desk: &D,
         request: &SendRequest,
@@ -195,9 +211,9 @@ impl Purse<'_> {
         if request.mine && order.from.is_none() {
             return Err(MoneyError::Wrong("who mines at once says with --from who gets the reward".to_owned()));
         }
-        let mut document = self.open(|access| verbs::send_within(access, &mut Teller(desk), &order, most))?;
+        let mut document = self.open(|access| verbs::send_within(access, &mut *desk.chain(), &order, most))?;
         if let Some(from) = order.from.filter(|_| request.mine) {
-            let mined = mine_block(desk, from.lock, told);
+            let mined = desk.mine(from.lock, told);
             let block =
                 mined.map_err(|error| MoneyError::NotMined { txid: document.txid.clone(), source: Box::new(error) })?;
             document.block = Some(block.hash().to_string());
@@ -210,8 +226,8 @@ impl Purse<'_> {
 ///
 /// # Errors
 /// [`MoneyError`].
-pub fn balance<D: Desk>(desk: &D, address: &str) -> Result<BalanceDocument, MoneyError> {
-    let teller = Teller(desk);
-    let prefix = teller.terms().map_err(WalletError::from)?.prefix;
-    Ok(verbs::balance(&teller, &Address::parse(address, prefix)?)?)
+pub fn balance<D: Till + ?Sized>(desk: &D, address: &str) -> Result<BalanceDocument, MoneyError> {
+    let chain = desk.chain_of_others();
+    let prefix = chain.terms().map_err(WalletError::from)?.prefix;
+    Ok(verbs::balance(&*chain, &Address::parse(address, prefix)?)?)
 }

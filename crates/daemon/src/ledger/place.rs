@@ -92,6 +92,8 @@ pub struct LedgerPlace {
     pub folder: PathBuf,
     /// The wallet's file.
     pub wallet: PathBuf,
+    /// Whether filters are made of its blocks, and served to views.
+    pub filters: bool,
 }
 
 impl LedgerPlace {
@@ -100,7 +102,8 @@ impl LedgerPlace {
     pub fn of(config: &NodeConfig) -> Self {
         let folder = config.ledger.data_dir.clone().unwrap_or_else(|| config.data_dir.join("ledger"));
         let genesis = config.ledger.genesis.clone().unwrap_or_else(|| folder.join("genesis.json"));
-        Self { genesis, folder, wallet: config.data_dir.join("wallet") }
+        let filters = config.ledger.filters.unwrap_or(true);
+        Self { genesis, folder, wallet: config.data_dir.join("wallet"), filters }
     }
 
     /// Whether the node has a ledger: a genesis file is there.

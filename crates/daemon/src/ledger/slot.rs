@@ -5,11 +5,15 @@ use std::time::{Duration, Instant};
 
 use meshline_net::LedgerPort;
 use meshline_wallet::Passphrase;
+use meshline_wallet::verbs::BalanceDocument;
 use tokio::sync::{Mutex, broadcast};
 
 use super::engine::Handle;
 use super::mine::cores;
-use super::{Book, CreateDocument, CreateOrder, LedgerError, LedgerPlace, MoneyError, Purse, Tidings, create};
+use super::{
+    Book, CreateDocument, CreateOrder, LedgerError, LedgerPlace, LightHandle, MoneyError, Purse, Tidings, Till,
+    balance, create,
+};
 use crate::config::NodeConfig;
 use crate::log::CONSOLE;
 
@@ -23,6 +27,8 @@ pub struct NodeLedger {
     mine_to: Option<String>,
     threads: usize,
     handle: OnceLock<Handle>,
+    /// Of a view, which follows a ledger and keeps none.
+    light: OnceLock<LightHandle>,
     /// Where the mesh is met: also by a ledger that is made later.
     port: OnceLock<LedgerPort>,
     tidings: broadcast::Sender<Tidings>,
@@ -59,11 +65,17 @@ impl NodeLedger {
             mine_to: config.ledger.mine_to.clone(),
             threads,
             handle: OnceLock::new(),
+            light: OnceLock::new(),
             port: OnceLock::new(),
             tidings: broadcast::channel(MAX_TIDINGS).0,
             purse: Mutex::new(()),
         };
-        if ledger.place.is_present() {
+        if config.ledger.light {
+            // Whoever names a genesis file means it to be used; without one there is no ledger.
+            if ledger.place.is_present() || config.ledger.genesis.is_some() {
+                let _ = ledger.light.set(LightHandle::start(&ledger.place)?);
+            }
+        } else if ledger.place.is_present() {
             ledger.run(open_soon(&ledger.place)?)?;
         }
         Ok(Arc::new(ledger))
@@ -92,8 +104,12 @@ impl NodeLedger {
     }
 
     fn meet(&self) {
-        if let (Some(handle), Some(port)) = (self.handle.get(), self.port.get()) {
+        let Some(port) = self.port.get() else { return };
+        if let Some(handle) = self.handle.get() {
             handle.join(port.clone());
+        }
+        if let Some(light) = self.light.get() {
+            light.join(port.clone());
         }
     }
 
@@ -103,6 +119,20 @@ impl NodeLedger {
     /// If there is none.
     pub fn handle(&self) -> Result<&Handle, LedgerError> {
         self.handle.get().ok_or_else(|| LedgerError::None(self.place.genesis.clone()))
+    }
+
+    /// The light client of a view.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn light(&self) -> Result<&LightHandle, LedgerError> {
+        self.light.get().ok_or_else(|| LedgerError::None(self.place.genesis.clone()))
+    }
+
+    /// Whoever lets a wallet look into the ledger, if there is one.
+    fn till(&self) -> Option<&dyn Till> {
+        let light = self.light.get().map(|light| light as &dyn Till);
+        light.or_else(|| self.handle.get().map(|handle| handle as &dyn Till))
     }
 
     /// What happens from now on.
@@ -116,6 +146,9 @@ impl NodeLedger {
     /// # Errors
     /// If there is one, or it cannot be made.
     pub async fn create(self: &Arc<Self>, order: CreateOrder) -> Result<CreateDocument, LedgerError> {
+        if self.light.get().is_some() {
+            return Err(LedgerError::Wrong("a view follows a ledger and makes none: make it on a node".to_owned()));
+        }
         let _alone = self.purse.lock().await;
         let ledger = Arc::clone(self);
         let made = tokio::task::spawn_blocking(move || {
@@ -136,14 +169,27 @@ impl NodeLedger {
     pub async fn with_purse<R: Send + 'static>(
         self: &Arc<Self>,
         passphrase: Passphrase,
-        verb: impl FnOnce(&Purse<'_>, Option<&Handle>) -> Result<R, MoneyError> + Send + 'static,
+        verb: impl FnOnce(&Purse<'_>, Option<&dyn Till>) -> Result<R, MoneyError> + Send + 'static,
     ) -> Result<R, MoneyError> {
         let _alone = self.purse.lock().await;
         let ledger = Arc::clone(self);
         let work = tokio::task::spawn_blocking(move || {
-            verb(&Purse { place: &ledger.place, passphrase: &passphrase }, ledger.handle.get())
+            verb(&Purse { place: &ledger.place, passphrase: &passphrase }, ledger.till())
         });
         work.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
+    }
+
+    /// What an address holds, in a thread that may wait.
+    ///
+    /// # Errors
+    /// [`MoneyError`].
+    pub async fn balance(self: &Arc<Self>, address: String) -> Result<BalanceDocument, MoneyError> {
+        let ledger = Arc::clone(self);
+        let told = tokio::task::spawn_blocking(move || match ledger.till() {
+            Some(till) => balance(till, &address),
+            None => Err(LedgerError::None(ledger.place.genesis.clone()).into()),
+        });
+        told.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
     }
 
     /// Where it is.
@@ -156,6 +202,9 @@ impl NodeLedger {
     pub async fn end(&self) {
         if let Some(handle) = self.handle.get() {
             handle.end().await;
+        }
+        if let Some(light) = self.light.get() {
+            light.end().await;
         }
     }
 }

@@ -11,6 +11,7 @@ use meshline_wallet::fee::FeeRate;
 use meshline_wallet::{Chain, ChainError, Terms};
 
 use super::index::{Spot, locks_of};
+use super::mine::{Told, mine_block};
 use super::{Book, LedgerError};
 
 /// Transactions of one address that a wallet looks at, the newest: reading a block for each, a few seconds.
@@ -23,6 +24,52 @@ pub trait Desk {
     /// # Errors
     /// If the ledger is not there any more, or has too much to do.
     fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Book) -> R + Send + 'static) -> Result<R, LedgerError>;
+}
+
+/// Whoever lets a wallet look into a ledger and pay: a desk, or the light client of a view.
+pub trait Till {
+    /// The ledger as a wallet sees it.
+    fn chain(&self) -> Box<dyn Chain + '_>;
+
+    /// The same for an address that may be anybody's.
+    fn chain_of_others(&self) -> Box<dyn Chain + '_> {
+        self.chain()
+    }
+
+    /// The same for addresses that may be as old as the ledger.
+    fn chain_from_start(&self) -> Box<dyn Chain + '_> {
+        self.chain()
+    }
+
+    /// Mines a block with what waits, and the reward for `owner`.
+    ///
+    /// # Errors
+    /// If no blocks are made here, or none is taken.
+    fn mine(&self, owner: Lock, told: Told<'_>) -> Result<Block, LedgerError>;
+
+    /// What to do before and after a wallet hands out addresses; `is_new` if there was no wallet before.
+    ///
+    /// # Errors
+    /// If the ledger does not answer.
+    fn handed_out(&self, locks: &[Lock], is_new: bool) -> Result<(), LedgerError> {
+        let _ = (locks, is_new);
+        Ok(())
+    }
+
+    /// Whether [`Till::handed_out`] has to be told.
+    fn wants_locks(&self) -> bool {
+        false
+    }
+}
+
+impl<D: Desk> Till for D {
+    fn chain(&self) -> Box<dyn Chain + '_> {
+        Box::new(Teller(self))
+    }
+
+    fn mine(&self, owner: Lock, told: Told<'_>) -> Result<Block, LedgerError> {
+        mine_block(self, owner, told)
+    }
 }
 
 /// A ledger that this thread has opened.
@@ -138,7 +185,7 @@ pub(super) fn coins(book: &mut Book, locks: &[Lock]) -> Result<Vec<Coin>, Ledger
 }
 
 /// Whose outputs a transaction spends: the keys that sign tell.
-fn payers(transaction: &Transaction) -> Vec<Lock> {
+pub(super) fn payers(transaction: &Transaction) -> Vec<Lock> {
     let payer = |input: &TxIn| match input {
         TxIn::Spend { key, .. } => Some(Lock::to_key(key)),
         TxIn::Coinbase { .. } => None,

@@ -108,9 +108,11 @@ pub fn find(book: &mut Book, text: &str) -> Result<Option<FindDocument>, LedgerE
 /// # Errors
 /// If the store fails, or the text is neither.
 pub fn block(book: &Book, id: &str) -> Result<Option<BlockDocument>, LedgerError> {
-    let hash = match id.parse::<u32>() {
-        Ok(height) => book.chain.hash_at(height),
-        Err(_) => Some(id.parse::<BlockHash>().map_err(|_| wrong("a block is named by its height or its hash"))?),
+    // After the hashes: one of zeros and few other digits would be a height too.
+    let hash = match (id.parse::<BlockHash>(), id.parse::<u32>()) {
+        (Ok(hash), _) => Some(hash),
+        (Err(_), Ok(height)) => book.chain.hash_at(height),
+        (Err(_), Err(_)) => return Err(wrong("a block is named by its height or its hash")),
     };
     let Some((hash, block)) = hash.map(|hash| Ok::<_, LedgerError>((hash, book.chain.block(&hash)?))).transpose()?
     else {

@@ -170,6 +170,8 @@ async fn refusals_of_ledger_and_wallet_have_names() {
         "ledger_present"
     );
     assert_eq!(member.get("/api/v1/ledger/block/9").await.refusal(404), "no_such_block");
+    let zeros = format!("/api/v1/ledger/block/{}", "0".repeat(64));
+    assert_eq!(member.get(&zeros).await.refusal(404), "no_such_block", "a hash and no height");
     assert_eq!(member.get("/api/v1/ledger/block/x").await.refusal(400), "invalid_message");
     assert_eq!(member.get(&format!("/api/v1/ledger/tx/{}", "0".repeat(64))).await.refusal(404), "no_such_block");
     for path in ["address/x", "find/x", "find/-1"] {

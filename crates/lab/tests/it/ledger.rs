@@ -243,6 +243,9 @@ fn a_genesis_file_is_checked_and_handed_to_every_node() {
         let status = others.node(number).json(&["ledger", "status"]);
         assert_eq!((&status["chain"], &status["height"]), (&made["chain"], &0.into()));
     }
+    others.config_tool("check node-1.json node-2.json view.json").done();
+    let view = std::fs::read_to_string(others.path().join("view.json")).expect("read");
+    assert!(view.contains("genesis.json"), "{view}");
     let changed =
         std::fs::read_to_string(&genesis).expect("read").replace("\"subsidy\": \"10\"", "\"subsidy\": \"11\"");
     let bad = ring.path().join("bad.json");

@@ -13,6 +13,7 @@ mod hosts;
 mod lan;
 mod ledger;
 mod ledger_faults;
+mod ledger_light;
 mod ledger_mesh;
 mod ledger_tutorial;
 mod measured;

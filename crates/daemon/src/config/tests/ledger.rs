@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{evaluated, faults, input};
-use crate::config::{Document, NodeConfig, check_files, evaluate, now};
+use crate::config::{Document, MemberConfig, NodeConfig, ViewConfig, check_files, evaluate, now};
 use crate::ledger::{CreateOrder, LedgerPlace, create};
 
 /// The address of a key that is nobody's.
@@ -24,6 +24,10 @@ fn keys_are_known_and_paths_are_beside_the_file() {
     let typo = faults::<NodeConfig>(&with(r#"{"mine_too": "x"}"#)).join("; ");
     assert!(typo.contains("did you mean \"mine_to\""), "{typo}");
     assert!(faults::<NodeConfig>(&with(r#"{"mine_threads": 0}"#)).join("; ").contains("from 1 to 1024"));
+    assert!(place.filters, "unless told");
+    let without = evaluated::<NodeConfig>(&with(r#"{"filters": false}"#)).expect("it is right").config;
+    assert!(!LedgerPlace::of(&without).filters);
+    assert!(!faults::<NodeConfig>(&with(r#"{"filters": "no"}"#)).is_empty());
 }
 
 #[test]
@@ -59,9 +63,22 @@ fn the_genesis_file_and_the_address_are_judged_at_the_start() {
         genesis: folder.path().join("genesis.json"),
         folder: folder.path().join("coins"),
         wallet: folder.path().join("wallet"),
+        filters: true,
     };
     drop(create(&place, &CreateOrder::default(), ADDRESS, &mut |_, _| {}).expect("a chain"));
     let to = |address: &str| said(folder.path(), &format!(r#"{{"genesis": "genesis.json", "mine_to": "{address}"}}"#));
     assert_eq!(to(ADDRESS), "");
     assert!(to("nonsense").contains("/ledger/mine_to"));
+}
+
+#[test]
+fn a_view_follows_a_ledger_and_makes_no_blocks() {
+    let config =
+        evaluated::<ViewConfig>(&with(r#"{"genesis": "genesis.json"}"#)).expect("it is right").config.into_node();
+    assert!(config.ledger.light && LedgerPlace::of(&config).genesis.is_absolute());
+    let node = evaluated::<NodeConfig>(&with("{}")).expect("it is right").config;
+    assert!(!node.ledger.light);
+    for key in [r#"{"mine_to": "x"}"#, r#"{"filters": true}"#] {
+        assert!(!faults::<ViewConfig>(&with(key)).is_empty(), "{key}");
+    }
 }

@@ -30,6 +30,7 @@ pub(super) fn place(folder: &Path) -> LedgerPlace {
         genesis: folder.join("ledger/genesis.json"),
         folder: folder.join("ledger"),
         wallet: folder.join("wallet"),
+        filters: true,
     }
 }
 
