@@ -106,11 +106,13 @@ impl ReadArgs {
         let every = self.every.map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX));
         // Of another run than before it is the newest in any case.
         let history = if following.is_first { self.history } else { 1 };
-        let mut ask = json!({"follow": self.follow, "history": history, "every_ms": every});
-        if self.follow {
-            ask["run"] = json!(following.run);
-            ask["after"] = json!(following.last);
-        }
+        let ask = if self.follow {
+            json!({
+                "follow": true, "history": history, "every_ms": every, "run": following.run, "after": following.last,
+            })
+        } else {
+            json!({"follow": false, "history": history, "every_ms": every})
+        };
         format!("{ask}\n")
     }
 }
