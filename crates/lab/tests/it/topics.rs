@@ -183,7 +183,7 @@ fn a_fast_topic_holds_up_nobody_and_a_reader_that_stops_is_told_what_it_missed()
     std::fs::write(&path, "").expect("written");
     let file = path.to_str().expect("a path");
     let (_ring, nodes, view) = publishing(&["--topic", "fast", "--file", file]);
-    let mut out = std::fs::File::options().append(true).open(&path).expect("there");
+    let mut out = File::options().append(true).open(&path).expect("there");
     out.write_all(b"0\n").expect("written");
     read(&nodes[0], &["fast"]);
     let stopped = following(&nodes[0], &["fast", "--json"]);
