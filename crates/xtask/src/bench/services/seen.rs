@@ -20,8 +20,8 @@ const SMALL: &[u16] = &[3];
 /// Longer than it may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Between two advertisements: a list follows the one before after half a second at the soonest.
-const PAUSE: Duration = Duration::from_millis(800);
+/// Between two advertisements: the one before is withdrawn, and a list follows another after half a second at the soonest.
+const PAUSE: Duration = Duration::from_millis(1_200);
 
 /// When somebody told of a service, and of which.
 type Told = (String, Instant);
