@@ -11,9 +11,6 @@ const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// Nothing is drawn of what is over sooner.
 const QUIET_FOR: Duration = Duration::from_millis(300);
 
-/// How often a line is drawn of work whose end alone is told.
-const LOOK_EVERY: Duration = Duration::from_millis(200);
-
 /// Characters of the bar.
 const WIDTH: usize = 24;
 
@@ -54,20 +51,6 @@ impl Bar {
         if self.is_due() {
             let line = line();
             self.draw(&line);
-        }
-    }
-
-    /// Waits for work that tells nothing before its end, and says for how long.
-    pub(super) async fn wait<T>(mut self, work: impl Future<Output = T>) -> T {
-        tokio::pin!(work);
-        loop {
-            tokio::select! {
-                done = &mut work => return done,
-                () = tokio::time::sleep(LOOK_EVERY) => {
-                    let (label, elapsed_s) = (self.label, self.began.elapsed().as_secs_f64());
-                    self.say(|| format!("{label}: {} so far", span(elapsed_s)));
-                }
-            }
         }
     }
 

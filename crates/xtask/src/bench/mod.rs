@@ -43,6 +43,8 @@ struct Bench {
     rounds: Option<usize>,
     /// Blocks of a chain, if not as many as usual.
     blocks: Option<usize>,
+    /// Where a chain is kept from one run to the next, if it is.
+    chain: Option<PathBuf>,
     /// Nobody is measured beside the mesh.
     alone: bool,
     /// The rivals to measure, if not all.
@@ -73,7 +75,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let wish = wish::read(words)?;
     let bin = wish.bin.map_or_else(|| build(root, wish.what), |bin| Ok(PathBuf::from(bin)))?;
     let rivals = wish.rivals.map(|names| names.split(',').map(str::to_owned).collect());
-    let bench = Bench { bin, small: wish.small, rounds: wish.rounds, blocks: wish.blocks, rivals, alone: wish.alone };
+    let (small, rounds, blocks, alone) = (wish.small, wish.rounds, wish.blocks, wish.alone);
+    let bench = Bench { bin, small, rounds, blocks, chain: wish.chain.map(PathBuf::from), alone, rivals };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -110,6 +113,7 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     }
     if what == "ledger-net" {
         example("meshline-ledger", "ledger_bench")?;
+        example("meshline-ledger", "header_flood")?;
         cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?;
         return target(root);
     }

@@ -4,7 +4,7 @@ use super::{FIGURES, Figure, chat, ledger, ledger_net, proxy, routing, services,
 
 const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|services|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
                      routing also with --outages N or --alone N, tunnel, services, ledger and \
-                     ledger-net with --only PART[,PART], ledger-net with --blocks N, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
+                     ledger-net with --only PART[,PART], ledger-net with --blocks N and --chain FOLDER, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
 /// What is to be measured, and how.
 pub(super) struct Wish<'a> {
@@ -14,6 +14,8 @@ pub(super) struct Wish<'a> {
     pub(super) rounds: Option<usize>,
     /// Blocks of a chain.
     pub(super) blocks: Option<usize>,
+    /// Where a chain is kept from one run to the next.
+    pub(super) chain: Option<&'a str>,
     /// The folder with programs that are built already.
     pub(super) bin: Option<&'a str>,
     /// Nobody is measured beside the mesh.
@@ -37,8 +39,17 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
         "ledger-net" => ledger_net::PARTS.iter().map(|(_, figure)| *figure).collect(),
         _ => return Err(USAGE.to_owned()),
     };
-    let mut wish =
-        Wish { what, figures, small: false, rounds: None, blocks: None, bin: None, alone: false, rivals: None };
+    let mut wish = Wish {
+        what,
+        figures,
+        small: false,
+        rounds: None,
+        blocks: None,
+        chain: None,
+        bin: None,
+        alone: false,
+        rivals: None,
+    };
     let mut rest = rest.iter().map(String::as_str);
     while let Some(word) = rest.next() {
         match word {
@@ -55,6 +66,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
             "--only" if what == "services" => wish.figures = parts(services::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger" => wish.figures = parts(ledger::PARTS, rest.next().ok_or(USAGE)?)?,
             "--only" if what == "ledger-net" => wish.figures = parts(ledger_net::PARTS, rest.next().ok_or(USAGE)?)?,
+            "--chain" if what == "ledger-net" => wish.chain = Some(rest.next().ok_or(USAGE)?),
             "--blocks" if what == "ledger-net" => wish.blocks = Some(blocks(rest.next().ok_or(USAGE)?)?),
             _ => return Err(USAGE.to_owned()),
         }
