@@ -33,7 +33,7 @@ const CACHE: usize = 16 * 1024 * 1024;
 const BLOCKS_AT_ONCE: usize = 2_000;
 
 /// The same for transactions: full blocks take longer. In order, so many change a page of the file once and not again and
-/// again: a first synchronisation takes a third less time than with a tenth of them.
+/// again.
 const TRANSACTIONS_AT_ONCE: usize = 20_000;
 
 /// Commits until one is flushed to the disk: what a crash takes is read again.
