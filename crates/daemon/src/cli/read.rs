@@ -107,9 +107,9 @@ impl ReadArgs {
         // Of another run than before it is the newest in any case.
         let history = if following.is_first { self.history } else { 1 };
         let mut ask = json!({"follow": self.follow, "history": history, "every_ms": every});
-        if self.follow {
-            ask["run"] = json!(following.run);
-            ask["after"] = json!(following.last);
+        if let (true, Some(members)) = (self.follow, ask.as_object_mut()) {
+            members.insert("run".to_owned(), json!(following.run));
+            members.insert("after".to_owned(), json!(following.last));
         }
         format!("{ask}\n")
     }
