@@ -60,10 +60,12 @@ impl Judging {
     }
 }
 
+type Rebuilt = Result<ReindexDocument, String>;
+
 /// How far the unspent outputs were built anew, and who waits for it.
 #[derive(Debug, Default)]
 pub(super) struct Mending {
-    under_way: Option<(Rebuilding, Vec<oneshot::Sender<Result<ReindexDocument, String>>>)>,
+    under_way: Option<(Rebuilding, Vec<oneshot::Sender<Rebuilt>>)>,
 }
 
 impl Mending {
@@ -72,7 +74,7 @@ impl Mending {
     }
 
     /// One more waits for it; who comes while it is under way gets the same.
-    pub(super) fn ask(&mut self) -> oneshot::Receiver<Result<ReindexDocument, String>> {
+    pub(super) fn ask(&mut self) -> oneshot::Receiver<Rebuilt> {
         let (answer, done) = oneshot::channel();
         self.under_way.get_or_insert_with(Default::default).1.push(answer);
         done
