@@ -34,7 +34,7 @@ pub(super) fn limit(bench: &Bench) -> Result<Vec<Row>, String> {
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let made = Made::get(bench)?;
     let town = Town::start(bench, &made, false)?;
-    let value = town.newcomer_has_all(made.blocks, |_, _| Ok(()))?;
+    let (value, _) = town.newcomer_has_all(made.blocks, |_, _| Ok(()))?;
     let figure =
         format!("First sync of {} blocks, {} transactions, from {SERVING} peers", made.blocks, made.transactions());
     Ok(vec![Row::new(figure, value, if made.blocks == 100_000 { "≤ 90 s" } else { "" })])
@@ -43,7 +43,7 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
 pub(super) fn faulty(bench: &Bench) -> Result<Vec<Row>, String> {
     let made = Made::get(bench)?;
     let town = Town::start(bench, &made, true)?;
-    let value = town.newcomer_has_all(made.blocks, |town, height| {
+    let (value, sync) = town.newcomer_has_all(made.blocks, |town, height| {
         if height >= made.blocks as u64 / 10 {
             town.signal(STALLING, "-STOP")?;
         }
@@ -52,7 +52,7 @@ pub(super) fn faulty(bench: &Bench) -> Result<Vec<Row>, String> {
         }
         Ok(())
     })?;
-    let offences = status(&town.ring, NEWCOMER).pointer("/sync/offences").cloned().unwrap_or(Value::Null);
+    let offences = sync.get("offences").cloned().unwrap_or_default();
     let figure = format!("The same of {} blocks: one stands still, one lies, one dies, one is honest", made.blocks);
     Ok(vec![Row::new(figure, value, "≤ 1.5 ×").with(format!("offences that the newcomer counted: {offences}"))])
 }
@@ -88,7 +88,7 @@ impl Town {
         &self,
         blocks: usize,
         mut at: impl FnMut(&Self, u64) -> Result<(), String>,
-    ) -> Result<String, String> {
+    ) -> Result<(String, Value), String> {
         let busy = || self.serving.iter().map(Running::cpu_s).sum::<f64>();
         let before = busy();
         let began = Instant::now();
@@ -101,10 +101,10 @@ impl Town {
         })?;
         failed?;
         let took = began.elapsed().as_secs_f64();
-        let last = status(&self.ring, NEWCOMER);
-        println!("first sync: {took:.1} s; {}", last.get("sync").unwrap_or(&Value::Null));
+        let sync = status(&self.ring, NEWCOMER).get("sync").cloned().unwrap_or_default();
+        println!("first sync: {took:.1} s; {sync}");
         let (own, others, peak) = (newcomer.cpu_s(), busy() - before, newcomer.peak_mib());
-        Ok(format!("{took:.1} s; CPU {own:.1} s, of the serving {others:.1} s, peak {peak:.0} MiB"))
+        Ok((format!("{took:.1} s; CPU {own:.1} s, of the serving {others:.1} s, peak {peak:.0} MiB"), sync))
     }
 
     fn signal(&self, number: u16, signal: &str) -> Result<(), String> {
