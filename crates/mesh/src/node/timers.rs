@@ -80,6 +80,7 @@ impl Node {
         self.seek_members();
         self.punch();
         self.signal.handle_timeout(&mut self.shared);
+        self.look_further();
         self.nat.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();
