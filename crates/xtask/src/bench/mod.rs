@@ -1,4 +1,4 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `services`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `crowd`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `services`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
 //! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`services::PARTS`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
@@ -6,6 +6,7 @@
 
 mod api;
 mod chat;
+mod crowd;
 mod ledger;
 mod ledger_net;
 mod links;

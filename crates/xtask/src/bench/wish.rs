@@ -1,8 +1,8 @@
 //! What somebody who runs a benchmark asks for, by its words.
 
-use super::{FIGURES, Figure, chat, ledger, ledger_net, proxy, routing, services, signal, tunnel};
+use super::{FIGURES, Figure, chat, crowd, ledger, ledger_net, proxy, routing, services, signal, tunnel};
 
-const USAGE: &str = "usage: cargo xtask bench mesh|chat|routing|tunnel|proxy|signal|services|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
+const USAGE: &str = "usage: cargo xtask bench mesh|crowd|chat|routing|tunnel|proxy|signal|services|ledger|ledger-net [--small] [--rounds N] [--bin FOLDER], \
                      routing also with --outages N or --alone N, tunnel, services, ledger and \
                      ledger-net with --only PART[,PART], ledger-net with --blocks N and --chain FOLDER, tunnel with --beside RIVAL[,RIVAL]; or bench nat";
 
@@ -29,6 +29,7 @@ pub(super) fn read(words: &[String]) -> Result<Wish<'_>, String> {
     let (what, rest) = words.split_first().ok_or(USAGE)?;
     let figures = match what.as_str() {
         "mesh" => FIGURES.to_vec(),
+        "crowd" => crowd::FIGURES.to_vec(),
         "chat" => chat::FIGURES.to_vec(),
         "routing" => routing::FIGURES.to_vec(),
         "proxy" => proxy::FIGURES.to_vec(),

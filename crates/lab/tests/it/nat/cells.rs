@@ -304,7 +304,7 @@ fn outlives(befalls: impl Fn(&Cell)) {
     let heard = begin.elapsed();
     cell.wait_until_linked();
     cell.wait_until_direct();
-    println!("{before:?}: heard after {heard:?}, directly after {:?} by {:?}", begin.elapsed(), cell.transport(0));
+    eprintln!("{before:?}: heard after {heard:?}, directly after {:?} by {:?}", begin.elapsed(), cell.transport(0));
     talk(&cell, "after");
 }
 
