@@ -156,7 +156,19 @@ impl Connector {
         &self.directory
     }
 
+    /// Asks a member. One that was started anew has forgotten the tunnel and with it what was asked: then it is asked once
+    /// more, through another.
     async fn ask(&self, to: NodeId, wish: &OpenStream, limit: Duration) -> Result<Connected, Refusal> {
+        let end = Instant::now() + limit;
+        match self.ask_once(to, wish, limit).await {
+            Err(Refusal { code: Code::TunnelLost, .. }) if Instant::now() < end => {
+                self.ask_once(to, wish, end.saturating_duration_since(Instant::now())).await
+            }
+            answer => answer,
+        }
+    }
+
+    async fn ask_once(&self, to: NodeId, wish: &OpenStream, limit: Duration) -> Result<Connected, Refusal> {
         let mut stream = self.carrier.open(to).await?;
         let is_udp = wish.udp || wish.target.as_ref().is_some_and(Target::is_udp);
         let mut flow = is_udp.then(|| stream.flow());

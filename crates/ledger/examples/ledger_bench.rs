@@ -2,7 +2,7 @@
 //! `begin NAME COUNT` and a line `end`, and whoever reads the lines takes the time (`cargo xtask bench ledger`).
 //!
 //! Usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER
-//! For `bench ledger-net`: chain FOLDER BLOCKS PAYMENTS | replay FOLDER | waiting FOLDER PAYMENTS
+//! For `bench ledger-net`: chain FOLDER BLOCKS PAYMENTS | forged FOLDER | replay FOLDER | waiting FOLDER PAYMENTS ROUNDS
 
 #![expect(
     clippy::unwrap_used,
@@ -426,24 +426,62 @@ fn replay(folder: &Path) {
     std::fs::remove_file(path).unwrap();
 }
 
-/// A chain whose blocks take a tenth of a second or so, and payments that wait for the next one.
-fn waiting(folder: &Path, payments: u32) {
+/// Finds every signature good.
+struct Anything;
+
+impl SignatureVerifier for Anything {
+    fn all_valid(&self, _: &[SignatureCheck]) -> bool {
+        true
+    }
+}
+
+/// Beside such a chain another one: its first half, a block with a false signature, and more blocks on that than the
+/// other one has.
+fn forged(folder: &Path) {
+    let maker = Maker::new();
+    let from = Chain::open(&maker.genesis, RedbStore::open(&folder.join("chain.redb")).unwrap()).unwrap();
+    let mut to = Chain::open(&maker.genesis, RedbStore::open(&folder.join("forged.redb")).unwrap()).unwrap();
+    to.set_flush(Flush::BySize);
+    let (half, top) = (from.height() / 2, from.height() + 10);
+    let block_at = |height| from.block(&from.hash_at(height).unwrap()).unwrap().unwrap();
+    for height in 1..=half {
+        take_with(&mut to, &[block_at(height)], &Anything);
+    }
+    let mut bad = block_at(half + 1);
+    for input in bad.transactions.iter_mut().flat_map(|payment| &mut payment.inputs) {
+        if let TxIn::Spend { signature, .. } = input {
+            signature[40] ^= 1;
+        }
+    }
+    bad.header.merkle_root = bad.merkle_root();
+    bad.header = mined(bad.header);
+    take_with(&mut to, &[bad], &Anything);
+    for height in half + 2..=top {
+        let block = maker.block(to.tip(), height, Vec::new());
+        take_with(&mut to, &[block], &Anything);
+    }
+    to.flush().unwrap();
+}
+
+/// A chain whose blocks take a tenth of a second or so, and for each round payments that wait for the next one.
+fn waiting(folder: &Path, payments: u32, rounds: usize) {
     let now = std::fs::metadata(folder).unwrap().modified().unwrap();
     let now_s = now.duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
     let maker = Maker::with(CompactBits(0x1e0f_ffff), u32::try_from(now_s).unwrap() - 600);
     let mut chain = kept(&maker, folder);
-    let first = OutPoint { txid: maker.genesis.block.transactions[0].txid(), index: 0 };
-    let total = maker.genesis.params.subsidy.units();
-    let top = maker.split(first, total, &vec![maker.lock(); payments as usize]);
-    let block = maker.block(chain.tip(), 1, vec![top.clone()]);
-    assert!(matches!(chain.accept_block(&block, now_s, &TwoThreads).unwrap(), Accepted::Active(_)));
-    let amount = total / u64::from(payments);
-    let outputs =
-        [amount - 2_000, 1_000].map(|part| TxOut { amount: Amount::from_units(part).unwrap(), lock: maker.lock() });
-    let pay = |index| maker.spend(OutPoint { txid: top.txid(), index }, amount, outputs.to_vec());
-    let made: Vec<Transaction> = (0..payments).map(pay).collect();
-    let saved: Vec<_> = made.iter().map(|payment| (payment, Origin::Peer(1), now_s)).collect();
-    std::fs::write(folder.join("mempool.dat"), save_payments(&saved)).unwrap();
+    let (funding, splits) = maker.fund(rounds, |_| vec![maker.lock(); payments as usize]);
+    for block in &funding {
+        assert!(matches!(chain.accept_block(block, now_s, &TwoThreads).unwrap(), Accepted::Active(_)));
+    }
+    for (round, split) in splits.iter().enumerate() {
+        let (txid, amount) = (split.txid(), split.outputs[0].amount.units());
+        let outputs =
+            [amount - 2_000, 1_000].map(|part| TxOut { amount: Amount::from_units(part).unwrap(), lock: maker.lock() });
+        let pay = |index| maker.spend(OutPoint { txid, index }, amount, outputs.to_vec());
+        let made: Vec<Transaction> = (0..payments).map(pay).collect();
+        let saved: Vec<_> = made.iter().map(|payment| (payment, Origin::Peer(1), now_s)).collect();
+        std::fs::write(folder.join(format!("mempool-{round}.dat")), save_payments(&saved)).unwrap();
+    }
 }
 
 /// Until it is killed.
@@ -466,7 +504,10 @@ fn main() {
             chain(Path::new(folder), blocks.parse().unwrap(), payments.parse().unwrap());
         }
         ["replay", folder] => replay(Path::new(folder)),
-        ["waiting", folder, payments] => waiting(Path::new(folder), payments.parse().unwrap()),
+        ["forged", folder] => forged(Path::new(folder)),
+        ["waiting", folder, payments, rounds] => {
+            waiting(Path::new(folder), payments.parse().unwrap(), rounds.parse().unwrap());
+        }
         _ => println!(
             "usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER"
         ),

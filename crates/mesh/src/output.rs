@@ -67,10 +67,12 @@ pub enum Output {
         /// How many hops it may go, if not as many as usual.
         ttl: Option<u8>,
     },
-    /// Open another UDP socket, on any port.
+    /// Open another UDP socket.
     OpenSocket {
         /// What it is called from now on.
         socket: SocketId,
+        /// On this port; on any, if none is named.
+        port: Option<u16>,
     },
     /// Close a socket, unless a QUIC connection uses it: then when that ends.
     CloseSocket {

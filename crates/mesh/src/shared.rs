@@ -57,8 +57,10 @@ pub(crate) struct Shared {
     /// Links on which a datagram was sent since then.
     pub(crate) carrying: BTreeSet<LinkId>,
     pub(crate) leaving: bool,
-    /// Something that is kept on disk changed.
+    /// Something that is kept on disk changed, and must not be lost.
     pub(crate) dirty: bool,
+    /// Who is known or linked changed, which is kept on disk as well.
+    pub(crate) known_changed: bool,
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// The last refusal of us by a member, until a link comes up: the reason why we are alone.
     pub(crate) refused_us: Option<Code>,
@@ -92,6 +94,7 @@ impl Shared {
             carrying: BTreeSet::new(),
             leaving: false,
             dirty: false,
+            known_changed: false,
             refused: BTreeMap::new(),
             refused_us: None,
             tree: Tree::new(tree_seed(seed)),

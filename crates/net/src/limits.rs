@@ -186,8 +186,9 @@ pub const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 pub const UDP_BUFFER: usize = 2 * 1024 * 1024;
 
 /// UDP sockets of a node: 256 for the search of a hole (so many make it likely within two seconds, and a household router
-/// bears them), and the main ones, one for each address listened on.
-pub const MAX_UDP_SOCKETS: usize = 256 + 16;
+/// bears them), one for each other attempt under way that has one of its own, and the main ones, one for each address
+/// listened on.
+pub const MAX_UDP_SOCKETS: usize = 256 + 32 + 16;
 
 /// Remote addresses whose packets leave from a certain socket: one for each link, and handshakes beside them.
 pub const MAX_UDP_ROUTES: usize = 1_024;

@@ -61,7 +61,7 @@ impl World {
             // Without addresses no node here offers it.
             Output::OpenCompanion { .. } | Output::UseCompanion { .. } | Output::SendBeside { .. } => {}
             Output::SendPacket { socket, to, bytes, ttl } => self.send_packet((node, socket), to, ttl, bytes),
-            Output::OpenSocket { socket } => self.udp.open(node, socket),
+            Output::OpenSocket { socket, port } => self.udp.open(node, socket, port),
             Output::CloseSocket { socket } => self.close_socket(node, socket),
             // Connections take no time of their own here.
             Output::ApproachProxy { .. } => {}

@@ -54,7 +54,15 @@ impl World {
     /// # Panics
     /// If it does not run.
     pub fn services(&mut self, node: usize) -> Vec<Entry> {
-        match self.ask_directory(node, Ask::List(Filter::default())) {
+        self.services_by(node, Filter::default())
+    }
+
+    /// Those of a name or a kind.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn services_by(&mut self, node: usize, filter: Filter) -> Vec<Entry> {
+        match self.ask_directory(node, Ask::List(filter)) {
             Answer::Listed(entries) => entries,
             other @ (Answer::Offered | Answer::Report(_) | Answer::Refused { .. }) => panic!("no list: {other:?}"),
         }

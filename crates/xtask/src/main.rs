@@ -34,7 +34,7 @@ const VERBS: &[Verb] = &[
     },
     Verb {
         name: "bench",
-        help: "figures on this machine, each beside its rival: bench mesh|chat|routing|tunnel|proxy|ledger|ledger-net|nat [--small] [--rounds N]",
+        help: "figures on this machine, each beside its rival: bench mesh|crowd|chat|routing|tunnel|proxy|ledger|ledger-net|nat [--small] [--rounds N]",
         run: bench::run,
     },
     Verb {

@@ -1,6 +1,7 @@
 //! `cargo xtask soak`: the scenarios of `crates/sim/scenarios` at their own size, one after the other. They take up to an
 //! hour; the tests run the same files with few nodes. `ledger-rules` among them has the two implementations of the ledger's
-//! rules judge the same 10,000 blocks.
+//! rules judge the same 10,000 blocks; `ledger-kills` kills real nodes that share a ledger 1,000 times (`--kills N`) and
+//! has a simulated disk fail at 1,000 commits.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,31 +17,42 @@ const FOLDER: &str = "crates/sim/scenarios/";
 /// A scenario with `--small` has so many times fewer nodes.
 const SMALLER: u64 = 10;
 
-/// The run that is not a scenario.
+/// The runs that are not scenarios.
 const RULES: &str = "ledger-rules";
+const KILLS: &str = "ledger-kills";
+/// Kills of real nodes, about a second each.
+const MANY_KILLS: &str = "1000";
 /// Blocks it generates, valid and broken; some minutes, because the second implementation is slow.
 const RULES_BLOCKS: u64 = 10_000;
 
-/// `soak [--small] [NAME...] [-- WORD...]`: what stands behind `--` goes to each run.
+/// `soak [--small] [--kills N] [NAME...] [-- WORD...]`: what stands behind `--` goes to each run.
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let (words, further) = match words.iter().position(|word| word == "--") {
         Some(at) => (words.get(..at).unwrap_or_default(), words.get(at + 1..).unwrap_or_default()),
         None => (words, &[][..]),
     };
     let small = words.iter().any(|word| word == "--small");
-    let mut names: Vec<&String> = words.iter().filter(|word| *word != "--small").collect();
+    let at = words.iter().position(|word| word == "--kills");
+    let kills = at.and_then(|at| words.get(at + 1)).map_or(MANY_KILLS, String::as_str);
+    let is_flag = |place: usize, word: &str| word == "--small" || at.is_some_and(|at| place == at || place == at + 1);
+    let mut names: Vec<&String> =
+        words.iter().enumerate().filter(|(place, word)| !is_flag(*place, word)).map(|(_, word)| word).collect();
     let all: Vec<String> = files(root, &["json"])?.into_iter().filter(|path| path.starts_with(FOLDER)).collect();
     let name = |path: &str| path.trim_start_matches(FOLDER).trim_end_matches(".json").to_owned();
     let rules = names.is_empty() || names.iter().any(|name| *name == RULES);
-    let scenarios = names.iter().any(|name| *name != RULES) || names.is_empty();
-    names.retain(|name| *name != RULES);
+    let is_killing = names.is_empty() || names.iter().any(|name| *name == KILLS);
+    let scenarios = names.iter().any(|name| *name != RULES && *name != KILLS) || names.is_empty();
+    names.retain(|name| *name != RULES && *name != KILLS);
     if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|path| name(path) == ***wanted)) {
-        let there: Vec<String> = all.iter().map(|path| name(path)).chain([RULES.to_owned()]).collect();
+        let there: Vec<String> = all.iter().map(|path| name(path)).chain([RULES, KILLS].map(str::to_owned)).collect();
         return Err(format!("there is no scenario `{unknown}`; there are {}", there.join(", ")));
     }
     let mut failed = Vec::new();
     if rules && !judge_twice(root, if small { RULES_BLOCKS / SMALLER } else { RULES_BLOCKS })? {
         failed.push(RULES.to_owned());
+    }
+    if is_killing && !kill_often(root, if small { "100" } else { kills })? {
+        failed.push(KILLS.to_owned());
     }
     if scenarios {
         build(root)?;
@@ -91,6 +103,22 @@ fn judge_twice(root: &Path, blocks: u64) -> Result<bool, String> {
     ]);
     command.env("MESHLINE_CHECK_BLOCKS", blocks.to_string()).current_dir(root);
     command.status().map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
+}
+
+/// Whether real nodes and a simulated disk lose nothing by so many kills.
+fn kill_often(root: &Path, kills: &str) -> Result<bool, String> {
+    println!("\n== {KILLS}");
+    let tests = [("meshline-ledger", "crashes::"), ("meshline-lab", "ledger_faults::kills_at_any_moment")];
+    for (package, name) in tests {
+        let mut command = cargo();
+        command.args(["test", "-q", "-p", package, "--test", "it", name, "--", "--nocapture"]);
+        command.envs([("MESHLINE_SOAK", "1"), ("MESHLINE_KILLS", kills)]).current_dir(root);
+        let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
+        if !status.success() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Honest nodes of a scenario.

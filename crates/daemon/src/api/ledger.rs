@@ -13,7 +13,7 @@ use super::problem::Problem;
 use crate::ledger::{
     self, AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, Engine, FindDocument,
     LedgerError, LightDocument, MAX_BLOCKS, MAX_ROWS, MempoolDocument, MineDocument, MineOrder, ReindexDocument,
-    StatusDocument, TransactionDocument, VerifyDocument,
+    SearchDocument, StatusDocument, TransactionDocument, VerifyDocument,
 };
 
 /// Blocks, or rows, of an answer unless told.
@@ -49,6 +49,7 @@ pub(super) fn refused(error: LedgerError) -> Problem {
         | LedgerError::Open(_)
         | LedgerError::Store(_)
         | LedgerError::Index(_)
+        | LedgerError::Rebuild(_)
         | LedgerError::Verify(_) => Problem::ledger_failed(error.to_string()),
     }
 }
@@ -139,7 +140,12 @@ pub(super) async fn reindex(
     State(api): State<Api>,
     Posted(_): Posted<Nothing>,
 ) -> Result<Json<ReindexDocument>, Problem> {
-    ask(&api, Engine::reindex).await.map(Json)
+    api.ledger.handle().map_err(refused)?.reindex().await.map(Json).map_err(refused)
+}
+
+/// Answered without a ledger too: it may be about to be made.
+pub(super) async fn search(State(api): State<Api>) -> Json<SearchDocument> {
+    std::future::ready(Json(api.ledger.search())).await
 }
 
 pub(super) async fn mine(

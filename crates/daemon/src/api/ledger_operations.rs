@@ -11,7 +11,8 @@ use super::qr::QrDocument;
 use super::{ledger, wallet};
 use crate::ledger::{
     AddressDocument, BlockDocument, BlocksDocument, CreateDocument, CreateOrder, FindDocument, LightDocument,
-    MempoolDocument, MineDocument, MineOrder, ReindexDocument, StatusDocument, TransactionDocument, VerifyDocument,
+    MempoolDocument, MineDocument, MineOrder, ReindexDocument, SearchDocument, StatusDocument, TransactionDocument,
+    VerifyDocument,
 };
 
 /// There is no ledger, it has too much to do, or it failed.
@@ -136,6 +137,16 @@ pub(super) const OPERATIONS: &[Operation] = &[
         })
     },
     Operation {
+        handler: |method| on(method, ledger::search),
+        refusals: &[],
+        ..read(
+            "/api/v1/ledger/search",
+            "ledgerSearch",
+            "How far the search for a block is that somebody waits for.",
+            |schemas| schemas.subschema_for::<SearchDocument>(),
+        )
+    },
+    Operation {
         body: Some(|schemas| schemas.subschema_for::<CreateOrder>()),
         handler: |method| on(method, ledger::create),
         ..change(
@@ -158,7 +169,7 @@ pub(super) const OPERATIONS: &[Operation] = &[
         ..change(
             "/api/v1/ledger/reindex",
             "reindexLedger",
-            "Build the unspent outputs anew; all else waits.",
+            "Build the unspent outputs anew and put right what differs; answered when it is done.",
             |schemas| schemas.subschema_for::<ReindexDocument>(),
         )
     },

@@ -1,5 +1,7 @@
 //! The wallet of this node: each verb is handed the passphrase, and nothing of it is kept.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use meshline_wallet::file::{FileError, PlaceError};
@@ -139,8 +141,9 @@ pub(super) async fn list(State(api): State<Api>, Posted(body): Posted<Opening>) 
 pub(super) async fn send(State(api): State<Api>, Posted(body): Posted<Sending>) -> Result<Json<SendDocument>, Problem> {
     let Sending { passphrase, from, to, amount, fee_rate, mine, max_fee } = body;
     let request = SendRequest { from, to, amount, rate: fee_rate, mine };
+    let ledger = Arc::clone(&api.ledger);
     with(&api, passphrase, move |purse, handle| {
-        purse.send_within(there(purse, handle)?, &request, max_fee.as_deref(), &mut |_, _| {})
+        ledger.searching(|_, told| purse.send_within(there(purse, handle)?, &request, max_fee.as_deref(), told))
     })
     .await
 }

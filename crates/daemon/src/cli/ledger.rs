@@ -20,8 +20,8 @@ use super::secret;
 use crate::exit::{Exit, Stop};
 use crate::ledger::{
     BlocksDocument, CreateDocument, CreateOrder, Desk, HeaderFault, HeadersDocument, LedgerPlace, MAX_BLOCKS,
-    MineDocument, Opened, Purse, ReindexDocument, StatusDocument, VerifyDocument, Words, blocks, create,
-    refuse_present, reindexed, status, verified,
+    MineDocument, Opened, Purse, ReindexDocument, SearchDocument, StatusDocument, VerifyDocument, Words, blocks,
+    create, refuse_present, reindexed, status, verified,
 };
 
 const LEDGER: &str = "/api/v1/ledger";
@@ -206,7 +206,7 @@ async fn make(at: &Reach, files: &LedgerPlace, mut order: CreateOrder, json: boo
     let mut document: CreateDocument = match at {
         Reach::Running(client) => {
             order.address = Some(address);
-            client.post_slow(LEDGER, &serde_json::to_value(&order)?).await?
+            searched(client, "mining the first block", LEDGER, &serde_json::to_value(&order)?).await?
         }
         Reach::Stopped(files) => {
             let mut bar = Bar::new("mining the first block");
@@ -316,6 +316,29 @@ async fn watched<T: DeserializeOwned>(client: &Client, label: &'static str, path
                 let status = client.get::<StatusDocument>(LEDGER).await.ok();
                 if let Some(task) = status.and_then(|status| status.task) {
                     bar.at(task.done.into(), task.of.into());
+                }
+            }
+        }
+    }
+}
+
+/// Has the node do something for which it may search a nonce, and shows how far that is.
+pub(super) async fn searched<T: DeserializeOwned>(
+    client: &Client,
+    label: &'static str,
+    path: &str,
+    body: &Value,
+) -> anyhow::Result<T> {
+    let mut bar = Bar::new(label);
+    let work = client.post_slow(path, body);
+    tokio::pin!(work);
+    loop {
+        tokio::select! {
+            done = &mut work => return done,
+            () = tokio::time::sleep(LOOK_EVERY) => {
+                let told = client.get::<SearchDocument>(&format!("{LEDGER}/search")).await.ok();
+                if let Some(search) = told.and_then(|told| told.search) {
+                    bar.hashes(search.hashes, search.expected);
                 }
             }
         }

@@ -64,6 +64,7 @@ pub(super) fn refused(error: LedgerError) -> Stop {
         | LedgerError::Open(_)
         | LedgerError::Store(_)
         | LedgerError::Index(_)
+        | LedgerError::Rebuild(_)
         | LedgerError::Verify(_)
         | LedgerError::Silent(_)) => Stop::new(Exit::Failed, error.to_string()),
     }

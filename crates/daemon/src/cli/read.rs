@@ -59,6 +59,7 @@ struct Line {
     time: u64,
     value: Option<Value>,
     missed: Option<u64>,
+    run: Option<String>,
     error: Option<String>,
 }
 
@@ -68,6 +69,27 @@ struct Following {
     is_first: bool,
     /// Before it asks again.
     pause: Duration,
+    /// The run of the topic that it reads; empty before it was told.
+    run: String,
+    /// The last reading of that run.
+    last: Option<u64>,
+}
+
+impl Following {
+    fn new() -> Self {
+        Self { is_first: true, pause: RETRY_FIRST, run: String::new(), last: None }
+    }
+
+    /// Takes in which run it reads from here on; whether that is another one than before, so that nobody knows what was
+    /// said in between.
+    fn begins_anew(&mut self, run: String) -> bool {
+        if run == self.run {
+            return false;
+        }
+        let was_another = !self.run.is_empty();
+        (self.run, self.last) = (run, None);
+        was_another
+    }
 }
 
 impl ReadArgs {
@@ -80,18 +102,23 @@ impl ReadArgs {
         format!("/api/v1/connect?peer={}", in_path(&format!("service:{name}.{KIND}{at}")))
     }
 
-    fn ask(&self, is_first: bool) -> String {
+    fn ask(&self, following: &Following) -> String {
         let every = self.every.map_or(0, |every| u64::try_from(every.as_millis()).unwrap_or(u64::MAX));
-        // Whoever comes back has seen the last one, or cannot tell; it is the newest in any case.
-        let history = if is_first { self.history } else { 1 };
-        let mut ask = json!({"follow": self.follow, "history": history, "every_ms": every}).to_string();
-        ask.push('\n');
-        ask
+        // Of another run than before it is the newest in any case.
+        let history = if following.is_first { self.history } else { 1 };
+        let ask = if self.follow {
+            json!({
+                "follow": true, "history": history, "every_ms": every, "run": following.run, "after": following.last,
+            })
+        } else {
+            json!({"follow": false, "history": history, "every_ms": every})
+        };
+        format!("{ask}\n")
     }
 }
 
 pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow::Result<()> {
-    let mut following = Following { is_first: true, pause: RETRY_FIRST };
+    let mut following = Following::new();
     loop {
         let read = once(client, args, json, &mut following).await;
         if !args.follow {
@@ -112,7 +139,7 @@ pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow:
 /// Reads until the topic ends or breaks off.
 async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Following) -> anyhow::Result<()> {
     let (mut hearing, mut saying) = split(client.upgrade(&args.path(), CONNECT).await?);
-    let ask = args.ask(following.is_first);
+    let ask = args.ask(following);
     saying.write_u32(u32::try_from(ask.len()).unwrap_or(0)).await?;
     saying.write_all(ask.as_bytes()).await?;
     saying.flush().await?;
@@ -129,7 +156,7 @@ async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Foll
             return Ok(());
         }
         hearing.read_exact(piece).await.map_err(broken)?;
-        *following = Following { is_first: false, pause: RETRY_FIRST };
+        (following.is_first, following.pause) = (false, RETRY_FIRST);
         rest.extend_from_slice(piece);
         let whole = rest.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         if rest.len() - whole > MAX_LINE {
@@ -137,16 +164,27 @@ async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Foll
         }
         let lines: Vec<u8> = rest.drain(..whole).collect();
         for line in String::from_utf8_lossy(&lines).lines().filter(|line| !line.is_empty()) {
-            show(line, &args.topic, json)?;
+            show(line, (&args.topic, json), following)?;
         }
     }
 }
 
-fn show(text: &str, topic: &str, json: bool) -> anyhow::Result<()> {
+fn show(text: &str, (topic, json): (&str, bool), following: &mut Following) -> anyhow::Result<()> {
     let no_topic = |_| Stop::new(Exit::Failed, "what comes is no topic");
     let line: Line = serde_json::from_str(text).map_err(no_topic)?;
     if let Some(error) = line.error {
         return Err(Stop::new(Exit::Failed, error).into());
+    }
+    if let Some(run) = line.run {
+        if !following.begins_anew(run) {
+            return Ok(());
+        }
+        if json {
+            print(&json!({"schema": "meshline/reading/1", "topic": topic, "began_anew": true}).to_string())?;
+        } else {
+            print_error("the topic began anew: what it said meanwhile is not known");
+        }
+        return Ok(());
     }
     if let Some(missed) = line.missed {
         if json {
@@ -157,6 +195,7 @@ fn show(text: &str, topic: &str, json: bool) -> anyhow::Result<()> {
         return Ok(());
     }
     let Some(value) = line.value else { return Ok(()) };
+    following.last = Some(line.seq);
     if json {
         let (seq, time) = (line.seq, line.time);
         print(
@@ -172,7 +211,7 @@ fn show(text: &str, topic: &str, json: bool) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::ReadArgs;
+    use super::*;
 
     #[test]
     fn a_topic_is_asked_for_as_a_service_of_its_kind() {
@@ -180,7 +219,22 @@ mod tests {
         let path = "/api/v1/connect?peer=service%3Atemp._meshtopic._tcp";
         assert_eq!(args("temp").path(), path);
         assert_eq!(args("temp@attic 2").path(), format!("{path}%40attic%202"));
-        assert_eq!(args("temp").ask(true), "{\"every_ms\":0,\"follow\":true,\"history\":5}\n");
-        assert!(args("temp").ask(false).contains("\"history\":1"));
+        let once = ReadArgs { follow: false, ..args("temp") };
+        assert_eq!(once.ask(&Following::new()), "{\"every_ms\":0,\"follow\":false,\"history\":5}\n");
+    }
+
+    #[test]
+    fn a_follower_says_where_it_was_and_knows_when_the_topic_began_anew() {
+        let args = ReadArgs { topic: "temp".to_owned(), follow: true, history: 5, every: None };
+        let mut following = Following::new();
+        assert!(args.ask(&following).contains("\"run\":\"\""), "asks which run it is");
+        for line in [r#"{"run":"a"}"#, r#"{"seq":7,"time":1,"value":2}"#] {
+            show(line, ("temp", true), &mut following).expect("a line");
+        }
+        following.is_first = false;
+        let asked = args.ask(&following);
+        assert!(asked.contains("\"after\":7") && asked.contains("\"run\":\"a\""), "{asked}");
+        assert!(!following.begins_anew("a".to_owned()) && following.last == Some(7));
+        assert!(following.begins_anew("b".to_owned()) && following.last.is_none());
     }
 }

@@ -10,6 +10,7 @@ use meshline_wallet::verbs::{
 use serde_json::{Value, json};
 
 use super::client::{Client, in_path};
+use super::ledger::searched;
 use super::place::Place;
 use super::progress::Bar;
 use super::reach::{Reach, money_refused, open, reach, show};
@@ -154,7 +155,7 @@ async fn running(client: &Client, verb: WalletVerb, passphrase: &Passphrase, jso
         }
         WalletVerb::Send(args) => {
             let body = send_body(&args, secret);
-            let document: SendDocument = client.post_slow(&path("send"), &body).await?;
+            let document: SendDocument = searched(client, "mining", &path("send"), &body).await?;
             show(&document, json, SendDocument::words)
         }
         WalletVerb::History { limit } => {

@@ -254,6 +254,11 @@ impl Book {
         Template::new(&self.chain, &self.pool, owner, now_s(), &extra)
     }
 
+    /// Whether the index should follow: during a first synchronisation only with many blocks at once.
+    pub(super) fn should_follow(&self) -> bool {
+        !self.is_fetching() || self.index.is_far_behind(&self.chain)
+    }
+
     /// Takes some blocks into the index; whether it has all now.
     ///
     /// # Errors

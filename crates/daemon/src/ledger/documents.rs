@@ -156,6 +156,24 @@ pub struct TaskStatus {
     pub of: u32,
 }
 
+/// How far the search is that somebody waits for: for a chain's first block, or for one with a payment.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchDocument {
+    /// `meshline/ledger-search/1`.
+    pub schema: Schema,
+    /// None unless somebody waits.
+    pub search: Option<SearchStatus>,
+}
+
+/// A search for a nonce.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct SearchStatus {
+    /// Hashes tried so far.
+    pub hashes: f64,
+    /// Hashes that it takes on average.
+    pub expected: f64,
+}
+
 /// `ledger create`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct CreateDocument {

@@ -2,7 +2,7 @@
 //!
 //! Others hand it work as functions over the [`Engine`] and wait for what they return; it does one after the other, so
 //! everything that one function sees and changes is of one moment. Between them it goes on with what takes long, a step
-//! at a time: the index, judging the chain again, the next block to be searched.
+//! at a time: the index, judging the chain again, the unspent outputs built anew, the next block to be searched.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,12 +13,10 @@ use meshline_net::LedgerPort;
 use meshline_wallet::Address;
 use tokio::sync::{broadcast, oneshot};
 
-use super::documents::{
-    MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncStatus, TaskStatus, VerifyDocument,
-};
+use super::documents::{MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncStatus, VerifyDocument};
 use super::exchange::Exchange;
 use super::mining::Mining;
-use super::task::Judging;
+use super::task::{Judging, Mending};
 use super::teller::Desk;
 use super::{Book, LedgerError, Tidings, views};
 
@@ -54,6 +52,7 @@ pub struct Engine {
     pub(super) mining: Mining,
     exchange: Exchange,
     judging: Judging,
+    pub(super) mending: Mending,
     tidings: broadcast::Sender<Tidings>,
     /// Whether the index lacks blocks.
     is_behind: bool,
@@ -101,6 +100,7 @@ impl Handle {
             mining,
             exchange: Exchange::new(sender.clone()),
             judging: Judging::default(),
+            mending: Mending::default(),
             tidings,
             is_behind: true,
             tidied: Instant::now(),
@@ -155,6 +155,16 @@ impl Handle {
     pub async fn verify(&self) -> Result<VerifyDocument, LedgerError> {
         let verdict = self.ask(|engine| engine.judging.ask()).await?;
         verdict.await.map_err(|_| LedgerError::Silent("it is ending"))
+    }
+
+    /// Builds the unspent outputs anew from the blocks and puts right what differs; the node goes on meanwhile.
+    ///
+    /// # Errors
+    /// If the store fails or the thread ends.
+    pub async fn reindex(&self) -> Result<ReindexDocument, LedgerError> {
+        let done = self.ask(|engine| engine.mending.ask()).await?;
+        let done = done.await.map_err(|_| LedgerError::Silent("it is ending"))?;
+        done.map_err(LedgerError::Rebuild)
     }
 
     /// Ends the thread, when it has kept what has to be kept.
@@ -218,7 +228,7 @@ impl Engine {
 
     /// How long nothing needs to be done unless somebody brings work.
     fn pause(&self) -> Duration {
-        if self.is_behind || !self.judging.is_idle() {
+        if self.is_behind && self.book.should_follow() || !self.judging.is_idle() || !self.mending.is_idle() {
             Duration::ZERO
         } else {
             self.mining.pause(Instant::now()).min(self.exchange.pause(&self.book)).min(TURN)
@@ -236,7 +246,7 @@ impl Engine {
             let _ = self.tidings.send(one);
         }
         self.mining.advance(&mut self.book, now);
-        if self.is_behind {
+        if self.is_behind && self.book.should_follow() {
             self.is_behind = match self.book.follow() {
                 Ok(done) => !done,
                 Err(error) => {
@@ -246,9 +256,10 @@ impl Engine {
             };
         }
         self.judging.advance(&self.book);
+        self.mending.advance(&mut self.book);
         if now.saturating_duration_since(self.noted) >= NOTE_EVERY {
             self.noted = now;
-            self.note(None);
+            self.note();
         }
         if now.saturating_duration_since(self.tidied) >= TIDY_EVERY {
             self.tidied = now;
@@ -266,31 +277,14 @@ impl Engine {
     /// How the ledger stands.
     #[must_use]
     pub fn status(&self) -> StatusDocument {
-        let mut status = views::status(&self.book, Some(self.mining_status()), self.judging.status(&self.book));
+        let task = self.judging.status(&self.book).or_else(|| self.mending.status(&self.book));
+        let mut status = views::status(&self.book, Some(self.mining_status()), task);
         status.sync = self.exchange.dropped().map(|dropped| SyncStatus::of(&self.book.report(), &dropped));
         status
     }
 
-    fn note(&self, task: Option<TaskStatus>) {
-        let mut status = self.status();
-        status.task = task.or(status.task);
-        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = status;
-    }
-
-    /// Builds the unspent outputs anew. Everything else waits for it.
-    ///
-    /// # Errors
-    /// If the store fails.
-    pub fn reindex(&mut self) -> Result<ReindexDocument, LedgerError> {
-        let of = self.book.chain.height().saturating_add(1);
-        let task = |done| Some(TaskStatus { name: "reindex".into(), done, of });
-        self.note(task(0));
-        let known = Arc::clone(&self.known);
-        let kept = self.book.chain.reindex_with(|at| {
-            known.lock().unwrap_or_else(PoisonError::into_inner).task = task(at.saturating_add(1));
-        });
-        self.note(None);
-        Ok(views::reindexed(&kept?))
+    fn note(&self) {
+        *self.known.lock().unwrap_or_else(PoisonError::into_inner) = self.status();
     }
 
     fn mining_status(&self) -> MiningStatus {

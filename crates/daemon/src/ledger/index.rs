@@ -30,10 +30,11 @@ const LOCK: usize = 20;
 const CACHE: usize = 16 * 1024 * 1024;
 
 /// Blocks in one transaction while it catches up: enough to spare commits, few enough to let others have their turn.
-const BLOCKS_AT_ONCE: usize = 200;
+const BLOCKS_AT_ONCE: usize = 2_000;
 
-/// The same for transactions: full blocks take longer.
-const TRANSACTIONS_AT_ONCE: usize = 5_000;
+/// The same for transactions: full blocks take longer. In order, so many change a page of the file once and not again and
+/// again.
+const TRANSACTIONS_AT_ONCE: usize = 20_000;
 
 /// Commits until one is flushed to the disk: what a crash takes is read again.
 const COMMITS_TO_A_FLUSH: u32 = 64;
@@ -77,6 +78,12 @@ impl Index {
         let marks = database.begin_read()?.open_table(MARKS)?;
         let tip = marks.get("tip")?.map(|mark| (mark.value().0, BlockHash(*mark.value().1)));
         Ok(Self { database, tip, unflushed: 0 })
+    }
+
+    /// Whether it lacks as many blocks as it takes in at once, or close to it.
+    pub(super) fn is_far_behind<S: Store>(&self, chain: &Chain<S>) -> bool {
+        let next = self.tip.map_or(0, |(height, _)| height.saturating_add(1));
+        chain.height().saturating_sub(next) as usize >= BLOCKS_AT_ONCE / 2
     }
 
     /// Takes in some blocks that it lacks; whether it has all now.
@@ -157,41 +164,62 @@ impl Tables<'_> {
                 at = None;
                 break;
             };
-            self.change(&block, height, false)?;
+            self.remove(&block, height)?;
             at = height.checked_sub(1).map(|below| (below, block.header.previous));
         }
         let first = at.map_or(0, |(height, _)| height.saturating_add(1));
-        let mut taken = 0;
+        let mut rows = Rows::default();
         for height in (first..=chain.height()).take(BLOCKS_AT_ONCE) {
-            if taken > TRANSACTIONS_AT_ONCE {
+            if rows.transactions.len() > TRANSACTIONS_AT_ONCE {
                 break;
             }
             let Some(hash) = chain.hash_at(height) else { break };
             let Some(block) = chain.block(&hash)? else { break };
-            self.change(&block, height, true)?;
-            taken += block.transactions.len();
+            rows.add(&block, height);
             at = Some((height, hash));
         }
+        self.insert(rows)?;
         Ok(at)
     }
 
-    fn change(&mut self, block: &Block, height: u32, add: bool) -> Result<(), LedgerError> {
-        for (place, transaction) in (0..).zip(&block.transactions) {
-            let txid = transaction.txid().0;
-            match add {
-                true => self.transactions.insert(&txid, (height, place)).map(drop),
-                false => self.transactions.remove(&txid).map(drop),
-            }
-            .map_err(redb::Error::from)?;
-            for Lock::KeyHash(hash) in locks_of(transaction) {
-                match add {
-                    true => self.owners.insert((&hash, height, place), ()).map(drop),
-                    false => self.owners.remove((&hash, height, place)).map(drop),
-                }
-                .map_err(redb::Error::from)?;
-            }
+    fn insert(&mut self, mut rows: Rows) -> Result<(), LedgerError> {
+        rows.transactions.sort_unstable();
+        rows.owners.sort_unstable();
+        for (txid, spot) in &rows.transactions {
+            self.transactions.insert(txid, *spot).map_err(redb::Error::from)?;
+        }
+        for (hash, height, place) in &rows.owners {
+            self.owners.insert((hash, *height, *place), ()).map_err(redb::Error::from)?;
         }
         Ok(())
+    }
+
+    fn remove(&mut self, block: &Block, height: u32) -> Result<(), LedgerError> {
+        let mut rows = Rows::default();
+        rows.add(block, height);
+        for (txid, _) in &rows.transactions {
+            self.transactions.remove(txid).map_err(redb::Error::from)?;
+        }
+        for (hash, height, place) in &rows.owners {
+            self.owners.remove((hash, *height, *place)).map_err(redb::Error::from)?;
+        }
+        Ok(())
+    }
+}
+
+/// What blocks add.
+#[derive(Debug, Default)]
+struct Rows {
+    transactions: Vec<([u8; 32], (u32, u32))>,
+    owners: Vec<([u8; LOCK], u32, u32)>,
+}
+
+impl Rows {
+    fn add(&mut self, block: &Block, height: u32) {
+        for (place, transaction) in (0..).zip(&block.transactions) {
+            self.transactions.push((transaction.txid().0, (height, place)));
+            self.owners.extend(locks_of(transaction).map(|Lock::KeyHash(hash)| (hash, height, place)));
+        }
     }
 }
 

@@ -26,8 +26,8 @@ pub use book::{Book, NodeChain};
 pub use create::{CreateOrder, create, refuse_present};
 pub use documents::{
     AddressDocument, BlockDocument, BlocksDocument, CreateDocument, FindDocument, HeaderFault, HeadersDocument,
-    MempoolDocument, MempoolSummary, MineDocument, MiningStatus, ReindexDocument, StatusDocument, SyncPeerRow,
-    SyncStatus, TaskStatus, TransactionDocument, VerifyDocument, Words,
+    MempoolDocument, MempoolSummary, MineDocument, MiningStatus, ReindexDocument, SearchDocument, SearchStatus,
+    StatusDocument, SyncPeerRow, SyncStatus, TaskStatus, TransactionDocument, VerifyDocument, Words,
 };
 pub use engine::{Engine, Handle, MineOrder};
 pub use light::{LightDocument, LightHandle};

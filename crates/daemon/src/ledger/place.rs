@@ -55,6 +55,9 @@ pub enum LedgerError {
     /// The index failed.
     #[error("the index of the ledger: {0}")]
     Index(Box<redb::Error>),
+    /// The unspent outputs could not be built anew.
+    #[error("the unspent outputs were not built anew: {0}")]
+    Rebuild(String),
     /// A block breaks a rule.
     #[error(transparent)]
     Verify(#[from] VerifyError),

@@ -1,6 +1,6 @@
 //! The ledger of a node that runs, if it has one: opened at the start, or created while it runs.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex as Lock, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use meshline_net::LedgerPort;
@@ -8,10 +8,11 @@ use meshline_wallet::Passphrase;
 use meshline_wallet::verbs::BalanceDocument;
 use tokio::sync::{Mutex, broadcast};
 
+use super::documents::{SearchDocument, SearchStatus};
 use super::engine::Handle;
 use super::mine::cores;
 use super::{
-    Book, CreateDocument, CreateOrder, LedgerError, LedgerPlace, LightHandle, MoneyError, Purse, Tidings, Till,
+    Book, CreateDocument, CreateOrder, LedgerError, LedgerPlace, LightHandle, MoneyError, Purse, Tidings, Till, Told,
     balance, create,
 };
 use crate::config::NodeConfig;
@@ -34,6 +35,17 @@ pub struct NodeLedger {
     tidings: broadcast::Sender<Tidings>,
     /// One verb of the wallet at a time: each takes 64 MiB to try its passphrase, and the file is one's alone.
     purse: Mutex<()>,
+    /// The search that somebody waits for.
+    search: Lock<Option<SearchStatus>>,
+}
+
+/// Tells how far a search is until it is over.
+struct Searching<'a>(&'a NodeLedger);
+
+impl Drop for Searching<'_> {
+    fn drop(&mut self) {
+        self.0.note_search(None);
+    }
 }
 
 /// A command may have it at the moment; it is waited for so long.
@@ -69,6 +81,7 @@ impl NodeLedger {
             port: OnceLock::new(),
             tidings: broadcast::channel(MAX_TIDINGS).0,
             purse: Mutex::new(()),
+            search: Lock::new(None),
         };
         if config.ledger.light {
             // Whoever names a genesis file means it to be used; without one there is no ledger.
@@ -155,7 +168,8 @@ impl NodeLedger {
             let address = order.address.clone();
             let address =
                 address.ok_or_else(|| LedgerError::Wrong("who gets the first money? give an address".to_owned()))?;
-            let (book, document) = create(&ledger.place, &order, &address, &mut |_, _| {})?;
+            let made = ledger.searching(|ledger, told| create(&ledger.place, &order, &address, told));
+            let (book, document) = made?;
             ledger.run(book)?;
             Ok(document)
         });
@@ -190,6 +204,23 @@ impl NodeLedger {
             None => Err(LedgerError::None(ledger.place.genesis.clone()).into()),
         });
         told.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
+    }
+
+    fn note_search(&self, search: Option<SearchStatus>) {
+        *self.search.lock().unwrap_or_else(PoisonError::into_inner) = search;
+    }
+
+    /// Does something during which a nonce may be searched, and lets others see how far that is.
+    pub fn searching<R>(&self, work: impl FnOnce(&Self, Told<'_>) -> R) -> R {
+        let searching = Searching(self);
+        work(self, &mut |hashes, expected| searching.0.note_search(Some(SearchStatus { hashes, expected })))
+    }
+
+    /// How far the search is that somebody waits for.
+    #[must_use]
+    pub fn search(&self) -> SearchDocument {
+        let search = *self.search.lock().unwrap_or_else(PoisonError::into_inner);
+        SearchDocument { schema: "meshline/ledger-search/1".into(), search }
     }
 
     /// Where it is.

@@ -8,7 +8,7 @@ use super::documents::{
 impl Words for CreateDocument {
     fn words(&self) -> String {
         let mut text = format!(
-            "Done!\nChain {}\nGenesis file {}\nThe first money is {}'s",
+            "Done!\nChain {}\nGenesis file {}\nThe first money belongs to {}",
             self.chain, self.genesis, self.address
         );
         if let Some(phrase) = &self.phrase {

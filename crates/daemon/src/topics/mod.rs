@@ -91,7 +91,7 @@ impl Topics {
         let kind = KIND.parse().ok();
         let expose = Expose { kind, ..Expose::new(config.name.clone(), target, config.allow.clone()) };
         let held = gateway.hold(expose).await?;
-        let topic = Arc::new(Topic::new(config.name.clone()));
+        let topic = Arc::new(Topic::new(config.name.clone(), run_name()?));
         let history = usize::try_from(config.history).unwrap_or(usize::MAX);
         self.tasks.push(tokio::spawn(serve::serve(listener, Arc::clone(&topic), history)));
         self.tasks.push(tokio::spawn(tell(held, Arc::clone(&topic))));
@@ -127,6 +127,13 @@ impl Drop for Topics {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+/// A name for this run of a topic. By chance: whoever knows it has read the topic since it began.
+fn run_name() -> Result<String, Refusal> {
+    let refuse = |error: crate::files::FileError| Refusal { code: Code::StorageFailed, detail: error.to_string() };
+    let bytes = crate::files::random_bytes().map_err(refuse)?;
+    Ok(data_encoding::HEXLOWER.encode(bytes.split_at(8).0))
 }
 
 /// Has the directory tell the last reading, now and then, for as long as the topic is held.

@@ -45,6 +45,18 @@ struct Ask {
     history: usize,
     /// One reading in so many milliseconds at most, the newest each time; all if 0.
     every_ms: u64,
+    /// The run of the topic that it has read before, or an empty text: then it is told which this is.
+    run: Option<String>,
+    /// The last reading it has seen of that run.
+    after: Option<u64>,
+}
+
+impl Ask {
+    /// Where it goes on that has read this run before; what came since is for it as for whoever stayed.
+    fn resumes(&self, topic: &Topic) -> Option<u64> {
+        let after = self.after?;
+        (self.run.as_ref() == Some(&topic.run)).then(|| topic.after(after))
+    }
 }
 
 /// Serves readers until it is aborted.
@@ -77,9 +89,14 @@ async fn one(stream: UnixStream, topic: &Topic, history: usize) -> std::io::Resu
     let Ok(ask) = serde_json::from_str::<Ask>(&line) else {
         return writing.write_all(b"{\"error\":\"expected one line of JSON\"}\n").await;
     };
-    let mut place = topic.begin(ask.history.min(history));
+    if ask.run.is_some() {
+        writing.write_all(format!("{{\"run\":\"{}\"}}\n", topic.run).as_bytes()).await?;
+    }
+    let resumed = ask.resumes(topic);
+    let mut place = resumed.unwrap_or_else(|| topic.begin(ask.history.min(history)));
     let every = Duration::from_millis(ask.every_ms.min(MAX_EVERY_MS));
-    let mut is_first = true;
+    // The first piece has what came before, unless somebody who wants few comes back.
+    let mut is_first = resumed.is_none();
     loop {
         let sampled = !is_first && !every.is_zero();
         let piece = if sampled { topic.newest(place) } else { topic.take(place, PIECE) };

@@ -55,6 +55,8 @@ pub(super) struct Counts {
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: ServiceName,
+    /// What numbers of readings belong to: they begin again with the member.
+    pub(super) run: String,
     pub(super) counts: Counts,
     kept: Mutex<Kept>,
     news: Notify,
@@ -72,8 +74,8 @@ pub(super) struct Piece {
 }
 
 impl Topic {
-    pub(super) fn new(name: ServiceName) -> Self {
-        Self { name, counts: Counts::default(), kept: Mutex::default(), news: Notify::new() }
+    pub(super) fn new(name: ServiceName, run: String) -> Self {
+        Self { name, run, counts: Counts::default(), kept: Mutex::default(), news: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -124,6 +126,11 @@ impl Topic {
         kept.next.saturating_sub(wanted).max(kept.oldest())
     }
 
+    /// Where a reader goes on that has seen the reading of this number.
+    pub(super) fn after(&self, seen: u64) -> u64 {
+        seen.saturating_add(1).min(self.lock().next)
+    }
+
     /// The newest reading, if a reader at `place` has not seen it. What lies between is not missed: it was not wanted.
     pub(super) fn newest(&self, place: u64) -> Option<Piece> {
         let kept = self.lock();
@@ -167,7 +174,7 @@ mod tests {
     use super::*;
 
     fn topic() -> Topic {
-        Topic::new("temp".parse().expect("a name"))
+        Topic::new("temp".parse().expect("a name"), "one".to_owned())
     }
 
     const NOW: UnixMicros = UnixMicros::new(7);
@@ -227,5 +234,14 @@ mod tests {
         assert_eq!((newest.place, newest.missed), (5, 0));
         assert_eq!(topic.newest(5), None);
         assert_eq!(topic.take(5, 100), None);
+    }
+
+    #[test]
+    fn whoever_comes_back_goes_on_behind_what_it_has_seen_and_no_number_is_too_great() {
+        let topic = topic();
+        for number in 0..5 {
+            topic.push(&number.to_string(), NOW);
+        }
+        assert_eq!((topic.after(1), topic.after(4), topic.after(5), topic.after(u64::MAX)), (2, 5, 5, 5));
     }
 }

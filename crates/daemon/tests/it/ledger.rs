@@ -102,6 +102,8 @@ async fn what_is_sent_and_mined_is_seen_everywhere() {
     assert_eq!((&status["height"], &status["running"], &status["wallet"]), (&json!(1), &json!(true), &json!(true)));
     assert_eq!(post(&member, "/api/v1/ledger/verify", json!({})).await["valid"], true);
     assert_eq!(post(&member, "/api/v1/ledger/reindex", json!({})).await["transactions"], 3);
+    let idle = get(&member, "/api/v1/ledger/search", "/api/v1/ledger/search").await;
+    assert_eq!(idle, json!({"schema": "meshline/ledger-search/1", "search": null}), "nobody waits for a block");
     let metrics = String::from_utf8(member.get("/metrics").await.body).unwrap();
     for line in ["meshline_ledger_height 1", "meshline_ledger_mempool_transactions 0", "meshline_ledger_hash_rate 0"] {
         assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");

@@ -22,6 +22,11 @@ impl Connector {
         let has_failed = |id: &NodeId| self.lock().has_failed(id);
         let order = order(&wanted, has_failed);
         if order.is_empty() {
+            if wanted.iter().any(|offer| offer.cost_us == Some(0)) {
+                let why =
+                    format!("{} is offered by this member alone: use it on this host, without the mesh", word.name);
+                return Err(refuse(Code::NoRoute, why));
+            }
             let who: Vec<String> =
                 wanted.iter().take(4).map(|offer| label(self.directory.as_ref(), offer.member)).collect();
             let why = format!("{} is offered by {}, and no way leads there", word.name, who.join(", "));

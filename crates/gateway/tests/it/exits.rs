@@ -45,6 +45,19 @@ async fn no_exit_rule_opens_loopback_link_local_multicast_or_devices() {
 }
 
 #[tokio::test]
+async fn a_member_that_was_started_anew_is_asked_once_more_and_no_oftener() {
+    let (members, target) = (Members::default(), tcp(echo_server().await));
+    let _bobby = members.exposing(1, "bobby", "echo", &target).await;
+    let alice = members.plain(2, "alice").await;
+    members.pipes.forget(id(1));
+    let connected = within(alice.connect("service:echo", None)).await;
+    assert!(connected.is_ok(), "{connected:?}");
+    members.pipes.forget(id(1));
+    members.pipes.forget(id(1));
+    assert_eq!(refused(&alice, "bobby", &target.to_string()).await, Code::TunnelLost);
+}
+
+#[tokio::test]
 async fn what_is_exposed_goes_to_those_it_is_meant_for() {
     let (members, target) = (Members::default(), tcp(echo_server().await));
     let rules = Rules { expose: vec![expose("echo", &target, &["alice"])], ..Rules::default() };

@@ -13,7 +13,11 @@ use crate::ledger::{PASSPHRASE, new, send};
 /// A block every few hundredths of a second on one thread.
 const QUICK: &[&str] = &["--mine-empty", "true", "--template-from", "0", "--bits", "1f00ffff"];
 
-/// Nodes with one chain, all but the last with a wallet and mining for it; the address of the first one.
+/// Kills of a run unless MESHLINE_KILLS says how many, and where there is time.
+const KILLS: u64 = 24;
+const MANY_KILLS: u64 = 1_000;
+
+/// Nodes with one chain, each with a wallet and mining for it; the address of the first one.
 fn miners(ring: &Ring, nodes: &mut [Member]) -> String {
     let mut first = String::new();
     for (number, node) in (1..).zip(nodes.iter_mut()) {
@@ -35,6 +39,11 @@ fn height(node: &Member) -> Result<u64, String> {
     node.try_json(&["ledger", "status"])?["height"].as_u64().ok_or_else(|| "no height".to_owned())
 }
 
+/// A number that the environment may set.
+fn asked(name: &str, unless: u64) -> u64 {
+    std::env::var(name).map_or(unless, |text| text.parse().expect("a number"))
+}
+
 /// Kills a node at a random moment and starts it again: it has what it had.
 fn kill(node: &mut Member, rng: &mut ChaCha8Rng) {
     let told = until("it tells its height", || height(node));
@@ -49,14 +58,20 @@ fn kill(node: &mut Member, rng: &mut ChaCha8Rng) {
 
 #[test]
 fn kills_at_any_moment_take_neither_blocks_nor_payments() {
-    let (seed, rounds) = (11, if soak() { 500 } else { 10 });
+    let (seed, kills) = (asked("MESHLINE_SEED", 11), asked("MESHLINE_KILLS", if soak() { MANY_KILLS } else { KILLS }));
+    // Two of those that mine are killed in each, and one that has nothing yet.
+    let rounds = kills.div_ceil(3) as usize;
     eprintln!("seed {seed}");
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
-    let ring = Ring::write("--nodes 3 --no-signal");
+    let ring = Ring::write("--nodes 4 --no-signal");
     let mut nodes: Vec<Member> = (1..=3).map(|number| ring.node(number)).collect();
     let own = miners(&ring, &mut nodes);
     let to = new(&nodes[2]);
+    let mut newcomer = ring.node(4);
+    ring.configure(4, &json!({"ledger": {"genesis": ring.path().join("node-1.data/ledger/genesis.json")}}));
     nodes.iter_mut().for_each(Member::start);
+    newcomer.start();
+    newcomer.wait_for("ledger of the chain");
     until("there is money", || if height(&nodes[0])? > 0 { Ok(()) } else { Err(String::new()) });
     let (mut acknowledged, mut tried) = (0_u32, 0_u32);
     for round in 0..rounds {
@@ -70,11 +85,16 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
         for number in [round % 2, 1 + round % 2] {
             kill(&mut nodes[number], &mut rng);
         }
+        // Every now and then it begins with nothing.
+        if round % 4 == 0 {
+            begin_anew(&ring, &mut newcomer);
+        }
+        kill(&mut newcomer, &mut rng);
         let answer = sending.join().expect("an answer");
         tried += 1;
         acknowledged += u32::from(answer.code == Some(0));
     }
-    eprintln!("{acknowledged} of {tried} payments were acknowledged");
+    eprintln!("{} kills, {acknowledged} of {tried} payments were acknowledged", 3 * rounds);
     assert!(acknowledged > 0, "not one payment came through");
     let paid = until("what was acknowledged is in the chain", || {
         let balance = nodes[2].try_json(&["wallet", "balance", &to])?;
@@ -86,6 +106,7 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
     for node in &nodes {
         node.ask(&["ledger", "mine", "off"]).done();
     }
+    nodes.push(newcomer);
     // Of two blocks found at once both stay where they were found until another one decides.
     send(&nodes[0], &own, &own, "0.5", true).done();
     one_tip(&nodes);
@@ -93,6 +114,14 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
         node.process_mut().kill();
         has_what_its_blocks_lead_to(node);
     }
+}
+
+/// The fourth node has no ledger any more, and starts.
+fn begin_anew(ring: &Ring, newcomer: &mut Member) {
+    newcomer.process_mut().kill();
+    std::fs::remove_dir_all(ring.path().join("node-4.data/ledger")).expect("it was there");
+    newcomer.start();
+    newcomer.wait_for("ledger of the chain");
 }
 
 fn one_tip(nodes: &[Member]) {
@@ -142,8 +171,13 @@ fn a_full_disk_stops_the_ledger_and_nothing_else_and_it_goes_on_where_it_was() {
     full.process().wait_after(mark, "the ledger could not be written");
     let refused = full.ask(&["wallet", "send", "--from", &own, "--to", &to, "--amount", "1"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
+    let known = full.json(&["wallet", "list"]);
+    let refused = full.ask(&["wallet", "new"]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert_eq!(full.json(&["wallet", "list"]), known, "the wallet is what it was");
     miner.chat_to("the node itself goes on", 1);
     sites[0].run(&format!("rm {}/rest", data.display()));
+    assert_ne!(new(&full), own, "with space there is another address");
     miner.ask(&["ledger", "mine", "off"]).done();
     let nodes = [full, miner];
     one_tip(&nodes);

@@ -1,10 +1,12 @@
 //! Readings of a small device: asked for by name, followed through restarts, and nobody's burden but the reader's.
 
+use std::fs::File;
 use std::io::Write;
+use std::ops::RangeInclusive;
 use std::process::Command;
 
-use meshline_lab::{Member, Process, Ring, program, until};
-use serde_json::Value;
+use meshline_lab::{Lab, Member, Process, Ring, Site, program, skipped, soak, until};
+use serde_json::{Value, json};
 
 /// Two nodes and a view that publishes with these flags.
 fn publishing(flags: &[&str]) -> (Ring, Vec<Member>, Member) {
@@ -77,8 +79,101 @@ fn a_follower_goes_on_after_its_topic_was_away() {
     follower.wait_for("trying again");
     let mark = follower.mark();
     view.start_with(&flags);
+    follower.wait_after(mark, "the topic began anew");
     let (_, line) = follower.wait_after(mark, "1");
     println!("goes on with {line}");
+}
+
+/// A file of readings that a topic follows; what is said there are numbers.
+struct Numbers(File);
+
+impl Numbers {
+    fn say(&mut self, numbers: RangeInclusive<u64>) {
+        let lines: String = numbers.map(|number| format!("{number}\n")).collect();
+        self.0.write_all(lines.as_bytes()).expect("written");
+    }
+}
+
+/// Two nodes, of which the first publishes numbers as the topic `count`; on hosts of their own, if there are some.
+fn counting(sites: &[Site]) -> (Ring, Vec<Member>, Numbers) {
+    let ring = match sites.first() {
+        Some(first) => Ring::write_on(sites, first, "--no-signal"),
+        None => Ring::write("--nodes 2 --no-signal"),
+    };
+    let path = ring.path().join("numbers.jsonl");
+    let numbers = Numbers(File::create(&path).expect("made"));
+    ring.configure(1, &json!({"topics": [{"name": "count", "file": path, "allow": ["*"]}]}));
+    let nodes = ring.start(2);
+    crate::all_linked(&nodes);
+    (ring, nodes, numbers)
+}
+
+/// What a follower printed: nothing twice, nothing out of its order, and what it missed is as many as are not there. How
+/// many those are.
+#[track_caller]
+fn whole(follower: &Process, last: u64) -> u64 {
+    let (mut next, mut missed) = (1, 0);
+    for line in follower.since(0) {
+        let Ok(line) = serde_json::from_str::<Value>(&line) else { continue };
+        assert_eq!(line.get("began_anew"), None, "it is the same run");
+        if let Some(gap) = line["missed"].as_u64() {
+            (next, missed) = (next + gap, missed + gap);
+        } else {
+            assert_eq!(line["value"].as_u64(), Some(next), "after {missed} missed");
+            next += 1;
+        }
+    }
+    assert_eq!(next, last + 1);
+    missed
+}
+
+#[test]
+fn a_follower_whose_node_was_away_goes_on_behind_what_it_has_seen() {
+    let (_ring, mut nodes, mut numbers) = counting(&[]);
+    numbers.say(1..=1);
+    read(&nodes[1], &["count"]);
+    let follower = following(&nodes[1], &["count", "--json"]);
+    follower.wait_for("\"value\":1}");
+    nodes[1].process_mut().kill();
+    follower.wait_for("trying again");
+    numbers.say(2..=500);
+    nodes[1].start();
+    follower.wait_for("\"value\":500}");
+    assert_eq!(whole(&follower, 500), 0, "all of it was kept meanwhile");
+}
+
+#[test]
+fn a_follower_sleeps_through_a_cut_that_nobody_sees_and_names_what_it_missed() {
+    if !soak() {
+        return skipped("half a minute of silence: MESHLINE_SOAK=1");
+    }
+    let Some(lab) = Lab::new() else { return };
+    let sites: Vec<Site> = (0..2).map(|_| lab.site()).collect();
+    let (_ring, nodes, mut numbers) = counting(&sites);
+    numbers.say(1..=1);
+    read(&nodes[1], &["count"]);
+    let follower = following(&nodes[1], &["count", "--json"]);
+    let mut command = Command::new(program("node"));
+    command.args(["services", "--watch", "--json", "--config"]).arg(nodes[1].config());
+    let watcher = Process::start("services", command);
+    watcher.wait_for("meshline/services/1");
+    follower.wait_for("\"value\":1}");
+    for (from, to) in [(2, 20), (21, 5_000)] {
+        sites[1].cut();
+        let mark = follower.mark();
+        numbers.say(from..=to);
+        follower.wait_after(mark, "trying again");
+        sites[1].mend();
+        follower.wait_for(&format!("\"value\":{to}}}"));
+    }
+    let missed = whole(&follower, 5_000);
+    println!("{missed} readings missed");
+    assert!(missed > 0, "more than is kept");
+    let told: Vec<String> = watcher.since(0).into_iter().filter(|line| line.contains("service-event")).collect();
+    let twice = told.windows(2).find(|pair| {
+        ["added", "removed"].iter().any(|word| pair.iter().all(|line| line.contains(&format!("\"event\":\"{word}\""))))
+    });
+    assert_eq!(twice, None, "{told:?}");
 }
 
 #[test]
@@ -88,7 +183,7 @@ fn a_fast_topic_holds_up_nobody_and_a_reader_that_stops_is_told_what_it_missed()
     std::fs::write(&path, "").expect("written");
     let file = path.to_str().expect("a path");
     let (_ring, nodes, view) = publishing(&["--topic", "fast", "--file", file]);
-    let mut out = std::fs::File::options().append(true).open(&path).expect("there");
+    let mut out = File::options().append(true).open(&path).expect("there");
     out.write_all(b"0\n").expect("written");
     read(&nodes[0], &["fast"]);
     let stopped = following(&nodes[0], &["fast", "--json"]);

@@ -83,7 +83,7 @@ impl Overlay {
                 false => batch.delete(Table::Coins, &key),
             }
         }
-        let mut owners: Vec<_> = self.changes.iter().map(|(at, entry)| (owner_key(entry, at), entry)).collect();
+        let mut owners: Vec<_> = self.changes.iter().map(|(at, entry)| (owner_key(&entry.coin, at), entry)).collect();
         owners.sort_unstable_by(|left, right| left.0.cmp(&right.0));
         for (key, entry) in owners {
             match entry.unspent {
@@ -150,14 +150,15 @@ impl Overlay {
     }
 }
 
-fn owner_key(entry: &Entry, outpoint: &OutPoint) -> Vec<u8> {
-    let mut key = entry.coin.output.lock.encode();
+/// The key of an output in the owner index: its owner, then the output.
+pub(super) fn owner_key(coin: &Coin, outpoint: &OutPoint) -> Vec<u8> {
+    let mut key = coin.output.lock.encode();
     key.extend(coin_key(outpoint));
     key
 }
 
 /// The key of an output: its number stands with the highest byte first, so that keys sort as outpoints do.
-fn coin_key(outpoint: &OutPoint) -> [u8; OutPoint::SIZE] {
+pub(super) fn coin_key(outpoint: &OutPoint) -> [u8; OutPoint::SIZE] {
     let mut key = [0; OutPoint::SIZE];
     let (txid, index) = key.split_at_mut(32);
     txid.copy_from_slice(&outpoint.txid.0);

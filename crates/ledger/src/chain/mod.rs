@@ -8,6 +8,7 @@ mod coins;
 mod filters;
 mod headers;
 mod load;
+mod rebuild;
 mod reorganise;
 mod repair;
 mod tree;
@@ -16,6 +17,7 @@ pub use ahead::HeaderJudge;
 pub use filters::FilterPlace;
 pub use headers::{FUTURE_LIMIT_S, MAX_HEADERS_REPLY, MAX_LOCATOR, MEDIAN_SPAN};
 pub use load::OpenError;
+pub use rebuild::Rebuilding;
 pub use repair::{SetHash, Verification, VerifyError};
 pub use tree::MAX_SIDE_HEADERS;
 

@@ -106,7 +106,7 @@ impl<S: Store> Chain<S> {
         Ok(true)
     }
 
-    fn active_block(&self, height: u32) -> Result<Block, StoreError> {
+    pub(super) fn active_block(&self, height: u32) -> Result<Block, StoreError> {
         let hash = self.hash_at(height).unwrap_or_default();
         self.block(&hash)?.ok_or_else(|| StoreError::corrupt(Table::Blocks, &hash.0))
     }

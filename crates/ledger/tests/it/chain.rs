@@ -244,6 +244,70 @@ fn reindex_mends_a_store_whose_coins_are_gone() {
     assert_eq!(chain.balance(&Lock::to_key(&Owner::new(1).key())).unwrap().to_string(), "250");
 }
 
+/// Some outputs are gone, one is of somebody else, and one never was: block by block it is put right, while blocks come and go.
+#[test]
+fn a_set_is_put_right_while_the_chain_goes_on() {
+    use meshline_ledger::chain::Rebuilding;
+    use meshline_ledger::store::{Batch, Durability, Store};
+    let mut world = World::new();
+    for number in 0..30 {
+        world.extend(&Owner::new(number % 4), Vec::new());
+    }
+    let mut store = world.chain.store().clone();
+    let mut keys = Vec::new();
+    store
+        .scan(Table::Coins, &[], &mut |key, value| {
+            keys.push((key.to_vec(), value.to_vec()));
+            std::ops::ControlFlow::Continue(())
+        })
+        .unwrap();
+    let mut batch = Batch::default();
+    batch.delete(Table::Coins, &keys[3].0);
+    batch.put(Table::Coins, &keys[5].0, keys[6].1.clone());
+    batch.put(Table::Coins, &[9; 36], keys[6].1.clone());
+    batch.put(Table::Owners, &[8; 57], keys[6].1.clone());
+    store.commit(&batch, Durability::Synced).unwrap();
+    let mut chain = Chain::open(&world.genesis, store).unwrap();
+    let mut take = |chain: &mut Chain<MemoryStore>, parent, miner| {
+        let block = world.block_after(parent, &Owner::new(miner), Vec::new());
+        world.accept(&block).unwrap();
+        chain.accept_block(&block, NOW, &BatchVerifier).unwrap();
+        block.hash()
+    };
+    let (mut at, mut steps) = (Rebuilding::default(), 0);
+    let rebuilt = loop {
+        match chain.rebuild_some(&mut at, 4).unwrap() {
+            Some(set) => break set,
+            None => steps += 1,
+        }
+        match steps {
+            2 => {
+                let tip = chain.tip();
+                take(&mut chain, tip, 7);
+            }
+            // Blocks that were gone through are left.
+            6 => {
+                let mut parent = chain.hash_at(15).unwrap();
+                for _ in 16..=chain.height() + 1 {
+                    parent = take(&mut chain, parent, 8);
+                }
+                assert_eq!(chain.tip(), parent);
+            }
+            _ => {}
+        }
+    };
+    assert!(steps > 10, "it began anew");
+    assert_eq!(rebuilt, world.chain.set_hash().unwrap());
+    assert_eq!(chain.verify(&BatchVerifier, |_| {}), Ok(rebuilt));
+    let store = chain.into_store();
+    assert_eq!(store.count(Table::Owners), store.count(Table::Coins));
+    let count = rebuilt.outputs;
+    let mut again = Chain::open(&world.genesis, store).unwrap();
+    let before = again.store().clone();
+    assert_eq!(again.rebuild_some(&mut Rebuilding::default(), u32::MAX), Ok(Some(rebuilt)));
+    assert!(count > 30 && *again.store() == before, "a good set is not written again");
+}
+
 fn lose_coins(store: &mut MemoryStore) {
     use meshline_ledger::store::{Batch, Durability, Store};
     use std::ops::ControlFlow;

@@ -5,6 +5,7 @@
 mod amounts;
 mod chain;
 mod checker;
+mod crashes;
 mod difficulty;
 mod encoding;
 mod filters;

@@ -202,6 +202,68 @@ fn nine_of_ten_peers_lie_and_all_of_them_are_dropped_by_name() {
     assert_eq!(net.nodes[newcomer].chain.set_hash(), world.chain.set_hash());
 }
 
+/// A newcomer among so many honest peers and these liars: the seconds until it has the chain.
+fn time_among(world: &World, honest: usize, liars: &[(Liar, usize)], spoiling: usize, blame: &[&str]) -> f64 {
+    let mut net = Net::new(&world.genesis, 33);
+    let newcomer = net.add(&[]);
+    let mut lying: Vec<usize> = Vec::new();
+    for (liar, count) in liars {
+        lying.extend((0..*count).map(|_| net.add_script(liar.clone().script())));
+    }
+    for _ in 0..spoiling {
+        let peer = net.add_chain(reopened(world));
+        net.nodes[peer].twist = Some(Box::new(|message, body| match (&message, body) {
+            (Ledger::Block(_), Some(body)) => Some((message, Some(spoiled(&body)))),
+            (_, body) => Some((message, body)),
+        }));
+        lying.push(peer);
+    }
+    let honest: Vec<usize> = (0..honest).map(|_| net.add_chain(reopened(world))).collect();
+    lying.iter().chain(&honest).for_each(|peer| net.link(newcomer, *peer));
+    let height = world.chain.height();
+    net.run("the chain", 120, has_all(newcomer, height));
+    let took = net.now as f64 / SECOND as f64;
+    net.run("the end of all liars", 60, |net| lying.iter().all(|peer| net.ended(newcomer, *peer).is_some()));
+    for peer in &lying {
+        let reason = net.ended(newcomer, *peer).unwrap();
+        assert!(blame.contains(&reason.name()), "{reason}");
+    }
+    assert!(honest.iter().all(|peer| net.ended(newcomer, *peer).is_none()));
+    assert_eq!(net.nodes[newcomer].chain.set_hash(), world.chain.set_hash());
+    took
+}
+
+#[test]
+fn nine_liars_of_ten_peers_do_not_double_the_time() {
+    let mut world = World::new();
+    chain_of(&mut world, 400);
+    let forged = forged_chain(410);
+    let headers: Vec<Header> = forged.iter().map(|block| block.header).collect();
+    let mut claims = Liar::with_headers(&world.genesis, headers[..10].to_vec());
+    claims.work = U256::MAX;
+    let mut broken = headers.clone();
+    broken[5].bits = CompactBits(0x2000_ffff);
+    let broken = Liar::with_headers(&world.genesis, broken);
+    let forged = Liar::with_blocks(&world.genesis, forged);
+    let alone = time_among(&world, 1, &[], 0, &[]);
+    let all = time_among(&world, 10, &[], 0, &[]);
+    println!("{alone:.2} s with one honest peer, {all:.2} s with ten");
+    let kinds = [
+        ("false_claim", time_among(&world, 1, &[(claims.clone(), 9)], 0, &["false_claim"])),
+        ("bad_header", time_among(&world, 1, &[(broken.clone(), 9)], 0, &["bad_header"])),
+        ("bad_block", time_among(&world, 1, &[(forged.clone(), 9)], 0, &["bad_block", "invalid_chain"])),
+        ("bad_block", time_among(&world, 1, &[], 9, &["bad_block"])),
+        ("all", {
+            let liars = [(claims, 2), (broken, 2), (forged, 2)];
+            time_among(&world, 1, &liars, 3, &["false_claim", "bad_header", "bad_block", "invalid_chain"])
+        }),
+    ];
+    for (kind, took) in kinds {
+        println!("{kind}: {took:.2} s, {:.2} times as long", took / alone);
+        assert!(took <= 2.0 * alone, "{kind}: {took} s instead of {alone}");
+    }
+}
+
 /// Headers that get harder when they come quickly: with few of them much work can be shown.
 fn asert() -> Params {
     Params { difficulty: Difficulty::Asert { spacing_s: 15, half_life_s: 7_000 }, ..params() }

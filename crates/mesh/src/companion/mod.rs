@@ -16,6 +16,7 @@ use std::time::Duration;
 use meshline_protocol::message::{Companion as Wire, CompanionOffer, TimeFrame};
 use meshline_protocol::{Address, Message, NodeId, Ticket};
 
+use crate::event::Direction;
 use crate::input::{LinkId, Transport};
 use crate::link::Link;
 use crate::now::Mono;
@@ -31,6 +32,10 @@ const TRIES: [Duration; 3] = [Duration::from_millis(500), Duration::from_millis(
 /// Asks of one that works: often enough while it is in use, and for the translation on the way to remember it at rest.
 const ACTIVE_INTERVAL: Duration = Duration::from_secs(3);
 const IDLE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Whoever was dialled asks so much later, or when it is asked: a Linux router that takes in what comes to itself remembers
+/// a packet that came before its host wrote there, and gives the host another port for that address and whatever follows.
+const AFTER_DIALLER: Duration = Duration::from_millis(500);
 
 /// An ask without an answer is repeated after this, and with the second one it works no more.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -51,13 +56,16 @@ pub(crate) struct Place<'a> {
     remote: &'a Address,
     /// It goes straight over TCP to a member that listens, and is up.
     is_fit: bool,
+    /// This side made the connection: if only one stands behind a router, it is mostly this one.
+    dialled: bool,
 }
 
 impl<'a> From<&'a Link> for Place<'a> {
     fn from(link: &'a Link) -> Self {
         let listens = link.member().is_some_and(|member| !member.addresses.is_empty());
         let is_fit = link.is_up() && link.transport == Transport::Tcp && listens;
-        Self { link: link.id, local: &link.local, remote: &link.remote, is_fit }
+        let dialled = link.direction() == Direction::Outbound;
+        Self { link: link.id, local: &link.local, remote: &link.remote, is_fit, dialled }
     }
 }
 
@@ -116,7 +124,8 @@ impl Companions {
         // Its host is where the link goes, whatever it says.
         let remote = SocketAddr::new(host.ip(), offer.port);
         companion.remote = Some(remote);
-        companion.due = shared.now.mono;
+        let wait = if place.dialled { Duration::ZERO } else { AFTER_DIALLER };
+        companion.due = shared.now.mono.after(wait);
         let beside = Beside { ours: companion.offered.clone(), theirs: offer.clone(), remote };
         shared.push(Output::OpenCompanion { link: place.link, beside: Box::new(beside) });
     }
@@ -129,6 +138,12 @@ impl Companions {
         }
         let context = StepContext { network: &shared.config.network, id: shared.id, now: shared.now };
         let Some(answer) = companion.clock.handle(step, context) else { return };
+        if let Some(reading) = companion.clock.latest().filter(|_| matches!(step.step, 1 | 2)) {
+            shared.network_time.read(peer, reading, shared.now.mono);
+        }
+        if step.step == 0 && !companion.works && companion.unanswered == 0 {
+            companion.due = shared.now.mono;
+        }
         if step.step == 1 {
             // Ours came back: packets pass both ways.
             companion.unanswered = 0;

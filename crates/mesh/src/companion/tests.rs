@@ -14,6 +14,7 @@ struct Side {
     companions: Companions,
     local: Address,
     remote: Address,
+    dialled: bool,
 }
 
 /// What a side did.
@@ -35,16 +36,16 @@ impl Side {
         let mut companions = Companions::default();
         companions.set_addresses(&[local]);
         let remote = SocketAddr::from(([10, 0, 0, 3 - key], 40_000)).into();
-        Self { shared, companions, local: local.into(), remote }
+        Self { shared, companions, local: local.into(), remote, dialled: true }
     }
 
     fn offer(&mut self) {
-        let place = Place { link: LINK, local: &self.local, remote: &self.remote, is_fit: true };
+        let place = Place { link: LINK, local: &self.local, remote: &self.remote, is_fit: true, dialled: self.dialled };
         self.companions.offer(place, &mut self.shared);
     }
 
     fn take(&mut self, offer: &CompanionOffer) {
-        let place = Place { link: LINK, local: &self.local, remote: &self.remote, is_fit: true };
+        let place = Place { link: LINK, local: &self.local, remote: &self.remote, is_fit: true, dialled: self.dialled };
         self.companions.handle_offer(place, offer, &mut self.shared);
     }
 
@@ -171,7 +172,7 @@ fn nothing_is_offered_without_an_address_a_listener_or_a_fit_link() {
     let mut one = Side::new(1);
     one.companions.set_addresses(&[]);
     one.offer();
-    let place = Place { link: LINK, local: &one.local, remote: &one.remote, is_fit: false };
+    let place = Place { link: LINK, local: &one.local, remote: &one.remote, is_fit: false, dialled: true };
     one.companions.set_addresses(&["10.0.0.1:6001".parse().unwrap()]);
     one.companions.offer(place, &mut one.shared);
     one.shared.config.listen.clear();
@@ -181,4 +182,30 @@ fn nothing_is_offered_without_an_address_a_listener_or_a_fit_link() {
     let mut other = Side::new(2);
     other.take(&zero);
     assert!(other.done().opened.is_empty(), "no port at all");
+}
+
+#[test]
+fn whoever_was_dialled_asks_when_it_is_asked_or_half_a_second_later() {
+    for is_asked in [false, true] {
+        let (mut one, mut other) = (Side::new(1), Side::new(2));
+        other.dialled = false;
+        one.offer();
+        other.take(&one.done().offers.remove(0));
+        one.take(&other.done().offers.remove(0));
+        one.done();
+        one.pass(Mono(0), false);
+        let steps = one.done().beside;
+        assert_eq!(steps.len(), 1, "who dialled asks at once");
+        other.pass(Mono(0), false);
+        assert!(other.done().beside.is_empty(), "the other does not");
+        if is_asked {
+            carry(&mut one, &mut other, steps);
+            assert_eq!(other.companions.next_timeout(|_| false), Some(Mono(0)));
+        } else {
+            assert_eq!(other.companions.next_timeout(|_| false), Some(Mono(500_000)), "unless nothing comes");
+        }
+        let next = other.companions.next_timeout(|_| false).unwrap();
+        other.pass(next, false);
+        assert_eq!(other.done().beside.len(), 1);
+    }
 }

@@ -370,9 +370,11 @@ impl Find {
         is_place && self.pointers.keep(at, member, (shared.id, shared.now.mono))
     }
 
-    pub(crate) fn next_timeout(&self) -> Option<Mono> {
+    pub(crate) fn next_timeout(&self, is_linked: bool) -> Option<Mono> {
         let answers = self.searches.values().map(|search| search.sent_at.after(PATIENCE));
-        answers.chain(self.publish_at).chain(self.settle_at.map(|(at, _)| at)).min()
+        // Without links there is nobody to ask: what is due waits for the first.
+        let settle = self.settle_at.filter(|_| is_linked).map(|(at, _)| at);
+        answers.chain(self.publish_at).chain(settle).min()
     }
 }
 
@@ -390,3 +392,6 @@ fn refuse(request: Option<RequestId>, code: Code, detail: &str, shared: &mut Sha
         shared.push(Output::Reply { request, reply: Reply::Refused { code, detail: detail.to_owned() } });
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -59,7 +59,7 @@ impl Gossip {
         if member.id == shared.id || !self.members.insert(Arc::clone(&member)) {
             return None;
         }
-        shared.dirty = true;
+        shared.known_changed = true;
         Some(News::Member { member, arrived, from: None })
     }
 

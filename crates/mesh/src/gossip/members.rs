@@ -1,13 +1,13 @@
 //! The members known, each with its newest announcement.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use meshline_identity::Member;
 use meshline_protocol::limits::MAX_IDS;
-use meshline_protocol::message::SummaryEntry;
+use meshline_protocol::message::{Role, SummaryEntry};
 use meshline_protocol::{NodeId, SignedRecord, UnixMicros};
 
 use super::kept::MAX_TALKED;
@@ -45,6 +45,8 @@ impl Known {
 #[derive(Debug, Default)]
 pub(crate) struct Members {
     known: BTreeMap<NodeId, Known>,
+    /// Those of them that are proxies: few, and looked for whenever links change.
+    proxies: BTreeSet<NodeId>,
     /// Members asked for, or that asked for us, and when.
     talked: BTreeMap<NodeId, Mono>,
 }
@@ -59,6 +61,11 @@ impl Members {
         if known.is_none() && self.known.len() >= MAX_MEMBERS && !self.make_room(member.seq) {
             return false;
         }
+        if member.has_role(Role::Proxy) {
+            self.proxies.insert(member.id);
+        } else {
+            self.proxies.remove(&member.id);
+        }
         self.known.insert(member.id, Known { member, departure: None });
         true
     }
@@ -67,7 +74,7 @@ impl Members {
     fn make_room(&mut self, now: UnixMicros) -> bool {
         let oldest = self.known.values().min_by_key(|known| (!known.has_left(), known.member.expires));
         let over = oldest.filter(|known| !known.is_current(now)).map(|known| known.member.id);
-        over.is_some_and(|id| self.known.remove(&id).is_some())
+        over.is_some_and(|id| self.remove(&id).is_some())
     }
 
     /// Takes in a departure and says whether it is news.
@@ -121,7 +128,13 @@ impl Members {
     }
 
     pub(crate) fn remove(&mut self, id: &NodeId) -> Option<Known> {
+        self.proxies.remove(id);
         self.known.remove(id)
+    }
+
+    /// The proxies among them that have not left.
+    pub(crate) fn proxies(&self) -> impl Iterator<Item = &Known> {
+        self.proxies.iter().filter_map(|id| self.known.get(id)).filter(|known| !known.has_left())
     }
 
     pub(crate) fn get(&self, id: &NodeId) -> Option<&Known> {

@@ -187,7 +187,7 @@ impl Gossip {
     fn note_news(&mut self, shared: &mut Shared) {
         self.last_news = shared.now.mono;
         self.next_summary = self.next_summary.min(shared.now.mono.after(BUSY_INTERVAL));
-        shared.dirty = true;
+        shared.known_changed = true;
     }
 
     /// Pushes news to a few peers: not to whom it came from or whom it is about.

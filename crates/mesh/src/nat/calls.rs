@@ -120,9 +120,10 @@ impl Calls {
         }
         let Some(told) = written(address) else { return false };
         let nonce = shared.random_u32();
-        // A hole that is open for the member's own port would let it in whatever the address is worth.
-        let another_port =
-            purpose == Purpose::AnotherPort || (purpose == Purpose::Verify && transport == NatTransport::Udp);
+        // A hole that is open for the member's own port would let it in whatever the address is worth. And a Linux router that
+        // takes in what comes to itself remembers a call in vain: questions to where that came from get another port then,
+        // and so does whoever is written to after them, though all others see the usual one.
+        let another_port = transport == NatTransport::Udp;
         let call = NatCall { nonce, transport, address: told, another_port };
         if !shared.send(&by, Message::Nat(NatMessage::Call(call))) {
             return false;

@@ -1,11 +1,13 @@
 //! What is known of address translation between here and the others: addresses as others see them, and how the
 //! translation behaves. Evidence, never a reason to give up.
 //!
-//! `questions` ask others where they see this node, `picture` draws what the answers say together, `calls` have members
-//! come back to an address, `rounds` says when and whom. `answers` and `served` do the same for others.
+//! `questions` ask others where they see this node (`further`: those that are not linked), `picture` draws what the answers
+//! say together, `calls` have members come back to an address, `rounds` says when and whom. `answers` and `served` do the
+//! same for others.
 
 mod answers;
 mod calls;
+mod further;
 mod hairpin;
 mod picture;
 mod questions;
@@ -29,6 +31,7 @@ pub(crate) use spoken::Spoken;
 
 use answers::Answers;
 use calls::Calls;
+use further::Further;
 use hairpin::Hairpin;
 #[cfg(not(test))]
 use picture::{Picture, Sighting};
@@ -41,6 +44,7 @@ use servers::Servers;
 #[cfg(test)]
 pub(crate) use {
     answers::{IN_ALL as ANSWERS_IN_ALL, MAX_SOURCES, PER_SOURCE as ANSWERS_PER_SOURCE},
+    further::{MAX_FURTHER, MAX_SILENT},
     picture::{MAX_REFLEXIVE, MAX_SIGHTINGS, Picture, Sighting, Witness},
     questions::{MAX_QUESTIONS, QUESTION_BYTES, Questions},
     served::{MAX_SERVED, PER_MEMBER as CALLS_PER_MEMBER},
@@ -113,6 +117,7 @@ pub(crate) struct Nat {
     served: ServedCalls,
     rounds: Rounds,
     servers: Servers,
+    further: Further,
     hairpin: Hairpin,
     mapped: Vec<PortMapping>,
     linked: BTreeMap<NodeId, Linked>,

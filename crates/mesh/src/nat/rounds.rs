@@ -73,6 +73,11 @@ impl Linked {
         self.remote.filter(|_| self.transport == Transport::Quic)
     }
 
+    /// Whether it is known to take datagrams.
+    pub(super) fn can_be_asked(&self) -> bool {
+        !self.asked.is_empty()
+    }
+
     /// Whether a hole is open to it, or would be of use.
     fn wants_hole(&self) -> bool {
         matches!(self.transport, Transport::Quic | Transport::Relay)
@@ -195,6 +200,7 @@ impl Nat {
                 }
             }
         }
+        self.ask_further(all, shared);
         if self.questions.next_timeout().is_none() && self.picture.voices() == 0 {
             self.ask_silent(shared, reserved);
         }
@@ -249,7 +255,7 @@ impl Nat {
         hosts.iter().all(|host| host.ip() != seen.ip()).then_some(*seen)
     }
 
-    fn has_loopback_only(&self) -> bool {
+    pub(super) fn has_loopback_only(&self) -> bool {
         self.candidates.host.iter().all(|address| address.ip().is_loopback())
     }
 

@@ -126,7 +126,7 @@ impl ServedCalls {
             Some((socket, _)) => socket,
             None => {
                 let socket = shared.next_socket();
-                shared.push(Output::OpenSocket { socket });
+                shared.push(Output::OpenSocket { socket, port: None });
                 socket
             }
         };

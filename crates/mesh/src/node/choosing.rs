@@ -63,6 +63,10 @@ impl Node {
                 self.let_go(other);
                 true
             }
+            Admission::Beside(other) => {
+                self.routing.link_parting(&other, self.shared.now.mono);
+                true
+            }
             Admission::Full => {
                 if !is_ours && self.peers.set.may_be_bounded(&self.shared) {
                     self.tell_others((id, peer), MAX_REFUSED_TEXT);

@@ -32,7 +32,7 @@ impl Node {
             direct: direct_link.as_ref(),
             damped: self.routing.is_damped(id),
             steered: self.steered_through(id),
-            clock: up.and_then(|up| self.links.get(up.link)).and_then(|link| link.clock.offset(self.shared.now)),
+            clock: up.and_then(|up| self.links.get(up.link)).and_then(|link| self.clock_offset(link)),
             attempts: &attempts,
             name_of: &|id| self.any_name(id),
         };

@@ -137,7 +137,7 @@ impl Node {
         if !was_guest {
             self.routing.link_down(&peer, code, &self.shared);
         }
-        self.shared.dirty = true;
+        self.shared.known_changed = true;
         if self.shared.up.is_empty() {
             // The addresses known may be old.
             self.signal.hurry(self.shared.now.mono);
@@ -230,7 +230,7 @@ impl Node {
         }
         let name = self.shared.shown(&peer, member.name.as_str());
         self.shared.event(Event::LinkUp { link: id, peer: name, transport, direction, local, remote });
-        self.shared.dirty = true;
+        self.shared.known_changed = true;
         if let Some(link) = self.links.get(id) {
             self.companions.offer(link.into(), &mut self.shared);
         }

@@ -93,9 +93,16 @@ impl Node {
         TimeReport { offset_us, error_us, members, network_us: self.shared.network_time().0 }
     }
 
+    /// The clock of a link's peer less ours, with its bound: a link that is new knows what others with the same peer do.
+    pub(super) fn clock_offset(&self, link: &Link) -> Option<(i64, u64)> {
+        let known = link.peer().and_then(|peer| self.shared.network_time.offset_of(&peer, self.shared.now));
+        let own = link.clock.offset(self.shared.now);
+        known.into_iter().chain(own).min_by_key(|(_, error)| *error)
+    }
+
     fn link_row(&self, link: &Link) -> LinkRow {
-        let offset = link.clock.offset(self.shared.now);
         let peer = link.peer().unwrap_or(self.shared.id);
+        let offset = self.clock_offset(link);
         let (purposes, their_purposes) = self.peers.set.purposes(&peer);
         LinkRow {
             peer,

@@ -12,6 +12,11 @@ use crate::output::Output;
 /// Changes are kept on disk at most so much later: a burst of them is one write.
 const STORE_DELAY: Duration = Duration::from_secs(1);
 
+/// The same for who is known and linked, where there are more members than that. While a large network starts it changes all
+/// the time, and is copied and written whole each time; what a crash loses of it the peers tell again.
+const KNOWN_DELAY: Duration = Duration::from_secs(10);
+const MANY_MEMBERS: usize = 64;
+
 /// Members kept on disk.
 const MAX_SAVED_PEERS: usize = 256;
 
@@ -19,12 +24,14 @@ impl Node {
     /// Hands out what is kept on disk, some time after it changed.
     pub(super) fn store(&mut self) {
         let now = self.shared.now.mono;
-        if self.shared.dirty && self.store_at.is_none() {
-            self.store_at = Some(now.after(STORE_DELAY));
+        let known_delay = known_delay(self.gossip.members.len());
+        for (changed, delay) in [(self.shared.dirty, STORE_DELAY), (self.shared.known_changed, known_delay)] {
+            let due = changed.then(|| now.after(delay));
+            self.store_at = self.store_at.into_iter().chain(due).min();
         }
         if self.store_at.is_some_and(|at| at <= now || self.shared.leaving) {
             self.store_at = None;
-            self.shared.dirty = false;
+            (self.shared.dirty, self.shared.known_changed) = (false, false);
             let saved = self.saved();
             self.shared.push(Output::Store(Box::new(saved)));
         }
@@ -80,5 +87,21 @@ impl Node {
         let record = Some(known.member.record.clone()).filter(|_| !known.has_left());
         let (name, found) = (known.member.name.clone(), self.peers.book.found(&id));
         SavedPeer { id, name, addresses, last_linked, found, anchor: false, record }
+    }
+}
+
+/// How long a change of who is known or linked waits where so many are known.
+fn known_delay(members: usize) -> Duration {
+    if members > MANY_MEMBERS { KNOWN_DELAY } else { STORE_DELAY }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_known_is_kept_at_leisure_where_they_are_many() {
+        assert_eq!(known_delay(MANY_MEMBERS), STORE_DELAY);
+        assert_eq!(known_delay(MANY_MEMBERS + 1), KNOWN_DELAY);
     }
 }

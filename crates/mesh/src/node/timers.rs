@@ -25,7 +25,7 @@ impl Node {
             self.routing.next_timeout(),
             self.broadcast.next_timeout(&self.shared),
             self.datagrams.next_timeout(),
-            self.find.next_timeout(),
+            self.find.next_timeout(!self.shared.up.is_empty()),
             self.store_at,
             Some(self.renew_at),
             Some(self.sweep_at),
@@ -80,6 +80,7 @@ impl Node {
         self.seek_members();
         self.punch();
         self.signal.handle_timeout(&mut self.shared);
+        self.look_further();
         self.nat.handle_timeout(&mut self.shared);
         self.renew();
         self.sweep();

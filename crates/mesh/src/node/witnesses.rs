@@ -28,6 +28,17 @@ impl Node {
         }
     }
 
+    /// With too few static members linked, others are asked where they see this node.
+    pub(super) fn look_further(&mut self) {
+        if !self.nat.wants_further(self.shared.now.mono) {
+            return;
+        }
+        let Self { gossip, shared, nat, .. } = self;
+        let others = gossip.members.iter().filter(|known| !known.has_left() && known.member.id != shared.id);
+        let others = others.filter(|known| !shared.up.contains_key(&known.member.id));
+        nat.set_further(others.map(|known| (known.member.id, &*known.member.addresses)));
+    }
+
     fn up_link(&self, id: &NodeId) -> Option<&Link> {
         self.links.get(self.shared.up.get(id)?.link)
     }

@@ -74,6 +74,18 @@ impl Own {
         self
     }
 
+    /// The same with a further socket on this port, which will be seen there: as long as the router left the main one's
+    /// port as it is. `None` where it does not, or where there is no router.
+    pub(super) fn with_socket(&self, port: u16) -> Option<Self> {
+        let lists = &self.candidates;
+        let is_kept = |seen: &SocketAddr| lists.host.iter().any(|host| host.port() == seen.port());
+        let is_easy = matches!(self.mapping, PunchMapping::Unknown | PunchMapping::Independent);
+        let seen = lists.reflexive.first().filter(|seen| is_easy && is_kept(seen))?;
+        let all = [SocketAddr::new(seen.ip(), port)].into_iter().chain(lists.reflexive.iter().copied());
+        let reflexive = Bounded::from_first(all.collect::<Vec<_>>());
+        Some(Self { candidates: PunchCandidates { reflexive, ..lists.clone() }, ..self.clone() })
+    }
+
     /// Whether there is any address to be reached at by UDP.
     pub(super) fn has_udp(&self) -> bool {
         let lists = &self.candidates;

@@ -8,7 +8,7 @@ use super::pursuit::Pursuit;
 use super::run::Run;
 use super::{LINGER, Punch, SHAKY, Wish};
 use crate::event::Event;
-use crate::input::{DialId, Transport};
+use crate::input::{DialId, SocketId, Transport};
 use crate::now::Mono;
 use crate::output::Output;
 use crate::shared::Shared;
@@ -26,7 +26,8 @@ impl Punch {
         let (transport, remote) = over;
         let Some(pursuit) = self.pursuits.get_mut(&peer).filter(|_| transport != Transport::Relay) else { return };
         let now = shared.now.mono;
-        (pursuit.call, pursuit.held) = (None, None);
+        pursuit.drop_call(shared);
+        pursuit.held = None;
         let Some(run) = pursuit.run.as_mut().filter(|run| !run.over) else {
             pursuit.failures = 0;
             return;
@@ -95,7 +96,7 @@ impl Punch {
         let now = shared.now.mono;
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let row = pursuit.row(reason, now);
-        pursuit.call = None;
+        pursuit.drop_call(shared);
         pursuit.fail(row, pause, shared.id > peer, shared);
         *self.counts.attempts.entry(reason).or_default() += 1;
         self.close_run(&peer, shared);
@@ -111,8 +112,9 @@ impl Punch {
         self.numbers.retain(|_, other| other != peer);
         let Some(run) = self.pursuits.get_mut(peer).and_then(|pursuit| pursuit.run.take()) else { return };
         self.taken = self.taken.saturating_add(u32::try_from(run.sockets.len()).unwrap_or(0));
-        for socket in &run.sockets {
-            shared.push(Output::CloseSocket { socket: *socket });
+        let own = (run.start.socket != SocketId::MAIN).then_some(run.start.socket);
+        for socket in run.sockets.iter().copied().chain(own) {
+            shared.push(Output::CloseSocket { socket });
         }
         self.wishes.extend(run.dials.iter().map(|dial| Wish::Cancel(*dial)));
     }
@@ -122,7 +124,8 @@ impl Punch {
         for peer in self.pursuits.keys().copied().collect::<Vec<_>>() {
             self.close_run(&peer, shared);
             if let Some(pursuit) = self.pursuits.get_mut(&peer) {
-                (pursuit.call, pursuit.held) = (None, None);
+                pursuit.drop_call(shared);
+                pursuit.held = None;
             }
         }
     }
@@ -131,7 +134,8 @@ impl Punch {
         self.close_run(&peer, shared);
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         self.numbers.insert(run.start.number, peer);
-        (pursuit.call, pursuit.ends_at) = (None, ends_at);
+        pursuit.drop_call(shared);
+        pursuit.ends_at = ends_at;
         pursuit.run = Some(Box::new(run));
         let peer = shared.shown(&peer, "");
         shared.event(Event::PunchStarted { peer });

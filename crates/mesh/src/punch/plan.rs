@@ -58,6 +58,16 @@ const MAX_STEP: i16 = 4;
 /// routers there are, so attempts take them in turn.
 const OPENERS: [u8; 3] = [2, 3, 4];
 
+/// Between openers and what is to arrive: what both think the instant is may be so far apart,
+const OPENING_LEAD: u64 = 60;
+
+/// and in an attempt with care so far: on a busy machine an opener leaves late, and where the other's packet finds the
+/// router closed is what made the attempt before it fail.
+const CAREFUL_LEAD: u64 = 500;
+
+/// Ports of sockets for one attempt: a range that routers leave as they are and systems give away as well.
+const OWN_PORTS: std::ops::Range<u16> = 32_768..60_999;
+
 /// A group of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Volley {
@@ -82,10 +92,11 @@ pub(super) enum Volley {
 
 /// When the volleys leave, in milliseconds after the instant, the head start included. At addresses that were not heard
 /// the first three of each kind count, the rest wait for something heard.
-pub(super) fn volleys() -> impl Iterator<Item = (Duration, Volley)> {
+pub(super) fn volleys(careful: bool) -> impl Iterator<Item = (Duration, Volley)> {
     const HEARD: [u64; 6] = [100, 200, 700, 1_000, 1_500, 1_900];
     let near = [0, 150, 450].map(|at| (at, Volley::Near));
-    let far = [(50, Volley::Openers), (50, Volley::Meet), (110, Volley::Far), (450, Volley::Far)];
+    let lead = 50 + if careful { CAREFUL_LEAD } else { OPENING_LEAD };
+    let far = [(50, Volley::Openers), (50, Volley::Meet), (lead, Volley::Far), (lead + 340, Volley::Far)];
     let heard = HEARD.map(|at| (at + 50, Volley::Heard));
     let search = millis(HEAD_START) + millis(SEARCH_AT);
     let search = [(search - millis(OPENING), Volley::Open), (search, Volley::Search)];
@@ -96,9 +107,33 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(0)
 }
 
-/// The lifetime of openers in an attempt, counted from 0.
-pub(super) fn opener_ttl(attempt: u32) -> u8 {
-    let turn = usize::try_from(attempt).unwrap_or(0) % OPENERS.len();
+/// A port for a socket of one attempt, from a random number.
+pub(super) fn own_port(random: u32) -> u16 {
+    let span = u32::from(OWN_PORTS.end - OWN_PORTS.start);
+    OWN_PORTS.start.saturating_add(u16::try_from(random % span).unwrap_or(0))
+}
+
+/// How an attempt goes about it, after so many in vain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Manner {
+    /// The lifetime of openers.
+    pub(super) ttl: u8,
+    /// From a socket of its own, and with more time between openers and what is to arrive: what earlier packets left in a
+    /// router stands in the way of the usual socket for half a minute.
+    pub(super) careful: bool,
+}
+
+impl Manner {
+    /// Every other attempt is made with care, unless ports are searched for: with fresh sockets that is no easier.
+    pub(super) fn choose((ours, theirs): (PunchMapping, PunchMapping), earlier: u32) -> Self {
+        let is_searched = Search::is_made(ours, theirs, earlier);
+        let careful = !is_searched && earlier % 2 == 1;
+        Self { ttl: opener_ttl(if is_searched { earlier } else { earlier / 2 }), careful }
+    }
+}
+
+fn opener_ttl(turn: u32) -> u8 {
+    let turn = usize::try_from(turn).unwrap_or(0) % OPENERS.len();
     OPENERS.get(turn).copied().unwrap_or(2)
 }
 
@@ -149,9 +184,13 @@ impl Search {
 
     /// What both sides wait for: those who have nothing to send must stay for what the other sends.
     pub(super) fn end(ours: PunchMapping, theirs: PunchMapping, earlier: u32) -> Duration {
+        if Self::is_made(ours, theirs, earlier) { SEARCH_END } else { PLAIN_END }
+    }
+
+    /// Whether either side searches.
+    fn is_made(ours: PunchMapping, theirs: PunchMapping, earlier: u32) -> bool {
         let is_searched = |(ours, theirs)| Self::choose(ours, theirs, earlier) != Self::None;
-        let searched = [(ours, theirs), (theirs, ours)].into_iter().any(is_searched);
-        if searched { SEARCH_END } else { PLAIN_END }
+        [(ours, theirs), (theirs, ours)].into_iter().any(is_searched)
     }
 }
 

@@ -7,10 +7,12 @@ use meshline_identity::Ephemeral;
 use meshline_protocol::UnixMicros;
 use meshline_protocol::message::{PunchMapping, PunchOffer};
 
-use super::plan::Ports;
+use super::plan::{Manner, Ports};
 use super::run::Run;
 use crate::bucket::{Bucket, Rate};
+use crate::input::SocketId;
 use crate::now::{Mono, Now};
+use crate::output::Output;
 use crate::shared::Shared;
 
 /// Between attempts that failed, one after the other. Nearly all that ever succeed do so at the first; what changes later is
@@ -58,6 +60,8 @@ pub(super) struct Call {
     pub(super) secret: Ephemeral,
     pub(super) sent: Now,
     pub(super) until: Mono,
+    /// The one of the attempt, if it is not the main one.
+    pub(super) socket: Option<SocketId>,
 }
 
 /// A call of a member that is to be answered.
@@ -117,6 +121,19 @@ impl Pursuit {
             supply: Supply { ports: Ports::new(shared.random_u32()), searches: 0, search_at: now },
             shaky: 0,
             log: VecDeque::new(),
+        }
+    }
+
+    /// Whether the next attempt is to have a socket of its own, as far as this side knows.
+    pub(super) fn wants_socket(&self) -> bool {
+        let last = self.log.back().filter(|last| last.outcome == "no_way").and_then(|last| last.mappings);
+        last.is_some_and(|mappings| Manner::choose(mappings, self.failures).careful)
+    }
+
+    /// The call that waits is given up.
+    pub(super) fn drop_call(&mut self, shared: &mut Shared) {
+        if let Some(socket) = self.call.take().and_then(|call| call.socket) {
+            shared.push(Output::CloseSocket { socket });
         }
     }
 

@@ -8,12 +8,13 @@ use meshline_protocol::message::{Punch as Message, PunchEnd, PunchInstant, Punch
 use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
 
 use super::offer::{Heading, Own, is_near, meeting_places, read, targets, write_end, write_offer};
-use super::plan::{MEETING, Search};
+use super::plan::{MEETING, Search, own_port};
 use super::pursuit::{Call, Held, Pursuit, REFUSED_PAUSE};
 use super::run::{Run, Start};
 use super::{MAX_RUNS, Punch, Wanted, Wish};
+use crate::input::SocketId;
 use crate::now::Mono;
-use crate::output::DialTarget;
+use crate::output::{DialTarget, Output};
 use crate::shared::Shared;
 
 /// An answer that takes longer will not come.
@@ -37,6 +38,8 @@ struct Agreed<'a> {
     keys: AttemptKeys,
     at: Mono,
     called: bool,
+    /// From which this side sends.
+    socket: Option<SocketId>,
 }
 
 impl Punch {
@@ -44,15 +47,26 @@ impl Punch {
         Heading { seq: self.seq.next(shared.steady()), to, attempt }
     }
 
+    /// What this node brings to the next attempt with a member, and the socket opened for it alone.
+    fn bring(&self, peer: &NodeId, shared: &mut Shared) -> Option<(Own, Option<SocketId>)> {
+        let own = self.own.as_ref()?;
+        let port = own_port(shared.random_u32());
+        let wants = self.pursuits.get(peer).is_some_and(Pursuit::wants_socket);
+        let Some(with_socket) = own.with_socket(port).filter(|_| wants) else { return Some((own.clone(), None)) };
+        let socket = shared.next_socket();
+        shared.push(Output::OpenSocket { socket, port: Some(port) });
+        Some((with_socket, Some(socket)))
+    }
+
     /// Asks a member for an attempt.
     pub(super) fn call(&mut self, peer: NodeId, shared: &mut Shared) {
-        let Some(own) = self.own.clone() else { return };
+        let Some((own, socket)) = self.bring(&peer, shared) else { return };
         let (secret, number) = (Ephemeral::from_secret(shared.secret()), shared.random_u32());
         let heading = self.heading(peer, number, shared);
         let record = write_offer(shared, heading, &own, secret.public(), None);
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let until = shared.now.mono.after(CALL_LIMIT);
-        pursuit.call = Some(Call { number, secret, sent: shared.now, until });
+        pursuit.call = Some(Call { number, secret, sent: shared.now, until, socket });
         pursuit.called = true;
         self.wishes.push(Wish::Tell(peer, Message::Call(record)));
     }
@@ -117,10 +131,10 @@ impl Punch {
     }
 
     pub(super) fn answer(&mut self, peer: NodeId, call: &Held, shared: &mut Shared) -> Result<(), Code> {
-        let Some(own) = self.own.clone() else { return Ok(()) };
         let theirs = &call.offer;
         let secret = Ephemeral::from_secret(shared.secret());
         let keys = agree(&secret, peer, theirs, shared)?;
+        let Some((own, socket)) = self.bring(&peer, shared) else { return Ok(()) };
         let rtt = Duration::from_micros(call.rtt_us.unwrap_or(USUAL_RTT_US));
         let lead = rtt.saturating_mul(2).clamp(LEAST_LEAD, MOST_LEAD);
         let (now, lead_us) = (shared.now, i64::try_from(lead.as_micros()).unwrap_or(0));
@@ -128,7 +142,7 @@ impl Punch {
         let heading = self.heading(peer, theirs.attempt, shared);
         let record = write_offer(shared, heading, &own, secret.public(), Some(instant));
         self.wishes.push(Wish::Tell(peer, Message::Answer(record)));
-        self.start(peer, Agreed { theirs, keys, at: now.mono.after(lead), called: false }, shared);
+        self.start(peer, Agreed { theirs, keys, at: now.mono.after(lead), called: false, socket }, shared);
         Ok(())
     }
 
@@ -139,16 +153,21 @@ impl Punch {
         accept(pursuit, theirs.seq, theirs.expires, shared)?;
         let call = pursuit.call.take_if(|call| call.number == theirs.attempt).ok_or(Code::RecordOutdated)?;
         let clock = shared.network_time.clock_of(&peer, shared.now.mono);
-        let at = instant_here(&theirs, instant, (&call, clock), shared.now.mono).ok_or(Code::InvalidMessage)?;
-        let keys = agree(&call.secret, peer, &theirs, shared)?;
-        self.start(peer, Agreed { theirs: &theirs, keys, at, called: true }, shared);
+        let at = instant_here(&theirs, instant, (&call, clock), shared.now.mono).ok_or(Code::InvalidMessage);
+        let agreed = at.and_then(|at| Ok((at, agree(&call.secret, peer, &theirs, shared)?)));
+        let socket = call.socket;
+        if let (Err(_), Some(socket)) = (&agreed, socket) {
+            shared.push(Output::CloseSocket { socket });
+        }
+        let (at, keys) = agreed?;
+        self.start(peer, Agreed { theirs: &theirs, keys, at, called: true, socket }, shared);
         Ok(())
     }
 
     fn start(&mut self, peer: NodeId, agreed: Agreed<'_>, shared: &mut Shared) {
         let Some(own) = &self.own else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
-        let Agreed { theirs, keys, at, called } = agreed;
+        let Agreed { theirs, keys, at, called, socket } = agreed;
         pursuit.called = called;
         let mappings = (own.mapping, theirs.mapping);
         let earlier = pursuit.failures;
@@ -164,6 +183,7 @@ impl Punch {
             before: seen_at(theirs).nth(1),
             mappings,
             earlier,
+            socket: socket.unwrap_or(SocketId::MAIN),
         };
         for host in start.hosts().take(MAX_HOSTS).filter(|host| self.hosts.is_open(peer, *host, shared.now.mono)) {
             self.wishes.push(Wish::Confirm(peer, host));

@@ -16,7 +16,7 @@ use meshline_protocol::{Code, NodeId};
 use super::Cx;
 use super::hosts::{CHEAP, DEAR};
 use super::offer::Told;
-use super::plan::{Aim, BATCH, BATCH_EVERY, HEAD_START, MAX_PROBES, Search, Shot, Volley, opener_ttl, shots, volleys};
+use super::plan::{Aim, BATCH, BATCH_EVERY, HEAD_START, MAX_PROBES, Manner, Search, Shot, Volley, shots, volleys};
 use super::pursuit::Supply;
 use crate::input::{DialId, SocketId};
 use crate::now::Mono;
@@ -123,6 +123,8 @@ pub(super) struct Start {
     pub(super) mappings: (PunchMapping, PunchMapping),
     /// Attempts with this peer that failed before.
     pub(super) earlier: u32,
+    /// From which told addresses are tried that are not next door.
+    pub(super) socket: SocketId,
 }
 
 impl Start {
@@ -145,6 +147,7 @@ impl Start {
 #[derive(Debug)]
 pub(super) struct Run {
     pub(super) start: Start,
+    manner: Manner,
     plan: VecDeque<(Mono, Volley)>,
     addresses: BTreeMap<SocketAddr, Traffic>,
     asked: BTreeMap<u32, Asked>,
@@ -170,11 +173,14 @@ pub(super) struct Run {
 impl Run {
     pub(super) fn new(start: Start) -> Self {
         let first = Mono(start.at.0.saturating_sub(u64::try_from(HEAD_START.as_micros()).unwrap_or(0)));
-        let mut plan: Vec<(Mono, Volley)> = volleys().map(|(at, volley)| (first.after(at), volley)).collect();
+        let manner = Manner::choose(start.mappings, start.earlier);
+        let mut plan: Vec<(Mono, Volley)> =
+            volleys(manner.careful).map(|(at, volley)| (first.after(at), volley)).collect();
         plan.sort_by_key(|(at, _)| *at);
         let addresses = start.targets.iter().map(|(address, told)| (*address, Traffic::new(Known::Told(*told))));
         Self {
             addresses: addresses.take(MAX_ADDRESSES).collect(),
+            manner,
             plan: plan.into(),
             search: Search::choose(start.mappings.0, start.mappings.1, start.earlier),
             start,
@@ -215,7 +221,7 @@ impl Run {
     fn fire(&mut self, volley: Volley, supply: &mut Supply, cx: &mut Cx<'_>) -> Option<Step> {
         match volley {
             Volley::Near => self.try_told(Told::Near, None, cx),
-            Volley::Openers => self.try_told(Told::Far, Some(opener_ttl(self.start.earlier)), cx),
+            Volley::Openers => self.try_told(Told::Far, Some(self.manner.ttl), cx),
             Volley::Far => self.try_told(Told::Far, None, cx),
             Volley::Heard => self.try_heard(cx),
             Volley::Meet => {
@@ -243,8 +249,9 @@ impl Run {
             is_first || cx.hosts.is_confirmed(self.start.peer, to.ip(), cx.shared.now.mono)
         });
         let due: Vec<SocketAddr> = due.map(|(_, to)| *to).collect();
+        let socket = if wanted == Told::Near { SocketId::MAIN } else { self.start.socket };
         for to in due {
-            self.ask(Shot { socket: SocketId::MAIN, to, ttl }, cx);
+            self.ask(Shot { socket, to, ttl }, cx);
         }
     }
 
@@ -265,7 +272,7 @@ impl Run {
         for _ in 0..self.search.sockets() {
             let socket = cx.shared.next_socket();
             self.sockets.push(socket);
-            cx.shared.push(Output::OpenSocket { socket });
+            cx.shared.push(Output::OpenSocket { socket, port: None });
         }
     }
 
@@ -293,7 +300,7 @@ impl Run {
         let Some(seen) = self.start.seen.filter(|_| self.best.is_none()) else { return };
         if self.stage != "search" && self.search != Search::None {
             self.stage = "search";
-            let (ttl, earlier) = (opener_ttl(self.start.earlier), self.start.earlier);
+            let (ttl, earlier) = (self.manner.ttl, self.start.earlier);
             let aim = Aim { seen, before: self.start.before, sockets: &self.sockets, ttl, earlier };
             self.queue = shots(self.search, &aim, &mut supply.ports);
         }
@@ -354,7 +361,12 @@ impl Run {
     /// Whether what leaves a socket is part of a search, which has caps of its own: many sockets aim at one address then,
     /// with packets that are not meant to arrive or of which one is to fit. From the main one it gets no more for that.
     fn is_search(&self, socket: SocketId) -> bool {
-        socket != SocketId::MAIN && self.stage == "search"
+        self.is_of_search(socket) && self.stage == "search"
+    }
+
+    /// Whether a socket was opened to search.
+    fn is_of_search(&self, socket: SocketId) -> bool {
+        ![SocketId::MAIN, self.start.socket].contains(&socket)
     }
 
     fn send(&mut self, frame: TimeFrame, shot: Shot, seen: Option<SocketAddr>, cx: &mut Cx<'_>) {
@@ -421,9 +433,9 @@ impl Run {
             }
             let known = if was_asked { Known::Searched } else { Known::Heard };
             // What a search sent there counts as well.
-            let is_here = |asked: &&Asked| (asked.socket, asked.to) == (SocketId::MAIN, from);
+            let is_here = |asked: &&Asked| asked.to == from && !self.is_of_search(asked.socket);
             let waiting = u32::try_from(self.asked.values().filter(is_here).count()).unwrap_or(u32::MAX);
-            let sent = waiting.saturating_add(u32::from(was_asked && socket == SocketId::MAIN));
+            let sent = waiting.saturating_add(u32::from(was_asked && !self.is_of_search(socket)));
             self.addresses.insert(from, Traffic { sent, ..Traffic::new(known) });
         }
         if let Some(traffic) = self.addresses.get_mut(&from) {
@@ -448,6 +460,10 @@ impl Run {
         let context = StepContext { network: &cx.shared.config.network, id: cx.shared.id, now: cx.shared.now };
         let answer = clock.handle(frame, context);
         let rtt_us = clock.last_rtt_us().filter(|_| clock.measurements() > measured_before);
+        if let Some(reading) = clock.latest().filter(|_| rtt_us.is_some()) {
+            // Nothing on the way sends a datagram again, so this one is mostly better than a link's first.
+            cx.shared.network_time.read(self.start.peer, reading, cx.shared.now.mono);
+        }
         if let Some(answer) = answer.filter(|_| self.has_room(at.1, cx)) {
             let seen = (answer.step < 3).then_some(at.1);
             self.send(answer, Shot { socket: at.0, to: at.1, ttl: None }, seen, cx);
@@ -482,7 +498,7 @@ impl Run {
 
     fn kind(&self, socket: SocketId, remote: SocketAddr) -> &'static str {
         let known = self.addresses.get(&remote).map(|traffic| traffic.known);
-        let was_told = socket == SocketId::MAIN && matches!(known, Some(Known::Told(_)));
+        let was_told = !self.is_of_search(socket) && matches!(known, Some(Known::Told(_)));
         match (known, self.search) {
             (_, Search::Sockets | Search::Ports) if self.stage == "search" && !was_told => "birthday",
             (_, Search::Aim(_) | Search::Counted(_)) if self.stage == "search" && !was_told => "predicted",
@@ -496,5 +512,8 @@ impl Run {
     pub(super) fn socket_failed(&mut self, socket: SocketId) {
         self.sockets.retain(|other| *other != socket);
         self.queue.retain(|shot| shot.socket != socket);
+        if self.start.socket == socket {
+            self.start.socket = SocketId::MAIN;
+        }
     }
 }

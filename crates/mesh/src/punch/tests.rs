@@ -7,8 +7,10 @@ use meshline_identity::KeyPair;
 use meshline_protocol::message::{Punch as Message, PunchCandidates, PunchMapping, PunchReason};
 use meshline_protocol::{Bounded, UnixMicros};
 
-use super::offer::{Told, targets};
-use super::plan::{Aim, MAX_PROBES, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, opener_ttl, shots, volleys};
+use super::offer::{Own, Told, targets};
+use super::plan::{
+    Aim, MAX_PROBES, Manner, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, Volley, own_port, shots, volleys,
+};
 use super::pursuit::Pursuit;
 use super::{Punch, Wanted, Wish};
 use crate::config::Config;
@@ -117,8 +119,40 @@ fn told_addresses_that_lead_nowhere_or_here_are_left_out_and_of_a_host_three_are
 
 #[test]
 fn openers_take_turns_and_the_first_packet_leaves_with_the_head_start() {
-    assert_eq!([0, 1, 2, 3].map(opener_ttl), [2, 3, 4, 2]);
-    assert!(volleys().any(|(at, _)| at.is_zero()));
+    use PunchMapping::{Independent, Random};
+    let manner = |theirs, earlier| Manner::choose((Independent, theirs), earlier);
+    let plain = [0, 1, 2, 3, 4, 5, 6].map(|earlier| manner(Independent, earlier));
+    assert_eq!(plain.map(|manner| manner.ttl), [2, 2, 3, 3, 4, 4, 2], "each once with care and once without");
+    assert_eq!(plain.map(|manner| manner.careful), [false, true, false, true, false, true, false]);
+    let searched = [0, 1, 2, 3].map(|earlier| manner(Random, earlier));
+    assert_eq!(searched.map(|manner| manner.ttl), [2, 3, 4, 2]);
+    assert!(searched.iter().all(|manner| !manner.careful));
+    for careful in [false, true] {
+        assert!(volleys(careful).any(|(at, _)| at.is_zero()));
+        let first = |wanted| volleys(careful).find(|(_, volley)| *volley == wanted).expect("there is one").0;
+        let lead = first(Volley::Far) - first(Volley::Openers);
+        assert_eq!(lead.as_millis(), if careful { 500 } else { 60 }, "which clocks may be apart");
+    }
+}
+
+#[test]
+fn a_socket_of_its_own_is_told_where_it_will_be_seen_and_only_where_that_is_known() {
+    let own = |host: &str, seen: &[&str], mapping| {
+        let seen = seen.iter().map(|text| at(text)).collect();
+        let known = Candidates { host: vec![at(host)], reflexive: seen, mapping, ..Candidates::default() };
+        Own::new(&known, None, &[])
+    };
+    let kept = own("192.168.1.7:6000", &["198.51.100.7:6000"], Mapping::Independent).with_socket(40_000);
+    let kept = kept.expect("the router keeps ports").candidates.reflexive;
+    assert_eq!(&kept[..], &[at("198.51.100.7:40000"), at("198.51.100.7:6000")], "tried first");
+    let none = [
+        own("192.168.1.7:6000", &["198.51.100.7:7777"], Mapping::Independent),
+        own("192.168.1.7:6000", &["198.51.100.7:6000"], Mapping::Dependent { step: None }),
+        own("192.168.1.7:6000", &["198.51.100.7:6000"], Mapping::Dependent { step: Some(1) }),
+        own("198.51.100.7:6000", &[], Mapping::Independent),
+    ];
+    assert!(none.iter().all(|own| own.with_socket(40_000).is_none()));
+    assert!([0, 1, 28_230, 28_231, u32::MAX].map(own_port).iter().all(|port| (32_768..60_999).contains(port)));
 }
 
 /// A member of the network with the UDP address of its host, which others have or have not seen.

@@ -15,6 +15,10 @@ pub(crate) const LEAST_INTERVAL: i64 = 60_000_000;
 /// Orders held, and as many ends of orders: there is one at a time, and some that lost against it.
 pub(crate) const MAX_HELD: usize = 8;
 
+/// Of these so many of one member: one that is planned, one that was ended for it, and one that was done before. With a day
+/// between an order and its instant a single member could keep everybody else from ordering anything.
+pub(crate) const MAX_HELD_EACH: usize = 3;
+
 /// The name of an order: its sequence, then its author.
 pub(crate) type Key = (UnixMicros, NodeId);
 
@@ -67,10 +71,8 @@ impl Orders {
                 if self.orders.contains_key(&key) {
                     return Taken::Known;
                 }
-                let last = self.orders.iter().rev().find(|(_, held)| held.membership_seq.is_some());
-                if self.orders.len() >= MAX_HELD
-                    && !give_way(last.map(|(key, _)| *key), membership_seq, &mut self.orders)
-                {
+                let is_members = |held: &Held| held.membership_seq.is_some();
+                if !make_room(&key, membership_seq.is_some(), &mut self.orders, is_members) {
                     return Taken::Full;
                 }
                 self.orders.insert(key, Held { order, record: record.clone(), membership_seq });
@@ -80,8 +82,8 @@ impl Orders {
                 if self.ends.contains_key(&key) {
                     return Taken::Known;
                 }
-                let last = self.ends.iter().rev().find(|(_, end)| end.membership_seq.is_some());
-                if self.ends.len() >= MAX_HELD && !give_way(last.map(|(key, _)| *key), membership_seq, &mut self.ends) {
+                let is_members = |end: &End| end.membership_seq.is_some();
+                if !make_room(&key, membership_seq.is_some(), &mut self.ends, is_members) {
                     return Taken::Full;
                 }
                 self.ends.insert(key, End { abort, record: record.clone(), membership_seq });
@@ -156,9 +158,19 @@ fn are_in_the_way(one: &RebuildOrder, other: &RebuildOrder) -> bool {
     one.seq.max(other.seq) < one.at.min(other.at) || one.at.since(other.at).abs() < LEAST_INTERVAL
 }
 
-/// Makes room for what the network key signed.
-fn give_way<T>(last: Option<Key>, membership_seq: Option<UnixMicros>, held: &mut BTreeMap<Key, T>) -> bool {
-    membership_seq.is_none() && last.is_some_and(|last| held.remove(&last).is_some())
+/// Makes room for one more. Of one member those stay that were signed first, whatever order they came in; where there is no
+/// room for all, the last one of a member gives way to the network key.
+fn make_room<T>(key: &Key, is_members: bool, held: &mut BTreeMap<Key, T>, is_by_member: impl Fn(&T) -> bool) -> bool {
+    let of_signer = || held.keys().filter(|(_, by)| *by == key.1);
+    let last = of_signer().next_back().copied();
+    if is_members && of_signer().count() >= MAX_HELD_EACH {
+        return last.is_some_and(|last| last > *key && held.remove(&last).is_some());
+    }
+    if held.len() < MAX_HELD {
+        return true;
+    }
+    let last = held.iter().rev().find(|(_, held)| is_by_member(held)).map(|(key, _)| *key);
+    !is_members && last.is_some_and(|last| held.remove(&last).is_some())
 }
 
 #[cfg(test)]

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use meshline_protocol::NodeId;
-use meshline_protocol::message::Role;
 
 use super::client::Known;
 use crate::now::Mono;
@@ -83,9 +82,7 @@ impl Warm {
 
     fn measure(&mut self, shared: &Shared, Known { links, members }: Known<'_>) {
         let now = shared.now.mono;
-        let is_there = |known: &&crate::gossip::Known| known.member.has_role(Role::Proxy) && !known.has_left();
-        let ids: BTreeSet<NodeId> =
-            members.iter().filter(is_there).map(|known| known.member.id).take(MAX_PROXIES).collect();
+        let ids: BTreeSet<NodeId> = members.proxies().map(|known| known.member.id).take(MAX_PROXIES).collect();
         self.samples.retain(|id, _| ids.contains(id));
         for id in ids {
             let sample = self.samples.entry(id).or_default();

@@ -4,7 +4,7 @@
 //! How far away a member is follows from the advertisements themselves, by links that both ends claim: nobody's word for a
 //! distance is needed, and a member that lies about its links alone comes no nearer.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_protocol::NodeId;
 use meshline_protocol::message::LinkState;
@@ -39,7 +39,7 @@ pub(super) struct Place {
 #[derive(Debug, Default)]
 pub(super) struct Fit {
     /// Members too far away.
-    pub(super) outside: Vec<NodeId>,
+    pub(super) outside: BTreeSet<NodeId>,
     /// Members near enough of whom nothing is here, by the linked member that is asked.
     pub(super) missing: BTreeMap<NodeId, Vec<NodeId>>,
     /// The radius became another one.

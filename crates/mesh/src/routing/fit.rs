@@ -52,7 +52,7 @@ impl Routing {
                 self.tell_near(&peer, false, shared);
             }
         }
-        if fit.outside.is_empty() { graph } else { self.graph() }
+        if fit.outside.is_empty() { graph } else { graph.without(&fit.outside) }
     }
 
     /// Compares what a peer and this node hold.

@@ -1,5 +1,7 @@
 //! The network as the advertisements describe it, in small numbers instead of ids.
 
+use std::collections::BTreeSet;
+
 use meshline_protocol::NodeId;
 use meshline_protocol::message::{AdvertisedLink, LinkState};
 
@@ -15,12 +17,57 @@ pub(super) struct Edge {
 /// The members and the links that both of their ends advertise.
 #[derive(Clone, Debug, Default)]
 pub struct Graph {
-    /// In order: a member's number is its place here.
-    ids: Vec<NodeId>,
+    ids: Ids,
     carries: Vec<bool>,
-    edges: Vec<Vec<Edge>>,
+    edges: Edges,
     /// Links to members of whom nothing is known, in the order of who advertises them.
     beyond: Vec<(usize, NodeId)>,
+}
+
+/// Members in order: a member's number is its place here.
+#[derive(Clone, Debug, Default)]
+struct Ids {
+    all: Vec<NodeId>,
+    /// The first eight bytes of each: what a search compares.
+    heads: Vec<u64>,
+}
+
+impl Ids {
+    fn new(all: Vec<NodeId>) -> Self {
+        let heads = all.iter().map(head).collect();
+        Self { all, heads }
+    }
+
+    fn number(&self, id: &NodeId) -> Option<usize> {
+        let head = head(id);
+        let first = self.heads.partition_point(|other| *other < head);
+        let same = self.heads.iter().skip(first).take_while(|other| **other == head).count();
+        self.all.iter().skip(first).take(same).position(|other| other == id).map(|at| first + at)
+    }
+}
+
+fn head(id: &NodeId) -> u64 {
+    id.as_bytes().first_chunk().map_or(0, |head| u64::from_be_bytes(*head))
+}
+
+/// Links, those of one member behind those of another: a network's in one piece of memory.
+#[derive(Clone, Debug, Default)]
+struct Edges {
+    all: Vec<Edge>,
+    /// Where those of each member end.
+    ends: Vec<usize>,
+}
+
+impl Edges {
+    fn add(&mut self, edges: impl Iterator<Item = Edge>) {
+        self.all.extend(edges);
+        self.ends.push(self.all.len());
+    }
+
+    fn of(&self, number: usize) -> &[Edge] {
+        let first = number.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.ends.get(number).and_then(|end| self.all.get(first..*end)).unwrap_or_default()
+    }
 }
 
 impl Graph {
@@ -30,56 +77,70 @@ impl Graph {
         let mut known: Vec<(NodeId, &LinkState)> = advertisements.collect();
         known.sort_by_key(|(id, _)| *id);
         known.dedup_by_key(|(id, _)| *id);
-        let ids: Vec<NodeId> = known.iter().map(|(id, _)| *id).collect();
-        let mut beyond = Vec::new();
-        let mut claims = |(from, (_, state)): (usize, &(NodeId, &LinkState))| -> Vec<Edge> {
-            let edge = |link: &AdvertisedLink| match ids.binary_search(&link.peer) {
-                Ok(to) => Some(Edge { to, cost: cost_us(link) }),
-                Err(_) => {
+        let ids = Ids::new(known.iter().map(|(id, _)| *id).collect());
+        let (mut claimed, mut beyond) = (Edges::default(), Vec::new());
+        for (from, (_, state)) in known.iter().enumerate() {
+            let edge = |link: &AdvertisedLink| {
+                let to = ids.number(&link.peer);
+                if to.is_none() {
                     beyond.push((from, link.peer));
-                    None
                 }
+                to.map(|to| Edge { to, cost: cost_us(link) })
             };
-            state.links.iter().filter_map(edge).collect()
-        };
-        let claimed: Vec<Vec<Edge>> = known.iter().enumerate().map(&mut claims).collect();
-        let claims =
-            |from: usize, to: usize| claimed.get(from).is_some_and(|edges| edges.iter().any(|edge| edge.to == to));
-        let edges = claimed
-            .iter()
-            .enumerate()
-            .map(|(from, edges)| {
-                edges.iter().filter(|edge| edge.to != from && claims(edge.to, from)).copied().collect()
-            })
-            .collect();
+            claimed.add(state.links.iter().filter_map(edge));
+        }
         let carries = known.iter().map(|(_, state)| state.carries).collect();
-        Self { ids, carries, edges, beyond }
+        Self { edges: believed(&claimed, ids.all.len()), ids, carries, beyond }
+    }
+
+    /// The same without some members, whose links are links beyond from now on.
+    pub(super) fn without(&self, out: &BTreeSet<NodeId>) -> Self {
+        let is_in = |id: &NodeId| !out.contains(id);
+        let mut left = Self::default();
+        let mut numbers = vec![None; self.len()];
+        let (mut ids, mut count) = (Vec::with_capacity(self.len()), 0_usize);
+        for (number, id) in numbers.iter_mut().zip(&self.ids.all).filter(|(_, id)| is_in(id)) {
+            *number = Some(count);
+            count += 1;
+            ids.push(*id);
+        }
+        left.ids = Ids::new(ids);
+        for (before, now) in numbers.iter().enumerate().filter_map(|(before, now)| Some((before, (*now)?))) {
+            left.carries.push(self.carries(before));
+            let to = |edge: &Edge| numbers.get(edge.to).copied().flatten();
+            let (inside, outside): (Vec<&Edge>, Vec<&Edge>) =
+                self.edges(before).iter().partition(|edge| to(edge).is_some());
+            left.edges.add(inside.iter().filter_map(|edge| Some(Edge { to: to(edge)?, ..**edge })));
+            let gone = outside.iter().filter_map(|edge| self.id(edge.to));
+            left.beyond.extend(gone.chain(self.beyond(before)).map(|id| (now, id)));
+        }
+        left
     }
 
     /// How many members there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ids.len()
+        self.ids.all.len()
     }
 
     /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ids.is_empty()
+        self.ids.all.is_empty()
     }
 
     /// How many directed links count.
     #[must_use]
     pub fn links(&self) -> usize {
-        self.edges.iter().map(Vec::len).sum()
+        self.edges.all.len()
     }
 
     pub(super) fn number(&self, id: &NodeId) -> Option<usize> {
-        self.ids.binary_search(id).ok()
+        self.ids.number(id)
     }
 
     pub(super) fn id(&self, number: usize) -> Option<NodeId> {
-        self.ids.get(number).copied()
+        self.ids.all.get(number).copied()
     }
 
     /// Members of whom nothing is known that this one advertises.
@@ -93,7 +154,7 @@ impl Graph {
     }
 
     pub(super) fn edges(&self, number: usize) -> &[Edge] {
-        self.edges.get(number).map_or(&[], Vec::as_slice)
+        self.edges.of(number)
     }
 
     /// The cost of the link from one member to another.
@@ -114,3 +175,16 @@ impl Graph {
         graph
     }
 }
+
+/// The links that both ends claim.
+fn believed(claimed: &Edges, members: usize) -> Edges {
+    let mut edges = Edges { all: Vec::with_capacity(claimed.all.len()), ends: Vec::with_capacity(members) };
+    for from in 0..members {
+        let both = |edge: &&Edge| edge.to != from && claimed.of(edge.to).iter().any(|back| back.to == from);
+        edges.add(claimed.of(from).iter().filter(both).copied());
+    }
+    edges
+}
+
+#[cfg(test)]
+mod tests;

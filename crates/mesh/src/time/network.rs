@@ -79,6 +79,11 @@ impl NetworkTime {
         self.readings.get(member).map(|reading| reading.clock(now))
     }
 
+    /// A member's clock less our calendar, and the bound on the error of that: by the best exchange over whatever link.
+    pub(crate) fn offset_of(&self, member: &NodeId, now: Now) -> Option<(i64, u64)> {
+        self.readings.get(member).map(|reading| reading.offset(now))
+    }
+
     fn has_room(&mut self, now: Mono) -> bool {
         if self.readings.len() < MAX_READINGS {
             return true;

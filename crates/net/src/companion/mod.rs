@@ -180,9 +180,11 @@ impl Companion {
         }
         let frame = Frame { message: Message::Datagram(Box::new(line.clone())), body: Some(body.clone()) };
         match self.seal(&frame) {
-            Some(packet) => Carried::Sent(self.send_packet(&packet)),
-            // It does not fit.
-            None => Carried::ByLink,
+            Some(packet) if self.send_packet(&packet) => Carried::Sent(packet.len()),
+            // It has not left, so nobody gets it twice. What has is never sent again: UDP may lose it.
+            Some(_) if is_only => Carried::Dropped,
+            // That, or it does not fit.
+            Some(_) | None => Carried::ByLink,
         }
     }
 
@@ -193,11 +195,14 @@ impl Companion {
         }
     }
 
-    fn send_packet(&self, packet: &[u8]) -> usize {
+    /// Says whether it left.
+    fn send_packet(&self, packet: &[u8]) -> bool {
         let remote = *self.remote.lock().unwrap_or_else(PoisonError::into_inner);
-        self.around.hub.send(SocketId::MAIN, remote, packet, None);
-        self.around.hub.companions().note_sent();
-        packet.len()
+        let is_sent = self.around.hub.send(SocketId::MAIN, remote, packet, None);
+        if is_sent {
+            self.around.hub.companions().note_sent();
+        }
+        is_sent
     }
 
     /// A frame as a packet, if it fits into one.

@@ -206,3 +206,19 @@ fn numbers_in_any_order_are_judged_as_a_list_of_all_would() {
         }
     }
 }
+
+#[tokio::test]
+async fn what_cannot_leave_by_udp_goes_over_the_link_and_what_has_left_never_does() {
+    let (one, _other) = two();
+    one.companion.set_works(true);
+    let small = Bytes::from_static(b"small");
+    let carry = |over| one.companion.carry(&line(over), &small);
+    // Nobody reads there: what goes there has left, and is gone.
+    let void = UdpSocket::bind("127.0.0.1:0").unwrap();
+    *one.companion.remote.lock().unwrap() = void.local_addr().unwrap();
+    assert!(matches!([carry(Over::Udp), carry(Over::Drop)], [Carried::Sent(_), Carried::Sent(_)]));
+    // No socket reaches that: nothing leaves.
+    *one.companion.remote.lock().unwrap() = "192.0.2.1:9".parse().unwrap();
+    assert_eq!([carry(Over::Udp), carry(Over::Drop)], [Carried::ByLink, Carried::Dropped]);
+    assert_eq!(one.hub.companions().report().sent, 2);
+}

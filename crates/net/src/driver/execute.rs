@@ -54,9 +54,11 @@ impl<C: Core> Driver<C> {
                     task.abort();
                 }
             }
-            Output::SendPacket { socket, to, bytes, ttl } => self.hub.send(socket, to, &bytes, ttl),
-            Output::OpenSocket { socket } => {
-                let failed = self.hub.open(socket).err();
+            Output::SendPacket { socket, to, bytes, ttl } => {
+                self.hub.send(socket, to, &bytes, ttl);
+            }
+            Output::OpenSocket { socket, port } => {
+                let failed = self.hub.open(socket, port).err();
                 return failed.map(|error| Input::SocketFailed { socket, detail: error.to_string() });
             }
             Output::CloseSocket { socket } => self.hub.close(socket),

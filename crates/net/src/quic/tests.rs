@@ -191,7 +191,7 @@ async fn a_stranger_that_opens_no_stream_is_gone_when_its_time_is_over() {
 #[tokio::test]
 async fn a_connection_over_a_socket_of_its_own_outlives_the_wish_for_it() {
     let (one, mut other) = (Place::new(13), Place::new(14));
-    one.hub.open(SocketId(7)).unwrap();
+    one.hub.open(SocketId(7), None).unwrap();
     let dialled = one.quic.dial(SocketId(7), other.address(), other.id);
     let mut near = timeout(PATIENCE, dialled).await.unwrap().unwrap();
     assert_ne!(near.local.port(), one.address().port(), "it is another port");
@@ -215,7 +215,7 @@ async fn a_connection_over_a_socket_of_its_own_outlives_the_wish_for_it() {
 #[tokio::test]
 async fn answers_leave_from_the_socket_where_the_question_came_in() {
     let (one, mut other) = (Place::new(15), Place::new(16));
-    other.hub.open(SocketId(9)).unwrap();
+    other.hub.open(SocketId(9), None).unwrap();
     let port = other.hub.port_of(SocketId(9)).unwrap();
     let remote = SocketAddr::new(other.address().ip(), port);
     let mut near = timeout(PATIENCE, one.quic.dial(SocketId::MAIN, remote, other.id)).await.unwrap().unwrap();

@@ -112,8 +112,8 @@ impl Hub {
         &self.companions
     }
 
-    /// Opens another socket, on any port.
-    pub(crate) fn open(&self, id: SocketId) -> io::Result<()> {
+    /// Opens another socket, on this port or on any.
+    pub(crate) fn open(&self, id: SocketId, port: Option<u16>) -> io::Result<()> {
         let sockets = self.sockets.load_full();
         if sockets.len() >= MAX_UDP_SOCKETS {
             return Err(io::Error::other("as many sockets as may be are open"));
@@ -122,7 +122,8 @@ impl Hub {
             return Err(io::ErrorKind::AlreadyExists.into());
         }
         let like = sockets.iter().find(|socket| !socket.local.ip().is_loopback()).or_else(|| sockets.first());
-        let local = like.map_or(ANYWHERE, |socket| any_like(socket.local));
+        let mut local = like.map_or(ANYWHERE, |socket| any_like(socket.local));
+        local.set_port(port.unwrap_or(0));
         let opened = Arc::new(Bound::open(id, local)?);
         self.sockets.store(Arc::new(sockets.iter().cloned().chain([opened]).collect()));
         self.wake_reader();
@@ -143,16 +144,18 @@ impl Hub {
         self.wake_reader();
     }
 
-    /// Sends a datagram of the core, if it leaves at once.
-    pub(crate) fn send(&self, id: SocketId, to: SocketAddr, bytes: &[u8], ttl: Option<u8>) {
+    /// Sends a datagram, if it leaves at once; says whether it did.
+    pub(crate) fn send(&self, id: SocketId, to: SocketAddr, bytes: &[u8], ttl: Option<u8>) -> bool {
         let to = canonical(to);
         let sockets = self.sockets.load();
         let socket = sockets.iter().find(|socket| socket.id == id && socket.reaches(to));
         let sent = socket.map(|socket| socket.send(to, bytes, ttl));
-        self.intake.note_sent(bytes.len(), matches!(sent, Some(Ok(()))));
+        let is_sent = matches!(sent, Some(Ok(())));
+        self.intake.note_sent(bytes.len(), is_sent);
         if let Some(Err(error)) = sent {
             tracing::trace!(address = %to, "datagram not sent: {error}");
         }
+        is_sent
     }
 
     /// Packets of QUIC for `remote` leave from this socket from now on, for as long as what is returned lives.

@@ -61,13 +61,13 @@ async fn no_more_sockets_are_open_than_may_be() {
     let main = u32::try_from(hub.locals().len()).unwrap();
     let most = u32::try_from(MAX_UDP_SOCKETS).unwrap();
     for id in main..most {
-        hub.open(SocketId(id)).unwrap();
+        hub.open(SocketId(id), None).unwrap();
     }
-    assert!(hub.open(SocketId(most)).is_err());
+    assert!(hub.open(SocketId(most), None).is_err());
     hub.close(SocketId(5));
     hub.close(SocketId::MAIN);
-    assert!(hub.open(SocketId(6)).is_err(), "that one is open");
-    hub.open(SocketId(most)).unwrap();
+    assert!(hub.open(SocketId(6), None).is_err(), "that one is open");
+    hub.open(SocketId(most), None).unwrap();
     assert_eq!(hub.report().sockets, MAX_UDP_SOCKETS);
 }
 
@@ -97,7 +97,7 @@ async fn nobody_moves_anothers_connection_and_the_ways_are_bounded() {
     let (hub, _packets) = hub();
     let victim: SocketAddr = "127.0.0.1:9".parse().unwrap();
     let route = hub.pin(SocketId::MAIN, victim).unwrap();
-    hub.open(SocketId(1)).unwrap();
+    hub.open(SocketId(1), None).unwrap();
     let extra = hub.sockets.load().last().cloned().unwrap();
     hub.routes().note(victim, &extra);
     assert_eq!(hub.socket_for(victim).unwrap().id, SocketId::MAIN);

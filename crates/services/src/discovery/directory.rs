@@ -87,6 +87,11 @@ impl Directory {
             && self.bytes - old_bytes + bytes <= MAX_BYTES
     }
 
+    /// Whether there is no room for the list of anybody of whom none is kept.
+    pub(super) fn is_full(&self) -> bool {
+        self.lists.len() >= MAX_LISTS || self.services >= MAX_TOTAL || self.bytes >= MAX_BYTES
+    }
+
     /// Keeps a list in place of the one before.
     pub(super) fn put(&mut self, list: List) -> Vec<Change> {
         let owner = list.signed.by;

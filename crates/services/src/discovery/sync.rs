@@ -152,7 +152,11 @@ impl Sync {
         // An answer that came after our patience ended is thrown away: it will be asked for again.
         let session = self.sessions.get_mut(&peer).filter(|session| matches!(session.asked, Asked::Names));
         let Some(session) = session else { return false };
-        let is_new = |name: &&ServicesName| directory.seq_of(&name.by).is_none_or(|seq| seq < name.seq);
+        // What there is no room for would be asked for at every look, and refused.
+        let is_new = |name: &&ServicesName| match directory.seq_of(&name.by) {
+            Some(seq) => seq < name.seq,
+            None => !directory.is_full(),
+        };
         session.missing.extend(answer.names.iter().filter(is_new).map(|name| name.by));
         session.missing.truncate(MAX_LISTS);
         session.deadline = now.after(PATIENCE).min(session.ends_at);
@@ -255,4 +259,45 @@ fn lists(wanted: &ServicesWant, directory: &Directory, node: &Node) -> Frame {
 
 fn unasked(detail: &str) -> Fault {
     Fault::new(Code::UnexpectedMessage, detail)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use meshline_mesh::SignedText;
+    use meshline_protocol::UnixMicros;
+
+    use super::super::directory::List;
+    use super::*;
+
+    fn id(number: usize) -> NodeId {
+        let mut bytes = [7; 32];
+        bytes[..8].copy_from_slice(&number.to_be_bytes());
+        NodeId::from_bytes(bytes)
+    }
+
+    fn missing(directory: &Directory, names: &[ServicesName]) -> Vec<NodeId> {
+        let (mut sync, peer) = (Sync::default(), id(usize::MAX));
+        let (asked, missing) = (Asked::Names, VecDeque::new());
+        sync.sessions.insert(peer, Session { asked, deadline: Mono(10), ends_at: Mono(10), missing });
+        let names = ServicesNames { names: Bounded::from_first(names.iter().copied()), more: false };
+        assert!(sync.take_names(peer, &names, directory, Mono(1)));
+        sync.sessions.remove(&peer).expect("it goes on").missing.into()
+    }
+
+    #[test]
+    fn at_the_bound_renewals_are_asked_for_and_newcomers_when_there_is_room() {
+        let mut directory = Directory::default();
+        for owner in 0..MAX_LISTS {
+            let signed = SignedText { by: id(owner), seq: UnixMicros::new(1), sig: String::new(), body: Bytes::new() };
+            let until = Mono(if owner == 9 { 5 } else { 100 });
+            directory.put(List { signed: Arc::new(signed), until, services: BTreeMap::new() });
+        }
+        let name = |owner, seq| ServicesName { by: id(owner), seq: UnixMicros::new(seq) };
+        let names = [name(1, 2), name(2, 1), name(50_000, 1)];
+        assert_eq!(missing(&directory, &names), [id(1)]);
+        directory.expire(Mono(5));
+        assert_eq!(missing(&directory, &names), [id(1), id(50_000)]);
+    }
 }

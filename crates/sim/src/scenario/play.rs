@@ -359,11 +359,12 @@ impl Play {
         });
     }
 
-    /// While links are chosen anew there may be some more.
+    /// Two links that part may stand above the limit until what was under way has arrived; while links are chosen anew there
+    /// may be some more.
     fn most_links(&self) -> usize {
         let most = self.scenario.max_links.size();
         let is_rebuilt = self.scenario.faults.iter().any(|fault| matches!(fault.what, Deed::Rebuild(_)));
-        if is_rebuilt { most + (most / 4).clamp(2, 16) } else { most }
+        most + if is_rebuilt { (most / 4).clamp(2, 16) } else { 2 }
     }
 
     /// Something does not hold.

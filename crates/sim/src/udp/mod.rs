@@ -71,9 +71,9 @@ impl Udp {
         self.sockets.iter().find(|((owner, _), open)| *owner == node && **open == port).map(|((_, socket), _)| *socket)
     }
 
-    pub(crate) fn open(&mut self, node: usize, socket: SocketId) {
+    pub(crate) fn open(&mut self, node: usize, socket: SocketId, port: Option<u16>) {
         self.last_port = 20_000 + (self.last_port + 1) % 40_000;
-        self.sockets.insert((node, socket), self.last_port);
+        self.sockets.insert((node, socket), port.unwrap_or(self.last_port));
         let open = self.sockets.keys().filter(|(owner, _)| *owner == node).count();
         // Those of one attempt, and the one from which members are called.
         assert!(open <= 256 + 1, "node {node} has {open} sockets open");

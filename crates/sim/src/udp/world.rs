@@ -137,6 +137,13 @@ impl World {
         self.input(node, Mesh::Packet { socket: SocketId::MAIN, from, bytes });
     }
 
+    /// A packet that seems to come from an address arrives at a router from outside, for the usual port.
+    pub fn knock(&mut self, router: RouterId, from: SocketAddr) {
+        if let Some(found) = self.udp.routers.get_mut(router.0) {
+            let _ = found.inbound(PORT, from, self.now);
+        }
+    }
+
     /// Packets that nodes were given lately, with where they came from: what somebody on the way could play again.
     pub fn overheard(&mut self) -> Vec<(usize, SocketAddr, Bytes)> {
         std::mem::take(&mut self.overheard)

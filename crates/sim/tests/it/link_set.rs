@@ -136,6 +136,36 @@ fn a_newcomer_gets_in_where_everybody_is_full() {
     println!("in after {:.2} s", seconds(took));
 }
 
+#[test]
+fn nothing_under_way_is_lost_when_links_go_for_want_of_room() {
+    let mut world = bounded(size(20), seed(8));
+    settle(&mut world, 120 * SECOND, is_settled);
+    let pairs = [(2, 9), (5, 14), (11, 17), (3, 18)];
+    let (mut sent, mut got) = (0_u32, 0);
+    for step in 0..1_500 {
+        if step % 250 == 0 {
+            // All are full, and others have to go for its neighbours.
+            let newcomer = world.add(|config| {
+                config.max_links = LINKS;
+                config.peers = vec![address(7)];
+            });
+            world.start(newcomer);
+        }
+        for (from, to) in pairs {
+            // Each with a flow of its own: the world looks that none goes round in circles.
+            world.send_datagram(from, to, sent, &sent.to_be_bytes()).expect("there is a way");
+            sent += 1;
+        }
+        world.run_for(20 * MS);
+        got += pairs.iter().map(|(_, to)| world.take_datagrams(*to).len()).sum::<usize>();
+        // Two links that part may stand above the limit.
+        assert!(world.running().into_iter().all(|node| world.links(node) <= LINKS + 2));
+    }
+    world.run_for(2 * SECOND);
+    got += pairs.iter().map(|(_, to)| world.take_datagrams(*to).len()).sum::<usize>();
+    assert_eq!(u32::try_from(got).expect("few"), sent);
+}
+
 /// So many nodes in a hundred die at once; the time until all others are one mesh again.
 fn after_death_of(percent: usize, is_silent: bool, count: usize, seed: u64) -> u64 {
     let mut world = bounded(count, seed);

@@ -33,5 +33,6 @@ mod routing_attacks;
 mod scenarios;
 mod services;
 mod services_attacks;
+mod services_churn;
 mod spread;
 mod support;

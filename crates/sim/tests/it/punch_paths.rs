@@ -72,6 +72,37 @@ fn nothing_is_lost_or_doubled_when_a_direct_way_takes_over_from_a_relayed_link()
 }
 
 #[test]
+fn a_link_over_a_hole_knows_the_peers_clock_from_the_packets_that_made_it() {
+    for seed in seeds(3) {
+        let home = Site::Behind(Router::port());
+        let (mut world, _) = sites(seed, home, home, FAR);
+        world.set_clock(RIGHT, meshline_sim::WallClock { offset_us: 20_000_000, drift_ppm: 0 });
+        world.start_all();
+        let up = world.run_until(60 * SECOND, MS, |world| borne_by(world)[LEFT] == Some("quic"));
+        assert!(up.is_some(), "a way is found");
+        let right = world.id(RIGHT);
+        let status = world.status(LEFT);
+        let link = status.links.iter().find(|link| link.peer == right).expect("linked");
+        let (offset, error) = (link.clock_offset_us.expect("at once"), link.clock_error_us.expect("at once"));
+        assert!(offset.abs_diff(20_000_000) <= error, "seed {seed}: {offset} ± {error}");
+        assert!(error <= 46 * MS, "seed {seed}: {error}, half of the longest round trip and a millisecond");
+    }
+}
+
+#[test]
+fn two_static_members_tell_where_a_node_with_one_link_is_seen() {
+    let (mut world, _) = sites(seed(4), Site::Behind(Router::symmetric()), Site::Public, GOOD);
+    world.edit(LEFT, |config, _| config.max_links = 1);
+    world.start_all();
+    world.run_for(60 * SECOND);
+    let status = world.status(LEFT);
+    let links: Vec<_> = status.links.iter().map(|link| (link.address.clone(), link.transport)).collect();
+    println!("{links:?} {:?}", status.nat);
+    assert_eq!(links.len(), 1, "{links:?}");
+    assert_eq!(status.nat.mapping, "dependent", "{:?}", status.nat);
+}
+
+#[test]
 fn nothing_is_lost_or_doubled_when_a_direct_way_is_the_first_link() {
     for line in [GOOD, FAR, BAD] {
         for seed in seeds(3) {
@@ -193,5 +224,30 @@ fn where_there_is_no_way_the_proxys_link_carries_all_and_attempts_become_rare() 
         let known = world.explain(LEFT, RIGHT).expect("known").punch.expect("attempts were made");
         assert_eq!((known.state, known.attempts.last().expect("one").outcome), ("idle", "no_way"));
         assert!(known.advice.is_some(), "something is advised");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_of_the_usual_sockets_is_passed_by_with_others() {
+    for line in [GOOD, FAR] {
+        for (seed, knocked) in seeds(3).flat_map(|seed| [(seed, LEFT), (seed, RIGHT)]) {
+            let (mut world, routers) = sites(seed, Site::Behind(Router::lax()), Site::Behind(Router::lax()), line);
+            world.start_all();
+            let [here, other] = [knocked, LEFT + RIGHT - knocked].map(|node| routers[node].expect("a router"));
+            let usual = std::net::SocketAddr::new(world.router_address(other), 6_000);
+            // As a packet of the other side that came before any of this one: the state of it lasts half a minute, anew
+            // with each packet.
+            let took = world.run_until(20 * SECOND, 20 * MS, |world| {
+                world.knock(here, usual);
+                borne_by(world) == [Some("quic"); 2]
+            });
+            let took = took.map(|us| us / 1_000);
+            println!("{line:?} seed {seed}: {took:?} ms, {:?}", failures(&world, LEFT));
+            assert!(took.is_some(), "a way is found with the state there all the time");
+            assert!(!failures(&world, LEFT).is_empty(), "not at once");
+            world.run_for(40 * SECOND);
+            assert_eq!(borne_by(&mut world), [Some("quic"); 2], "and stays");
+            assert!([LEFT, RIGHT].iter().all(|node| world.extra_sockets(*node) <= 1), "what is not used is closed");
+        }
     }
 }

@@ -58,11 +58,20 @@ fn service_row(service: &Service, theme: Theme) -> Row {
             Cell::plain(clean(&service.name)),
             Cell::plain(clean(&service.kind)),
             Cell::plain(clean(&service.member_name)),
-            Cell::plain(service.port.to_string()),
+            Cell::plain(if service.port == 0 { "-".to_owned() } else { service.port.to_string() }),
             Cell::Text(clean(&service.health), health_style(&service.health, theme)),
-            Cell::plain(service.cost.map_or_else(|| "-".to_owned(), micros)),
+            Cell::plain(distance(service.cost)),
             Cell::Text(clean(&note(&service.text)), theme.dim()),
         ],
+    }
+}
+
+/// As the command line says it.
+fn distance(cost: Option<u64>) -> String {
+    match cost {
+        None => "away".to_owned(),
+        Some(0) => "here".to_owned(),
+        Some(cost) => micros(cost),
     }
 }
 

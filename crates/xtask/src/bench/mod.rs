@@ -1,11 +1,12 @@
-//! `cargo xtask bench mesh`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
+//! `cargo xtask bench mesh`, `crowd`, `chat`, `routing`, `tunnel`, `nat`, `proxy`, `signal`, `services`, `ledger` and `ledger-net`: figures on this machine, each beside its rival in the same run, as one
 //! Markdown table for docs/BENCHMARKS.md. Figures neither pass nor fail.
 //!
-//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
+//! One file a figure, in [`FIGURES`], [`chat::FIGURES`], [`routing::FIGURES`], [`tunnel::PARTS`], [`proxy::FIGURES`], [`signal::FIGURES`], [`services::PARTS`], [`ledger::PARTS`] and [`ledger_net::PARTS`]; figures of
 //! one link come from the example `bench` of `crates/net`. Whatever is started is ended when its [`process::Running`] goes, and all files are in one folder that goes with it.
 
 mod api;
 mod chat;
+mod crowd;
 mod ledger;
 mod ledger_net;
 mod links;
@@ -18,6 +19,7 @@ mod proxy;
 mod ring;
 mod routing;
 mod scratch;
+mod services;
 mod signal;
 mod start;
 mod table;
@@ -42,6 +44,8 @@ struct Bench {
     rounds: Option<usize>,
     /// Blocks of a chain, if not as many as usual.
     blocks: Option<usize>,
+    /// Where a chain is kept from one run to the next, if it is.
+    chain: Option<PathBuf>,
     /// Nobody is measured beside the mesh.
     alone: bool,
     /// The rivals to measure, if not all.
@@ -72,7 +76,8 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let wish = wish::read(words)?;
     let bin = wish.bin.map_or_else(|| build(root, wish.what), |bin| Ok(PathBuf::from(bin)))?;
     let rivals = wish.rivals.map(|names| names.split(',').map(str::to_owned).collect());
-    let bench = Bench { bin, small: wish.small, rounds: wish.rounds, blocks: wish.blocks, rivals, alone: wish.alone };
+    let (small, rounds, blocks, alone) = (wish.small, wish.rounds, wish.blocks, wish.alone);
+    let bench = Bench { bin, small, rounds, blocks, chain: wish.chain.map(PathBuf::from), alone, rivals };
     let machine = machine::describe();
     println!("{machine}\n");
     let mut rows = Vec::new();
@@ -95,12 +100,21 @@ fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
         cargo(root, &["build", "--release", "-p", "signal-server", "--bins", "--examples"])?;
         return target(root);
     }
+    if what == "services" {
+        cargo(
+            root,
+            &["build", "--release", "--bins", "-p", "node", "-p", "view", "-p", "signal-server", "-p", "config-tool"],
+        )?;
+        example("meshline-sim", "lookup")?;
+        return target(root);
+    }
     if what == "ledger" {
         example("meshline-ledger", "ledger_bench")?;
         return target(root);
     }
     if what == "ledger-net" {
         example("meshline-ledger", "ledger_bench")?;
+        example("meshline-ledger", "header_flood")?;
         cargo(root, &["build", "--release", "-p", "node", "-p", "config-tool"])?;
         return target(root);
     }

@@ -18,6 +18,22 @@ impl Running {
         quiet.spawn().map(Self).map_err(|error| format!("{name} cannot be started: {error}"))
     }
 
+    pub(super) fn pid(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// Sends it a signal, named as `kill` wants it; one that is gone already does not mind.
+    pub(super) fn signal(&self, signal: &str) -> Result<(), String> {
+        let status = Command::new("kill").args([signal, &self.0.id().to_string()]).stderr(Stdio::null()).status();
+        status.map(drop).map_err(|error| format!("kill cannot be started: {error}"))
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(super) fn terminate(mut self) -> Result<(), String> {
+        self.signal("-TERM")?;
+        wait("a program ends", Duration::from_millis(10), || self.0.try_wait().is_ok_and(|status| status.is_some()))
+    }
+
     /// Processor time so far in seconds, of all threads that still run: /proc/PID/stat counts the same in steps of
     /// ten milliseconds, which fifty processes would add up to half a second.
     pub(super) fn cpu_s(&self) -> f64 {

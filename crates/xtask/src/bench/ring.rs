@@ -45,8 +45,13 @@ impl Ring {
 
     /// Starts the node of this number, counted from 1.
     pub(super) fn start(&self, number: u16) -> Result<Running, String> {
+        self.start_with(number, &[])
+    }
+
+    /// The same with more words on its command line.
+    pub(super) fn start_with(&self, number: u16, words: &[&str]) -> Result<Running, String> {
         let config = self.file(&format!("node-{number}.json"));
-        Running::start(Command::new(self.bin.join("node")).args(["run", "--config"]).arg(config))
+        Running::start(Command::new(self.bin.join("node")).args(["run", "--config"]).arg(config).args(words))
     }
 
     /// Where the node of this number answers.
@@ -99,7 +104,8 @@ impl Ring {
         Ok(())
     }
 
-    fn file(&self, name: &str) -> PathBuf {
+    /// A file of the folder.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
         self.folder.path().join("ring").join(name)
     }
 }

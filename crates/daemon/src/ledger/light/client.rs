@@ -188,7 +188,7 @@ impl Client {
 
     /// Looks for these locks; for such as are new from where the looking through begins, or `from` another height.
     pub(super) fn watch(&mut self, locks: &[Lock], from: Option<u32>) -> Result<(), LightRefusal> {
-        let from = from.unwrap_or(self.light.from());
+        let from = from.unwrap_or_else(|| self.light.from());
         self.light.watch(locks, from, &self.chain)?;
         self.is_new = true;
         self.handle(Input::Tick);

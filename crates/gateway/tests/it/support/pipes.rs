@@ -19,7 +19,7 @@ type Door = mpsc::Sender<Box<dyn Stream>>;
 
 /// All members that can be reached.
 #[derive(Clone, Default)]
-pub(crate) struct Pipes(Arc<Mutex<BTreeMap<NodeId, Door>>>);
+pub(crate) struct Pipes(Arc<Mutex<BTreeMap<NodeId, Door>>>, Arc<Mutex<Vec<NodeId>>>);
 
 impl Pipes {
     /// The end of one member.
@@ -33,6 +33,17 @@ impl Pipes {
     pub(crate) fn cut(&self, id: NodeId) {
         self.0.lock().unwrap().remove(&id);
     }
+
+    /// It was started anew: the next stream to it, on a tunnel of before, ends with whatever is said there.
+    pub(crate) fn forget(&self, id: NodeId) {
+        self.1.lock().unwrap().push(id);
+    }
+
+    fn has_forgotten(&self, id: NodeId) -> bool {
+        let mut forgotten = self.1.lock().unwrap();
+        let at = forgotten.iter().position(|forgotten| *forgotten == id);
+        at.map(|at| forgotten.remove(at)).is_some()
+    }
 }
 
 pub(crate) struct Pipe {
@@ -44,12 +55,14 @@ pub(crate) struct Pipe {
 impl Carrier for Pipe {
     fn open(&self, to: NodeId) -> Task<'_, Result<Box<dyn Stream>, Refusal>> {
         let door = self.pipes.0.lock().unwrap().get(&to).cloned();
-        let from = self.id;
+        let (from, is_forgotten) = (self.id, self.pipes.has_forgotten(to));
         Box::pin(async move {
             let none = || Refusal { code: Code::NoRoute, detail: format!("no way leads to {to}") };
             let door = door.ok_or_else(none)?;
             let (ours, theirs) = pair(to, from);
-            door.send(theirs).await.map_err(|_| none())?;
+            if !is_forgotten {
+                door.send(theirs).await.map_err(|_| none())?;
+            }
             Ok(ours)
         })
     }

@@ -39,6 +39,8 @@ pub(crate) enum Admission {
     In,
     /// It is linked, and this one goes.
     InPlaceOf(NodeId),
+    /// It is linked, and this one parts and goes then.
+    Beside(NodeId),
     /// There is no room.
     Full,
 }
@@ -57,7 +59,8 @@ impl LinkSet {
         };
         let is_neighbour = self.would_be_neighbour(shape, &peer, shared);
         let is_wanted = (is_ours && self.is_own(&peer)) || is_neighbour || self.is_agreed(shape, &peer, shared);
-        let lasting = accepted.saturating_sub(self.count_old(shared));
+        let leaving = self.count_old(shared) + self.count_parting(shared);
+        let lasting = accepted.saturating_sub(leaving);
         if !is_wanted && lasting >= shape.room {
             if lasting >= shared.config.max_links && self.oldest_guest(shared).is_none() {
                 return Admission::Full;
@@ -71,8 +74,16 @@ impl LinkSet {
         let gone = gone.or_else(|| self.old_to_go(is_neighbour, shared));
         // While links are chosen anew none goes at once: something may be under way on it.
         let may_evict = is_neighbour || (is_wanted && !self.is_redrawing());
-        let gone = gone.or_else(|| self.victim(shape, around, shared).filter(|_| may_evict));
-        gone.map_or(Admission::Full, Admission::InPlaceOf)
+        if let Some(gone) = gone {
+            return Admission::InPlaceOf(gone);
+        }
+        let Some(victim) = self.victim(shape, around, shared).filter(|_| may_evict) else { return Admission::Full };
+        let may_part = !self.is_redrawing() && self.is_used(&victim, around, shared);
+        if may_part && self.begin_parting(victim, shared.now.mono) {
+            Admission::Beside(victim)
+        } else {
+            Admission::InPlaceOf(victim)
+        }
     }
 
     /// The guest that has been linked longest. Of those that are not linked yet nobody would go.
@@ -104,7 +115,7 @@ impl LinkSet {
     }
 
     /// Whether a peer says that we are its neighbour, and we may well be.
-    fn is_needed_there(&self, shape: Shape, peer: &NodeId, shared: &Shared) -> bool {
+    pub(super) fn is_needed_there(&self, shape: Shape, peer: &NodeId, shared: &Shared) -> bool {
         let claims = |id: &NodeId| self.theirs.get(id).is_some_and(|purposes| purposes.has(LinkPurpose::Ring));
         claims(peer) && self.between(peer, shared, claims) < shape.side * CLAIMS
     }
@@ -146,12 +157,18 @@ impl LinkSet {
         self.theirs.get(id).is_some_and(|purposes| !wishes(purposes))
     }
 
-    /// Ends as many links as there are too many.
-    pub(super) fn trim(&self, shape: Shape, around: Around<'_>, (shared, choice): (&mut Shared, &mut Choice)) {
+    /// Ends as many links as there are too many, or lets them part.
+    pub(super) fn trim(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&mut Shared, &mut Choice)) {
         let surplus = self.regular(shared).saturating_sub(shape.room);
         for _ in 0..surplus {
             let Some(victim) = self.victim_but(shape, around, (&mut *shared, &choice.ended)) else { return };
-            choice.ended.push(victim);
+            if !self.is_used(&victim, around, shared) {
+                choice.ended.push(victim);
+            } else if self.begin_parting(victim, shared.now.mono) {
+                choice.parted.push(victim);
+            } else {
+                return;
+            }
         }
     }
 
@@ -165,6 +182,7 @@ impl LinkSet {
             !gone.contains(id)
                 && !self.guests.contains_key(id)
                 && !self.is_old(id)
+                && !self.parting.has(id)
                 && !self.is_own(id)
                 && !self.is_needed_there(shape, id, shared)
         };

@@ -11,6 +11,7 @@ mod draw;
 mod eviction;
 mod far;
 mod group;
+mod parting;
 mod picks;
 mod purposes;
 mod redraw;
@@ -38,6 +39,7 @@ use crate::relay::is_quicker;
 use crate::report::LinkSetReport;
 use crate::shared::Shared;
 use around::Side;
+use parting::Parting;
 use picks::Picks;
 use shape::Shape;
 
@@ -92,6 +94,8 @@ pub(crate) struct LinkSet {
     guests: BTreeMap<NodeId, Mono>,
     /// News that peers brought first.
     brought: BTreeMap<NodeId, u32>,
+    /// Links that end soon.
+    parting: Parting,
     /// While all are chosen anew.
     redraw: Option<Redraw>,
     choose_at: Option<Mono>,
@@ -151,6 +155,7 @@ impl LinkSet {
         let mut wanted = self.choose_ring(shape, around.members, shared);
         self.choose_near(shape, around.links, shared);
         let mut choice = Choice::default();
+        self.end_parted(shape, (&*shared, &mut choice));
         self.judge_guests(shape, around, (&*shared, &mut choice));
         let regular = self.regular(shared) + self.count_unparted(shared);
         let is_searching = self.far.review(shape, regular, (around, &mut *shared));
@@ -176,7 +181,8 @@ impl LinkSet {
         let may_exceed = members.len() > most;
         let now = shared.judged();
         let exceeds = || members.iter().filter(|known| known.is_current(now)).take(most + 1).count() > most;
-        self.shape = shape.filter(|_| may_exceed && exceeds());
+        // What parts is to end, or to bear traffic again, before every member is linked.
+        self.shape = shape.filter(|_| (may_exceed && exceeds()) || !self.parting.is_empty());
         self.shape
     }
 
@@ -202,6 +208,7 @@ impl LinkSet {
         self.brought.retain(|id, _| is_up(id));
         self.shuffled.retain(|id, _| is_up(id));
         self.near.retain(is_up);
+        self.parting.retain(is_up);
     }
 
     /// The neighbours that are linked, and whom to dial before them.
@@ -230,7 +237,7 @@ impl LinkSet {
         let mut others: Vec<(u64, NodeId)> = shared
             .up
             .keys()
-            .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id))
+            .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id) && !self.parting.has(id))
             .filter_map(|id| Some((rtt(id)?, *id)))
             .collect();
         others.sort_unstable();
@@ -282,11 +289,13 @@ impl LinkSet {
         let review = now.after(if is_searching || !self.guests.is_empty() { SEARCH } else { REVIEW });
         self.choose_at =
             self.sides.iter().filter_map(Side::next_timeout).chain([review]).chain(self.redraw_timeout()).min();
+        self.choose_at = self.choose_at.into_iter().chain(self.parting.next_timeout()).min();
     }
 
     /// Links that are meant to stay.
     fn regular(&self, shared: &Shared) -> usize {
-        shared.up.keys().filter(|id| !self.guests.contains_key(id) && !self.is_old(id)).count()
+        let is_regular = |id: &&NodeId| !self.guests.contains_key(id) && !self.is_old(id) && !self.parting.has(id);
+        shared.up.keys().filter(is_regular).count()
     }
 
     /// A peer told what it keeps the link for.
@@ -330,6 +339,7 @@ impl LinkSet {
     /// An attempt at a member failed, or its link ended.
     pub(crate) fn failed(&mut self, id: NodeId, code: Code, now: Mono) {
         self.guests.remove(&id);
+        self.parting.forget(&id);
         if self.is_bounded() {
             self.far.failed(id, code, now);
         }

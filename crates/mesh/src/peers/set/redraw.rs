@@ -11,6 +11,7 @@ use std::time::Duration;
 use meshline_protocol::NodeId;
 
 use super::draw::Draw;
+use super::parting::PARTED;
 use super::shape::Shape;
 use super::{Around, Choice, LinkSet, is_linkable};
 use crate::gossip::Members;
@@ -23,10 +24,6 @@ const SETTLE: Duration = Duration::from_secs(2);
 
 /// Between two links that go: each change of links is told to all who keep them.
 const PART_PACE: Duration = Duration::from_millis(250);
-
-/// A link on which nothing is sent any more is open so long: others hear that it ends, of which an advertisement tells after
-/// two seconds at the most, and what is under way arrives.
-const PARTED: Duration = Duration::from_secs(4);
 
 /// By then all is over. What is left of old links stays.
 const HOLD: Duration = Duration::from_secs(30);
@@ -103,7 +100,7 @@ impl LinkSet {
         let stays = |id: &NodeId| {
             self.ring.contains(id) || self.near.contains(id) || self.kept.contains(id) || agreed.contains(id)
         };
-        let regular = shared.up.keys().filter(|id| !self.guests.contains_key(id));
+        let regular = shared.up.keys().filter(|id| !self.guests.contains_key(id) && !self.parting.has(id));
         RedrawPlan {
             idle: regular.filter(|id| !stays(id)).copied().collect(),
             fresh: agreed.iter().filter(|id| !shared.up.contains_key(id)).copied().collect(),
@@ -122,7 +119,12 @@ impl LinkSet {
         self.far.redraw(agreed.iter().copied(), now);
         self.redraw = Some(Redraw {
             draw,
-            before: shared.up.keys().filter(|id| !self.guests.contains_key(id)).copied().collect(),
+            before: shared
+                .up
+                .keys()
+                .filter(|id| !self.guests.contains_key(id) && !self.parting.has(id))
+                .copied()
+                .collect(),
             old: plan.idle.iter().map(|id| (*id, Old::default())).collect(),
             agreed,
             settle_at: now.after(SETTLE),
@@ -149,7 +151,7 @@ impl LinkSet {
     /// Links above the limit for now.
     pub(super) fn extra(&self, shared: &Shared) -> usize {
         let extra = (shared.config.max_links / 4).clamp(LEAST_EXTRA, MAX_EXTRA);
-        if self.is_redrawing() { extra } else { 0 }
+        if self.is_redrawing() { extra } else { self.count_parting(shared) }
     }
 
     /// Whether a link is from before and may go.
@@ -171,7 +173,8 @@ impl LinkSet {
 
     /// Whether nothing new is sent over a link: it ends soon.
     pub(crate) fn is_parting(&self, id: &NodeId) -> bool {
-        self.redraw.as_ref().is_some_and(|redraw| redraw.old.get(id).is_some_and(|old| old.parted.is_some()))
+        self.parting.has(id)
+            || self.redraw.as_ref().is_some_and(|redraw| redraw.old.get(id).is_some_and(|old| old.parted.is_some()))
     }
 
     /// Whether a newcomer is one of those that the number says.
@@ -242,7 +245,8 @@ impl LinkSet {
         let waiting: Vec<NodeId> =
             redraw.old.iter().filter(|(_, old)| old.parted.is_none()).map(|(id, _)| *id).collect();
         let gone = redraw.old.len() - waiting.len() + choice.ended.len();
-        let lasting = shared.up.keys().filter(|id| !self.guests.contains_key(id)).count().saturating_sub(gone);
+        let lasting = shared.up.keys().filter(|id| !self.guests.contains_key(id) && !self.parting.has(id)).count();
+        let lasting = lasting.saturating_sub(gone);
         if is_pending || lasting <= shape.fill {
             return;
         }

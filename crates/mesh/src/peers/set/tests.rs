@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use meshline_identity::KeyPair;
 use meshline_protocol::message::LinkPurpose;
-use meshline_protocol::{Address, NodeId, UnixMicros};
+use meshline_protocol::{Address, Code, NodeId, UnixMicros};
 
+use super::LinkSet;
 use super::around::Side;
 use super::draw::Draw;
 use super::eviction::{Candidate, evicted};
 use super::far::{far_place, position};
 use super::group::{Group, is_counted};
+use super::parting::{MAX_PARTING, PARTED};
 use super::purposes::Purposes;
 use super::shape::Shape;
 use crate::config::Config;
@@ -197,4 +199,18 @@ fn the_longest_lived_the_quickest_and_the_most_useful_do_not_go() {
     (of[6].brought, of[7].brought) = (9, 8);
     let gone: BTreeSet<NodeId> = (0..8).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
     assert_eq!(gone, BTreeSet::from([id(2), id(3)]));
+}
+
+#[test]
+fn two_links_part_at_once_and_the_next_waits_until_one_is_gone() {
+    let mut set = LinkSet::default();
+    for n in 0..2 {
+        assert!(set.begin_parting(id(n), Mono(u64::from(n))));
+    }
+    assert_eq!(MAX_PARTING, 2);
+    assert!(!set.begin_parting(id(2), Mono(2)) && !set.is_parting(&id(2)));
+    assert_eq!(set.parting.next_timeout(), Some(Mono(0).after(PARTED)));
+    set.failed(id(0), Code::NotNeeded, Mono(3));
+    assert!(!set.is_parting(&id(0)) && set.is_parting(&id(1)));
+    assert!(set.begin_parting(id(2), Mono(3)));
 }

@@ -4,7 +4,7 @@ use meshline_identity::{KeyPair, RebuildRecord, RebuildWord};
 use meshline_protocol::message::{RebuildAbort, RebuildOrder, RecordText};
 use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
 
-use super::{LEAST_INTERVAL, MAX_HELD, Orders, Taken};
+use super::{LEAST_INTERVAL, MAX_HELD, MAX_HELD_EACH, Orders, Taken};
 
 const SECOND: i64 = 1_000_000;
 
@@ -120,25 +120,52 @@ fn an_end_works_before_the_instant_only_and_only_from_whoever_may() {
     );
 }
 
+fn put(orders: &mut Orders, said: Said) -> Taken {
+    orders.put(said.0, &said.1)
+}
+
 #[test]
 fn no_more_are_held_than_fit_and_the_network_key_always_has_room() {
     let mut orders = Orders::default();
-    for n in 0..MAX_HELD {
-        let (judged, record) = order(1, i64::try_from(n).expect("few"), 100);
-        assert_eq!(orders.put(judged, &record), Taken::News);
+    let signers = || (10..).take(MAX_HELD);
+    for by in signers() {
+        assert_eq!(put(&mut orders, order(by, by.into(), 100)), Taken::News);
     }
-    let put = |orders: &mut Orders, said: Said| orders.put(said.0, &said.1);
     assert_eq!(put(&mut orders, order(2, 50, 100)), Taken::Full);
-    assert_eq!(put(&mut orders, order(1, 0, 100)), Taken::Known);
+    assert_eq!(put(&mut orders, order(10, 10, 100)), Taken::Known);
     assert_eq!(put(&mut orders, order(NETWORK, 51, 100)), Taken::News);
     assert_eq!(orders.records().count(), MAX_HELD);
-    assert!(orders.get(&(time(7), id(1))).is_none(), "the last one of a member gave way");
-    for n in 0..MAX_HELD {
-        assert_eq!(put(&mut orders, abort(1, 60 + i64::try_from(n).expect("few"), (1, 0))), Taken::News);
+    assert!(orders.get(&(time(17), id(17))).is_none(), "the last one of a member gave way");
+    for by in signers() {
+        assert_eq!(put(&mut orders, abort(by, 50 + i64::from(by), (1, 0))), Taken::News);
     }
     assert_eq!(put(&mut orders, abort(2, 90, (1, 0))), Taken::Full);
     assert_eq!(put(&mut orders, abort(NETWORK, 90, (1, 0))), Taken::News);
     assert_eq!(orders.records().count(), 2 * MAX_HELD);
+}
+
+#[test]
+fn one_member_takes_few_of_the_places_and_those_it_signed_first_in_whatever_order_they_come() {
+    let signed = [0, 1, 2, 3, 4];
+    for turn in 0..signed.len() {
+        let mut orders = Orders::default();
+        let mut seqs = signed;
+        seqs.rotate_left(turn);
+        for seq in seqs {
+            put(&mut orders, order(1, seq, 100));
+            put(&mut orders, abort(1, 50 + seq, (1, 0)));
+        }
+        assert_eq!(orders.records().count(), 2 * MAX_HELD_EACH);
+        for (seq, is_held) in signed.into_iter().zip([true, true, true, false, false]) {
+            assert_eq!(orders.get(&(time(seq), id(1))).is_some(), is_held, "{seq}, turned by {turn}");
+        }
+        assert_eq!(put(&mut orders, order(1, 9, 100)), Taken::Full);
+        assert_eq!(put(&mut orders, order(2, 9, 100)), Taken::News, "others have room");
+    }
+    let mut orders = Orders::default();
+    for seq in 0..=3 {
+        assert_eq!(put(&mut orders, order(NETWORK, seq, 100)), Taken::News, "the network key is not bound by it");
+    }
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Members that come back to an address, and those who would have somebody else called.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use meshline_protocol::message::{Nat as NatMessage, NatCall, NatCalled, NatTransport};
@@ -210,7 +211,7 @@ fn a_second_socket_that_cannot_be_opened_ends_a_call_in_vain_and_is_opened_anew_
         host.nat.handle_message(asker, &message(nonce), &mut host.shared).expect("taken");
         let mut opened = Vec::new();
         while let Some(output) = host.shared.pop() {
-            if let Output::OpenSocket { socket } = output {
+            if let Output::OpenSocket { socket, .. } = output {
                 opened.push(socket);
             }
         }
@@ -222,4 +223,27 @@ fn a_second_socket_that_cannot_be_opened_ends_a_call_in_vain_and_is_opened_anew_
     world.hosts[0].nat.socket_failed(first[0]);
     let second = opened(&mut world, 3);
     assert!(second.len() == 1 && second != first && second[0] != SocketId::MAIN);
+}
+
+#[test]
+fn nobody_calls_from_where_it_will_be_asked() {
+    for lets in [Lets::Everybody, Lets::Ports] {
+        let public = "198.51.100.1";
+        let (mut world, us) = behind(Some(Router::new(public, Ports::Same, lets)), 4);
+        world.start(us);
+        world.run(60 * SECOND);
+        let asked: BTreeSet<SocketAddr> = world.sent.iter().map(|(_, to, _)| *to).collect();
+        let mut written_to = BTreeSet::new();
+        let mut calls = 0;
+        for (from, to, _) in &world.sent {
+            if from.ip().to_string() == public {
+                written_to.insert(*to);
+            } else if to.ip().to_string() == public && !written_to.contains(from) {
+                calls += 1;
+                assert!(lets == Lets::Everybody || !asked.contains(from), "{from} calls unasked and is asked later");
+                assert!(from.port() >= 50_000, "{from}: a socket of its own");
+            }
+        }
+        assert!(calls > 0, "strangers called");
+    }
 }

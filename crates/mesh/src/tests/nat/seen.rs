@@ -221,3 +221,68 @@ fn stun_servers_are_asked_too_and_names_are_looked_up_first() {
     let by: Vec<String> = report(&world, us).evidence.iter().map(|row| row.by.clone()).collect();
     assert!(by.contains(&"stun 203.0.113.52:3478".to_owned()), "{by:?}");
 }
+
+/// Static members that are not linked, as gossip tells of them.
+fn announced(world: &World, hosts: impl Iterator<Item = usize>) -> Vec<(NodeId, Vec<meshline_protocol::Address>)> {
+    hosts.map(|host| (world.id(host), world.hosts[host].shared.config.listen.to_vec())).collect()
+}
+
+fn tell_further(world: &mut World, us: usize, members: &[(NodeId, Vec<meshline_protocol::Address>)]) {
+    world.act(us, |nat, shared| {
+        assert!(nat.wants_further(shared.now.mono), "too few are linked");
+        nat.set_further(members.iter().map(|(id, addresses)| (*id, addresses.as_slice())));
+    });
+}
+
+#[test]
+fn with_too_few_static_members_linked_two_others_are_asked() {
+    for linked in [0, 1] {
+        let router = Router::new("198.51.100.1", Ports::Random, Lets::Ports);
+        let (mut world, us) = behind(Some(router), linked);
+        let others: Vec<usize> =
+            (0..5).map(|n| world.host(&format!("203.0.113.{}:6000", 50 + n), true, None)).collect();
+        others.iter().for_each(|other| world.start(*other));
+        world.hosts[others[0]].deaf = true;
+        world.start(us);
+        let members = announced(&world, others.iter().copied());
+        tell_further(&mut world, us, &members);
+        world.run(10 * SECOND);
+        let mapping = world.hosts[us].nat.candidates().mapping;
+        assert!(matches!(mapping, Mapping::Dependent { .. }), "{linked} linked: {mapping:?}");
+        let asked = others.iter().filter(|other| world.sent.iter().any(|(_, to, _)| *to == world.main(**other)));
+        assert!((2..=3).contains(&asked.count()), "two that answer, and perhaps the deaf one");
+    }
+    let (mut world, us) = behind(None, 2);
+    world.start(us);
+    assert!(!world.hosts[us].nat.wants_further(crate::now::Mono(world.now)), "two are enough");
+}
+
+#[test]
+fn a_host_that_members_announce_gets_three_packets_and_few_such_hosts_do() {
+    let (mut world, us) = behind(Some(Router::new("198.51.100.1", Ports::Same, Lets::Ports)), 1);
+    world.start(us);
+    // Each member names the same victim with another port; then as many victims as may come into question.
+    let liar = |n: u8| meshline_identity::KeyPair::from_secret([100 + n; 32]).id();
+    let text = |text: String| text.parse::<meshline_protocol::Address>().expect("an address");
+    let same: Vec<_> = (0..9).map(|n| (liar(n), vec![text(format!("203.0.113.200:70{n:02}"))])).collect();
+    let many = u8::try_from(crate::nat::MAX_FURTHER + 9).expect("few");
+    let all: Vec<_> = (0..many).map(|n| (liar(n), vec![text(format!("203.0.113.{}:7000", 100 + n))])).collect();
+    let to_victims = |world: &World| {
+        let victims =
+            world.sent.iter().filter(|(_, to, _)| to.port() >= 7_000 && to.ip().to_string().starts_with("203."));
+        victims.map(|(_, to, _)| to.ip()).collect::<Vec<_>>()
+    };
+    for members in [same, all] {
+        for _ in 0..100 {
+            tell_further(&mut world, us, &members);
+            world.run(10 * SECOND);
+        }
+    }
+    let sent = to_victims(&world);
+    let hosts: std::collections::BTreeSet<_> = sent.iter().collect();
+    assert!(!sent.is_empty() && hosts.len() <= crate::nat::MAX_SILENT + 1, "{hosts:?}");
+    // Of the two thousand seconds the first host may be asked twice.
+    assert!(hosts.iter().all(|host| sent.iter().filter(|to| to == host).count() <= 6), "{sent:?}");
+    let early = world.sent.iter().filter(|(_, to, _)| to.ip().to_string() == "203.0.113.200").count();
+    assert_eq!(early % 3, 0, "three packets each time");
+}

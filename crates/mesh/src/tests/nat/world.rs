@@ -277,7 +277,7 @@ impl World {
         while let Some(output) = self.hosts[host].shared.pop() {
             match output {
                 Output::SendPacket { socket, to, bytes, .. } => self.send(host, socket, to, bytes),
-                Output::OpenSocket { socket } => {
+                Output::OpenSocket { socket, .. } => {
                     let port = self.hosts[host].next_port;
                     let address = SocketAddr::new(self.main(host).ip(), port);
                     self.hosts[host].next_port += 1;

@@ -94,6 +94,11 @@ fn there_is_room_up_to_each_bound_and_not_beyond() {
         directory.put(list(owner, 1, &[]));
     }
     assert!(!directory.has_room(&id(60_000), 0, 100) && directory.has_room(&id(1), 50, 100));
+    assert!(directory.is_full(), "who came first stays");
+    directory.put(list(4_000, 2, &[]));
+    assert_eq!(directory.lists(), MAX_LISTS, "and renews");
+    directory.expire(Mono(1_001));
+    assert!(!directory.is_full() && directory.has_room(&id(60_000), 1, 100), "what ends makes room");
 }
 
 #[test]
