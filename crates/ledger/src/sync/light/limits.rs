@@ -6,7 +6,8 @@ use crate::sync::limits::{MAX_FILTERS, SECOND};
 pub const MAX_SPAN: u32 = MAX_FILTERS;
 /// Peers whose hashes of filters are compared: with two a lie is noticed, and with three one of them may stall.
 pub const COMPARED: usize = 3;
-/// Peers that say beside these what a span's filters come to, 64 bytes each: one honest among so many is enough.
+/// Peers that say beside these what a span's filters come to, 64 bytes an end: one honest among so many is enough. And
+/// peers that are heard out about one span when they say otherwise, each for [`LAST_PEER_PATIENCE`] at most.
 pub const MAX_VOICES: usize = 32;
 /// So long a second peer is waited for before the word of one is taken.
 pub const SECOND_PEER_PATIENCE: u64 = 3 * SECOND;

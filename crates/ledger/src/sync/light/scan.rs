@@ -185,7 +185,9 @@ impl Light {
         self.note_few(able.len(), at.now.mono_us);
         let open = self.asked_of(|question| matches!(question, Question::Hashes { .. }));
         let Some(span) = &mut self.scan.span else { return };
-        span.answers.retain(|id, _| self.sync.peers.get(id).is_some_and(Peer::is_speaking));
+        let is_here = |id: &NodeId| self.sync.peers.get(id).is_some_and(Peer::is_speaking);
+        span.answers.retain(|id, _| is_here(id));
+        span.ends.retain(|id, _| is_here(id));
         let (begun, answers) = (span.begun, span.answers.len());
         let fresh = able.iter().filter(|id| !span.answers.contains_key(id) && !open.contains(id));
         // Where one was found to lie, all are asked: others may have agreed with it.

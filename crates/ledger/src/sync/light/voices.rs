@@ -40,7 +40,8 @@ impl Light {
         for id in others {
             match span.ends.get(id).and_then(Ends::both) {
                 Some((before, after)) if fold(before, &first.hashes) == after => {}
-                Some(_) if span.doubting.contains(id) => {}
+                // However many come one after the other and doubt, they hold a span up for so long only.
+                Some(_) if span.doubting.contains(id) || span.doubting.len() + doubting.len() >= MAX_VOICES => {}
                 Some(_) => doubting.push(*id),
                 None => silent.push(*id),
             }
@@ -53,8 +54,7 @@ impl Light {
         }
         let is_open = !doubting.is_empty() || !silent.is_empty() && !is_late;
         for id in doubting {
-            let line =
-                |request| Ledger::Getcfheaders(LedgerSpan { request, start, stop: hash_out(hash) });
+            let line = |request| Ledger::Getcfheaders(LedgerSpan { request, start, stop: hash_out(hash) });
             self.ask(id, Question::Hashes { start, hash }, line, now);
         }
         if is_open {
@@ -79,12 +79,7 @@ impl Light {
     }
 
     /// What a peer says about one end of the span that ends with this block.
-    pub(super) fn on_end(
-        &mut self,
-        id: NodeId,
-        (height, hash): (u32, BlockHash),
-        bytes: &[u8],
-    ) -> Result<(), Reason> {
+    pub(super) fn on_end(&mut self, id: NodeId, (height, hash): (u32, BlockHash), bytes: &[u8]) -> Result<(), Reason> {
         let (before, hashes) = read_hashes(bytes)?;
         let [own] = hashes.as_slice() else { return Err(Reason::Malformed) };
         let Some(span) = self.scan.span.as_mut().filter(|span| span.hash == hash && span.agreed.is_none()) else {
