@@ -62,7 +62,7 @@ fn an_unknown_key_like_no_other_is_answered_with_the_list() {
 #[test]
 fn a_key_of_a_later_version_is_not_called_unknown() {
     let text = r#"{"name": "bobby", "network": "lab", "ledger": []}"#;
-    assert_eq!(faults::<ViewConfig>(text), ["1:37: /ledger: not supported by this version yet"]);
+    assert_eq!(faults::<ProxyConfig>(text), ["1:37: /ledger: not supported by this version yet"]);
 }
 
 #[test]
