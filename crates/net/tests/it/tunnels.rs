@@ -167,8 +167,9 @@ async fn who_claims_anothers_name_does_not_use_up_its_places() {
     // Nor does the other side mistake one of those for the way to that member.
     echo(victim.handle.tunnels().clone());
     round_trip(opens(&target, &victim).await, &pattern(100_000)).await;
+    // Where all this took longer than a handshake may, the claimed ones are gone again.
     let begun = target.handle.tunnels().reports().len();
-    assert!((2..=33).contains(&begun), "{begun} tunnels");
+    assert!((1..=33).contains(&begun), "{begun} tunnels");
 }
 
 /// The first packet of a tunnel that `src` seems to open, and that says nothing.
