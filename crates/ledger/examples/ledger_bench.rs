@@ -33,6 +33,8 @@ const NOW: u64 = START as u64 + 1_000_000;
 const BLOCKS: usize = 100;
 const PAYMENTS: usize = 1_000;
 const MILLION: u32 = 1_000_000;
+/// Those who are paid in a chain for `bench ledger-net`.
+const SOMEBODIES: u8 = 100;
 
 /// Judges on two threads.
 struct TwoThreads;
@@ -390,10 +392,14 @@ fn chain(folder: &Path, blocks: u32, payments: u32) {
     let block = maker.block(chain.tip(), 1, vec![top]);
     take(&mut chain, &[block]);
     for height in 2..=blocks {
-        // All but a unit goes on; the unit stays.
-        let outputs =
-            [amount - 1, 1].map(|part| TxOut { amount: Amount::from_units(part).unwrap(), lock: maker.lock() });
-        let made: Vec<Transaction> = coins.iter().map(|coin| maker.spend(*coin, amount, outputs.to_vec())).collect();
+        // All but a unit goes on; the unit is for somebody.
+        let pay = |coin, somebody| {
+            let outputs = [(amount - 1, maker.lock()), (1, Lock::to_key(&[somebody; 32]))];
+            let out = |(units, lock)| TxOut { amount: Amount::from_units(units).unwrap(), lock };
+            maker.spend(coin, amount, outputs.map(out).to_vec())
+        };
+        let made: Vec<Transaction> =
+            coins.iter().zip((0..SOMEBODIES).cycle()).map(|(coin, to)| pay(*coin, to)).collect();
         coins = made.iter().map(|payment| OutPoint { txid: payment.txid(), index: 0 }).collect();
         amount -= 1;
         let block = maker.block(chain.tip(), height, made);

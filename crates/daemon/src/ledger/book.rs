@@ -16,6 +16,7 @@ use meshline_ledger::mempool::{
 use meshline_ledger::sighash::BatchVerifier;
 use meshline_ledger::store::{RedbStore, StoreError};
 use meshline_ledger::sync::{Config, Event, Input, Now, Output, Report, Sync};
+use meshline_ledger::verified::Verified;
 use meshline_ledger::{Block, BlockHash, Genesis, Lock, Transaction, TxOut, Txid};
 use meshline_wallet::Prefix;
 
@@ -63,7 +64,7 @@ pub struct Book {
     /// What waits for a block.
     pub pool: Mempool,
     /// All that changes chain or pool goes through it, so that it can tell peers.
-    sync: Sync<BatchVerifier>,
+    sync: Sync<Verified<BatchVerifier>>,
     /// The steady clock of `sync` began then.
     began: Instant,
     /// When `sync` wants to look at that clock again, as it said after its last step: later it may say otherwise.
@@ -92,7 +93,7 @@ impl Book {
         let mut book = Self {
             prefix: prefix_of(&genesis)?,
             pool: Mempool::new(genesis.policy.least_fee_rate),
-            sync: Sync::new(config, BatchVerifier, files::random_bytes()?),
+            sync: Sync::new(config, Verified::new(BatchVerifier), files::random_bytes()?),
             began: Instant::now(),
             tick_at_us: 0,
             letters: VecDeque::new(),
@@ -359,7 +360,7 @@ impl Book {
         };
         match loaded {
             Ok(brought) => {
-                self.pool.add_again(&self.chain, &brought, &BatchVerifier);
+                self.pool.add_again(&self.chain, &brought, self.sync.verifier());
                 brought
             }
             Err(error) => {

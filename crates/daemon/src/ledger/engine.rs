@@ -30,6 +30,10 @@ const TURN: Duration = Duration::from_millis(250);
 /// How often it notes how it stands, for whoever asks while it is busy.
 const NOTE_EVERY: Duration = Duration::from_secs(1);
 
+/// The index takes a new block in so long after it came: who passes the block on needs the processor first. Whoever asks
+/// the index has it follow at once.
+const FOLLOW_DELAY: Duration = Duration::from_millis(400);
+
 /// How often what waits for a block is looked through for what has waited too long, and saved.
 const TIDY_EVERY: Duration = Duration::from_secs(300);
 
@@ -54,8 +58,8 @@ pub struct Engine {
     judging: Judging,
     pub(super) mending: Mending,
     tidings: broadcast::Sender<Tidings>,
-    /// Whether the index lacks blocks.
-    is_behind: bool,
+    /// When the index goes on, if it lacks blocks.
+    follow_at: Option<Instant>,
     tidied: Instant,
     known: Arc<Mutex<StatusDocument>>,
     noted: Instant,
@@ -102,7 +106,7 @@ impl Handle {
             judging: Judging::default(),
             mending: Mending::default(),
             tidings,
-            is_behind: true,
+            follow_at: Some(Instant::now()),
             tidied: Instant::now(),
             known: Arc::clone(&known),
             noted: Instant::now(),
@@ -228,17 +232,20 @@ impl Engine {
 
     /// How long nothing needs to be done unless somebody brings work.
     fn pause(&self) -> Duration {
-        if self.is_behind && self.book.should_follow() || !self.judging.is_idle() || !self.mending.is_idle() {
-            Duration::ZERO
-        } else {
-            self.mining.pause(Instant::now()).min(self.exchange.pause(&self.book)).min(TURN)
+        if !self.judging.is_idle() || !self.mending.is_idle() {
+            return Duration::ZERO;
         }
+        let now = Instant::now();
+        let follow = self.follow_at.filter(|_| self.book.should_follow()).map(|at| at.saturating_duration_since(now));
+        self.mining.pause(now).min(self.exchange.pause(&self.book)).min(follow.unwrap_or(TURN)).min(TURN)
     }
 
     fn advance(&mut self, now: Instant) {
         self.exchange.advance(&mut self.book);
         let tidings = self.book.take_tidings();
-        self.is_behind |= tidings.iter().any(|one| matches!(one, Tidings::Tip { .. }));
+        if tidings.iter().any(|one| matches!(one, Tidings::Tip { .. })) {
+            self.follow_at.get_or_insert(now + FOLLOW_DELAY);
+        }
         self.mining.on_tidings(&tidings, now);
         for one in tidings {
             one.log();
@@ -246,14 +253,8 @@ impl Engine {
             let _ = self.tidings.send(one);
         }
         self.mining.advance(&mut self.book, now);
-        if self.is_behind && self.book.should_follow() {
-            self.is_behind = match self.book.follow() {
-                Ok(done) => !done,
-                Err(error) => {
-                    tracing::error!(target: "meshline", %error, "the index of the ledger does not follow");
-                    false
-                }
-            };
+        if self.follow_at.is_some_and(|at| at <= now) && self.book.should_follow() {
+            self.follow();
         }
         self.judging.advance(&self.book);
         self.mending.advance(&mut self.book);
@@ -265,6 +266,18 @@ impl Engine {
             self.tidied = now;
             self.book.pool.expire(super::book::now_s());
             self.save();
+        }
+    }
+
+    /// Takes some blocks into the index; the rest in the next turn.
+    fn follow(&mut self) {
+        match self.book.follow() {
+            Ok(false) => {}
+            Ok(true) => self.follow_at = None,
+            Err(error) => {
+                tracing::error!(target: "meshline", %error, "the index of the ledger does not follow");
+                self.follow_at = None;
+            }
         }
     }
 

@@ -98,11 +98,13 @@ impl<V: SignatureVerifier> Sync<V> {
             has.is_none_or(|has| at.chain.fork_height(&has, &tip) != Some(at.chain.height()))
         };
         let ids: Vec<NodeId> = ids.into_iter().filter(|id| lacks(self, id)).collect();
-        let pushed = if news.len() == 1 { self.in_short(&tip, at) } else { None };
+        let wants_push = |sync: &Self, id: &NodeId| sync.peers.get(id).is_some_and(|peer| peer.wants_push);
+        // To put a block in short it is read and taken apart again: not for nobody.
+        let is_pushed = news.len() == 1 && ids.iter().any(|id| wants_push(self, id));
+        let pushed = if is_pushed { self.in_short(&tip, at) } else { None };
         for id in ids {
-            let wants_push = self.peers.get(&id).is_some_and(|peer| peer.wants_push);
             match &pushed {
-                Some(bytes) if wants_push => {
+                Some(bytes) if wants_push(self, &id) => {
                     for (place, body) in cut(bytes.clone()) {
                         self.send(id, Ledger::Cmpctblock(LedgerPart { request: None, place }), Some(body));
                     }

@@ -231,6 +231,11 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
+    /// What judges signatures here.
+    pub fn verifier(&self) -> &V {
+        &self.verifier
+    }
+
     /// Takes in what happened.
     pub fn handle<S: Store>(&mut self, input: Input, now: Now, chain: &mut Chain<S>, pool: &mut Mempool) {
         let mut at = At { chain, pool, now };

@@ -20,6 +20,11 @@ pub(super) struct Ring {
 impl Ring {
     /// Writes the configurations of so many nodes, with a signal server or with each other's addresses.
     pub(super) fn write(bench: &Bench, nodes: u16, with_signal: bool) -> Result<Self, String> {
+        Self::write_with(bench, nodes, if with_signal { &[] } else { &["--no-signal"] })
+    }
+
+    /// The same with more words for `config-tool ring`.
+    pub(super) fn write_with(bench: &Bench, nodes: u16, words: &[&str]) -> Result<Self, String> {
         let base = free_ports(2 * nodes + 2)?;
         let folder = Scratch::new("bench")?;
         let mut command = Command::new(bench.bin.join("config-tool"));
@@ -28,10 +33,7 @@ impl Ring {
         command.args(number("--nodes", nodes)).args(number("--signal-port", base));
         command.args(number("--proxy-port", base + 1)).args(number("--base-port", base + 2));
         command.args(number("--http-base-port", base + 2 + nodes));
-        if !with_signal {
-            command.arg("--no-signal");
-        }
-        output(&mut command)?;
+        output(command.args(words))?;
         Ok(Self { folder, bin: bench.bin.clone(), nodes, base })
     }
 
@@ -52,6 +54,16 @@ impl Ring {
     pub(super) fn start_with(&self, number: u16, words: &[&str]) -> Result<Running, String> {
         let config = self.file(&format!("node-{number}.json"));
         Running::start(Command::new(self.bin.join("node")).args(["run", "--config"]).arg(config).args(words))
+    }
+
+    /// Starts the view that was written beside the nodes.
+    pub(super) fn start_view(&self) -> Result<Running, String> {
+        Running::start(Command::new(self.bin.join("view")).args(["run", "--config"]).arg(self.file("view.json")))
+    }
+
+    /// Where that view answers.
+    pub(super) fn view_socket(&self) -> PathBuf {
+        self.file("view.data/api.sock")
     }
 
     /// Where the node of this number answers.

@@ -6,6 +6,7 @@
 
 mod chain;
 mod flood;
+mod light;
 mod spread;
 mod sync;
 
@@ -24,6 +25,7 @@ pub(super) const PARTS: &[(&str, Figure)] = &[
     ("sync", sync::run),
     ("faulty", sync::faulty),
     ("spread", spread::run),
+    ("light", light::run),
     ("flood", flood::run),
 ];
 
