@@ -3,8 +3,9 @@
 //! rules judge the same 10,000 blocks; `ledger-kills` kills real nodes that share a ledger 1,000 times (`--kills N`) and
 //! has a simulated disk fail at 1,000 commits.
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
@@ -55,7 +56,7 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
         failed.push(KILLS.to_owned());
     }
     if scenarios {
-        build(root)?;
+        build(root, &["--release", "-p", "meshline-sim"])?;
     }
     let wanted = |path: &&String| scenarios && (names.is_empty() || names.contains(&&name(path)));
     for path in all.iter().filter(wanted) {
@@ -76,8 +77,9 @@ fn cargo() -> Command {
     Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-fn build(root: &Path) -> Outcome {
-    let status = cargo().args(["build", "--release", "-p", "meshline-sim", "--bins"]).current_dir(root).status();
+/// Builds programs.
+fn build(root: &Path, what: &[&str]) -> Outcome {
+    let status = cargo().args(["build", "-q", "--bins"]).args(what).current_dir(root).status();
     match status {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("the build ended with {status}")),
@@ -105,20 +107,46 @@ fn judge_twice(root: &Path, blocks: u64) -> Result<bool, String> {
     command.status().map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
 }
 
-/// Whether real nodes and a simulated disk lose nothing by so many kills.
+/// What the test of real nodes says at its end begins so.
+const SUMMARY: &str = "ledger-kills:";
+
+/// Whether real nodes and a simulated disk lose nothing by so many kills. The last line says what came of it.
 fn kill_often(root: &Path, kills: &str) -> Result<bool, String> {
     println!("\n== {KILLS}");
-    let tests = [("meshline-ledger", "crashes::"), ("meshline-lab", "ledger_faults::kills_at_any_moment")];
-    for (package, name) in tests {
+    if kills.parse::<u64>().is_err() {
+        return Err(format!("--kills wants a number, not `{kills}`"));
+    }
+    // Whoever has them built elsewhere says where.
+    if std::env::var_os("MESHLINE_BIN_DIR").is_none() {
+        build(root, &["-p", "node", "-p", "config-tool"])?;
+    }
+    let mut summary = None;
+    for (package, name) in [("meshline-ledger", "crashes::"), ("meshline-lab", "ledger_faults::kills_at_any_moment")] {
         let mut command = cargo();
         command.args(["test", "-q", "-p", package, "--test", "it", name, "--", "--nocapture"]);
         command.envs([("MESHLINE_SOAK", "1"), ("MESHLINE_KILLS", kills)]).current_dir(root);
-        let status = command.status().map_err(|error| format!("cargo cannot be started: {error}"))?;
-        if !status.success() {
+        let (status, said) = told(command)?;
+        summary = said.or(summary);
+        if !status {
             return Ok(false);
         }
     }
+    println!("{}", summary.ok_or("the test of real nodes did not run")?);
     Ok(true)
+}
+
+/// Runs a test whose lines are passed on; whether it succeeded, and its summary.
+fn told(mut command: Command) -> Result<(bool, Option<String>), String> {
+    let cannot = |error| format!("cargo cannot be started: {error}");
+    let mut child = command.stderr(Stdio::piped()).spawn().map_err(cannot)?;
+    let mut summary = None;
+    for line in child.stderr.take().into_iter().flat_map(|lines| BufReader::new(lines).lines()) {
+        let line = line.map_err(|error| error.to_string())?;
+        eprintln!("{line}");
+        summary = line.starts_with(SUMMARY).then_some(line).or(summary);
+    }
+    let status = child.wait().map_err(cannot)?;
+    Ok((status.success(), summary))
 }
 
 /// Honest nodes of a scenario.

@@ -39,7 +39,9 @@ pub(super) struct Nothing {}
 /// A refusal of the ledger.
 pub(super) fn refused(error: LedgerError) -> Problem {
     match error {
-        LedgerError::None(_) => Problem::no_ledger(error.to_string()),
+        LedgerError::None(_) | LedgerError::NoneFollowed(_) => Problem::no_ledger(error.to_string()),
+        LedgerError::Followed => Problem::ledger_elsewhere("ledger_followed", error.to_string()),
+        LedgerError::Kept => Problem::ledger_elsewhere("ledger_kept", error.to_string()),
         LedgerError::Present { .. } => Problem::ledger_present(error.to_string()),
         LedgerError::Wrong(text) => Problem::bad_request(text),
         LedgerError::Address(error) => Problem::bad_request(error.to_string()),

@@ -137,6 +137,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "no_ledger", detail)
     }
 
+    /// What is asked has to do with the other way to have a ledger: to keep it whole, or to follow it.
+    pub(crate) fn ledger_elsewhere(code: &'static str, detail: String) -> Self {
+        Self::new(StatusCode::NOT_FOUND, code, detail)
+    }
+
     /// It has one already.
     pub(crate) fn ledger_present(detail: String) -> Self {
         Self::new(StatusCode::CONFLICT, "ledger_present", detail)

@@ -18,7 +18,7 @@ use super::extract::{Posted, Segment};
 use super::ledger::refused;
 use super::problem::Problem;
 use super::qr::QrDocument;
-use crate::ledger::{LedgerError, MoneyError, Purse, SendRequest, Till};
+use crate::ledger::{MoneyError, Purse, SendRequest, Till};
 
 /// What opens the wallet.
 #[derive(Deserialize, JsonSchema)]
@@ -127,7 +127,7 @@ async fn with<R: Send + 'static>(
 }
 
 fn there<'a>(purse: &Purse<'_>, handle: Option<&'a dyn Till>) -> Result<&'a dyn Till, MoneyError> {
-    handle.ok_or_else(|| LedgerError::None(purse.place.genesis.clone()).into())
+    handle.ok_or_else(|| purse.place.none().into())
 }
 
 pub(super) async fn new(State(api): State<Api>, Posted(body): Posted<Opening>) -> Result<Json<NewDocument>, Problem> {

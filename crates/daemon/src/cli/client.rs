@@ -186,10 +186,13 @@ fn refusal(response: &Response) -> Stop {
     Stop::new(exit, format!("{} ({}){ids}", refusal.detail, refusal.code))
 }
 
+/// What is not found and is no member.
+const NOT_HERE: &[&str] = &["no_such_forward", "no_ledger", "ledger_followed", "ledger_kept", "no_such_block"];
+
 /// By the status, where that says enough.
 fn exit_of(status: StatusCode, code: &str) -> Exit {
     match status {
-        StatusCode::NOT_FOUND if ["no_such_forward", "no_ledger", "no_such_block"].contains(&code) => Exit::Failed,
+        StatusCode::NOT_FOUND if NOT_HERE.contains(&code) => Exit::Failed,
         StatusCode::CONFLICT if ["cannot_listen", "already_offered", "ledger_present"].contains(&code) => Exit::Failed,
         StatusCode::BAD_GATEWAY if ["no_route", "tunnel_lost"].contains(&code) => Exit::NoPeer,
         StatusCode::BAD_GATEWAY if ["target_refused", "target_unreachable"].contains(&code) => Exit::Refused,

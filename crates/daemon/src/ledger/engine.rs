@@ -18,6 +18,7 @@ use super::exchange::Exchange;
 use super::mining::Mining;
 use super::task::{Judging, Mending};
 use super::teller::Desk;
+use super::thread::{Work, answered, end, wait_for};
 use super::{Book, LedgerError, Tidings, views};
 
 /// Work that may wait for the thread: beyond, whoever brings more is sent away. What waits is small, but the peers'
@@ -40,11 +41,17 @@ const TIDY_EVERY: Duration = Duration::from_secs(300);
 /// Work for the thread.
 pub(super) enum Message {
     /// Something to be done.
-    Work(Box<dyn FnOnce(&mut Engine) + Send>),
+    Work(Work<Engine>),
     /// Something has come from the mesh.
     News,
     /// The end: what has to be kept is kept, then this is answered.
     End(oneshot::Sender<()>),
+}
+
+impl From<Work<Engine>> for Message {
+    fn from(work: Work<Engine>) -> Self {
+        Self::Work(work)
+    }
 }
 
 /// The ledger of a running node, in its thread.
@@ -138,8 +145,8 @@ impl Handle {
         &self,
         work: impl FnOnce(&mut Engine) -> R + Send + 'static,
     ) -> Result<R, LedgerError> {
-        let (message, answer) = message(work);
-        self.sender.try_send(message).map_err(|error| match error {
+        let (work, answer) = answered(work);
+        self.sender.try_send(work.into()).map_err(|error| match error {
             TrySendError::Full(_) => LedgerError::Silent("it has too much to do"),
             TrySendError::Disconnected(_) => LedgerError::Silent("it is ending"),
         })?;
@@ -173,37 +180,15 @@ impl Handle {
 
     /// Ends the thread, when it has kept what has to be kept.
     pub async fn end(&self) {
-        let (done, ended) = oneshot::channel();
-        let mut message = Message::End(done);
-        // Whoever is in front has to be done first.
-        loop {
-            match self.sender.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Full(back)) => message = back,
-                Err(TrySendError::Disconnected(_)) => return,
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let _ = ended.await;
+        end(&self.sender, Message::End).await;
     }
 }
 
 /// From threads that may wait, never from a task.
 impl Desk for Handle {
     fn with<R: Send + 'static>(&self, work: impl FnOnce(&mut Book) -> R + Send + 'static) -> Result<R, LedgerError> {
-        let (message, answer) = message(move |engine: &mut Engine| work(&mut engine.book));
-        self.sender.send(message).map_err(|_| LedgerError::Silent("it is ending"))?;
-        answer.blocking_recv().map_err(|_| LedgerError::Silent("it is ending"))
+        wait_for(&self.sender, move |engine: &mut Engine| work(&mut engine.book))
     }
-}
-
-fn message<R: Send + 'static>(work: impl FnOnce(&mut Engine) -> R + Send + 'static) -> (Message, oneshot::Receiver<R>) {
-    let (sender, answer) = oneshot::channel();
-    let work = move |engine: &mut Engine| {
-        // Who went away does not want it any more.
-        let _ = sender.send(work(engine));
-    };
-    (Message::Work(Box::new(work)), answer)
 }
 
 impl Engine {

@@ -102,7 +102,8 @@ fn send_all(port: &LedgerPort, book: &mut Book) {
     }
 }
 
-fn input(news: LedgerNews) -> Input {
+/// What the links tell, as the ledger wants it.
+pub(super) fn input(news: LedgerNews) -> Input {
     match news {
         LedgerNews::LinkUp { peer } => Input::LinkUp { peer },
         LedgerNews::LinkDown { peer } => Input::LinkDown { peer },

@@ -18,6 +18,7 @@ mod place;
 mod slot;
 mod task;
 mod teller;
+mod thread;
 mod tidings;
 mod views;
 mod words;

@@ -27,6 +27,21 @@ pub enum LedgerError {
         path = .0.display()
     )]
     None(PathBuf),
+    /// The same where ledgers are followed and none is made.
+    #[error(
+        "there is no ledger here ({path} is missing): put the genesis file of one there, or name it as ledger.genesis",
+        path = .0.display()
+    )]
+    NoneFollowed(PathBuf),
+    /// It is followed and not kept here.
+    #[error(
+        "this member follows the ledger and keeps no blocks: GET /api/v1/ledger/light says how far it is, its wallet is \
+         asked under /api/v1/wallet, and everything else of a node that keeps the ledger"
+    )]
+    Followed,
+    /// It is kept here and not followed.
+    #[error("this member keeps the whole ledger and follows nobody's: GET /api/v1/ledger says how it stands")]
+    Kept,
     /// There is one already.
     #[error("{path}: there is a ledger already, of the chain {chain}", path = .path.display())]
     Present {
@@ -97,6 +112,8 @@ pub struct LedgerPlace {
     pub wallet: PathBuf,
     /// Whether filters are made of its blocks, and served to views.
     pub filters: bool,
+    /// Whether ledgers are followed here, and none is kept.
+    pub is_light: bool,
 }
 
 impl LedgerPlace {
@@ -106,13 +123,27 @@ impl LedgerPlace {
         let folder = config.ledger.data_dir.clone().unwrap_or_else(|| config.data_dir.join("ledger"));
         let genesis = config.ledger.genesis.clone().unwrap_or_else(|| folder.join("genesis.json"));
         let filters = config.ledger.filters.unwrap_or(true);
-        Self { genesis, folder, wallet: config.data_dir.join("wallet"), filters }
+        let is_light = config.ledger.light;
+        Self { genesis, folder, wallet: config.data_dir.join("wallet"), filters, is_light }
+    }
+
+    /// That there is none, and what to do about it here.
+    #[must_use]
+    pub fn none(&self) -> LedgerError {
+        let genesis = self.genesis.clone();
+        if self.is_light { LedgerError::NoneFollowed(genesis) } else { LedgerError::None(genesis) }
     }
 
     /// Whether the node has a ledger: a genesis file is there.
     #[must_use]
     pub fn is_present(&self) -> bool {
         self.genesis.is_file()
+    }
+
+    /// Whether another process has the ledger at the moment.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(files::lock_folder(&self.folder), Err(FileError::Locked(_)))
     }
 
     /// Reads the genesis file.

@@ -83,7 +83,7 @@ impl NodeLedger {
             purse: Mutex::new(()),
             search: Lock::new(None),
         };
-        if config.ledger.light {
+        if ledger.place.is_light {
             // Whoever names a genesis file means it to be used; without one there is no ledger.
             if ledger.place.is_present() || config.ledger.genesis.is_some() {
                 let _ = ledger.light.set(LightHandle::start(&ledger.place)?);
@@ -129,17 +129,19 @@ impl NodeLedger {
     /// Whoever has the ledger.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, or one that is followed only.
     pub fn handle(&self) -> Result<&Handle, LedgerError> {
-        self.handle.get().ok_or_else(|| LedgerError::None(self.place.genesis.clone()))
+        self.handle
+            .get()
+            .ok_or_else(|| if self.light.get().is_some() { LedgerError::Followed } else { self.place.none() })
     }
 
     /// The light client of a view.
     ///
     /// # Errors
-    /// If there is none.
+    /// If there is none, or the whole ledger.
     pub fn light(&self) -> Result<&LightHandle, LedgerError> {
-        self.light.get().ok_or_else(|| LedgerError::None(self.place.genesis.clone()))
+        self.light.get().ok_or_else(|| if self.handle.get().is_some() { LedgerError::Kept } else { self.place.none() })
     }
 
     /// Whoever lets a wallet look into the ledger, if there is one.
@@ -159,7 +161,7 @@ impl NodeLedger {
     /// # Errors
     /// If there is one, or it cannot be made.
     pub async fn create(self: &Arc<Self>, order: CreateOrder) -> Result<CreateDocument, LedgerError> {
-        if self.light.get().is_some() {
+        if self.place.is_light {
             return Err(LedgerError::Wrong("a view follows a ledger and makes none: make it on a node".to_owned()));
         }
         let _alone = self.purse.lock().await;
@@ -201,7 +203,7 @@ impl NodeLedger {
         let ledger = Arc::clone(self);
         let told = tokio::task::spawn_blocking(move || match ledger.till() {
             Some(till) => balance(till, &address),
-            None => Err(LedgerError::None(ledger.place.genesis.clone()).into()),
+            None => Err(ledger.place.none().into()),
         });
         told.await.unwrap_or_else(|_| Err(LedgerError::Silent("it failed").into()))
     }

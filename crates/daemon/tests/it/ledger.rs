@@ -202,6 +202,40 @@ async fn refusals_of_ledger_and_wallet_have_names() {
     assert_eq!(chain_without.post("/api/v1/wallet/list", &list).await.refusal(422), "no_wallet");
 }
 
+#[tokio::test]
+async fn who_keeps_a_ledger_and_who_follows_one_say_so_and_where_to_ask() {
+    let (full, own) = with_ledger().await;
+    let refused = full.get("/api/v1/ledger/light").await;
+    assert!(refused.json()["detail"].as_str().unwrap().contains("GET /api/v1/ledger says"), "{refused:?}");
+    assert_eq!(refused.refusal(404), "ledger_kept");
+    let keys = json!({"ledger": {"genesis": full.folder.path().join("ledger/genesis.json")}});
+    let light = Member::start_light(named("light"), 2, keys).await;
+    let known = get(&light, "/api/v1/ledger/light", "/api/v1/ledger/light").await;
+    assert_eq!(
+        (&known["phase"], &known["chain"]),
+        (&json!("alone"), &full.get("/api/v1/ledger").await.json()["chain"])
+    );
+    let of_address = format!("/address/{own}");
+    for path in ["", "/blocks", "/block/0", "/find/0", "/mempool", of_address.as_str()] {
+        let refused = light.get(&format!("/api/v1/ledger{path}")).await;
+        assert!(refused.json()["detail"].as_str().unwrap().contains("GET /api/v1/ledger/light"), "{path}: {refused:?}");
+        assert_eq!(refused.refusal(404), "ledger_followed", "{path}");
+    }
+    for (path, body) in [("verify", json!({})), ("reindex", json!({})), ("mine", json!({"on": true, "to": own}))] {
+        let refused = light.post(&format!("/api/v1/ledger/{path}"), &body.to_string()).await;
+        assert_eq!(refused.refusal(404), "ledger_followed", "{path}");
+    }
+    // One that has no genesis file yet makes no chain either, and is not told to.
+    let without = Member::start_light(named("without"), 3, json!({})).await;
+    for path in ["/api/v1/ledger", "/api/v1/ledger/light"] {
+        let refused = without.get(path).await;
+        assert!(!refused.json()["detail"].as_str().unwrap().contains("create"), "{refused:?}");
+        assert_eq!(refused.refusal(404), "no_ledger", "{path}");
+    }
+    let order = json!({"address": own}).to_string();
+    assert_eq!(without.post("/api/v1/ledger", &order).await.refusal(400), "invalid_message");
+}
+
 fn named(name: &str) -> Config {
     Config {
         listen: vec!["127.0.0.1:0".parse().unwrap()],

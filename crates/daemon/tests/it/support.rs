@@ -45,10 +45,20 @@ impl Member {
 
     /// The same with keys of the configuration that are the gateway's.
     pub(crate) async fn start_with(config: Config, number: u8, keys: Value) -> Self {
+        Self::start_in(config, number, keys, false).await
+    }
+
+    /// One that follows ledgers and keeps none, as a view does.
+    pub(crate) async fn start_light(config: Config, number: u8, keys: Value) -> Self {
+        Self::start_in(config, number, keys, true).await
+    }
+
+    async fn start_in(config: Config, number: u8, keys: Value, is_light: bool) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut gateway = json!({"name": config.name, "network": config.network, "data_dir": folder.path()});
         gateway.as_object_mut().unwrap().extend(keys.as_object().unwrap().clone());
-        let config_of_all: NodeConfig = serde_json::from_value(gateway).unwrap();
+        let mut config_of_all: NodeConfig = serde_json::from_value(gateway).unwrap();
+        config_of_all.ledger.light = is_light;
         let key = KeyPair::from_secret([number; 32]);
         let clock = Clock::start();
         let settings = Settings::new(clock, key.clone(), &config);

@@ -83,13 +83,14 @@ impl Gossip {
         }
     }
 
-    /// Takes in a message of a peer and returns what is new.
+    /// Takes in a message of a peer and returns what is new, and whether the peer did wrong: what was good is kept
+    /// whatever came with it.
     pub(crate) fn handle(
         &mut self,
         from: NodeId,
         message: Message,
         (shared, routing): (&mut Shared, &Routing),
-    ) -> Result<Vec<News>, Code> {
+    ) -> (Vec<News>, Result<(), Code>) {
         match message {
             // Where everybody holds other members, there is nothing to compare.
             Message::Summary(_) if routing.is_part() => {}
@@ -100,10 +101,13 @@ impl Gossip {
             }
             Message::Records(records) => return self.handle_records(from, records, (shared, routing)),
             Message::Departure(record) => {
-                return self.handle_departure(Some(from), &record, shared).map(|news| news.into_iter().collect());
+                return match self.handle_departure(Some(from), &record, shared) {
+                    Ok(news) => (news.into_iter().collect(), Ok(())),
+                    Err(code) => (Vec::new(), Err(code)),
+                };
             }
         }
-        Ok(Vec::new())
+        (Vec::new(), Ok(()))
     }
 
     fn handle_records(
@@ -111,8 +115,8 @@ impl Gossip {
         from: NodeId,
         records: Records,
         (shared, routing): (&mut Shared, &Routing),
-    ) -> Result<Vec<News>, Code> {
-        let (mut news, mut fault) = (Vec::new(), None);
+    ) -> (Vec<News>, Result<(), Code>) {
+        let (mut news, mut judged_all) = (Vec::new(), Ok(()));
         for record in records.records.into_vec() {
             // Most records come from several peers. What is known to the letter has been judged.
             if record.by == shared.id || self.members.judged_before(&record).is_some() {
@@ -126,18 +130,11 @@ impl Gossip {
                 Ok(member) => news.extend(self.learn(Some(from), member, (shared, routing))),
                 // The sender may not have heard yet, or its clock differs a little.
                 Err(error @ (RecordError::Expired | RecordError::Revoked)) => shared.count(error.code()),
-                Err(error) => fault = Some(error.code()),
+                // Members are made up for nothing: a good one beside it excuses no forged one.
+                Err(error) => judged_all = Err(error.code()),
             }
         }
-        // What was good is kept whatever came with it.
-        match fault {
-            Some(code) if news.is_empty() => Err(code),
-            Some(code) => {
-                shared.count(code);
-                Ok(news)
-            }
-            None => Ok(news),
-        }
+        (news, judged_all)
     }
 
     /// Takes in a checked member and passes it on if it is news.

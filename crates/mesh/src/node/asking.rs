@@ -51,16 +51,17 @@ impl Node {
         self.shared.send(&peer, Wire::Peers(Message::Shuffle(PeersShuffle { records, reply })));
     }
 
-    pub(super) fn on_shuffle(&mut self, peer: NodeId, shuffle: &PeersShuffle) {
+    pub(super) fn on_shuffle(&mut self, peer: NodeId, shuffle: &PeersShuffle) -> Result<(), Code> {
         if !self.peers.set.takes_shuffle(peer, shuffle.reply, self.shared.now.mono) {
             self.shared.count(Code::RateLimited);
-            return;
+            return Ok(());
         }
         let teller = self.address_of(&peer);
-        self.take_told(Some(peer), teller.as_ref(), &shuffle.records);
+        self.take_told(Some(peer), teller.as_ref(), &shuffle.records)?;
         if shuffle.reply {
             self.send_shuffle(peer, false);
         }
+        Ok(())
     }
 
     /// This node, members found of late, and others to fill it up.
@@ -82,20 +83,44 @@ impl Node {
         self.gossip.members.iter().nth(at).map(|known: &Known| known.member.id)
     }
 
-    /// Takes in members that somebody told of.
-    fn take_told(&mut self, from: Option<NodeId>, teller: Option<&Address>, records: &[SignedRecord]) {
-        let mut ids = Vec::new();
+    /// Takes in members that somebody told of. The refusal is for who chose these records itself.
+    fn take_told(
+        &mut self,
+        from: Option<NodeId>,
+        teller: Option<&Address>,
+        records: &[SignedRecord],
+    ) -> Result<(), Code> {
+        let (mut ids, mut judged_all) = (Vec::new(), Ok(()));
         for record in records {
             if record.by == self.shared.id {
                 continue;
             }
-            let Some(member) = self.admit(record) else { continue };
+            let member = match self.admitted(record) {
+                Ok(member) => member,
+                // The sender may not have heard yet, or its clock differs a little.
+                Err(code @ (Code::RecordExpired | Code::Revoked)) => {
+                    self.shared.count(code);
+                    continue;
+                }
+                Err(code) => {
+                    judged_all = Err(code);
+                    continue;
+                }
+            };
             ids.push(member.id);
             self.peers.book.note_heard(&member, teller);
             let news = self.gossip.learn(from, member, (&mut self.shared, &self.routing));
             self.on_news(news.into_iter().collect());
         }
         self.peers.set.hint(ids.into_iter(), self.shared.now.mono);
+        judged_all
+    }
+
+    /// The same of records that came through others, who do not judge what they pass on.
+    fn take_passed_on(&mut self, from: Option<NodeId>, teller: Option<&Address>, records: &[SignedRecord]) {
+        if let Err(code) = self.take_told(from, teller, records) {
+            self.shared.count(code);
+        }
     }
 
     fn address_of(&self, peer: &NodeId) -> Option<Address> {
@@ -113,7 +138,7 @@ impl Node {
         // Counted where it is judged; whoever passed it on may have known no better.
         let Some(asker) = self.admit(&ask.asker) else { return Ok(()) };
         let teller = self.address_of(&peer);
-        self.take_told(Some(peer), teller.as_ref(), std::slice::from_ref(&asker.record));
+        self.take_passed_on(Some(peer), teller.as_ref(), std::slice::from_ref(&asker.record));
         let (records, peers) = (self.told_to(ask.asker.by), self.askable());
         self.peers.asks.handle_ask((peer, ask), records, peers, &mut self.shared);
         Ok(())
@@ -123,7 +148,7 @@ impl Node {
         let ours = self.peers.asks.handle_answer(peer, answer, &mut self.shared)?;
         if let Some(answer) = ours {
             let teller = self.address_of(&peer);
-            self.take_told(Some(peer), teller.as_ref(), &answer.records);
+            self.take_passed_on(Some(peer), teller.as_ref(), &answer.records);
         }
         Ok(())
     }
@@ -135,7 +160,7 @@ impl Node {
             Message::Knock(knock) => asks.handle_knock(from, *knock, shared),
             Message::Echo(echo) => asks.handle_echo(*echo, shared),
             Message::Answer(answer) if asks.takes_packet(answer.number, shared.now.mono) => {
-                self.take_told(None, Some(&from.into()), &answer.records);
+                self.take_passed_on(None, Some(&from.into()), &answer.records);
                 Ok(())
             }
             Message::Answer(_) | Message::Ask(_) | Message::Purpose(_) | Message::Others(_) | Message::Shuffle(_) => {

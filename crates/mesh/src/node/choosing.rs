@@ -127,10 +127,7 @@ impl Node {
                 Ok(())
             }
             Message::Others(others) => self.on_others(peer, others),
-            Message::Shuffle(shuffle) => {
-                self.on_shuffle(peer, &shuffle);
-                Ok(())
-            }
+            Message::Shuffle(shuffle) => self.on_shuffle(peer, &shuffle),
             Message::Ask(ask) => self.on_ask_for_addresses(peer, *ask),
             Message::Answer(answer) => self.on_told_addresses(peer, answer),
             // They prove addresses, which a link has no need of.
@@ -149,8 +146,10 @@ impl Node {
     fn on_others(&mut self, peer: NodeId, others: PeersOthers) -> Result<(), Code> {
         let ids: Vec<NodeId> = others.records.iter().map(|record| record.by).collect();
         let records = Records { records: Bounded::from_first(others.records.into_vec()) };
-        let news = self.gossip.handle(peer, GossipMessage::Records(records), (&mut self.shared, &self.routing))?;
+        let around = (&mut self.shared, &self.routing);
+        let (news, done) = self.gossip.handle(peer, GossipMessage::Records(records), around);
         self.on_news(news);
+        done?;
         self.peers.set.hint(ids.into_iter(), self.shared.now.mono);
         Ok(())
     }

@@ -157,10 +157,10 @@ impl Node {
             Message::Goodbye(goodbye) => self.on_goodbye(id, peer, &goodbye.departure),
             Message::Revocation(record) => self.on_revocation(peer, &record),
             Message::Gossip(message) => {
-                self.gossip.handle(peer, message, (&mut self.shared, &self.routing)).map(|news| {
-                    self.peers.set.note_brought(peer, news.len());
-                    self.on_news(news);
-                })
+                let (news, done) = self.gossip.handle(peer, message, (&mut self.shared, &self.routing));
+                self.peers.set.note_brought(peer, news.len());
+                self.on_news(news);
+                done
             }
             Message::Peers(message) => self.on_peers(peer, message),
             Message::Rebuild(message) => self.on_rebuild(peer, &message),

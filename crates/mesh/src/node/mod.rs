@@ -20,9 +20,10 @@ mod timers;
 mod witnesses;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
-use meshline_identity::{KeyPair, admit_by};
+use meshline_identity::{KeyPair, Member, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
 use crate::broadcast::{Around, Broadcast};
@@ -243,20 +244,19 @@ impl Node {
         }
     }
 
-    fn admit(&mut self, record: &SignedRecord) -> Option<std::sync::Arc<meshline_identity::Member>> {
-        let shared = &mut self.shared;
-        let judged = shared.judged();
+    /// Judges a record; a refusal is counted.
+    fn admit(&mut self, record: &SignedRecord) -> Option<Arc<Member>> {
+        self.admitted(record).map_err(|code| self.shared.count(code)).ok()
+    }
+
+    /// Judges a record.
+    fn admitted(&self, record: &SignedRecord) -> Result<Arc<Member>, Code> {
+        let (shared, judged) = (&self.shared, self.shared.judged());
         if let Some(member) = self.gossip.members.judged_before(record).filter(|member| member.expires > judged) {
-            return Some(member);
+            return Ok(member);
         }
         let config = &shared.config;
-        match admit_by(&config.verifier, record, &config.network, &shared.revoked, judged) {
-            Ok(member) => Some(member),
-            Err(error) => {
-                shared.count(error.code());
-                None
-            }
-        }
+        admit_by(&config.verifier, record, &config.network, &shared.revoked, judged).map_err(|error| error.code())
     }
 
     /// What changes when members come and go.
@@ -333,7 +333,7 @@ impl Node {
             records: meshline_protocol::Bounded::from_first([self.shared.announcement.clone()]),
         };
         let message = meshline_protocol::Message::Gossip(meshline_protocol::message::Gossip::Records(record));
-        let frame = std::sync::Arc::new(message.into());
+        let frame = Arc::new(message.into());
         for peer in self.shared.up.keys().copied().collect::<Vec<_>>() {
             self.shared.send_frame(&peer, &frame);
         }

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "times are worth a look")]
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one event among many")]
 
+mod address_lies;
 mod clocks;
 mod far;
 mod far_attacks;

@@ -73,8 +73,14 @@ impl HistoryRow {
         }
     }
 
+    /// Where it stands, and how deep below the tip.
+    fn place_at(&self, height: u32) -> String {
+        let unit = if self.confirmations == 1 { "confirmation" } else { "confirmations" };
+        format!("block {height} ({} {unit})", self.confirmations)
+    }
+
     fn words(&self) -> String {
-        let place = self.height.map_or_else(|| "waiting".to_owned(), |height| format!("block {height}"));
+        let place = self.height.map_or_else(|| "waiting".to_owned(), |height| self.place_at(height));
         let (word, sign) = match self.kind {
             Kind::Mined => ("mined", "+"),
             Kind::Received => ("received", "+"),

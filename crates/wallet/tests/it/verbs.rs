@@ -230,9 +230,10 @@ fn the_history_tells_everything_in_order() {
     let words = all.words();
     let lines: Vec<&str> = words.lines().collect();
     assert!(
-        lines[0].starts_with("block 1  mined +10  ") && lines[2].starts_with("waiting  moved 0 and 0.000002 fee  ")
+        lines[0].starts_with("block 1 (3 confirmations)  mined +10  ")
+            && lines[2].starts_with("waiting  moved 0 and 0.000002 fee  ")
     );
-    assert!(lines[1].starts_with("block 3  sent -4 and 0.000002 fee  "), "{words}");
+    assert!(lines[1].starts_with("block 3 (1 confirmation)  sent -4 and 0.000002 fee  "), "{words}");
 
     let last = history(&mut home, &chain, 1);
     assert_eq!((last.history.as_slice(), last.earlier), (&all.history[2..], 2));

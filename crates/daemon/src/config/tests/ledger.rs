@@ -64,6 +64,7 @@ fn the_genesis_file_and_the_address_are_judged_at_the_start() {
         folder: folder.path().join("coins"),
         wallet: folder.path().join("wallet"),
         filters: true,
+        is_light: false,
     };
     drop(create(&place, &CreateOrder::default(), ADDRESS, &mut |_, _| {}).expect("a chain"));
     let to = |address: &str| said(folder.path(), &format!(r#"{{"genesis": "genesis.json", "mine_to": "{address}"}}"#));

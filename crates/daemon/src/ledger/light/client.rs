@@ -8,13 +8,14 @@ use meshline_ledger::light::{Event, Light, LightRefusal, Output};
 use meshline_ledger::store::RedbStore;
 use meshline_ledger::sync::{Input, Now, Phase};
 use meshline_ledger::{Genesis, Lock, Transaction};
-use meshline_net::{LedgerNews, LedgerPort};
+use meshline_net::LedgerPort;
 use meshline_wallet::Prefix;
 use tracing::{debug, info, warn};
 
 use super::LightDocument;
 use crate::files::{self, Access, FolderLock};
 use crate::ledger::book::{CHAIN, now_s};
+use crate::ledger::exchange::input;
 use crate::ledger::place::prefix_of;
 use crate::ledger::{LedgerError, LedgerPlace};
 
@@ -225,14 +226,5 @@ impl Client {
             blocks: report.blocks,
             received_bytes: self.received,
         }
-    }
-}
-
-fn input(news: LedgerNews) -> Input {
-    match news {
-        LedgerNews::LinkUp { peer } => Input::LinkUp { peer },
-        LedgerNews::LinkDown { peer } => Input::LinkDown { peer },
-        LedgerNews::Frame { peer, message, body } => Input::Frame { peer, message, body },
-        LedgerNews::Drained { peer } => Input::Drained { peer },
     }
 }

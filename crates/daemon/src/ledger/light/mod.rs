@@ -6,7 +6,7 @@
 mod client;
 mod teller;
 
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
@@ -17,6 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
 
+use super::thread::{Work, end, wait_for};
 use super::{LedgerError, LedgerPlace};
 use client::Client;
 
@@ -29,11 +30,17 @@ const TURN: Duration = Duration::from_secs(1);
 /// Work for the thread.
 enum Message {
     /// Something to be done.
-    Work(Box<dyn FnOnce(&mut Client) + Send>),
+    Work(Work<Client>),
     /// Something came from the mesh.
     News,
     /// The end: what has to be kept is kept, then this is answered.
     End(oneshot::Sender<()>),
+}
+
+impl From<Work<Client>> for Message {
+    fn from(work: Work<Client>) -> Self {
+        Self::Work(work)
+    }
 }
 
 /// How far the light client is.
@@ -136,28 +143,12 @@ impl LightHandle {
 
     /// Has something done in the thread and waits for it: from threads that may wait, never from a task.
     fn ask<R: Send + 'static>(&self, work: impl FnOnce(&mut Client) -> R + Send + 'static) -> Result<R, LedgerError> {
-        let (sender, answer) = oneshot::channel();
-        let work = move |client: &mut Client| {
-            // Who went away does not want it any more.
-            let _ = sender.send(work(client));
-        };
-        self.sender.send(Message::Work(Box::new(work))).map_err(|_| LedgerError::Silent("it is ending"))?;
-        answer.blocking_recv().map_err(|_| LedgerError::Silent("it is ending"))
+        wait_for(&self.sender, work)
     }
 
     /// Ends the thread, when it has kept what has to be kept.
     pub async fn end(&self) {
-        let (done, ended) = oneshot::channel();
-        let mut message = Message::End(done);
-        loop {
-            match self.sender.try_send(message) {
-                Ok(()) => break,
-                Err(TrySendError::Full(back)) => message = back,
-                Err(TrySendError::Disconnected(_)) => return,
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let _ = ended.await;
+        end(&self.sender, Message::End).await;
     }
 }
 

@@ -31,6 +31,7 @@ pub(super) fn place(folder: &Path) -> LedgerPlace {
         folder: folder.join("ledger"),
         wallet: folder.join("wallet"),
         filters: true,
+        is_light: false,
     }
 }
 
