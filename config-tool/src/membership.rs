@@ -24,7 +24,7 @@ pub(crate) fn invite(args: &InviteArgs) -> Result<Report> {
     authority.save()?;
     files::write_record(&args.out.out, &membership)?;
     let text = format!(
-        "{} is a member as {} ({}) for {} days.\nBring {} to its host and name it as \"membership\" in its configuration.",
+        "{} is a member as {} ({}) for {} days.\nBring {} to its host and take it in there:  node apply FILE --config …",
         grant.node,
         grant.name,
         words(&grant.roles),

@@ -5,6 +5,7 @@
 #   node run --listen 127.0.0.1:6101 --name lab          # in another terminal
 #   docs/examples/by-hand.sh [HOST:PORT] [NETWORK] [TEXT]
 set -euo pipefail
+export LC_ALL=C # lengths are bytes
 
 address=${1:-127.0.0.1:6101}
 network=${2:-local}
@@ -17,7 +18,13 @@ now() { date +%s%6N; }                                      # microseconds since
 quoted() { sed 's/\\/\\\\/g; s/"/\\"/g; s/^/"/; s/$/"/'; }  # one line of text as a JSON string
 sign() { openssl pkeyutl -sign -rawin -inkey key.pem -in "$1" | base64 -w 0; }
 say() { printf '> %s\n' "$1" && printf '%s\n' "$1" >&"$out"; }
-hear() { read -r -t 10 -u "$in" line && printf '< %s\n' "$line"; }
+# A line; and what it says that follows raw, which has no end of its own.
+hear() {
+  read -r -t 10 -u "$in" line && printf '< %s\n' "$line" || return
+  if [[ $line =~ ^\{\"len\":([0-9]+), ]]; then
+    read -r -t 10 -u "$in" -N "${BASH_REMATCH[1]}" body && printf '< %s (raw)\n' "$body"
+  fi
+}
 # Reads on until a message comes that begins like this; fails if the connection ends first.
 await() {
   while hear; do

@@ -21,7 +21,8 @@ struct Cli {
 const EXAMPLES: &str = "Examples:
   view run --config view.json
   view services --watch --config view.json
-  view run --topic temp --every 5s --exec 'cat /sys/class/thermal/thermal_zone0/temp' --config view.json";
+  view watch --config view.json
+  view run --config view.json --topic temp --every 5s --exec 'cat /sys/class/thermal/*/temp'";
 
 #[derive(Debug, Subcommand)]
 enum ViewVerb {
@@ -39,8 +40,8 @@ enum ViewVerb {
     #[command(subcommand)]
     #[command(after_help = "The view must run, with \"ledger\": {\"genesis\": …} in its configuration.
 Examples:
-  view wallet new --config view.json            an address to be paid at; the first time the phrase, once
-  view wallet list --config view.json           addresses and what they hold, once all blocks are looked through
+  view wallet new --config view.json            an address; the first time the phrase, once
+  view wallet list --config view.json           what they hold, once all blocks are looked through
   view wallet send --to ADDRESS --amount 1.5 --config view.json")]
     Wallet(WalletVerb),
     #[command(flatten)]

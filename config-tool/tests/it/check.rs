@@ -158,3 +158,24 @@ fn a_reader_that_leaves_early_is_no_failure() {
     let status = std::process::Command::new("bash").args(["-c", &line]).current_dir(lab.path("")).status();
     assert!(status.expect("it starts").success());
 }
+
+#[test]
+fn files_are_known_by_what_is_in_them_whatever_they_are_called() {
+    let lab = Lab::new();
+    lab.run("network --out network.json");
+    for kind in ["node", "view", "proxy"] {
+        lab.run(&format!("{kind} --name {kind} --network-key network.key --out its-{kind}.json"));
+        lab.run(&format!("{kind} --name {kind} --network lab --out open-{kind}.json"));
+    }
+    lab.run("signal-server --out list.json");
+    let output = lab.run("check its-node.json its-view.json its-proxy.json open-node.json open-view.json list.json");
+    let wanted = [
+        "OK its-node.json (node)",
+        "OK its-view.json (view)",
+        "OK its-proxy.json (proxy)",
+        "OK open-node.json (node)",
+        "OK open-view.json (view)",
+        "OK list.json (signal-server)",
+    ];
+    assert_eq!(stdout(&output).lines().collect::<Vec<_>>(), wanted, "{}", stderr(&output));
+}

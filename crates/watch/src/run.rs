@@ -188,7 +188,7 @@ impl Watch {
             Some(Action::Quit) => return Ok(true),
             Some(Action::Ask(source)) => self.fetcher.ask(source),
             Some(Action::Send(text)) => self.fetcher.send(text),
-            Some(Action::Redraw) => self.screen.terminal.clear()?,
+            Some(Action::Redraw) => self.screen.forget()?,
             Some(Action::Suspend) => self.suspend()?,
         }
         Ok(false)

@@ -5,7 +5,7 @@ use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use ratatui::Terminal;
-use ratatui::backend::CrosstermBackend;
+use ratatui::backend::{Backend, CrosstermBackend};
 use ratatui::crossterm::cursor::Show;
 use ratatui::crossterm::event::{
     self, DisableBracketedPaste, EnableBracketedPaste, Event as TermEvent, KeyCode, KeyEvent, KeyEventKind,
@@ -54,7 +54,15 @@ impl Screen {
     /// Takes it again; nothing of what was drawn is there any more.
     pub(crate) fn come_back(&mut self) -> io::Result<()> {
         enter()?;
-        self.terminal.clear()
+        self.forget()
+    }
+
+    /// Forgets what is on it: all is drawn anew. `Terminal::clear` would ask the terminal where its cursor is, and the
+    /// answer goes to the thread that reads keys.
+    pub(crate) fn forget(&mut self) -> io::Result<()> {
+        self.terminal.backend_mut().clear()?;
+        self.terminal.swap_buffers();
+        Ok(())
     }
 }
 

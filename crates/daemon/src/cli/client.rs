@@ -159,6 +159,13 @@ impl Client {
 
     fn unreachable(&self, error: &HttpError) -> Stop {
         let socket = self.socket.display();
+        if matches!(error, HttpError::Timeout) {
+            let why = "it is stopped, hangs or has too much to do; its log may say why";
+            return Stop::new(
+                Exit::NoDaemon,
+                format!("the member at {socket} gives no complete answer in time: {why}"),
+            );
+        }
         let error = error.to_string();
         // The short name says nothing to people.
         let error = error.rsplit_once(": ").map_or(error.as_str(), |(_, cause)| cause);
@@ -183,7 +190,21 @@ fn refusal(response: &Response) -> Stop {
     });
     let exit = exit_of(response.status, &refusal.code);
     let ids: String = refusal.ids.iter().map(|id| format!("\n  {id}")).collect();
-    Stop::new(exit, format!("{} ({}){ids}", refusal.detail, refusal.code))
+    Stop::new(exit, format!("{}{ids}", words(&refusal.code, &refusal.detail)))
+}
+
+/// A refusal as the user reads it: why, its name unless that was said, and what to do next.
+fn words(code: &str, detail: &str) -> String {
+    let name = if detail.contains(code) { String::new() } else { format!(" ({code})") };
+    let next = match code {
+        "no_such_peer" => "; `peers` lists all members known here",
+        "no_such_service" => "; `services` lists what is offered",
+        "no_such_forward" => "; `forward list` shows all with their numbers",
+        "no_route" => "; `explain` says why, and what would help",
+        "ambiguous_peer" => "; say which by its id:",
+        _ => "",
+    };
+    format!("{detail}{name}{next}")
 }
 
 /// What is not found and is no member.
@@ -205,7 +226,18 @@ fn exit_of(status: StatusCode, code: &str) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, StatusCode, exit_of};
+    use super::{Exit, StatusCode, exit_of, words};
+
+    #[test]
+    fn a_refusal_says_why_its_name_once_and_what_to_do_next() {
+        for (code, detail, shown) in [
+            ("no_such_peer", "nobody", "nobody (no_such_peer); `peers` lists all members known here"),
+            ("target_refused", "eddy: target_refused (closed)", "eddy: target_refused (closed)"),
+            ("forbidden", "no", "no (forbidden)"),
+        ] {
+            assert_eq!(words(code, detail), shown);
+        }
+    }
 
     #[test]
     fn what_the_user_got_wrong_is_told_apart_from_what_the_member_cannot() {

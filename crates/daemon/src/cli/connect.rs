@@ -18,21 +18,12 @@ const MAX_WAITING: usize = 4;
 
 /// What to connect to.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 pub struct ConnectArgs {
     /// Through whom: name, id or the first 8 or more characters of the id; `auto`, or the name of a service
     peer: String,
     /// To what: host:port as the peer sees it, unix:/path or serial:/device,baud. A service needs none
     target: Option<String>,
 }
-
-const EXAMPLES: &str = "Examples:
-  ssh -o ProxyCommand='node connect --config node-1.json donald 127.0.0.1:22' user@donald
-  printf 'GET / HTTP/1.0\\r\\n\\r\\n' | node connect --config node-1.json donald 127.0.0.1:80
-  node connect --config node-1.json shell          the service `shell`, wherever it is exposed
-
-Ends when both directions have. Exit 4 if the peer is not known or not reachable, 5 if it refuses, 1 if the connection
-breaks.";
 
 impl ConnectArgs {
     fn path(&self) -> anyhow::Result<String> {

@@ -15,7 +15,6 @@ const FORWARDS: &str = "/api/v1/forwards";
 #[derive(Debug, Subcommand)]
 pub enum ForwardVerb {
     /// Add a forward and keep it over restarts
-    #[command(after_help = EXAMPLES)]
     Add(AddArgs),
     /// List forwards, the local proxy, and what is exposed to others
     List,
@@ -25,13 +24,6 @@ pub enum ForwardVerb {
         id: u32,
     },
 }
-
-const EXAMPLES: &str = "Examples:
-  forward add tcp://127.0.0.1:8080 donald tcp://127.0.0.1:80   donald's web server, here on port 8080
-  forward add udp://127.0.0.1:5353 auto udp://10.0.0.1:53      a name server, through whoever reaches it
-  forward add tcp://127.0.0.1:2222 shell                       the service `shell`, wherever it is exposed
-  forward add --reverse tcp://127.0.0.1:9000 donald tcp://127.0.0.1:3000
-                                                               our port 3000, at donald on port 9000";
 
 /// A forward.
 #[derive(Debug, Args)]

@@ -6,16 +6,12 @@ use std::process::ExitCode;
 use clap::{Arg, ArgMatches, Command, CommandFactory, Parser, value_parser};
 use clap_complete::Shell;
 
+use super::examples::with_examples;
 use crate::exit::Exit;
 use crate::output::{print, print_error};
 
 const COMPLETIONS: &str = "completions";
 const MAN: &str = "man";
-
-const COMPLETION_EXAMPLES: &str = "Examples (with the name of the program):
-  node completions bash > /etc/bash_completion.d/node
-  node completions zsh > ~/.zfunc/_node
-  node completions fish > ~/.config/fish/completions/node.fish";
 
 /// Reads the command line of a program, each of which also knows `completions SHELL` and `man`.
 ///
@@ -40,8 +36,7 @@ fn command<C: CommandFactory>() -> Command {
     let command = C::command();
     let is_plain = !command.has_subcommands();
     let shell = Arg::new("shell").required(true).value_parser(["bash", "zsh", "fish"]).help("For which shell");
-    let completions =
-        Command::new(COMPLETIONS).about("Print completions for a shell").arg(shell).after_help(COMPLETION_EXAMPLES);
+    let completions = Command::new(COMPLETIONS).about("Print completions for a shell").arg(shell);
     let folder = Arg::new("out")
         .long("out")
         .value_name("FOLDER")
@@ -50,7 +45,7 @@ fn command<C: CommandFactory>() -> Command {
         .help("Write a page for each command into this folder");
     let man =
         Command::new(MAN).about("Print the manual page, or write those of all commands into a folder").arg(folder);
-    let command = command.subcommand(completions).subcommand(man);
+    let command = with_examples(command.subcommand(completions).subcommand(man));
     if is_plain { command.subcommand_negates_reqs(true).args_conflicts_with_subcommands(true) } else { command }
 }
 

@@ -55,7 +55,11 @@ pub(super) fn goodput(bps: u64, by: Option<&str>) -> String {
 
 /// Bits a second as people read them.
 pub(super) fn rate(bps: u64) -> String {
-    if bps == 0 { "?".to_owned() } else { format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000) }
+    match bps {
+        0 => "?".to_owned(),
+        1..10_000_000_000 => format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000),
+        _ => format!("{} Gbit/s", bps / 1_000_000_000),
+    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ mod apply;
 mod chat;
 mod client;
 mod connect;
+mod examples;
 mod explain;
 mod forward;
 mod generate;

@@ -6,18 +6,19 @@ use clap::Args;
 
 use super::client::Client;
 use crate::config::{self, Document, Effective, Flags, Input, MemberConfig};
+use crate::exit::Stop;
 
 /// Which member a command is for, and how to show what it says. These stand anywhere on the line.
 #[derive(Clone, Debug, Args)]
 pub struct Place {
     /// Configuration file of the member
-    #[arg(long, value_name = "FILE", env = "MESHLINE_CONFIG", global = true)]
+    #[arg(long, value_name = "FILE", env = "MESHLINE_CONFIG", global = true, display_order = 900)]
     pub config: Option<PathBuf>,
     /// Name of a member without a configuration file; its state is in a folder of that name
-    #[arg(long, value_name = "NAME", env = "MESHLINE_NAME", global = true)]
+    #[arg(long, value_name = "NAME", env = "MESHLINE_NAME", global = true, display_order = 901)]
     pub name: Option<String>,
     /// Print one JSON document (a `follow`: one a line)
-    #[arg(long, env = "MESHLINE_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true)]
+    #[arg(long, env = "MESHLINE_JSON", value_parser = clap::builder::FalseyValueParser::new(), global = true, display_order = 902)]
     pub json: bool,
 }
 
@@ -27,6 +28,7 @@ impl Place {
     /// # Errors
     /// If it is invalid.
     pub fn load<T: MemberConfig>(&self, flags: Flags) -> anyhow::Result<Effective<T>> {
+        self.require()?;
         Ok(config::load(self.config.as_deref(), self.flags(flags))?)
     }
 
@@ -35,6 +37,7 @@ impl Place {
     /// # Errors
     /// If it is invalid.
     pub(super) fn locate<T: MemberConfig>(&self, flags: Flags) -> anyhow::Result<T> {
+        self.require()?;
         let file = self.config.as_deref().map(Document::read).transpose()?;
         let input = Input {
             file,
@@ -43,6 +46,13 @@ impl Place {
             state_home: config::state_home(),
         };
         Ok(config::evaluate(&input, config::now())?.config)
+    }
+
+    fn require(&self) -> Result<(), Stop> {
+        if self.config.is_some() || self.name.is_some() {
+            return Ok(());
+        }
+        Err(Stop::usage("say which member: --config FILE, or --name NAME for one without a configuration file"))
     }
 
     pub(super) fn client<T: MemberConfig>(&self) -> anyhow::Result<Client> {

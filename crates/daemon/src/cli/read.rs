@@ -23,12 +23,14 @@ const RETRY_LONGEST: Duration = Duration::from_secs(30);
 /// A topic that says nothing for so long, not even an empty line, is gone.
 const SILENCE: Duration = Duration::from_secs(15);
 
+/// The name of the refusal of whoever has no such topic.
+const NOBODY: &str = "no_such_service";
+
 /// A line that is longer is none of a topic.
 const MAX_LINE: usize = 16 * 1024;
 
 /// What to read.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES)]
 pub struct ReadArgs {
     /// The topic; TOPIC@MEMBER where several members publish it
     topic: String,
@@ -42,13 +44,6 @@ pub struct ReadArgs {
     #[arg(long, value_name = "TIME", env = "MESHLINE_EVERY", value_parser = duration)]
     every: Option<Duration>,
 }
-
-const EXAMPLES: &str = "Examples:
-  read temp --config view.json                         the last reading
-  read temp --follow --json --config view.json | jq .value
-  read temp@attic --follow --every 10s --config view.json
-
-Exit 4 if nobody publishes the topic or nobody who does is in reach, 5 if reading is not allowed.";
 
 /// A line of a topic.
 #[derive(Deserialize)]
@@ -138,7 +133,8 @@ pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow:
 
 /// Reads until the topic ends or breaks off.
 async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Following) -> anyhow::Result<()> {
-    let (mut hearing, mut saying) = split(client.upgrade(&args.path(), CONNECT).await?);
+    let opened = client.upgrade(&args.path(), CONNECT).await.map_err(|error| named(error, &args.topic))?;
+    let (mut hearing, mut saying) = split(opened);
     let ask = args.ask(following);
     saying.write_u32(u32::try_from(ask.len()).unwrap_or(0)).await?;
     saying.write_all(ask.as_bytes()).await?;
@@ -166,6 +162,17 @@ async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Foll
         for line in String::from_utf8_lossy(&lines).lines().filter(|line| !line.is_empty()) {
             show(line, (&args.topic, json), following)?;
         }
+    }
+}
+
+/// The service behind a topic is nothing that the user named.
+fn named(error: anyhow::Error, topic: &str) -> anyhow::Error {
+    match error.downcast_ref::<Stop>() {
+        Some(stop) if stop.message.contains(NOBODY) => {
+            let why = format!("no member in reach publishes the topic {topic}, or not for this one ({NOBODY})");
+            Stop::new(stop.exit, format!("{why}; `services --kind {KIND}` lists those for everybody")).into()
+        }
+        _ => error,
     }
 }
 
@@ -221,6 +228,14 @@ mod tests {
         assert_eq!(args("temp@attic 2").path(), format!("{path}%40attic%202"));
         let once = ReadArgs { follow: false, ..args("temp") };
         assert_eq!(once.ask(&Following::new()), "{\"every_ms\":0,\"follow\":false,\"history\":5}\n");
+    }
+
+    #[test]
+    fn a_topic_that_nobody_has_is_called_as_the_user_did() {
+        let told = |message: &str| named(Stop::new(Exit::NoPeer, message).into(), "temp@attic").to_string();
+        let nobody = told("nobody is called \"service:temp._meshtopic._tcp@attic\" (no_such_service)");
+        assert!(nobody.starts_with("no member in reach publishes the topic temp@attic, "), "{nobody}");
+        assert_eq!(told("no way (no_route)"), "no way (no_route)");
     }
 
     #[test]

@@ -55,19 +55,19 @@ impl LedgerArgs {
 #[derive(Debug, Args)]
 pub(super) struct TopicArgs {
     /// Publish readings under this name: those of --exec, --file or --stdin, one a line, JSON or text
-    #[arg(long, value_name = "NAME", env = "MESHLINE_TOPIC")]
+    #[arg(long, value_name = "NAME", env = "MESHLINE_TOPIC", requires = "source")]
     topic: Option<String>,
     /// Run this command again and again; each line it prints is a reading
-    #[arg(long, value_name = "COMMAND", env = "MESHLINE_EXEC", requires = "topic", conflicts_with_all = ["file", "stdin"])]
+    #[arg(long, value_name = "COMMAND", env = "MESHLINE_EXEC", requires = "topic", group = "source")]
     exec: Option<String>,
     /// How often: 5s, 1m
     #[arg(long, value_name = "TIME", env = "MESHLINE_EVERY", requires = "exec", value_parser = duration)]
     every: Option<Duration>,
     /// Follow this file or pipe
-    #[arg(long, value_name = "FILE", env = "MESHLINE_FILE", requires = "topic", conflicts_with = "stdin")]
+    #[arg(long, value_name = "FILE", env = "MESHLINE_FILE", requires = "topic", group = "source")]
     file: Option<PathBuf>,
     /// Read standard input
-    #[arg(long, requires = "topic", env = "MESHLINE_STDIN", value_parser = clap::builder::FalseyValueParser::new())]
+    #[arg(long, requires = "topic", group = "source", env = "MESHLINE_STDIN", value_parser = clap::builder::FalseyValueParser::new())]
     stdin: bool,
     /// Readings before the last that may be asked for
     #[arg(long, value_name = "N", requires = "topic", env = "MESHLINE_HISTORY")]

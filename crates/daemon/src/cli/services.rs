@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use clap::Args;
+use clap::{Args, value_parser};
 use meshline_protocol::{ServiceKind, ServiceName, Target};
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -19,7 +19,6 @@ const SERVICES: &str = "/api/v1/services";
 
 /// Which services.
 #[derive(Debug, Args)]
-#[command(after_help = LIST_EXAMPLES)]
 pub struct ServicesArgs {
     /// Only services of this kind, such as _http._tcp
     #[arg(long, value_name = "KIND", env = "MESHLINE_KIND")]
@@ -28,11 +27,6 @@ pub struct ServicesArgs {
     #[arg(long, env = "MESHLINE_WATCH", value_parser = clap::builder::FalseyValueParser::new())]
     watch: bool,
 }
-
-const LIST_EXAMPLES: &str = "Examples:
-  services --config view.json
-  services --kind _http._tcp --json --config view.json | jq -r '.services[].name'
-  services --watch --config view.json";
 
 /// A row as the command needs it.
 #[derive(Deserialize)]
@@ -122,7 +116,6 @@ fn line(change: &str, service: &Service) -> String {
 
 /// What to offer.
 #[derive(Debug, Args)]
-#[command(after_help = ADVERTISE_EXAMPLES)]
 pub struct AdvertiseArgs {
     /// What it is called: a-z, 0-9, '-', '_' and '.'. With --config, --name says the same
     #[arg(long, value_name = "NAME", env = "MESHLINE_SERVICE")]
@@ -131,7 +124,7 @@ pub struct AdvertiseArgs {
     #[arg(long, value_name = "KIND", env = "MESHLINE_KIND")]
     kind: ServiceKind,
     /// Its port on this host
-    #[arg(long, value_name = "PORT", env = "MESHLINE_PORT", required_unless_present = "target")]
+    #[arg(long, value_name = "PORT", env = "MESHLINE_PORT", required_unless_present = "target", value_parser = value_parser!(u16).range(1..))]
     port: Option<u16>,
     /// Where it is, if not on 127.0.0.1: tcp://host:port, udp://host:port or unix:/path
     #[arg(long, value_name = "TARGET", env = "MESHLINE_TARGET", conflicts_with = "port")]
@@ -146,13 +139,6 @@ pub struct AdvertiseArgs {
     #[arg(long, value_name = "SECONDS", env = "MESHLINE_CHECK")]
     check: Option<u32>,
 }
-
-const ADVERTISE_EXAMPLES: &str = "Examples:
-  advertise --name web --kind _http._tcp --port 8000 --config view.json
-  advertise --service plan --kind _http._tcp --port 8000 --text path=/plan --check 5 --allow bobby --config view.json
-
-Others find it with `services` and reach it with `connect NAME` or `forward add … NAME`, wherever the two are. It is
-withdrawn when the command ends.";
 
 fn pair(text: &str) -> Result<(String, String), String> {
     let (key, value) = text.split_once('=').ok_or("expected KEY=VALUE")?;

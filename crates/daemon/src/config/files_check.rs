@@ -7,6 +7,7 @@ use meshline_protocol::message::{Membership, Role};
 use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
 
 use super::member::{MemberConfig, NodeConfig};
+use super::program::Program;
 use super::review::Review;
 use crate::files::{self, FileError};
 
@@ -48,8 +49,14 @@ pub(super) fn check(config: &NodeConfig, role: Role, review: &mut Review) {
     }
     match files::read_record(path) {
         Ok(record) => check_membership(config, role, &record, key, review),
-        Err(error) => review.fault("/membership", error.to_string()),
+        Err(error) => review.fault("/membership", asked(&error)),
     }
+}
+
+/// What is missing comes by joining.
+fn asked(error: &FileError) -> String {
+    let next = if error.is_missing() { "; `join` asks for a membership, with a key that it makes" } else { "" };
+    format!("{error}{next}")
 }
 
 /// The id of the key, if there is one already.
@@ -66,10 +73,15 @@ fn check_key(config: &NodeConfig, review: &mut Review) -> Option<NodeId> {
         }
         Err(error) if error.is_missing() && config.network.is_open() => None,
         Err(error) => {
-            review.fault("/key_file", error.to_string());
+            review.fault("/key_file", asked(&error));
             None
         }
     }
+}
+
+/// As it is written.
+fn name(role: &Role) -> String {
+    serde_json::to_value(role).ok().and_then(|name| Some(name.as_str()?.to_owned())).unwrap_or_default()
 }
 
 fn check_membership(config: &NodeConfig, role: Role, record: &SignedRecord, key: Option<NodeId>, review: &mut Review) {
@@ -87,7 +99,10 @@ fn check_membership(config: &NodeConfig, role: Role, record: &SignedRecord, key:
         review.fault("/name", message);
     }
     if !membership.roles.contains(&role) {
-        let message = format!("found the roles {:?}, expected {role:?} among them", &*membership.roles);
+        let granted: Vec<String> = membership.roles.iter().map(name).collect();
+        let owner = Program::ALL.into_iter().find(|program| granted.iter().any(|role| role == program.name()));
+        let hint = owner.map_or_else(String::new, |owner| format!(": is this the file of a {owner}?"));
+        let message = format!("found the roles {}, expected {} among them{hint}", granted.join(", "), name(&role));
         review.fault("/membership", message);
     }
     let left = membership.expires.since(review.now);

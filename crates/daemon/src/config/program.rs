@@ -9,7 +9,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use super::keys::schema;
 use super::review::Review;
+use super::source::Document;
 
 /// A program with a configuration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,25 +41,55 @@ impl Program {
         }
     }
 
-    /// Whose configuration a file is: by its name (`node-1.json`, `proxy.json`), else by a key that only
-    /// one program has, else a node's.
+    /// Whose configuration a file is: by its name (`node-1.json`, `proxy.json`), else by what is in it: keys that only one
+    /// program has, and the roles of the membership it names. Else a node's.
     #[must_use]
     pub fn guess(path: &Path, content: &Value) -> Self {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let by_name = Self::ALL.into_iter().find(|program| name.starts_with(program.name()));
-        by_name.unwrap_or_else(|| Self::guess_by_keys(content))
+        by_name.unwrap_or_else(|| Self::guess_by_content(path, content))
     }
 
-    fn guess_by_keys(content: &Value) -> Self {
+    fn guess_by_content(path: &Path, content: &Value) -> Self {
         let has = |key: &str| content.get(key).is_some();
-        if has("ttl_s") || has("dial_back") || has("max_total") || has("networks") {
-            Self::SignalServer
-        } else if has("max_relays") || has("max_relays_per_member") {
+        let is_empty = content.as_object().is_none_or(serde_json::Map::is_empty);
+        let of = |program: Self| content.as_object().is_some_and(|keys| keys.keys().all(|key| program.has_key(key)));
+        let serves = has("ttl_s") || has("dial_back") || has("max_total") || has("networks");
+        if serves || (!is_empty && of(Self::SignalServer)) {
+            return Self::SignalServer;
+        }
+        if has("max_relays") || has("max_relays_per_member") {
+            return Self::Proxy;
+        }
+        let granted = roles(path, content);
+        let may = |program: Self| granted.iter().any(|role| role == program.name());
+        if may(Self::Node) {
+            Self::Node
+        } else if may(Self::Proxy) {
             Self::Proxy
+        } else if of(Self::View) && (may(Self::View) || (has("network") && !has("http"))) {
+            // On an open network a node that listens nowhere is a view.
+            Self::View
         } else {
             Self::Node
         }
     }
+
+    /// Whether its configuration has such a key, not within another.
+    pub(super) fn has_key(self, key: &str) -> bool {
+        schema(self).get("properties").is_some_and(|properties| properties.get(key).is_some())
+    }
+}
+
+/// The roles of the membership that a configuration names; none if it cannot be read.
+fn roles(path: &Path, content: &Value) -> Vec<String> {
+    let read = || {
+        let file = path.parent()?.join(content.get("membership")?.as_str()?);
+        let document = Document::read(&file).ok()?;
+        let text: Value = serde_json::from_str(document.value().get("signed")?.as_str()?).ok()?;
+        serde_json::from_value(text.get("roles")?.clone()).ok()
+    };
+    read().unwrap_or_default()
 }
 
 impl fmt::Display for Program {

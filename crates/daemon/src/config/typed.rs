@@ -9,7 +9,7 @@ use serde_path_to_error::{Path, Segment};
 use super::finding::Severity;
 use super::hint::did_you_mean;
 use super::keys::{keys, words};
-use super::program::Settings;
+use super::program::{Program, Settings};
 use super::review::Remark;
 use super::source::step;
 
@@ -94,7 +94,7 @@ fn pointer_of(path: &Path) -> String {
 /// The remark on one fault; of a list, a remark on every item at fault.
 fn remarks_on<T: Settings>(layer: &Value, pointer: &str, message: &str) -> Vec<Remark> {
     if let Some(known) = unknown_key(message) {
-        return vec![unknown_key_remark(layer, pointer, &known)];
+        return vec![unknown_key_remark::<T>(layer, pointer, &known)];
     }
     let list = pointer.rsplit_once('/').and_then(|(outer, _)| Some((outer, layer.pointer(outer)?.as_array()?)));
     let Some((outer, items)) = list else { return vec![wrong_value::<T>(layer, pointer, message)] };
@@ -119,8 +119,13 @@ fn unknown_key(message: &str) -> Option<Vec<&str>> {
     Some(expected.split('`').skip(1).step_by(2).collect())
 }
 
-fn unknown_key_remark(layer: &Value, pointer: &str, known: &[&str]) -> Remark {
-    let key = pointer.rsplit('/').next().unwrap_or_default();
+fn unknown_key_remark<T: Settings>(layer: &Value, pointer: &str, known: &[&str]) -> Remark {
+    let (outer, key) = pointer.rsplit_once('/').unwrap_or_default();
+    let owner = Program::ALL.into_iter().find(|program| outer.is_empty() && program.has_key(key));
+    if let Some(owner) = owner {
+        let message = format!("found the unknown key \"{key}\", which a {owner} has: is this the file of a {owner}?");
+        return remark(pointer, true, message);
+    }
     let used = |word: &&&str| layer.get(**word).is_none();
     let hint = did_you_mean(key, known.iter().filter(used).copied());
     let expected = if hint.is_empty() { format!(", expected one of {}", known.join(", ")) } else { hint };

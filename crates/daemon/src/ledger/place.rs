@@ -23,7 +23,8 @@ const PREFIX_WITHOUT_CHAIN: &str = "mesh";
 pub enum LedgerError {
     /// There is none.
     #[error(
-        "there is no ledger here ({path} is missing): make one with `ledger create`, or put the genesis file of one there",
+        "there is no ledger here ({path} is missing): make one with `node ledger create`, or name the genesis file of \
+         another in the configuration: \"ledger\": {{\"genesis\": \"genesis.json\"}}",
         path = .0.display()
     )]
     None(PathBuf),

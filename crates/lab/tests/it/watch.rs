@@ -125,6 +125,13 @@ fn a_view_is_watched_on_80_by_24_and_on_more() {
     terminal.shows("at least 40×10");
     terminal.tmux(&["resize-window", "-x", "80", "-y", "24"]);
     terminal.shows("● live");
+    // Drawn anew, and back from the shell: only then does it draw again.
+    terminal.press(&["1"]);
+    terminal.shows("MEMBER");
+    terminal.press(&["C-l"]);
+    terminal.press(&["C-z"]);
+    terminal.press(&["2"]);
+    terminal.shows("LINK TO");
     terminal.press(&["q"]);
     terminal.is_given_back(0);
 }

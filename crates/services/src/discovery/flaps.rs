@@ -53,40 +53,56 @@ fn decayed(penalty: u32, passed: Duration) -> u32 {
 }
 
 /// What services have gathered.
+///
+/// All of them are looked through only when something is due: this is asked at every turn of a node.
 #[derive(Debug, Default)]
-pub(super) struct Flaps(BTreeMap<Key, Flap>);
+pub(super) struct Flaps {
+    known: BTreeMap<Key, Flap>,
+    /// When the first damped one is calm.
+    calm_at: Option<Mono>,
+    /// When those that are forgiven are forgotten.
+    forget_at: Option<Mono>,
+}
 
 impl Flaps {
     /// A service changed. Says whether that is still worth telling.
     pub(super) fn note(&mut self, key: &Key, now: Mono) -> bool {
-        if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(key) {
-            let oldest = self.0.iter().min_by_key(|(_, flap)| flap.at).map(|(key, _)| key.clone());
-            oldest.and_then(|key| self.0.remove(&key));
+        if self.known.len() >= MAX_REMEMBERED && !self.known.contains_key(key) {
+            let oldest = self.known.iter().min_by_key(|(_, flap)| flap.at).map(|(key, _)| key.clone());
+            oldest.and_then(|key| self.known.remove(&key));
         }
-        let flap = self.0.entry(key.clone()).or_insert(Flap { penalty: 0, at: now, damped: false });
+        let flap = self.known.entry(key.clone()).or_insert(Flap { penalty: 0, at: now, damped: false });
         flap.penalty = flap.now(now).saturating_add(PENALTY).min(MOST);
         flap.at = now;
         flap.damped |= flap.penalty >= SUPPRESS;
-        !flap.damped
+        let is_damped = flap.damped;
+        self.forget_at.get_or_insert(now.after(HALF_LIFE));
+        if is_damped {
+            self.calm_at = self.first_calm();
+        }
+        !is_damped
     }
 
     /// What a service has gathered, and whether its changes are not told.
     pub(super) fn of(&self, key: &Key, now: Mono) -> (u32, bool) {
-        self.0.get(key).map_or((0, false), |flap| (flap.now(now), flap.damped))
+        self.known.get(key).map_or((0, false), |flap| (flap.now(now), flap.damped))
     }
 
     pub(super) fn is_damped(&self, key: &Key) -> bool {
-        self.0.get(key).is_some_and(|flap| flap.damped)
+        self.known.get(key).is_some_and(|flap| flap.damped)
     }
 
     pub(super) fn damped(&self) -> usize {
-        self.0.values().filter(|flap| flap.damped).count()
+        self.known.values().filter(|flap| flap.damped).count()
     }
 
     /// Forgets what is forgiven, and says who is calm now.
     pub(super) fn expire(&mut self, now: Mono) -> Vec<Key> {
         let mut calm = Vec::new();
-        self.0.retain(|key, flap| {
+        if ![self.calm_at, self.forget_at].into_iter().flatten().any(|at| at <= now) {
+            return calm;
+        }
+        self.known.retain(|key, flap| {
             let penalty = flap.now(now);
             if flap.damped && penalty < REUSE {
                 flap.damped = false;
@@ -94,12 +110,18 @@ impl Flaps {
             }
             penalty >= FORGOTTEN
         });
+        self.calm_at = self.first_calm();
+        self.forget_at = (!self.known.is_empty()).then(|| now.after(HALF_LIFE));
         calm
     }
 
     /// When to look who is calm.
-    pub(super) fn next_timeout(&self) -> Option<Mono> {
-        self.0.values().filter(|flap| flap.damped).map(calm_at).min()
+    pub(super) const fn next_timeout(&self) -> Option<Mono> {
+        self.calm_at
+    }
+
+    fn first_calm(&self) -> Option<Mono> {
+        self.known.values().filter(|flap| flap.damped).map(calm_at).min()
     }
 }
 
@@ -159,7 +181,7 @@ mod tests {
             assert!(flaps.note(&key(1), Mono(minute * 60 * SECOND)), "{minute}");
         }
         flaps.expire(Mono(200 * 60 * SECOND));
-        assert_eq!(flaps.0.len(), 0);
+        assert_eq!(flaps.known.len(), 0);
     }
 
     #[test]
@@ -168,7 +190,7 @@ mod tests {
         for number in 0..=u16::try_from(MAX_REMEMBERED).expect("small") {
             flaps.note(&key(number), Mono(u64::from(number)));
         }
-        assert_eq!(flaps.0.len(), MAX_REMEMBERED);
-        assert!(!flaps.0.contains_key(&key(0)) && flaps.0.contains_key(&key(1)));
+        assert_eq!(flaps.known.len(), MAX_REMEMBERED);
+        assert!(!flaps.known.contains_key(&key(0)) && flaps.known.contains_key(&key(1)));
     }
 }

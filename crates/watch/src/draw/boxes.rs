@@ -74,6 +74,7 @@ fn of_link(dashboard: &Dashboard, link: &Link) -> Rows {
     let by = link.goodput_by.as_ref().filter(|_| link.goodput_bps > 0);
     let by = by.map_or_else(String::new, |by| format!(" (by {by})"));
     let clock = link.clock_offset_us.map(|off| format!("{off:+} µs ± {}", shown(link.clock_error_us)));
+    let bearers = Some(bearers.collect::<Vec<_>>().join(", ")).filter(|bearers| !bearers.is_empty());
     let mut rows = vec![
         fact("member", &link.name),
         fact("id", &link.peer),
@@ -91,7 +92,7 @@ fn of_link(dashboard: &Dashboard, link: &Link) -> Rows {
         fact("goodput", format!("{}{by}; to here {}", rate(link.goodput_bps), rate(link.goodput_in_bps))),
         fact("bytes", format!("{} sent, {} received", link.sent_bytes, link.received_bytes)),
         fact("its clock", clock.unwrap_or_else(|| "-".to_owned())),
-        fact("beside it", bearers.collect::<Vec<_>>().join(", ")),
+        fact("beside it", bearers.unwrap_or_else(|| "-".to_owned())),
     ];
     if let Some(series) = dashboard.series.get(&link.peer) {
         rows.extend(bars(series));
@@ -108,8 +109,8 @@ fn bars(series: &Series) -> Rows {
         fact("round trip", bar(series.values(links::rtt))),
         fact("loss", bar(series.values(links::loss))),
         fact("goodput", bar(series.values(links::goodput))),
-        fact("sending", format!("{} {}", bar(series.values(links::sent)), rate(last.sent_bps))),
-        fact("receiving", format!("{} {}", bar(series.values(links::received)), rate(last.received_bps))),
+        fact("sending", format!("{} {}", bar(series.values(links::sent)), links::traffic(last.sent_bps))),
+        fact("receiving", format!("{} {}", bar(series.values(links::received)), links::traffic(last.received_bps))),
     ]
 }
 

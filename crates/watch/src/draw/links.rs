@@ -64,7 +64,7 @@ fn row(dashboard: &Dashboard, link: &Link) -> Row {
 }
 
 /// What passes is known, other than what would.
-fn traffic(bps: u64) -> String {
+pub(super) fn traffic(bps: u64) -> String {
     if bps == 0 { "0".to_owned() } else { rate(bps) }
 }
 

@@ -69,7 +69,7 @@ fn a_membership_of_another_key_name_role_or_network_is_refused() {
     let folder_2 = folder(&membership(), "donald");
     fault(folder_2.path(), "/name: found \"donald\", expected the name in the membership, \"bobby\"");
     let folder_3 = folder(&Membership { roles: Bounded::from_first([Role::View]), ..membership() }, "bobby");
-    fault(folder_3.path(), "/membership: found the roles [View], expected Node among them");
+    fault(folder_3.path(), "/membership: found the roles view, expected node among them: is this the file of a view?");
     let folder_4 = folder(&Membership { network: NetworkId::Closed(key(8).id()), ..membership() }, "bobby");
     fault(folder_4.path(), "/membership: the record belongs to another network");
 }

@@ -204,8 +204,11 @@ fn a_proxy_must_be_reachable() {
 
 #[test]
 fn a_key_of_another_program_is_unknown_here() {
-    assert!(
-        faults::<ViewConfig>(r#"{"name": "a", "network": "lab", "listen": []}"#)[0].contains("unknown key \"listen\"")
+    assert_eq!(
+        faults::<ViewConfig>(r#"{"name": "a", "network": "lab", "listen": []}"#)[0]
+            .split_once("/listen: ")
+            .map(|(_, why)| why),
+        Some("found the unknown key \"listen\", which a node has: is this the file of a node?")
     );
     assert!(
         faults::<NodeConfig>(r#"{"name": "a", "network": "lab", "ttl_s": 1}"#)[0].contains("unknown key \"ttl_s\"")

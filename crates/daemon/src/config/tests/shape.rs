@@ -77,6 +77,32 @@ fn a_program_is_guessed_by_the_name_of_its_file_and_else_by_its_keys() {
     assert_eq!(guess("x.json", json!({"ttl_s": 1})), Program::SignalServer);
     assert_eq!(guess("x.json", json!({"max_relays": 1})), Program::Proxy);
     assert_eq!(guess("x.json", json!({"name": "a"})), Program::Node);
+    assert_eq!(guess("x.json", json!({"listen": ["127.0.0.1:6000"], "log": {"level": "info"}})), Program::SignalServer);
+    let open = |more: Value| {
+        let mut content = json!({"name": "a", "network": "lab", "signal": []});
+        content.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        guess("x.json", content)
+    };
+    assert_eq!(open(json!({})), Program::View, "a node without an address is one");
+    assert_eq!(open(json!({"listen": ["127.0.0.1:6001"]})), Program::Node);
+    assert_eq!(open(json!({"lisen": ["127.0.0.1:6001"]})), Program::Node);
+    assert_eq!(open(json!({"http": "127.0.0.1:7001"})), Program::Node);
+}
+
+#[test]
+fn a_program_is_guessed_by_the_roles_of_the_membership_that_its_file_names() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let granted = |roles: Value| {
+        let signed = json!({"type": "membership", "roles": roles}).to_string();
+        let text = json!({"signed": signed, "by": "x", "sig": "x"}).to_string();
+        std::fs::write(folder.path().join("m.json"), text).expect("written");
+        let content = json!({"name": "a", "network": "n", "membership": "m.json", "http": "127.0.0.1:7001"});
+        Program::guess(&folder.path().join("x.json"), &content)
+    };
+    assert_eq!(granted(json!(["view"])), Program::View);
+    assert_eq!(granted(json!(["proxy", "exit"])), Program::Proxy);
+    assert_eq!(granted(json!(["view", "node"])), Program::Node);
+    assert_eq!(granted(json!([7])), Program::Node);
 }
 
 #[test]
