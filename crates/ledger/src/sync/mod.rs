@@ -108,9 +108,9 @@ pub enum Input {
     Tick,
 }
 
-/// What is to be done.
+/// What is to be done, and told: by a full node what [`Event`] says, by a light client what [`light::Event`] says.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Output {
+pub enum Output<E = Event> {
     /// Send a frame.
     Send {
         /// To whom.
@@ -130,7 +130,7 @@ pub enum Output {
         ended: bool,
     },
     /// Something worth telling.
-    Event(Event),
+    Event(E),
 }
 
 /// What is worth telling.

@@ -1,11 +1,14 @@
 //! Nine of ten peers of a light client lie, and many agree about it: it finds the truth and names them. And what it keeps
 //! has a bound.
 
+use std::cell::Cell;
+use std::rc::Rc;
+
 use meshline_ledger::chain::Chain;
 use meshline_ledger::encode::{Encode, put_count};
 use meshline_ledger::filter::{Filter, FilterHeader};
-use meshline_ledger::light::Light;
 use meshline_ledger::light::limits::*;
+use meshline_ledger::light::{Event, Light};
 use meshline_ledger::store::MemoryStore;
 use meshline_ledger::sync::Reason;
 use meshline_ledger::u256::U256;
@@ -114,6 +117,121 @@ fn a_lie_that_all_who_are_compared_agree_about_is_noticed_by_one_more() {
     town.run_until_synced(40);
     assert_eq!(town.balance(), coins(70).units());
     assert!(liars.iter().all(|liar| town.net.ended(town.light, *liar) == Some(Reason::BadFilter)));
+}
+
+#[test]
+fn whoever_comes_late_and_knows_better_is_heard_and_all_who_lied_are_named() {
+    let mut town = Town::new(26);
+    let liars: Vec<usize> = (0..COMPARED).map(|_| town.full()).collect();
+    liars.iter().for_each(|liar| leave_out(&mut town.net, *liar));
+    town.run_until_synced(40);
+    assert_eq!(town.balance(), coins(50).units(), "it was believed");
+    let honest = town.full();
+    let light = town.light;
+    town.net.run("the lies", 60, |net| liars.iter().all(|liar| net.ended(light, *liar).is_some()));
+    town.run_until_synced(40);
+    assert_eq!(town.balance(), coins(70).units());
+    assert!(liars.iter().all(|liar| town.net.ended(light, *liar) == Some(Reason::BadFilter)));
+    assert_eq!(town.net.ended(light, honest), None);
+}
+
+/// Frames of a kind that full nodes sent.
+fn sent(town: &Town, kind: &str) -> u64 {
+    town.net.nodes.iter().filter_map(|node| node.sent.get(kind)).sum()
+}
+
+#[test]
+fn whoever_comes_late_and_lies_is_named_and_nothing_is_looked_through_again() {
+    // So many blocks that the lie has to be narrowed down.
+    let mut town = Town::new(27);
+    chain_of(&mut town.world, MAX_SPAN as usize + 100);
+    town.net.base_s = u64::from(town.world.chain.header(&town.world.chain.tip()).unwrap().0.time);
+    let height = town.world.chain.height();
+    let honest = [town.full(), town.full()];
+    town.run_until_synced(height);
+    let (filters, blocks) = (sent(&town, "ledger.cfilter"), sent(&town, "ledger.block"));
+    for _ in 0..3 {
+        let liar = town.full();
+        leave_out(&mut town.net, liar);
+        let light = town.light;
+        town.net.run("the lie", 60, |net| net.ended(light, liar).is_some());
+        assert_eq!(town.net.ended(light, liar), Some(Reason::BadFilter));
+    }
+    town.net.pass(5 * SECOND);
+    town.run_until_synced(height);
+    assert_eq!(town.balance(), coins(70).units());
+    assert!(honest.iter().all(|peer| town.net.ended(town.light, *peer).is_none()));
+    assert_eq!(sent(&town, "ledger.cfilter"), filters, "no filter is fetched again");
+    assert!(sent(&town, "ledger.block") <= blocks + 3, "a block for each lie");
+    let node = &town.net.nodes[town.light];
+    assert!(!node.heard.iter().any(|event| matches!(event, Event::Undone { .. })));
+}
+
+#[test]
+fn whoever_comes_late_and_does_not_prove_what_it_says_changes_nothing() {
+    let mut town = Town::new(28);
+    let honest = [town.full(), town.full()];
+    town.run_until_synced(40);
+    let asked = Rc::new(Cell::new(0));
+    doubter(&mut town, &asked, false);
+    town.net.pass(INQUIRY_PATIENCE + 20 * SECOND);
+    assert!((1..=6).contains(&asked.get()), "asked {} times", asked.get());
+    // Another one is heard all the same.
+    let liar = town.full();
+    leave_out(&mut town.net, liar);
+    let light = town.light;
+    town.net.run("the lie", 60, |net| net.ended(light, liar).is_some());
+    town.run_until_synced(40);
+    assert_eq!(town.balance(), coins(70).units());
+    assert!(honest.iter().all(|peer| town.net.ended(light, *peer).is_none()));
+}
+
+/// One that tells false ends of a span, and if asked for the hashes none or others; it counts how often it was asked.
+fn doubter(town: &mut Town, asked: &Rc<Cell<usize>>, answers: bool) -> usize {
+    let number = town.full();
+    let asked = Rc::clone(asked);
+    town.net.nodes[number].twist = Some(Box::new(move |message, body| match (&message, body) {
+        (Ledger::Cfheaders(_), Some(body)) => {
+            let is_end = body.len() == 64;
+            asked.set(asked.get() + usize::from(!is_end));
+            let mut bytes = body.to_vec();
+            bytes[if is_end { 40 } else { 70 }] ^= 1;
+            (is_end || answers).then(|| (message, Some(bytes.into())))
+        }
+        (_, body) => Some((message, body)),
+    }));
+    number
+}
+
+#[test]
+fn so_many_doubters_are_heard_out_about_a_span_and_no_more() {
+    for count in [MAX_VOICES, 2 * MAX_VOICES] {
+        let mut town = Town::new(24);
+        for _ in 0..COMPARED {
+            town.full();
+        }
+        // Each is dropped when it has shown its hashes, and the next one has its place.
+        let heard_out = Rc::new(Cell::new(0));
+        let doubters: Vec<usize> = (0..count).map(|_| doubter(&mut town, &heard_out, true)).collect();
+        town.run_until_synced(40);
+        let named = |number: &&usize| town.net.ended(town.light, **number) == Some(Reason::BadFilter);
+        assert_eq!((heard_out.get(), doubters.iter().filter(named).count()), (MAX_VOICES, MAX_VOICES), "of {count}");
+        assert_eq!(town.balance(), coins(70).units());
+        eprintln!("{count} doubters, {} µs", town.net.now);
+        assert!(town.net.now <= 2 * LAST_PEER_PATIENCE, "{} µs", town.net.now);
+    }
+}
+
+#[test]
+fn so_many_are_asked_what_a_span_comes_to_and_no_more() {
+    for others in [MAX_VOICES, MAX_VOICES + 8] {
+        let mut town = Town::new(25);
+        let peers: Vec<usize> = (0..COMPARED + others).map(|_| town.full()).collect();
+        town.run_until_synced(40);
+        let asked = |peer: &&usize| town.net.nodes[**peer].sent.contains_key("ledger.cfheaders");
+        assert_eq!(peers.iter().filter(asked).count(), COMPARED + MAX_VOICES, "of {others} beside those compared");
+        assert_eq!(town.balance(), coins(70).units());
+    }
 }
 
 /// What a client saves that found so many transactions in the first block, and looked through no other.

@@ -76,7 +76,7 @@ impl Flaps {
         flap.at = now;
         flap.damped |= flap.penalty >= SUPPRESS;
         let is_damped = flap.damped;
-        self.forget_at.get_or_insert(now.after(HALF_LIFE));
+        self.forget_at.get_or_insert_with(|| now.after(HALF_LIFE));
         if is_damped {
             self.calm_at = self.first_calm();
         }

@@ -1,38 +1,14 @@
 //! What a light client wants done and told.
 
-use bytes::Bytes;
 use meshline_protocol::NodeId;
-use meshline_protocol::message::Ledger;
 
 use crate::hash::{ChainId, Txid};
 use crate::store::StoreError;
-use crate::sync::Reason;
 use crate::sync::light::Light;
+use crate::sync::{Event as FullEvent, Output as Full};
 
 /// What is to be done.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Output {
-    /// Send a frame.
-    Send {
-        /// To whom.
-        peer: NodeId,
-        /// What.
-        message: Ledger,
-        /// The bytes behind it.
-        body: Option<Bytes>,
-    },
-    /// A peer did something wrong.
-    Misbehaved {
-        /// Who.
-        peer: NodeId,
-        /// What.
-        reason: Reason,
-        /// The ledger is not spoken with it any more.
-        ended: bool,
-    },
-    /// Something worth telling.
-    Event(Event),
-}
+pub type Output = crate::sync::Output<Event>;
 
 /// What is worth telling.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,24 +80,23 @@ impl Light {
     pub(super) fn collect(&mut self) {
         while let Some(output) = self.sync.poll_output() {
             match output {
-                crate::sync::Output::Send { peer, message, body } => {
-                    self.out.push_back(Output::Send { peer, message, body });
-                }
-                crate::sync::Output::Misbehaved { peer, reason, ended } => {
+                Full::Send { peer, message, body } => self.out.push_back(Output::Send { peer, message, body }),
+                Full::Misbehaved { peer, reason, ended } => {
                     self.out.push_back(Output::Misbehaved { peer, reason, ended });
                 }
-                crate::sync::Output::Event(event) => {
-                    use crate::sync::Event as Of;
-                    match event {
-                        Of::Joined { peer, height } => self.events.push_back(Event::Joined { peer, height }),
-                        Of::Foreign { peer, chain } => self.events.push_back(Event::Foreign { peer, chain }),
-                        Of::StoreFailed(error) => self.events.push_back(Event::StoreFailed(error)),
-                        // Of blocks, which are not kept.
-                        Of::Chain(_) | Of::Added(_) | Of::Synced { .. } => {}
-                    }
-                }
+                Full::Event(event) => self.events.extend(of_headers(event)),
             }
         }
         self.out.extend(self.events.drain(..).map(Output::Event));
+    }
+}
+
+/// What is worth telling of the synchronisation of headers: nothing of blocks, which are not kept.
+fn of_headers(event: FullEvent) -> Option<Event> {
+    match event {
+        FullEvent::Joined { peer, height } => Some(Event::Joined { peer, height }),
+        FullEvent::Foreign { peer, chain } => Some(Event::Foreign { peer, chain }),
+        FullEvent::StoreFailed(error) => Some(Event::StoreFailed(error)),
+        FullEvent::Chain(_) | FullEvent::Added(_) | FullEvent::Synced { .. } => None,
     }
 }

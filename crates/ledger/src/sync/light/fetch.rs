@@ -56,6 +56,7 @@ impl Light {
         self.blocks = self.blocks.saturating_add(1);
         let place = Place { height, hash, time: block.header.time };
         let truth = Filter::of(&block).hash();
+        self.late.note_block(hash, truth);
         self.on_span_block(place, truth, block.transactions);
         Ok(())
     }

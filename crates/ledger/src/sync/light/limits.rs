@@ -13,6 +13,8 @@ pub const MAX_VOICES: usize = 32;
 pub const SECOND_PEER_PATIENCE: u64 = 3 * SECOND;
 /// So long the last of the peers that are compared is waited for when two have answered.
 pub const LAST_PEER_PATIENCE: u64 = 2 * SECOND;
+/// So long two have to prove what they do not agree about: a dozen questions, of which each may be asked anew once.
+pub const INQUIRY_PATIENCE: u64 = 60 * SECOND;
 /// A question that brings no part of an answer for so long goes to another peer.
 pub const LIGHT_TIMEOUT: u64 = 10 * SECOND;
 /// A peer that did not have what it was asked for is not asked again for so long.

@@ -9,8 +9,10 @@
 //! Blocks that match are fetched whole: who asks for single transactions tells whose wallet it is, and a proof that a
 //! transaction is there proves of no other that it is not. Proofs serve for own transactions, whose names are known.
 
+mod compare;
 mod event;
 mod fetch;
+mod late;
 pub mod limits;
 mod report;
 mod saved;
@@ -34,6 +36,7 @@ use crate::hash::{BlockHash, ChainId, Txid};
 use crate::mempool::Mempool;
 use crate::sighash::BatchVerifier;
 use crate::store::Store;
+use crate::sync::light::late::Late;
 use crate::sync::light::limits::*;
 use crate::sync::light::scan::Scan;
 use crate::sync::light::watch::Watch;
@@ -52,6 +55,8 @@ enum Question {
     Witness { hash: BlockHash },
     /// What the filters come to at an end of the span that ends with this block.
     End { height: u32, hash: BlockHash },
+    /// What the filters of blocks are that somebody does not agree about.
+    Held { start: u32, stop: u32 },
     /// The filters of a span from a height on.
     Filters { start: u32, hash: BlockHash },
     /// A block.
@@ -63,7 +68,7 @@ enum Question {
 impl Question {
     const fn piece(&self) -> Piece {
         match self {
-            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } => Piece::FilterHashes,
+            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } | Self::Held { .. } => Piece::FilterHashes,
             Self::Filters { .. } => Piece::Filters,
             Self::Block { .. } => Piece::Block,
             Self::Proof { .. } => Piece::Proof,
@@ -73,7 +78,9 @@ impl Question {
     /// Bytes of the largest answer.
     const fn most(&self, block: usize) -> usize {
         match self {
-            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } => 32 * (MAX_SPAN as usize + 1),
+            Self::Hashes { .. } | Self::Witness { .. } | Self::End { .. } | Self::Held { .. } => {
+                32 * (MAX_SPAN as usize + 1)
+            }
             Self::Filters { .. } => MAX_FILTERS_BYTES,
             Self::Block { .. } => block,
             Self::Proof { .. } => MAX_PROOF_BYTES,
@@ -91,6 +98,7 @@ pub struct Light {
     /// The first block that is looked through.
     from: u32,
     scan: Scan,
+    late: Late,
     /// Blocks that are wanted, by height.
     fetch: BTreeMap<u32, BlockHash>,
     /// Blocks in which own transactions may be.
@@ -123,6 +131,7 @@ impl Light {
             watch: Watch::default(),
             from: 0,
             scan: Scan::new(chain.id()),
+            late: Late::default(),
             fetch: BTreeMap::new(),
             prove_wanted: Vec::new(),
             asked: BTreeMap::new(),
@@ -230,19 +239,6 @@ impl Light {
         self.watch.coins()
     }
 
-    /// What the peer that asks for most asks of transactions, in base units for 1,000 bytes.
-    #[must_use]
-    pub fn fee_rate(&self) -> u64 {
-        let speaking = self.sync.peers.values().filter(|peer| peer.is_speaking());
-        speaking.map(|peer| peer.fee_filter).max().unwrap_or(0)
-    }
-
-    /// Whether no more transactions are looked for, because too many were found.
-    #[must_use]
-    pub fn is_full(&self) -> bool {
-        self.watch.is_full()
-    }
-
     /// Whether a frame is not for the synchronisation of headers.
     fn is_own(&self, peer: &NodeId, message: &Ledger) -> bool {
         let is_speaking = self.sync.peers.get(peer).is_some_and(Peer::is_speaking);
@@ -299,7 +295,8 @@ impl Light {
         let Some((question, bytes)) = self.take_answer(id, (piece, line), body, at)? else { return Ok(()) };
         match question {
             Question::Hashes { start, hash } => self.on_hashes(id, (start, hash), &bytes),
-            Question::Witness { hash } => self.on_witness(hash, &bytes),
+            Question::Witness { hash } => self.on_witness(id, hash, &bytes),
+            Question::Held { start, stop } => self.on_held(id, (start, stop), &bytes),
             Question::End { height, hash } => self.on_end(id, (height, hash), &bytes),
             Question::Filters { start, hash } => self.on_filters((start, hash), &bytes, at.chain),
             Question::Block { height, hash } => self.on_block((height, hash), &bytes),
@@ -347,6 +344,7 @@ impl Light {
         self.fetch_proofs(at);
         self.fetch_blocks(at);
         self.ask_witness(at);
+        self.consult(at);
         self.announce_pending(now);
         self.note_synced(at.chain);
         self.collect();

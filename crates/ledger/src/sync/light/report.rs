@@ -60,6 +60,19 @@ impl Light {
         }
     }
 
+    /// What the peer that asks for most asks of transactions, in base units for 1,000 bytes.
+    #[must_use]
+    pub fn fee_rate(&self) -> u64 {
+        let speaking = self.sync.peers.values().filter(|peer| peer.is_speaking());
+        speaking.map(|peer| peer.fee_filter).max().unwrap_or(0)
+    }
+
+    /// Whether no more transactions are looked for, because too many were found.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.watch.is_full()
+    }
+
     /// Whether no peer has better headers.
     pub(super) fn has_headers<S: Store>(&self, chain: &Chain<S>) -> bool {
         let best = chain.work_at(&chain.best_header().0).unwrap_or_default();

@@ -7,8 +7,8 @@ use meshline_protocol::message::{Ledger, LedgerSpan};
 use crate::filter::FilterHeader;
 use crate::hash::BlockHash;
 use crate::store::Store;
+use crate::sync::light::compare::{fold, read_hashes};
 use crate::sync::light::limits::*;
-use crate::sync::light::scan::{fold, read_hashes};
 use crate::sync::light::{Light, Question};
 use crate::sync::{At, Reason, hash_out};
 
@@ -35,9 +35,14 @@ impl Light {
         let Some(span) = &mut self.scan.span else { return false };
         let Some((_, first)) = span.answers.first_key_value() else { return false };
         let (start, hash) = (span.start, span.hash);
-        let others = able.iter().filter(|id| !span.answers.contains_key(id)).take(MAX_VOICES);
+        span.voices.retain(|id| able.contains(id));
+        for id in able.iter().filter(|id| !span.answers.contains_key(id)) {
+            if span.voices.len() < MAX_VOICES {
+                span.voices.insert(*id);
+            }
+        }
         let (mut silent, mut doubting) = (Vec::new(), Vec::new());
-        for id in others {
+        for id in span.voices.iter().filter(|id| !span.answers.contains_key(id)) {
             match span.ends.get(id).and_then(Ends::both) {
                 Some((before, after)) if fold(before, &first.hashes) == after => {}
                 // However many come one after the other and doubt, they hold a span up for so long only.
