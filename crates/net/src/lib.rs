@@ -53,5 +53,5 @@ pub use listener::StartError;
 pub use meshline_tunnel::{PathReport, TunnelReport};
 pub use store::StoreSink;
 pub use tap::{Content, TapReader, Tapped};
-pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels};
+pub use tunnel::{OpenError, TunnelFlow, TunnelStream, Tunnels, TunnelsBegun};
 pub use udp::UdpReport;

@@ -1,7 +1,7 @@
 //! One link: a reader task, a writer task, and what the driver shares with them.
 //!
-//! Until the hello is accepted the reader hands over one frame at a time and waits for the verdict, because the
-//! length of lines and the encoding of what comes next depend on it. An idle link holds no buffer of its own.
+//! Until the link is up the reader hands over one frame at a time and waits for the verdict, because the length of lines,
+//! the encoding of what comes next and where it goes depend on it. An idle link holds no buffer of its own.
 
 mod encoder;
 mod fair;

@@ -112,7 +112,8 @@ impl Reader {
                 has_passed = true;
                 continue;
             };
-            let waits = !self.accepted;
+            // Behind the first message may stand datagrams, which pass only when the core has called the link up by it.
+            let waits = !self.accepted || self.shared.peer.get().is_none();
             let notice = Notice::Frame { link: self.shared.id, decoded, waits };
             if let Some(room) = tell(&self.around.notices, notice) {
                 room.await;
