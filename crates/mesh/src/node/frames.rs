@@ -277,6 +277,9 @@ impl Node {
         if let Some(answer) = link.clock.handle(step, context) {
             // These two steps of the four end a measurement each.
             if let Some(rtt) = link.clock.last_rtt_us().filter(|_| matches!(step.step, 1 | 2)) {
+                if step.step == 1 {
+                    link.liveness.measured(rtt, self.shared.now.mono);
+                }
                 self.round_trips.add(rtt);
                 if let Some(reading) = link.clock.latest() {
                     self.shared.network_time.read(peer, reading, self.shared.now.mono);

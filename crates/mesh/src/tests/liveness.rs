@@ -222,3 +222,37 @@ fn what_nodes_tell_each_other_about_themselves_keeps_no_link_active() {
     assert!(!is_traffic(&routing) && !is_traffic(&Message::Gossip(Gossip::Summary(summary))));
     assert!(is_traffic(&Message::Ping(Echo { nonce: 1, text: String::new() })));
 }
+
+#[test]
+fn a_link_on_a_long_line_is_asked_again_soon_until_it_was_measured_some_times() {
+    let asked_until = |rtt_us: u64, until: f64| {
+        let mut liveness = Liveness::new(s(0.0));
+        let mut asked = vec![];
+        while liveness.next_timeout() < s(until) {
+            let now = liveness.next_timeout();
+            assert_eq!(liveness.due(now), Some(LinkDue::Ask));
+            asked.push(now);
+            let answered = now.after(Duration::from_micros(rtt_us));
+            liveness.heard(false, answered);
+            liveness.answered();
+            liveness.measured(rtt_us, answered);
+        }
+        assert!(liveness.loss() < f64::EPSILON);
+        asked
+    };
+    assert_eq!(asked_until(100_000, 14.0), [s(0.0), s(0.3), s(0.6), s(0.9)]);
+    assert_eq!(asked_until(100_000, 16.0).len(), 5, "and then as an idle link");
+    assert_eq!(asked_until(20_000, 14.0).len(), 4);
+    assert_eq!(asked_until(19_999, 14.0), [s(0.0)], "where it is off by little");
+}
+
+#[test]
+fn an_answer_that_is_held_up_is_waited_for_before_the_next_of_the_first_asks() {
+    let mut liveness = Liveness::new(s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    assert_eq!(liveness.due(s(1.9)), None, "another ask would make the answer useless");
+    liveness.heard(false, s(2.0));
+    liveness.answered();
+    liveness.measured(2_000_000, s(2.0));
+    assert_eq!(liveness.due(s(2.2)), Some(LinkDue::Ask));
+}

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use super::pace::Pace;
-use super::{Shared, count, tell};
+use super::{Shared, tell};
 use crate::clock::Clock;
 use crate::connection::Stream;
 use crate::driver::Notice;
@@ -85,7 +85,7 @@ impl Reader {
             }
             match self.read_more().await {
                 Ok(bytes) => {
-                    count(&self.shared.received, bytes);
+                    self.shared.note_received(bytes);
                     self.shared.heard_at.store(self.around.clock.mono().0, Ordering::Relaxed);
                 }
                 Err(ending) => return ending,
@@ -112,7 +112,8 @@ impl Reader {
                 has_passed = true;
                 continue;
             };
-            let waits = !self.accepted;
+            // Behind the first message may stand datagrams, which pass only when the core has called the link up by it.
+            let waits = !self.accepted || self.shared.peer.get().is_none();
             let notice = Notice::Frame { link: self.shared.id, decoded, waits };
             if let Some(room) = tell(&self.around.notices, notice) {
                 room.await;

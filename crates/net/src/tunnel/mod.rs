@@ -6,6 +6,7 @@ mod state;
 mod stream;
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::Duration;
@@ -59,6 +60,15 @@ pub struct OpenError {
     pub detail: String,
 }
 
+/// Tunnels that others began, since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TunnelsBegun {
+    /// There was room for them.
+    pub admitted: u64,
+    /// No way led back, or as many were there as may be.
+    pub turned_away: u64,
+}
+
 /// All tunnels of a node. Clones are the same ones.
 #[derive(Clone)]
 pub struct Tunnels {
@@ -84,6 +94,8 @@ pub(crate) struct Registry {
     offered: mpsc::Sender<TunnelStream>,
     taken: tokio::sync::Mutex<mpsc::Receiver<TunnelStream>>,
     unknown: Mutex<Bucket>,
+    admitted: AtomicU64,
+    turned_away: AtomicU64,
 }
 
 impl Tunnels {
@@ -106,6 +118,8 @@ impl Tunnels {
             offered,
             taken: tokio::sync::Mutex::new(taken),
             unknown: Mutex::new(Bucket::new(UNKNOWN, clock.mono())),
+            admitted: AtomicU64::new(0),
+            turned_away: AtomicU64::new(0),
         });
         forwarder.serve(tls.id(), clock, Arc::downgrade(&registry));
         Self { registry }
@@ -134,6 +148,13 @@ impl Tunnels {
         let now = self.registry.clock.mono();
         let tunnels = self.registry.all();
         tunnels.into_iter().map(|tunnel| (tunnel.peer, tunnel.lock().connection.report(now))).collect()
+    }
+
+    /// What became of the tunnels that others began.
+    #[must_use]
+    pub fn begun(&self) -> TunnelsBegun {
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        TunnelsBegun { admitted: of(&self.registry.admitted), turned_away: of(&self.registry.turned_away) }
     }
 
     /// Ends all tunnels with a word to the other ends.
@@ -264,8 +285,10 @@ impl Registry {
         }
         let paths = self.forwarder.paths(&src);
         if paths.is_empty() || !self.has_room(src, from) {
+            self.turned_away.fetch_add(1, Ordering::Relaxed);
             return None;
         }
+        self.admitted.fetch_add(1, Ordering::Relaxed);
         let session = TlsSession::acceptor(&self.server, src).ok()?;
         let connection =
             Connection::new((id, Role::Acceptor), self.config, PATIENCE, Box::new(session), self.clock.mono());

@@ -1,5 +1,6 @@
 //! Links that change their bearer: what is under way, what keeps a way open, what happens when it closes.
 
+use meshline_mesh::Event;
 use meshline_sim::{MS, Router, SECOND, World, seed, seeds};
 
 use crate::punch::{
@@ -87,6 +88,67 @@ fn a_link_over_a_hole_knows_the_peers_clock_from_the_packets_that_made_it() {
         assert!(offset.abs_diff(20_000_000) <= error, "seed {seed}: {offset} ± {error}");
         assert!(error <= 46 * MS, "seed {seed}: {error}, half of the longest round trip and a millisecond");
     }
+}
+
+#[test]
+fn a_link_over_a_long_way_is_measured_some_times_at_once() {
+    for seed in seeds(3) {
+        let (mut world, _) = sites(seed, Site::Public, Site::Public, BAD);
+        world.start_all();
+        assert!(world.run_until(20 * SECOND, MS, |world| borne_by(world)[LEFT].is_some()).is_some());
+        let before = world.sent(LEFT, "time");
+        world.run_for(4 * SECOND);
+        let status = world.status(LEFT);
+        let right = world.id(RIGHT);
+        let link = status.links.iter().find(|link| link.peer == right).expect("linked");
+        // Each exchange tells both ends a round trip of 300 to 340 ms, and the best one counts.
+        let (least, error) = (link.min_rtt_us.expect("measured"), link.clock_error_us.expect("measured"));
+        println!("seed {seed}: {error} µs, least round trip {least} µs, {} frames", world.sent(LEFT, "time") - before);
+        assert!(error <= least / 2 + MS, "seed {seed}: {error} µs, least round trip {least} µs");
+        assert!(world.sent(LEFT, "time") - before >= 4 * 6, "three more exchanges with each of four");
+    }
+}
+
+#[test]
+fn a_member_is_idle_punching_and_connected_by_turns_and_asks_for_addresses_when_nobody_is_left() {
+    let home = Site::Behind(Router::port());
+    let (mut world, _) = sites(seed(6), home, home, GOOD);
+    world.start(LEFT);
+    world.run_for(2 * SECOND);
+    assert_eq!(world.status(LEFT).state, "idle", "nobody is known");
+    [RIGHT, PROXY, STATIC, WITNESS].into_iter().for_each(|node| world.start(node));
+    let mut towards = vec![];
+    let direct = world.run_until(60 * SECOND, 5 * MS, |world| {
+        let state = world.explain(LEFT, RIGHT).and_then(|row| row.punch).map(|punch| punch.state);
+        towards.extend(state.filter(|state| towards.last() != Some(state)));
+        borne_by(world) == [Some("quic"); 2]
+    });
+    assert!(direct.is_some() && towards.ends_with(&["punching", "connected"]), "{towards:?}");
+    let at = |world: &World, is_it: fn(&Event) -> bool| world.mesh_events(LEFT).position(is_it);
+    let started = at(&world, |event| matches!(event, Event::PunchStarted { .. }));
+    let succeeded = at(&world, |event| matches!(event, Event::PunchSucceeded { .. }));
+    assert!(started.is_some() && started < succeeded, "{started:?} {succeeded:?}");
+
+    let answers =
+        |world: &World| world.mesh_events(LEFT).filter(|event| matches!(event, Event::SignalAnswered { .. })).count();
+    [RIGHT, PROXY, STATIC, WITNESS].into_iter().for_each(|node| world.power_off(node));
+    let mut states = vec![];
+    let lost = world.run_until(120 * SECOND, 5 * MS, |world| {
+        let state = world.status(LEFT).state;
+        states.extend(Some(state).filter(|state| states.last() != Some(state)));
+        state != "connected"
+    });
+    assert!(lost.is_some(), "all are gone: {states:?}");
+    let before = answers(&world);
+    world.run_until(120 * SECOND, 5 * MS, |world| {
+        let state = world.status(LEFT).state;
+        states.extend(Some(state).filter(|state| states.last() != Some(state)));
+        false
+    });
+    println!("{states:?}");
+    assert!(states.contains(&"punching"), "those known are tried: {states:?}");
+    assert!(states.windows(2).any(|pair| pair == ["punching", "idle"]), "until nobody is left to try: {states:?}");
+    assert!(answers(&world) > before, "and new addresses are asked for");
 }
 
 #[test]
