@@ -94,7 +94,7 @@ fn pointer_of(path: &Path) -> String {
 /// The remark on one fault; of a list, a remark on every item at fault.
 fn remarks_on<T: Settings>(layer: &Value, pointer: &str, message: &str) -> Vec<Remark> {
     if let Some(known) = unknown_key(message) {
-        return vec![unknown_key_remark::<T>(layer, pointer, &known)];
+        return vec![unknown_key_remark(layer, pointer, &known)];
     }
     let list = pointer.rsplit_once('/').and_then(|(outer, _)| Some((outer, layer.pointer(outer)?.as_array()?)));
     let Some((outer, items)) = list else { return vec![wrong_value::<T>(layer, pointer, message)] };
@@ -119,7 +119,7 @@ fn unknown_key(message: &str) -> Option<Vec<&str>> {
     Some(expected.split('`').skip(1).step_by(2).collect())
 }
 
-fn unknown_key_remark<T: Settings>(layer: &Value, pointer: &str, known: &[&str]) -> Remark {
+fn unknown_key_remark(layer: &Value, pointer: &str, known: &[&str]) -> Remark {
     let (outer, key) = pointer.rsplit_once('/').unwrap_or_default();
     let owner = Program::ALL.into_iter().find(|program| outer.is_empty() && program.has_key(key));
     if let Some(owner) = owner {
