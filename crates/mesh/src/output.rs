@@ -186,7 +186,7 @@ pub enum DialTarget {
         /// Without TLS (labs).
         plain: bool,
     },
-    /// By QUIC to where packets have come from. The other side accepts.
+    /// By QUIC to where packets have come from, or will soon. The other side accepts.
     Quic {
         /// From which socket.
         socket: SocketId,
@@ -194,6 +194,8 @@ pub enum DialTarget {
         remote: SocketAddr,
         /// Who must answer.
         peer: NodeId,
+        /// The round trip as far as it is known, in microseconds: what is lost at first is sent again a little later.
+        rtt_us: Option<u64>,
     },
     /// By TCP from the listening port to one that does the same at the same time (RFC 9293 §3.5), again and again
     /// until the limit of an attempt.

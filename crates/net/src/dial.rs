@@ -48,7 +48,10 @@ impl Dialler {
         let opened = match target {
             DialTarget::Direct { address, plain: true, .. } => plain(&address).await,
             DialTarget::Direct { address, expected, plain: false } => direct(&address, expected, hands).await,
-            DialTarget::Quic { socket, remote, peer } => return self.quic.dial(socket, remote, peer).await,
+            DialTarget::Quic { socket, remote, peer, rtt_us } => {
+                let rtt = rtt_us.map(Duration::from_micros);
+                return self.quic.dial((socket, remote), peer, rtt).await;
+            }
             DialTarget::Meet { local, remote, peer, client } => {
                 met(self.meetings.begin(&local, remote).await?, peer, client, &hands.tls).await
             }

@@ -220,6 +220,16 @@ pub const RETRY_FROM: usize = 32;
 /// so.
 pub const QUIC_IDLE_LIMIT: Duration = Duration::from_secs(30);
 
+/// What QUIC takes for a round trip of which nothing is known. What is lost of a handshake is sent again after three of
+/// these, then twice as long: over the longest ways that costs a packet or two too many.
+pub const QUIC_FIRST_RTT: Duration = Duration::from_millis(100);
+
+/// And where one is known, at least this: a machine that is busy answers later than its line.
+pub const QUIC_LEAST_RTT: Duration = Duration::from_millis(20);
+
+/// At most what RFC 9002 §6.2.2 says for ways of which nothing is known.
+pub const QUIC_MOST_RTT: Duration = Duration::from_millis(333);
+
 /// Bytes that a peer may send over QUIC beyond what was read, once its hello is accepted: 300 Mbit/s at 100 ms.
 pub const QUIC_WINDOW: u32 = 4 * 1024 * 1024;
 

@@ -224,7 +224,7 @@ impl World {
                 Err(detail) => self.fail_dial(run, dial, detail),
             },
             DialTarget::Relay { .. } => self.on_relay_dial(run, dial, target),
-            DialTarget::Quic { socket, remote, peer } => {
+            DialTarget::Quic { socket, remote, peer, .. } => {
                 self.on_quic_dial(QuicDial { run, dial, socket, remote, peer, tries: 0 });
             }
             // Routers of this world translate UDP only.

@@ -111,8 +111,8 @@ impl Node {
             match wish {
                 Wish::Tell(peer, message) => self.tell_punch(peer, message),
                 Wish::Dial(peer, target) => {
-                    if let Some(dial) = self.peers.dial_punched(&mut self.shared, peer, target) {
-                        self.punch.dialled(&peer, dial);
+                    if let Some((dial, by)) = self.peers.dial_punched(&mut self.shared, peer, target) {
+                        self.punch.dialled(&peer, dial, by);
                     }
                 }
                 Wish::Confirm(peer, host) => self.ask_witnesses(peer, host),

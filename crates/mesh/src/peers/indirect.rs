@@ -48,7 +48,12 @@ impl Peers {
     }
 
     /// Dials a member over a hole, or to meet it.
-    pub(crate) fn dial_punched(&mut self, shared: &mut Shared, id: NodeId, target: DialTarget) -> Option<DialId> {
+    pub(crate) fn dial_punched(
+        &mut self,
+        shared: &mut Shared,
+        id: NodeId,
+        target: DialTarget,
+    ) -> Option<(DialId, Transport)> {
         let (transport, remote) = match &target {
             DialTarget::Quic { remote, .. } => (Transport::Quic, *remote),
             DialTarget::Meet { remote, .. } => (Transport::Tcp, *remote),
@@ -62,7 +67,7 @@ impl Peers {
         let met = transport == Transport::Tcp;
         self.dialling.insert(dial, Dialling { key, address: remote.into(), transport, via: None, met });
         shared.push(Output::Dial { dial, target });
-        Some(dial)
+        Some((dial, transport))
     }
 
     /// Whether an attempt is one to meet.

@@ -309,15 +309,26 @@ impl Punch {
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         match step {
             Step::Found(way) => {
-                pursuit.ends_at = shared.now.mono.after(LINK_LIMIT);
-                for dial in pursuit.run.iter_mut().flat_map(|run| std::mem::take(&mut run.dials)) {
-                    self.wishes.push(Wish::Cancel(dial));
-                }
+                let now = shared.now.mono;
+                pursuit.ends_at = now.after(LINK_LIMIT);
+                let Some(run) = pursuit.run.as_mut() else { return };
+                let kept = run.quic.filter(|_| run.has_begun(way, now));
+                let (ours, others): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut run.dials).into_iter().partition(|dial| Some(*dial) == kept);
+                (run.dials, run.quic) = (ours, kept);
+                self.wishes.extend(others.into_iter().map(Wish::Cancel));
                 // The smaller id opens the connection, the other accepts it.
-                if shared.id < peer {
-                    let target = DialTarget::Quic { socket: way.socket, remote: way.remote, peer };
-                    self.wishes.push(Wish::Dial(peer, target));
+                if shared.id < peer && kept.is_none() {
+                    self.wishes.push(Wish::Dial(peer, way.target(peer)));
                 }
+            }
+            Step::Begin(way) => {
+                let Some(run) = pursuit.run.as_mut() else { return };
+                if let Some(before) = run.quic.take() {
+                    run.dials.retain(|dial| *dial != before);
+                    self.wishes.push(Wish::Cancel(before));
+                }
+                self.wishes.push(Wish::Dial(peer, way.target(peer)));
             }
             Step::Meet => self.meet(peer, None, shared),
         }

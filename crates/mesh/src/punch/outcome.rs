@@ -15,9 +15,12 @@ use crate::shared::Shared;
 
 impl Punch {
     /// The wished connection is being opened.
-    pub(crate) fn dialled(&mut self, peer: &NodeId, dial: DialId) {
+    pub(crate) fn dialled(&mut self, peer: &NodeId, dial: DialId, by: Transport) {
         if let Some(run) = self.pursuits.get_mut(peer).and_then(|pursuit| pursuit.run.as_mut()) {
             run.dials.push(dial);
+            if by == Transport::Quic {
+                run.quic = Some(dial);
+            }
         }
     }
 
@@ -33,10 +36,10 @@ impl Punch {
             return;
         };
         run.over = true;
-        if let (Transport::Quic, Some(way)) = (transport, run.best) {
+        if let (Transport::Quic, Some(way)) = (transport, run.way()) {
             self.hosts.found(peer, way.remote.ip());
         }
-        let kind = if transport == Transport::Quic { run.best.map_or("seen", |way| way.kind) } else { "tcp" };
+        let kind = if transport == Transport::Quic { run.way().map_or("seen", |way| way.kind) } else { "tcp" };
         let outcome = if transport == Transport::Quic || !run.dials.is_empty() { kind } else { "linked" };
         let row = pursuit.row(outcome, now).at(remote);
         let took_ms = now.micros_since(pursuit.begun_at()) / 1_000;
@@ -69,6 +72,7 @@ impl Punch {
         };
         let Some(run) = self.pursuits.get_mut(&peer).and_then(|pursuit| pursuit.run.as_mut()) else { return };
         run.dials.retain(|other| *other != dial);
+        run.quic = run.quic.filter(|other| *other != dial);
         if run.best.is_some() && run.dials.is_empty() && !run.over {
             self.end(peer, "no_link", None, shared);
         }

@@ -40,6 +40,8 @@ struct Agreed<'a> {
     called: bool,
     /// From which this side sends.
     socket: Option<SocketId>,
+    /// The round trip to the member as things are, in microseconds.
+    rtt_us: Option<u64>,
 }
 
 impl Punch {
@@ -142,7 +144,8 @@ impl Punch {
         let heading = self.heading(peer, theirs.attempt, shared);
         let record = write_offer(shared, heading, &own, secret.public(), Some(instant));
         self.wishes.push(Wish::Tell(peer, Message::Answer(record)));
-        self.start(peer, Agreed { theirs, keys, at: now.mono.after(lead), called: false, socket }, shared);
+        let (at, rtt_us) = (now.mono.after(lead), call.rtt_us);
+        self.start(peer, Agreed { theirs, keys, at, called: false, socket, rtt_us }, shared);
         Ok(())
     }
 
@@ -160,14 +163,15 @@ impl Punch {
             shared.push(Output::CloseSocket { socket });
         }
         let (at, keys) = agreed?;
-        self.start(peer, Agreed { theirs: &theirs, keys, at, called: true, socket }, shared);
+        let rtt_us = round_trip(&theirs, instant, &call, shared.now.mono);
+        self.start(peer, Agreed { theirs: &theirs, keys, at, called: true, socket, rtt_us }, shared);
         Ok(())
     }
 
     fn start(&mut self, peer: NodeId, agreed: Agreed<'_>, shared: &mut Shared) {
         let Some(own) = &self.own else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
-        let Agreed { theirs, keys, at, called, socket } = agreed;
+        let Agreed { theirs, keys, at, called, socket, rtt_us } = agreed;
         pursuit.called = called;
         let mappings = (own.mapping, theirs.mapping);
         let earlier = pursuit.failures;
@@ -184,6 +188,7 @@ impl Punch {
             mappings,
             earlier,
             socket: socket.unwrap_or(SocketId::MAIN),
+            rtt_us,
         };
         for host in start.hosts().take(MAX_HOSTS).filter(|host| self.hosts.is_open(peer, *host, shared.now.mono)) {
             self.wishes.push(Wish::Confirm(peer, host));
@@ -260,12 +265,16 @@ fn instant_here(
     (call, clock): (&Call, Option<(UnixMicros, u64)>),
     now: Mono,
 ) -> Option<Mono> {
-    let away = now.micros_since(call.sent.mono);
-    let held = u64::try_from(theirs.time.since(instant.receive)).ok()?;
-    let round_trip = away.checked_sub(held)?;
+    let round_trip = round_trip(theirs, instant, call, now)?;
     let lead =
         u64::try_from(instant.at.since(theirs.time)).ok().filter(|us| u128::from(*us) <= MOST_LEAD.as_micros())?;
     Some(now.after(Duration::from_micros(lead.saturating_sub(passed(theirs.time, round_trip, clock)))))
+}
+
+/// From the call to its answer, without what the other side took.
+fn round_trip(theirs: &PunchOffer, instant: PunchInstant, call: &Call, now: Mono) -> Option<u64> {
+    let held = u64::try_from(theirs.time.since(instant.receive)).ok()?;
+    now.micros_since(call.sent.mono).checked_sub(held)
 }
 
 /// How long an answer was on its way: no longer than the round trip, so half of that is off by as much at most. What

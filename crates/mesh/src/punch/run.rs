@@ -5,6 +5,8 @@
 //! side that asked, by step 2 at the other. Exchanges are random, so that a measured round trip proves that the packets
 //! got where they were sent: anybody can write a source that is not its own.
 
+mod begin;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -20,8 +22,9 @@ use super::plan::{Aim, BATCH, BATCH_EVERY, HEAD_START, MAX_PROBES, Manner, Searc
 use super::pursuit::Supply;
 use crate::input::{DialId, SocketId};
 use crate::now::Mono;
-use crate::output::Output;
+use crate::output::{DialTarget, Output};
 use crate::time::{LinkClock, StepContext};
+use begin::Begun;
 
 /// Packets an address gets before something came from it, and afterwards on top of what came: an address may be a
 /// victim's. Of a host that is not confirmed to be the peer's all addresses together get as many.
@@ -96,11 +99,21 @@ pub(super) struct Way {
     pub(super) kind: &'static str,
 }
 
+impl Way {
+    /// The connection over it.
+    pub(super) fn target(&self, peer: NodeId) -> DialTarget {
+        let rtt_us = Some(self.rtt_us).filter(|rtt_us| *rtt_us > 0);
+        DialTarget::Quic { socket: self.socket, remote: self.remote, peer, rtt_us }
+    }
+}
+
 /// What the attempt wants of those around.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// A way was found, or a better one.
     Found(Way),
+    /// A connection may be begun there: it costs no round trip if the way is one.
+    Begin(Way),
     /// TCP connections should set out.
     Meet,
 }
@@ -125,6 +138,8 @@ pub(super) struct Start {
     pub(super) earlier: u32,
     /// From which told addresses are tried that are not next door.
     pub(super) socket: SocketId,
+    /// The round trip to the peer as things are, in microseconds.
+    pub(super) rtt_us: Option<u64>,
 }
 
 impl Start {
@@ -166,6 +181,9 @@ pub(super) struct Run {
     pub(super) sockets: Vec<SocketId>,
     /// Connections being opened over what was found, and by TCP.
     pub(super) dials: Vec<DialId>,
+    /// Which of them is by QUIC.
+    pub(super) quic: Option<DialId>,
+    begun: Option<Begun>,
     pub(super) stage: &'static str,
     pub(super) over: bool,
 }
@@ -195,6 +213,8 @@ impl Run {
             queue: VecDeque::new(),
             sockets: Vec::new(),
             dials: Vec::new(),
+            quic: None,
+            begun: None,
             stage: "waiting",
             over: false,
         }
@@ -222,7 +242,10 @@ impl Run {
         match volley {
             Volley::Near => self.try_told(Told::Near, None, cx),
             Volley::Openers => self.try_told(Told::Far, Some(self.manner.ttl), cx),
-            Volley::Far => self.try_told(Told::Far, None, cx),
+            Volley::Far => {
+                self.try_told(Told::Far, None, cx);
+                return self.begin_told(cx);
+            }
             Volley::Heard => self.try_heard(cx),
             Volley::Meet => {
                 self.has_met = true;
@@ -405,7 +428,8 @@ impl Run {
         if !self.note_heard(at, sent.is_some()) {
             return Err(Code::RateLimited);
         }
-        Ok(self.advance(at, &frame, sent, cx))
+        let found = self.advance(at, &frame, sent, cx);
+        Ok(if frame.step == 0 { found.or_else(|| self.begin_heard(at, cx)) } else { found })
     }
 
     /// An exchange of the other side counts once.

@@ -12,11 +12,13 @@ use super::plan::{
     Aim, MAX_PROBES, Manner, Ports, SEARCH_PORTS, SEARCH_SOCKETS, Search, Volley, own_port, shots, volleys,
 };
 use super::pursuit::Pursuit;
+use super::run::{Step, Way};
 use super::{Punch, Wanted, Wish};
 use crate::config::Config;
-use crate::input::SocketId;
+use crate::input::{DialId, SocketId, Transport};
 use crate::nat::{Candidates, Mapping};
 use crate::now::{Mono, Now};
+use crate::output::DialTarget;
 use crate::shared::Shared;
 
 fn at(text: &str) -> SocketAddr {
@@ -199,4 +201,81 @@ fn a_call_waits_until_the_called_member_knows_where_it_is_seen_or_nobody_tells()
         let is_answer = |wish: &Wish| matches!(wish, Wish::Tell(_, Message::Answer(_)));
         assert_eq!(answers.iter().filter(|wish| is_answer(wish)).count(), usize::from(!withdrawn), "{answers:?}");
     }
+}
+
+/// Two members who know where they are seen, and who have agreed on an attempt at 600 ms.
+fn agreed() -> [(Shared, Punch); 2] {
+    let ((mut left, mut caller), (mut right, mut called)) = (member(1, true), member(2, true));
+    caller.pursuits.insert(right.id, Pursuit::new(false, &mut left));
+    caller.call(right.id, &mut left);
+    for wish in caller.take_wishes() {
+        let Wish::Tell(_, message) = wish else { continue };
+        called.handle(Wanted { peer: left.id, rtt_us: None }, &message, None, &mut right).expect("a call");
+    }
+    for wish in called.take_wishes() {
+        let Wish::Tell(_, message) = wish else { continue };
+        caller.handle(Wanted { peer: right.id, rtt_us: None }, &message, None, &mut left).expect("an answer");
+    }
+    [(left, caller), (right, called)]
+}
+
+#[test]
+fn a_connection_is_begun_before_a_round_trip_only_where_the_host_is_known_to_be_the_peers() {
+    for known in [false, true] {
+        let mut sides = agreed();
+        let ids = sides.each_ref().map(|(shared, _)| shared.id);
+        let mut begun = vec![];
+        for (nth, (shared, punch)) in sides.iter_mut().enumerate() {
+            let peer = ids[1 - nth];
+            if known {
+                punch.note_link(peer, at("198.51.100.7:1").ip(), shared.now.mono);
+            }
+            for millis in [601, 659] {
+                shared.now = now(millis);
+                punch.handle_timeout(shared);
+            }
+            assert!(!punch.take_wishes().iter().any(|wish| matches!(wish, Wish::Dial(..))), "openers leave first");
+            shared.now = now(661);
+            punch.handle_timeout(shared);
+            let wishes = punch.take_wishes().into_iter();
+            begun.extend(wishes.filter(|wish| matches!(wish, Wish::Dial(..))).map(|wish| (shared.id, wish)));
+        }
+        if !known {
+            assert!(begun.is_empty(), "three small packets and no handshake: {begun:?}");
+            continue;
+        }
+        let [(by, Wish::Dial(to, DialTarget::Quic { socket: SocketId::MAIN, remote, .. }))] = &begun[..] else {
+            panic!("one side opens it: {begun:?}");
+        };
+        assert_eq!((by, to), (ids.iter().min().expect("two"), ids.iter().max().expect("two")));
+        assert_eq!(*remote, at("198.51.100.7:6000"));
+    }
+}
+
+#[test]
+fn a_connection_that_was_begun_is_the_one_for_the_way_found_there_and_another_is_not() {
+    let mut sides = agreed();
+    let ids = sides.each_ref().map(|(shared, _)| shared.id);
+    let smaller = usize::from(ids[1] < ids[0]);
+    let ((shared, punch), peer) = (&mut sides[smaller], ids[1 - smaller]);
+    punch.note_link(peer, at("198.51.100.7:1").ip(), shared.now.mono);
+    shared.now = now(661);
+    punch.handle_timeout(shared);
+    punch.dialled(&peer, DialId(7), Transport::Quic);
+    punch.dialled(&peer, DialId(8), Transport::Tcp);
+    punch.take_wishes();
+    let way = |remote, rtt_us| Way { socket: SocketId::MAIN, remote: at(remote), rtt_us, kind: "told" };
+    shared.now = now(961);
+    punch.on_step(peer, Step::Found(way("198.51.100.7:6000", 300_000)), shared);
+    let wishes = punch.take_wishes();
+    assert!(matches!(wishes[..], [Wish::Cancel(DialId(8))]), "TCP is not waited for any more: {wishes:?}");
+    punch.on_step(peer, Step::Found(way("198.51.100.7:7000", 100_000)), shared);
+    let wishes = punch.take_wishes();
+    assert!(matches!(wishes[..], [Wish::Cancel(DialId(7)), Wish::Dial(..)]), "a better way: {wishes:?}");
+    // What was begun long ago has lost packets, and sends the next ones late.
+    punch.dialled(&peer, DialId(9), Transport::Quic);
+    shared.now = now(1_500);
+    punch.on_step(peer, Step::Found(way("198.51.100.7:6000", 300_000)), shared);
+    let wishes = punch.take_wishes();
+    assert!(matches!(wishes[..], [Wish::Cancel(DialId(9)), Wish::Dial(..)]), "{wishes:?}");
 }

@@ -49,7 +49,7 @@ pub(crate) async fn run(plan: Plan) {
     let mesh = node(far_id, Arc::clone(&wanted), far.address.into()).await;
     linked(&mesh, far_id).await;
     let tcp = rounds(&mesh, far_id, plan).await;
-    let target = DialTarget::Quic { socket: SocketId::MAIN, remote: far.address, peer: far_id };
+    let target = DialTarget::Quic { socket: SocketId::MAIN, remote: far.address, peer: far_id, rtt_us: None };
     *wanted.lock().unwrap() = Some(target);
     while status(&mesh).await.links.iter().all(|link| link.transport != "quic") {
         tokio::time::sleep(Duration::from_millis(5)).await;

@@ -8,7 +8,10 @@ use quinn::crypto::rustls::{QuicClientConfig, QuicServerConfig};
 use quinn::{ClientConfig, Endpoint, EndpointConfig, IdleTimeout, ServerConfig, TokioRuntime, TransportConfig, VarInt};
 
 use super::TlsIdentity;
-use crate::limits::{MAX_HANDSHAKES, QUIC_BEFORE_ACCEPT, QUIC_IDLE_LIMIT, QUIC_INITIAL_BUFFER, QUIC_WINDOW};
+use crate::limits::{
+    MAX_HANDSHAKES, QUIC_BEFORE_ACCEPT, QUIC_FIRST_RTT, QUIC_IDLE_LIMIT, QUIC_INITIAL_BUFFER, QUIC_LEAST_RTT,
+    QUIC_MOST_RTT, QUIC_WINDOW,
+};
 use crate::udp::Hub;
 
 /// QUIC demands a name; nobody looks at it, and it is not sent.
@@ -17,25 +20,34 @@ pub(super) const SERVER_NAME: &str = "meshline";
 /// What is spoken on the stream.
 const ALPN: &[u8] = b"meshline/1";
 
-/// An endpoint for both roles over the sockets of a node.
-pub(super) fn endpoint(tls: &TlsIdentity, hub: Arc<Hub>) -> io::Result<Endpoint> {
-    let transport = Arc::new(transport());
-    let server = server(tls, Arc::clone(&transport))?;
+/// An endpoint for both roles over the sockets of a node, and how connections are opened.
+pub(super) fn endpoint(tls: &TlsIdentity, hub: Arc<Hub>) -> io::Result<(Endpoint, ClientConfig)> {
+    let server = server(tls, Arc::new(transport(QUIC_FIRST_RTT)))?;
     let mut config = EndpointConfig::default();
     // The bit tells QUIC from the rest at every socket; others flip it as soon as somebody says they may.
     config.grease_quic_bit(false);
-    let mut endpoint = Endpoint::new_with_abstract_socket(config, Some(server), hub, Arc::new(TokioRuntime))?;
-    endpoint.set_default_client_config(client(tls, transport)?);
-    Ok(endpoint)
+    let endpoint = Endpoint::new_with_abstract_socket(config, Some(server), hub, Arc::new(TokioRuntime))?;
+    Ok((endpoint, client(tls)?))
 }
 
-fn client(tls: &TlsIdentity, transport: Arc<TransportConfig>) -> io::Result<ClientConfig> {
+/// How a connection is opened over a way of which something is known.
+pub(super) fn expecting(client: &ClientConfig, rtt: Option<Duration>) -> ClientConfig {
+    let mut config = client.clone();
+    config.transport_config(Arc::new(transport(first_rtt(rtt))));
+    config
+}
+
+/// What QUIC takes for the round trip before it has measured one. What is lost then is sent again after three times as long
+/// (RFC 9002 §6.2): here after five quarters of the round trip.
+pub(super) fn first_rtt(known: Option<Duration>) -> Duration {
+    known.map_or(QUIC_FIRST_RTT, |rtt| (rtt * 5 / 12).clamp(QUIC_LEAST_RTT, QUIC_MOST_RTT))
+}
+
+fn client(tls: &TlsIdentity) -> io::Result<ClientConfig> {
     let mut config = rustls::ClientConfig::clone(&tls.client_config());
     config.alpn_protocols = vec![ALPN.to_vec()];
     let crypto = QuicClientConfig::try_from(config).map_err(io::Error::other)?;
-    let mut config = ClientConfig::new(Arc::new(crypto));
-    config.transport_config(transport);
-    Ok(config)
+    Ok(ClientConfig::new(Arc::new(crypto)))
 }
 
 fn server(tls: &TlsIdentity, transport: Arc<TransportConfig>) -> io::Result<ServerConfig> {
@@ -51,7 +63,7 @@ fn server(tls: &TlsIdentity, transport: Arc<TransportConfig>) -> io::Result<Serv
     Ok(config)
 }
 
-fn transport() -> TransportConfig {
+fn transport(first_rtt: Duration) -> TransportConfig {
     let mut config = TransportConfig::default();
     config
         .max_concurrent_bidi_streams(VarInt::from_u32(1))
@@ -61,6 +73,7 @@ fn transport() -> TransportConfig {
         .receive_window(VarInt::from_u32(QUIC_BEFORE_ACCEPT))
         .send_window(QUIC_BEFORE_ACCEPT.into())
         .keep_alive_interval(None)
+        .initial_rtt(first_rtt)
         .max_idle_timeout(Some(idle_limit()));
     config
 }

@@ -12,11 +12,12 @@ mod tests;
 
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::BytesMut;
 use meshline_mesh::{Mono, SocketId, Transport};
 use meshline_protocol::{Code, Fault, NodeId};
-use quinn::{ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
+use quinn::{ClientConfig, ConnectionError, Endpoint, Incoming, RecvStream, SendStream, VarInt};
 use rustls::pki_types::CertificateDer;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout_at};
@@ -39,7 +40,13 @@ const REFUSED: VarInt = VarInt::from_u32(1);
 pub(crate) struct Quic {
     hub: Arc<Hub>,
     door: Arc<Door>,
-    endpoint: OnceLock<Option<Endpoint>>,
+    made: OnceLock<Option<Made>>,
+}
+
+/// What there is once it was needed.
+struct Made {
+    endpoint: Endpoint,
+    client: ClientConfig,
 }
 
 /// A connection whose handshake is done.
@@ -52,7 +59,7 @@ struct Proved {
 impl Quic {
     /// Takes what arrives at the sockets from now on.
     pub(crate) fn serve(hub: Arc<Hub>, door: Arc<Door>) -> (Arc<Self>, AbortHandle) {
-        let quic = Arc::new(Self { hub, door, endpoint: OnceLock::new() });
+        let quic = Arc::new(Self { hub, door, made: OnceLock::new() });
         let serving = tokio::spawn(Arc::clone(&quic).accept());
         (quic, serving.abort_handle())
     }
@@ -60,21 +67,22 @@ impl Quic {
     /// Whether there is an endpoint yet.
     #[cfg(test)]
     fn is_made(&self) -> bool {
-        self.endpoint.get().is_some()
+        self.made.get().is_some()
     }
 
     async fn accept(self: Arc<Self>) {
-        self.hub.read_without_quic(|| self.endpoint.get().is_some()).await;
-        let Some(endpoint) = self.endpoint() else { return };
-        while let Some(incoming) = endpoint.accept().await {
+        self.hub.read_without_quic(|| self.made.get().is_some()).await;
+        let Some(made) = self.made() else { return };
+        while let Some(incoming) = made.endpoint.accept().await {
             self.admit(incoming);
         }
     }
 
-    fn endpoint(&self) -> Option<&Endpoint> {
-        let made = self.endpoint.get_or_init(|| {
+    fn made(&self) -> Option<&Made> {
+        let made = self.made.get_or_init(|| {
             let made = config::endpoint(&self.door.tls, Arc::clone(&self.hub));
-            made.map_err(|error| tracing::error!("no QUIC: {error}")).ok()
+            let made = made.map_err(|error| tracing::error!("no QUIC: {error}")).ok();
+            made.map(|(endpoint, client)| Made { endpoint, client })
         });
         self.hub.hand_over();
         made.as_ref()
@@ -119,18 +127,19 @@ impl Quic {
         self.door.note(fault.code, remote, &fault.detail);
     }
 
-    /// Connects from a socket to where a member's packets have come from. The caller limits the time.
+    /// Connects from a socket to where a member's packets come from; `rtt` is the round trip as far as it is known. The
+    /// caller limits the time.
     pub(crate) async fn dial(
         &self,
-        socket: SocketId,
-        remote: SocketAddr,
+        (socket, remote): (SocketId, SocketAddr),
         peer: NodeId,
+        rtt: Option<Duration>,
     ) -> Result<Connection, ProveError> {
         let began = self.door.clock.mono();
         let unreachable = |detail: &str| ProveError::new(Code::Unreachable, &detail);
         let route = self.hub.pin(socket, remote).ok_or_else(|| unreachable("no socket reaches this address"))?;
-        let endpoint = self.endpoint().ok_or_else(|| unreachable("there is no QUIC here"))?;
-        let connecting = endpoint.connect(remote, config::SERVER_NAME);
+        let Made { endpoint, client } = self.made().ok_or_else(|| unreachable("there is no QUIC here"))?;
+        let connecting = endpoint.connect_with(config::expecting(client, rtt), remote, config::SERVER_NAME);
         let connecting = connecting.map_err(|error| unreachable(&error.to_string()))?;
         let connection = connecting.await.map_err(|error| failure(&error))?;
         let proved = self.prove(connection, Some((peer, route)))?;

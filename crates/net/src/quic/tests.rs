@@ -52,7 +52,7 @@ impl Place {
     }
 
     async fn dial(&self, other: &Self) -> Result<Connection, ProveError> {
-        timeout(PATIENCE, self.quic.dial(SocketId::MAIN, other.address(), other.id)).await.unwrap()
+        timeout(PATIENCE, self.quic.dial((SocketId::MAIN, other.address()), other.id, None)).await.unwrap()
     }
 
     /// Dials, says something, and returns both ends.
@@ -154,7 +154,7 @@ async fn what_is_not_quic_never_reaches_it_and_quic_never_the_core() {
 #[tokio::test]
 async fn another_member_than_the_expected_one_is_refused_at_both_ends() {
     let (one, mut other) = (Place::new(7), Place::new(8));
-    let dialled = timeout(PATIENCE, one.quic.dial(SocketId::MAIN, other.address(), one.id)).await.unwrap();
+    let dialled = timeout(PATIENCE, one.quic.dial((SocketId::MAIN, other.address()), one.id, None)).await.unwrap();
     assert_eq!(dialled.map(|_| ()).unwrap_err().code, Code::IdentityMismatch);
     assert_eq!(other.refused().await, Code::IdentityMismatch);
     assert_eq!(other.door.gate.strangers(), 0, "its place is free again");
@@ -192,7 +192,7 @@ async fn a_stranger_that_opens_no_stream_is_gone_when_its_time_is_over() {
 async fn a_connection_over_a_socket_of_its_own_outlives_the_wish_for_it() {
     let (one, mut other) = (Place::new(13), Place::new(14));
     one.hub.open(SocketId(7), None).unwrap();
-    let dialled = one.quic.dial(SocketId(7), other.address(), other.id);
+    let dialled = one.quic.dial((SocketId(7), other.address()), other.id, None);
     let mut near = timeout(PATIENCE, dialled).await.unwrap().unwrap();
     assert_ne!(near.local.port(), one.address().port(), "it is another port");
     near.stream.write_all(b"hello").await.unwrap();
@@ -218,7 +218,17 @@ async fn answers_leave_from_the_socket_where_the_question_came_in() {
     other.hub.open(SocketId(9), None).unwrap();
     let port = other.hub.port_of(SocketId(9)).unwrap();
     let remote = SocketAddr::new(other.address().ip(), port);
-    let mut near = timeout(PATIENCE, one.quic.dial(SocketId::MAIN, remote, other.id)).await.unwrap().unwrap();
+    let mut near = timeout(PATIENCE, one.quic.dial((SocketId::MAIN, remote), other.id, None)).await.unwrap().unwrap();
     near.stream.write_all(b"hello").await.unwrap();
     assert_eq!(other.opened().await.local.port(), port);
+}
+
+#[test]
+fn what_is_lost_of_a_handshake_is_sent_again_a_quarter_later_than_an_answer_takes() {
+    // A third of when it is.
+    let first = |millis| config::first_rtt(Some(Duration::from_millis(millis))).as_millis();
+    assert_eq!((first(160), first(600)), (66, 250));
+    assert_eq!((first(0), first(47)), (20, 20), "a busy machine is not lost");
+    assert_eq!((first(800), first(4_000_000)), (333, 333), "never later than where nothing is known");
+    assert_eq!(config::first_rtt(None).as_millis(), 100);
 }

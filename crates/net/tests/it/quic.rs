@@ -123,7 +123,7 @@ fn tcp_to(other: &Dialler) -> DialTarget {
 }
 
 fn quic_to(other: &Dialler) -> DialTarget {
-    DialTarget::Quic { socket: SocketId::MAIN, remote: other.socket(), peer: other.running.id }
+    DialTarget::Quic { socket: SocketId::MAIN, remote: other.socket(), peer: other.running.id, rtt_us: None }
 }
 
 #[tokio::test]
@@ -178,7 +178,7 @@ async fn a_member_that_leaves_says_goodbye_over_quic_too() {
 async fn somebody_else_who_answers_over_quic_is_no_link() {
     let (small, large) = two().await;
     let stranger = new_key().id();
-    small.dial(DialTarget::Quic { socket: SocketId::MAIN, remote: large.socket(), peer: stranger }).await;
+    small.dial(DialTarget::Quic { socket: SocketId::MAIN, remote: large.socket(), peer: stranger, rtt_us: None }).await;
     let refused = async {
         while small.failed.lock().unwrap().is_empty() {
             tokio::task::yield_now().await;

@@ -178,6 +178,21 @@ fn members_behind_routers_with_one_port_for_all_find_a_direct_way() {
 }
 
 #[test]
+fn a_connection_begins_with_the_first_packets_that_are_to_arrive() {
+    let line = Line { delay: 150 * MS, jitter: 1, loss: 0 };
+    for (seed, right) in seeds(3).flat_map(|seed| [(seed, Router::port()), (seed, Router::full())]) {
+        let (mut world, _) = sites(seed, Site::Behind(Router::port()), Site::Behind(right), line);
+        world.start_all();
+        let (took, kind) = punched(&mut world, 60 * SECOND).expect("a way");
+        println!("seed {seed}: {kind} after {took} ms");
+        // The lead of the openers, and round trips of 300 ms: two that a handshake of QUIC takes here, and that of the
+        // hellos. A probe and its answer before would be a fourth.
+        assert!(world.id(LEFT) < world.id(RIGHT), "it opens the connection");
+        assert!(took <= 60 + 900 + 20, "seed {seed}: {took} ms");
+    }
+}
+
+#[test]
 fn a_member_behind_a_router_of_many_ports_reaches_one_that_lets_hosts_answer_from_any_port() {
     for left in [Site::Public, Site::Behind(Router::full()), Site::Behind(Router::address())] {
         for right in [Router::symmetric(), Router::counting()] {
