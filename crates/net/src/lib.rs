@@ -49,6 +49,7 @@ pub use driver::{EventSink, MeshHandle, Settings, start};
 pub use forwarder::Forwarding;
 pub use keeper::KeepSink;
 pub use ledger::{LedgerNews, LedgerPort};
+pub use link::{BytesByPath, PathBytes};
 pub use listener::StartError;
 pub use meshline_tunnel::{PathReport, TunnelReport};
 pub use store::StoreSink;

@@ -16,6 +16,7 @@ use crate::detour::{Detour, Detours};
 use crate::driver::Incoming;
 use crate::forwarder::{Forwarder, Forwarding, Sent};
 use crate::ledger::LedgerPort;
+use crate::link::BytesByPath;
 use crate::refusals::Refusals;
 use crate::tap::{Tap, TapReader};
 use crate::tunnel::Tunnels;
@@ -155,6 +156,12 @@ impl MeshHandle {
     #[must_use]
     pub fn forwarding(&self) -> Forwarding {
         self.plane.forwarder.report()
+    }
+
+    /// Bytes of frames by the way that links go, of those that have ended too.
+    #[must_use]
+    pub fn bytes_by_path(&self) -> BytesByPath {
+        self.plane.forwarder.tallies().get()
     }
 
     /// What went over the UDP sockets, QUIC aside.

@@ -22,7 +22,7 @@ use meshline_tunnel::{Arrival, PathInfo};
 
 use crate::clock::Clock;
 use crate::companion::Carried;
-use crate::link::{Outlet, Pushed, Waiting};
+use crate::link::{Outlet, Pushed, Tallies, Waiting};
 use crate::tap::Tap;
 use crate::tunnel::{self, Registry};
 use counters::Counters;
@@ -76,6 +76,7 @@ pub(crate) struct Forwarder {
     tunnels: OnceLock<Served>,
     /// Bytes that wait for all links.
     waiting: Arc<AtomicUsize>,
+    tallies: Tallies,
 }
 
 /// Whose tunnels they are.
@@ -264,6 +265,11 @@ impl Forwarder {
         // What finds no room is lost, and the tunnel notices.
         let _ = put(outlet, line, came, &self.counters);
         !outlet.is_enough(own, flow, filler)
+    }
+
+    /// What links count together.
+    pub(crate) fn tallies(&self) -> &Tallies {
+        &self.tallies
     }
 
     /// What the queues of links count together.

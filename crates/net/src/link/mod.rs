@@ -10,6 +10,7 @@ mod pace;
 mod queue;
 mod reader;
 mod slack;
+mod tally;
 #[cfg(test)]
 #[expect(clippy::disallowed_methods, reason = "tests measure")]
 mod tests;
@@ -45,6 +46,9 @@ pub(crate) use outlet::Outlet;
 pub(crate) use queue::Pushed;
 use queue::Queue;
 use slack::Slack;
+pub(crate) use tally::Tallies;
+use tally::Tally;
+pub use tally::{BytesByPath, PathBytes};
 
 /// What a link's tasks need of the rest.
 #[derive(Clone)]
@@ -94,6 +98,8 @@ struct Shared {
     closing: AtomicBool,
     sent: AtomicU64,
     received: AtomicU64,
+    /// What all links that go the same way count.
+    tally: Arc<Tally>,
     /// When some arrived last, in microseconds of the steady clock.
     heard_at: AtomicU64,
     /// Datagrams that went over it, either way.
@@ -119,7 +125,8 @@ impl Link {
     pub(crate) fn open(id: LinkId, connection: Connection, context: LinkContext) -> Self {
         let queue = Queue::sharing(context.forwarder.waiting());
         let nature = (connection.transport, connection.through);
-        let shared = Arc::new(Shared::new(id, queue, connection.early.len(), nature));
+        let tally = context.forwarder.tallies().of(connection.transport);
+        let shared = Arc::new(Shared::new(id, (queue, tally), connection.early.len(), nature));
         let bearer = match (connection.quic.clone(), connection.ends()) {
             (Some(gauge), _) => Bearer::Quic(gauge),
             (None, Some((local, remote))) => Bearer::Tcp(local, remote),
@@ -244,17 +251,21 @@ impl Link {
 }
 
 impl Shared {
-    fn new(id: LinkId, queue: Queue, early: usize, (transport, through): (Transport, Option<NodeId>)) -> Self {
-        let received = AtomicU64::new(0);
-        count(&received, early);
-        Self {
+    fn new(
+        id: LinkId,
+        (queue, tally): (Queue, Arc<Tally>),
+        early: usize,
+        (transport, through): (Transport, Option<NodeId>),
+    ) -> Self {
+        let shared = Self {
             id,
             queue,
             reading: AtomicU8::new(NOT_ACCEPTED),
             verdict: Notify::new(),
             closing: AtomicBool::new(false),
             sent: AtomicU64::new(0),
-            received,
+            received: AtomicU64::new(0),
+            tally,
             heard_at: AtomicU64::new(0),
             carried: AtomicU64::new(0),
             peer: OnceLock::new(),
@@ -262,7 +273,19 @@ impl Shared {
             is_encrypted: transport != Transport::Plain,
             is_udp: transport == Transport::Quic,
             through,
-        }
+        };
+        shared.note_received(early);
+        shared
+    }
+
+    fn note_sent(&self, bytes: usize) {
+        count(&self.sent, bytes);
+        count(&self.tally.sent, bytes);
+    }
+
+    fn note_received(&self, bytes: usize) {
+        count(&self.received, bytes);
+        count(&self.tally.received, bytes);
     }
 
     fn close(&self) {

@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 
 use super::pace::Pace;
-use super::{Shared, count, tell};
+use super::{Shared, tell};
 use crate::clock::Clock;
 use crate::connection::Stream;
 use crate::driver::Notice;
@@ -85,7 +85,7 @@ impl Reader {
             }
             match self.read_more().await {
                 Ok(bytes) => {
-                    count(&self.shared.received, bytes);
+                    self.shared.note_received(bytes);
                     self.shared.heard_at.store(self.around.clock.mono().0, Ordering::Relaxed);
                 }
                 Err(ending) => return ending,

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use meshline_mesh::{LinkId, Mono, Transport};
 use meshline_protocol::message::Echo;
-use meshline_protocol::{Code, Decoded, Encoding, Frame, Message, frame};
+use meshline_protocol::{Code, Decoded, Encoding, Frame, Message, NodeId, frame};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, advance};
@@ -16,10 +16,11 @@ use super::pace::Pace;
 use super::queue::{Pushed, Queue, Taken};
 use super::reader::{Around, Reader};
 use super::writer::Writer;
-use super::{Encoder, Link, LinkContext, Shared};
+use super::{Encoder, Link, LinkContext, PathBytes, Shared};
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::driver::Notice;
+use crate::forwarder::Forwarder;
 use crate::limits::*;
 
 const LINK: LinkId = LinkId(1);
@@ -29,6 +30,7 @@ struct Bench {
     peer: DuplexStream,
     notices: mpsc::Receiver<Notice>,
     gone: mpsc::Receiver<()>,
+    forwarder: Arc<Forwarder>,
 }
 
 fn bench(early: &[u8]) -> Bench {
@@ -48,8 +50,9 @@ fn bench(early: &[u8]) -> Bench {
         permit: None,
         quic: None,
     };
-    let context = LinkContext { notices: sender, clock: Clock::start(), forwarder: Arc::default(), alive };
-    Bench { link: Link::open(LINK, connection, context), peer, notices, gone }
+    let forwarder: Arc<Forwarder> = Arc::default();
+    let context = LinkContext { notices: sender, clock: Clock::start(), forwarder: Arc::clone(&forwarder), alive };
+    Bench { link: Link::open(LINK, connection, context), peer, notices, gone, forwarder }
 }
 
 fn ping(nonce: u32) -> Message {
@@ -61,6 +64,13 @@ fn line(nonce: u32) -> Bytes {
 }
 
 impl Bench {
+    /// The hello is accepted, and the link is up.
+    fn bring_up(&mut self, encoding: Encoding) {
+        self.link.accept(encoding);
+        self.link.outlet().introduce(NodeId::from_bytes([9; 32]));
+        self.link.release();
+    }
+
     async fn frame(&mut self) -> (Message, bool) {
         match self.notices.recv().await {
             Some(Notice::Frame { decoded: Decoded::Frame(frame), waits, .. }) => (frame.message, waits),
@@ -77,9 +87,9 @@ impl Bench {
 }
 
 #[tokio::test]
-async fn before_acceptance_frames_come_one_by_one_and_then_freely() {
+async fn until_a_link_is_up_frames_come_one_by_one_and_then_freely() {
     let mut bench = bench(&line(1));
-    bench.peer.write_all(&[line(2), line(3), line(4)].concat()).await.unwrap();
+    bench.peer.write_all(&[line(2), line(3), line(4), line(5)].concat()).await.unwrap();
     assert_eq!(bench.frame().await, (ping(1), true));
     tokio::task::yield_now().await;
     assert!(bench.notices.try_recv().is_err(), "the next one waits for the verdict");
@@ -87,10 +97,27 @@ async fn before_acceptance_frames_come_one_by_one_and_then_freely() {
     assert_eq!(bench.frame().await, (ping(2), true));
     bench.link.accept(Encoding::Json);
     bench.link.release();
-    assert_eq!(bench.frame().await, (ping(3), false));
+    assert_eq!(bench.frame().await, (ping(3), true), "it shows that the peer accepted ours");
+    tokio::task::yield_now().await;
+    assert!(bench.notices.try_recv().is_err(), "whose the link is has not been told yet");
+    bench.bring_up(Encoding::Json);
     assert_eq!(bench.frame().await, (ping(4), false));
+    assert_eq!(bench.frame().await, (ping(5), false));
     let (_, received) = bench.link.counters();
-    assert_eq!(received, 4 * u64::try_from(line(1).len()).unwrap());
+    assert_eq!(received, 5 * u64::try_from(line(1).len()).unwrap());
+}
+
+#[tokio::test]
+async fn bytes_are_counted_by_the_way_of_the_link_and_stay_when_it_ends() {
+    let mut bench = bench(&line(1));
+    bench.frame().await;
+    assert!(bench.link.send(line(2), false));
+    bench.link.close();
+    let mut read = Vec::new();
+    bench.peer.read_to_end(&mut read).await.unwrap();
+    let [received, sent] = [line(1).len(), read.len()].map(|bytes| u64::try_from(bytes).unwrap());
+    let counted = bench.forwarder.tallies().get();
+    assert_eq!((counted.direct, counted.relay), (PathBytes { sent, received }, PathBytes::default()));
 }
 
 #[tokio::test]
@@ -99,8 +126,7 @@ async fn the_encoding_changes_right_behind_the_frame_that_was_accepted() {
     let second = frame::encode(&ping(2).into(), Encoding::Bson).unwrap();
     bench.peer.write_all(&[line(1), second.clone()].concat()).await.unwrap();
     assert_eq!(bench.frame().await, (ping(1), true));
-    bench.link.accept(Encoding::Bson);
-    bench.link.release();
+    bench.bring_up(Encoding::Bson);
     assert_eq!(bench.frame().await, (ping(2), false));
 }
 
@@ -190,8 +216,7 @@ async fn a_byte_a_second_is_cut_within_five() {
 async fn a_link_between_frames_may_be_silent_for_ever() {
     let mut bench = bench(&line(1));
     bench.frame().await;
-    bench.link.accept(Encoding::Json);
-    bench.link.release();
+    bench.bring_up(Encoding::Json);
     advance(Duration::from_secs(3_600)).await;
     bench.peer.write_all(&line(2)).await.unwrap();
     assert_eq!(bench.frame().await, (ping(2), false));
@@ -336,7 +361,7 @@ async fn the_tasks_of_a_link_stay_small() {
     let stream: Box<dyn crate::connection::Stream> = Box::new(near);
     let (read_half, write_half) = tokio::io::split(stream);
     let (notices, _receiver) = mpsc::channel(1);
-    let shared = Arc::new(Shared::new(LINK, Queue::default(), 0, (Transport::Tcp, None)));
+    let shared = Arc::new(Shared::new(LINK, (Queue::default(), Arc::default()), 0, (Transport::Tcp, None)));
     let around = Around { notices: notices.clone(), clock: Clock::start(), forwarder: Arc::default() };
     let mut reader = Reader::new(read_half, BytesMut::new(), Arc::clone(&shared), around);
     let mut writer = Writer::new(write_half, shared, notices);

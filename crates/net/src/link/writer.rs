@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use super::queue::Taken;
-use super::{Shared, count, tell};
+use super::{Shared, tell};
 use crate::connection::Stream;
 use crate::driver::Notice;
 use crate::limits::{FRAMES_AT_ONCE, WRITE_STALL_LIMIT};
@@ -66,7 +66,7 @@ impl Writer {
     async fn write_batch(&mut self, mut batch: VecDeque<Bytes>) -> Result<(), (Code, String)> {
         while !batch.is_empty() {
             let written = progress(|context| poll_write(&mut self.half, &batch, context)).await?;
-            count(&self.shared.sent, written);
+            self.shared.note_sent(written);
             advance(&mut batch, written);
         }
         Ok(())
