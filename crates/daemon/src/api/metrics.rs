@@ -13,6 +13,7 @@ use meshline_mesh::{
     LinkSetReport, NatReport, PeerRow, PunchReport, RebuildReport, RelayMemberRow, RelayReport, RoutingReport,
     SpreadReport, Status, TimeReport,
 };
+use meshline_net::BytesByPath;
 use meshline_services::chat::Report;
 use meshline_services::discovery;
 
@@ -37,7 +38,7 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         + &rebuild(&status.rebuild);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &topics(&api.gateway.topics()) + &directory + &udp::text(&api.mesh.udp(), &api.mesh.companions());
-    let text = text + &ledger::text(&api.ledger).await;
+    let text = text + &by_path(&api.mesh.bytes_by_path()) + &ledger::text(&api.ledger).await;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 
@@ -50,15 +51,32 @@ fn family(kind: &str, name: &str, help: &str, lines: &[String]) -> String {
 /// Other members by the way they are reached.
 fn peers(status: &Status, rows: &[PeerRow]) -> String {
     let relayed = |row: &PeerRow| status.links.iter().any(|link| link.peer == row.id && link.transport == "relay");
-    let path = |row: &PeerRow| match (row.direct, row.reachable) {
+    ways(&rows.iter().map(|row| way(row.direct, row.reachable, relayed(row))).collect::<Vec<_>>())
+}
+
+/// How a member is reached.
+fn way(direct: bool, reachable: bool, relayed: bool) -> &'static str {
+    match (direct, reachable) {
         (true, _) => "direct",
-        (false, true) if relayed(row) => "relay",
+        (false, true) if relayed => "relay",
         (false, true) => "multihop",
         (false, false) => "none",
-    };
-    let count = |word: &str| rows.iter().filter(|row| path(row) == word).count();
+    }
+}
+
+fn ways(words: &[&str]) -> String {
+    let count = |word: &str| words.iter().filter(|other| **other == word).count();
     let lines = ["direct", "relay", "multihop", "none"].map(|word| format!("{{path=\"{word}\"}} {}", count(word)));
     family("gauge", "peers", "other members by the way they are reached", &lines)
+}
+
+/// What went over links that are relayed, and what over all others.
+fn by_path(bytes: &BytesByPath) -> String {
+    let row =
+        |path: &str, direction: &str, count: u64| format!("{{path=\"{path}\",direction=\"{direction}\"}} {count}");
+    let lines = [("direct", bytes.direct), ("relay", bytes.relay)]
+        .map(|(path, bytes)| [row(path, "sent", bytes.sent), row(path, "received", bytes.received)]);
+    family("counter", "path_bytes_total", "bytes of frames by the way that links go", lines.as_flattened())
 }
 
 /// What a proxy relays, by member.
@@ -325,10 +343,52 @@ fn chat_text(chat: &Report) -> String {
 
 #[cfg(test)]
 mod tests {
-    use meshline_mesh::{RelayMemberRow, RelayReport, RoundTripBucket, RoundTrips, RoutingReport, SpreadReport};
+    use meshline_mesh::{
+        PunchReport, RelayMemberRow, RelayReport, RoundTripBucket, RoundTrips, RoutingReport, SpreadReport,
+    };
+    use meshline_net::{BytesByPath, PathBytes};
     use meshline_protocol::NodeId;
 
-    use super::{relay, routing, spread};
+    use super::{by_path, punch, relay, routing, spread, way, ways};
+
+    #[test]
+    fn members_are_counted_by_the_way_they_are_reached() {
+        let words = [
+            way(true, true, false),
+            way(false, true, true),
+            way(false, true, true),
+            way(false, true, false),
+            way(false, false, false),
+        ];
+        let text = ways(&words);
+        let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("meshline_peers")).collect();
+        let wanted = ["{path=\"direct\"} 1", "{path=\"relay\"} 2", "{path=\"multihop\"} 1", "{path=\"none\"} 1"];
+        assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn packets_and_attempts_at_direct_ways_and_bytes_over_proxies_are_counted() {
+        let report = PunchReport {
+            enabled: true,
+            under_way: 1,
+            probes_sent: 12,
+            attempts: [("told", 2), ("no_way", 1)].into(),
+            refused: [("rate_limited", 3)].into(),
+        };
+        let relay = PathBytes { sent: 5, received: 6 };
+        let text = punch(&report) + &by_path(&BytesByPath { direct: PathBytes { sent: 7, received: 8 }, relay });
+        for line in [
+            "meshline_punch_probes_total 12",
+            "meshline_punch_attempts_total{outcome=\"told\"} 2",
+            "meshline_punch_attempts_total{outcome=\"no_way\"} 1",
+            "meshline_punch_refused_total{reason=\"rate_limited\"} 3",
+            "meshline_path_bytes_total{path=\"relay\",direction=\"sent\"} 5",
+            "meshline_path_bytes_total{path=\"relay\",direction=\"received\"} 6",
+            "meshline_path_bytes_total{path=\"direct\",direction=\"sent\"} 7",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line}\n{text}");
+        }
+    }
 
     #[test]
     fn a_proxy_tells_what_it_relays_and_refuses_by_member() {

@@ -160,6 +160,10 @@ async fn the_socket_needs_no_token_to_watch_frames_and_there_is_room_for_a_few()
 async fn changes_are_events_and_counted() {
     let Row { first, middle, last } = Row::start().await;
     let mut events = first.stream("/api/v1/events", "").await;
+    let metrics = String::from_utf8(first.get("/metrics").await.body).unwrap();
+    for line in ["meshline_peers{path=\"direct\"} 1", "meshline_peers{path=\"multihop\"} 1"] {
+        assert!(metrics.lines().any(|found| found == line), "{line}\n{metrics}");
+    }
     drop(last.server);
     last.mesh.shutdown().await;
     let change = loop {
