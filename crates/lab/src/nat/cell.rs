@@ -21,6 +21,9 @@ const NAMES: &str = "first,second,one,other";
 /// Between two looks, when times are taken: an answer takes well under a millisecond.
 const INTERVAL: Duration = Duration::from_millis(5);
 
+/// The first exchanges of a link are over after so long, even where a round trip takes 600 ms and one of them was held up.
+const SETTLED: Duration = Duration::from_secs(4);
+
 /// How attempts end that bring a direct link.
 const FOUND: [&str; 7] = ["near", "told", "seen", "predicted", "birthday", "tcp", "linked"];
 
@@ -56,6 +59,10 @@ pub struct Meeting {
     pub clock_offset_us: Option<i64>,
     /// How far off it says that is at the most, in microseconds.
     pub clock_error_us: Option<u64>,
+    /// What it says of that when a direct link has been up for four seconds.
+    pub settled_offset_us: Option<i64>,
+    /// And how far off that is at the most, in microseconds.
+    pub settled_error_us: Option<u64>,
     /// From the instant both had agreed on until they were linked directly, in milliseconds; `None` if no attempt was
     /// agreed on, or none of those brought it.
     pub after_agreed_ms: Option<u64>,
@@ -156,6 +163,12 @@ impl Cell {
         });
         let first = first.ok_or("nothing got there")?;
         let status = get(other, "/api/v1/status").unwrap_or_default();
+        let is_settled =
+            |link: &Value| link.get("up_ms").and_then(Value::as_u64).map(Duration::from_millis) >= Some(SETTLED);
+        let settled = direct.as_ref().and_then(|_| {
+            let status = || link(&get(other, "/api/v1/status")?, one.name()).cloned().filter(is_settled);
+            look(SETTLED * 2, status).map(|settled| settled.found)
+        });
         let since = |at: Instant| u64::try_from(at.saturating_duration_since(known.at).as_micros()).unwrap_or(u64::MAX);
         Ok(Meeting {
             first_byte_us: since(first.found),
@@ -163,6 +176,8 @@ impl Cell {
             by: transport(&status, one.name()).unwrap_or_else(|| "none".to_owned()),
             clock_offset_us: link(&status, one.name()).and_then(|link| link.get("clock_offset_us")?.as_i64()),
             clock_error_us: link(&status, one.name()).and_then(|link| link.get("clock_error_us")?.as_u64()),
+            settled_offset_us: settled.as_ref().and_then(|link| link.get("clock_offset_us")?.as_i64()),
+            settled_error_us: settled.as_ref().and_then(|link| link.get("clock_error_us")?.as_u64()),
             after_agreed_ms: after_agreed(other, one.name()),
         })
     }

@@ -66,9 +66,9 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Outcome {
     println!("\n{}\n", machine::describe());
     println!("Delay {} ms and loss {} % on each leg, both ways:\n", wanted.delay_ms, wanted.loss_percent);
     println!(
-        "| Cell | Runs | Direct by UDP | Direct by TCP | Relayed | First byte p50 / p95 | Direct p50 / p95 | After S p50 / p95 | Clock error p50 / p95 | Beyond its bound |"
+        "| Cell | Runs | Direct by UDP | Direct by TCP | Relayed | First byte p50 / p95 | Direct p50 / p95 | After S p50 / p95 | Clock error p50 / p95 | … four seconds later | Beyond its bound |"
     );
-    println!("|---|---|---|---|---|---|---|---|---|---|\n{}", rows.join("\n"));
+    println!("|---|---|---|---|---|---|---|---|---|---|---|\n{}", rows.join("\n"));
     Ok(())
 }
 
@@ -116,10 +116,11 @@ fn cell(bin: &Path, wanted: &Wanted, one: &str, other: &str) -> Result<String, S
     }
     let runs: Vec<Value> = lines.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
     let count = |wanted: fn(&str) -> bool| runs.iter().filter(|run| wanted(by(run))).count();
-    let clocks: Vec<(f64, f64)> = runs.iter().filter_map(clock).collect();
+    let clocks: Vec<(f64, f64)> = runs.iter().filter_map(|run| clock(run, "clock")).collect();
+    let settled: Vec<(f64, f64)> = runs.iter().filter_map(|run| clock(run, "settled")).collect();
     let times = |key: &str| spread(runs.iter().filter_map(|run| run.get(key)?.as_f64()).collect());
     Ok(format!(
-        "| {one} × {other} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
+        "| {one} × {other} | {} | {} | {} | {} | {} | {} | {} | {} | {} | {} |",
         runs.len(),
         count(|by| matches!(by, "quic" | "udp")),
         count(|by| matches!(by, "tcp" | "plain")),
@@ -129,13 +130,15 @@ fn cell(bin: &Path, wanted: &Wanted, one: &str, other: &str) -> Result<String, S
         spread(runs.iter().filter_map(|run| Some(run.get("after_agreed_ms")?.as_f64()? * 1e3)).collect()),
         // Both clocks are those of this machine.
         spread(clocks.iter().map(|(error, _)| *error).collect()),
-        clocks.iter().filter(|(error, bound)| error > bound).count(),
+        spread(settled.iter().map(|(error, _)| *error).collect()),
+        clocks.iter().chain(&settled).filter(|(error, bound)| error > bound).count(),
     ))
 }
 
 /// How far off the clock was thought to be that is our own, and how far off that may be.
-fn clock(run: &Value) -> Option<(f64, f64)> {
-    Some((run.get("clock_offset_us")?.as_f64()?.abs(), run.get("clock_error_us")?.as_f64()?))
+fn clock(run: &Value, when: &str) -> Option<(f64, f64)> {
+    let of = |what: &str| run.get(format!("{when}_{what}_us"))?.as_f64();
+    Some((of("offset")?.abs(), of("error")?))
 }
 
 fn by(run: &Value) -> &str {
