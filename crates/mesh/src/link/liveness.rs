@@ -220,6 +220,14 @@ impl Liveness {
         }
     }
 
+    /// The other end asked, and its answer to our answer shows as much as an own ask would: on an idle link that comes only
+    /// after the usual time. One end asks, for as long as it does so.
+    pub(crate) fn asked(&mut self, now: Mono) {
+        if self.unanswered.is_none() && self.interval(now) == self.idle_interval {
+            self.next_ask = self.next_ask.max(now.after(self.idle_interval));
+        }
+    }
+
     /// Share of asks that stayed unanswered, the pending one left out.
     pub(crate) fn loss(&self) -> f64 {
         let settled = self.asks.saturating_sub(u64::from(self.unanswered.is_some()));
