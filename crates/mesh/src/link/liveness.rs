@@ -234,9 +234,17 @@ impl Liveness {
 
     /// The answer told a round trip.
     pub(crate) fn measured(&mut self, rtt_us: u64, now: Mono) {
-        self.first_asks = self.first_asks.saturating_sub(1);
-        if self.first_asks > 0 && rtt_us >= SHORT_US {
+        self.first_asks = if rtt_us < SHORT_US { 0 } else { self.first_asks.saturating_sub(1) };
+        if self.first_asks > 0 {
             self.next_ask = self.next_ask.min(now.after(FIRST_INTERVAL));
+        }
+    }
+
+    /// The other end asked, and its answer to our answer shows as much as an own ask would: on an idle link that comes only
+    /// after the usual time. One end asks, for as long as it does so.
+    pub(crate) fn asked(&mut self, now: Mono) {
+        if self.unanswered.is_none() && self.first_asks == 0 && self.interval(now) == self.idle_interval {
+            self.next_ask = self.next_ask.max(now.after(self.idle_interval));
         }
     }
 

@@ -148,7 +148,11 @@ impl Node {
                 Ok(())
             }
             Message::Companion(message) => self.on_companion(id, &message),
-            Message::Probe(probe) => self.probes.handle(link, &probe, frame.body, &mut self.shared),
+            Message::Probe(probe) => {
+                let done = self.probes.handle(link, &probe, frame.body, &mut self.shared);
+                self.note_cost(id);
+                done
+            }
             Message::Error(error) => {
                 self.on_error(id, &error);
                 Ok(())
@@ -276,6 +280,9 @@ impl Node {
         let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
         if let Some(answer) = link.clock.handle(step, context) {
             // These two steps of the four end a measurement each.
+            if step.step == 2 {
+                link.liveness.asked(self.shared.now.mono);
+            }
             if let Some(rtt) = link.clock.last_rtt_us().filter(|_| matches!(step.step, 1 | 2)) {
                 if step.step == 1 {
                     link.liveness.measured(rtt, self.shared.now.mono);
@@ -286,6 +293,7 @@ impl Node {
                 }
             }
             self.shared.send_on(id, &Arc::new(Message::Time(Box::new(answer)).into()));
+            self.note_cost(id);
         }
         Ok(())
     }

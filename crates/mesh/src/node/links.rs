@@ -65,6 +65,7 @@ impl Node {
         let Some(link) = self.links.get_mut(id) else { return };
         let now = self.shared.now.mono;
         link.measure(measured, now);
+        self.note_cost(id);
     }
 
     /// Ends a connection from our side with a named reason.
@@ -78,6 +79,7 @@ impl Node {
 
     /// What follows from the end of a connection, whoever ended it.
     fn after_end(&mut self, link: &Link, code: Code, detail: &str, by_them: bool) {
+        self.disturb();
         let peer = link.peer();
         if let Some(dial) = link.dial.filter(|_| !link.is_complete() && code != Code::DuplicateLink) {
             self.blame_proxy(dial);
@@ -248,6 +250,9 @@ impl Node {
     /// Ends what came too late or fell silent, and asks for the time where it is due.
     pub(super) fn expire_links(&mut self) {
         let now = self.shared.now.mono;
+        if self.links.next_timeout().is_none_or(|at| at > now) {
+            return;
+        }
         for id in self.links.overdue(now) {
             self.end_link(id, Code::HandshakeTimeout, "no hello in time");
         }
@@ -265,11 +270,13 @@ impl Node {
         for id in std::mem::take(&mut self.shared.busy) {
             if let Some(link) = self.links.get_mut(id) {
                 link.liveness.traffic(now);
+                self.hasten_link(id);
             }
         }
         for id in std::mem::take(&mut self.shared.carrying) {
             if let Some(link) = self.links.get_mut(id) {
                 link.carry(now);
+                self.hasten_link(id);
             }
         }
     }
@@ -280,6 +287,8 @@ impl Node {
         let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
         let step = link.clock.ask(exchange, context);
         self.shared.send_on(id, &Arc::new(Message::Time(Box::new(step)).into()));
+        // Whatever was not answered before is lost.
+        self.note_cost(id);
     }
 
     pub(super) fn on_unknown(&mut self, id: LinkId) {
@@ -291,6 +300,7 @@ impl Node {
 
     /// An invalid message: named to the peer, and once too many, the end of the link.
     pub(super) fn on_invalid(&mut self, id: LinkId, fault: &Fault) {
+        self.disturb();
         self.shared.count(fault.code);
         let Some(link) = self.links.get_mut(id) else { return };
         let now = self.shared.now.mono;

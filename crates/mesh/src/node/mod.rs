@@ -14,6 +14,7 @@ mod relays;
 mod reports;
 mod revoked;
 mod routes;
+mod routine;
 mod services;
 mod store;
 mod timers;
@@ -46,6 +47,7 @@ use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
+use routine::Agenda;
 
 /// A node without links is ready after this, alone.
 const ALONE_AFTER: Duration = Duration::from_secs(2);
@@ -81,6 +83,7 @@ pub struct Node {
     store_at: Option<Mono>,
     renew_at: Mono,
     sweep_at: Mono,
+    agenda: Agenda,
 }
 
 impl Node {
@@ -121,6 +124,7 @@ impl Node {
             store_at: None,
             renew_at: now.mono.after(half_validity()),
             sweep_at: now.mono.after(LINGER),
+            agenda: Agenda::default(),
             peers,
             shared: {
                 shared.clock.set_known_members(shared.config.saved.peers.len());
@@ -146,7 +150,13 @@ impl Node {
                     self.punch.dial_failed(dial, &mut self.shared);
                 }
             }
-            Input::Frame { link, frame } => self.on_frame(link, frame),
+            Input::Frame { link, frame } => {
+                let routine = self.routine_of(link, &frame.message);
+                self.on_frame(link, frame);
+                if let Some(routine) = routine {
+                    return self.follow_up(link, routine);
+                }
+            }
             Input::FrameBeside { link, frame } => self.on_frame_beside(link, &frame),
             Input::UnknownMessage { link, .. } => self.on_unknown(link),
             Input::InvalidMessage { link, fault } => self.on_invalid(link, &fault),
@@ -264,6 +274,7 @@ impl Node {
         if news.is_empty() {
             return;
         }
+        self.disturb();
         for item in news {
             match item {
                 News::Member { member, arrived, from } => {

@@ -11,6 +11,7 @@ use meshline_protocol::{Code, NodeId, ServiceName};
 use super::Node;
 use crate::config::RoutingPolicy;
 use crate::event::Event;
+use crate::input::LinkId;
 use crate::link::Link;
 use crate::output::Reply;
 use crate::report::{RouteRow, RoutingReport};
@@ -45,6 +46,20 @@ impl Node {
         self.datagrams.handle_timeout(&mut self.shared);
         if changed {
             self.tell_changes(&before);
+        }
+    }
+
+    /// A link was measured, or asked in vain: what it costs may be worth telling.
+    pub(super) fn note_cost(&mut self, id: LinkId) {
+        let Some((peer, link)) =
+            self.links.get(id).filter(|link| link.is_up()).and_then(|link| Some((link.peer()?, link)))
+        else {
+            return;
+        };
+        let name = self.gossip.members.get(&peer).map(|known| known.member.name.as_str());
+        let row = advertised_link(peer, link, weight(&self.shared.config.routing, &peer, name));
+        if self.routing.measured(&row, self.shared.now.mono) {
+            self.hasten_now();
         }
     }
 

@@ -20,6 +20,7 @@ impl Node {
     /// A named refusal, with a sentence for people: too long, too many.
     pub fn sign(&mut self, service: ServiceName, text: String, now: Now) -> Result<SignedText, (Code, String)> {
         self.shared.now = now;
+        self.disturb();
         self.broadcast.sign((service, VALIDITY), text, self.ring.is_enabled(), &mut self.shared)
     }
 
@@ -27,6 +28,7 @@ impl Node {
     /// far it has come; events tell the rest.
     pub fn spread(&mut self, signed: &SignedText, expires: UnixMicros, now: Now) -> Delivery {
         self.shared.now = now;
+        self.disturb();
         let way = (self.ring.place(), self.gossip.members.len());
         self.broadcast.spread(signed, expires, way, &mut self.shared)
     }
@@ -53,6 +55,7 @@ impl Node {
         now: Now,
     ) -> Result<SignedText, (Code, String)> {
         self.shared.now = now;
+        self.disturb();
         let validity = validity_us.clamp(0, VALIDITY);
         let signed = self.broadcast.sign((service, validity), text, self.ring.is_enabled(), &mut self.shared)?;
         let expires = self.shared.latest().max(signed.seq).offset(validity);
@@ -121,6 +124,7 @@ impl Node {
 
     /// A member is known to have an own message. Says whether its delivery is watched here; events tell the rest.
     pub fn note_holder(&mut self, seq: UnixMicros, by: NodeId) -> bool {
+        self.disturb();
         self.broadcast.note_holder(seq, by, &mut self.shared)
     }
 

@@ -13,6 +13,14 @@ impl Node {
     /// When to call [`Node::handle_input`] with a timeout at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Mono> {
+        // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
+        // once does nothing else.
+        let at = if self.agenda.is_known { self.agenda.due_at } else { self.next_timeout() };
+        at.map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
+    }
+
+    /// The soonest that anything is due, looked for in all areas.
+    pub(super) fn next_timeout(&self) -> Option<Mono> {
         let alone = self.started.after(ALONE_AFTER);
         let timeouts = [
             self.links.next_timeout(),
@@ -44,9 +52,7 @@ impl Node {
             self.punch.next_timeout(),
         ];
         let timeouts = timeouts.into_iter().chain(while_here.into_iter().filter(|_| !self.shared.leaving));
-        // What is due now was done now. Whatever could not be done waits a little, lest a driver that comes back at
-        // once does nothing else.
-        timeouts.flatten().min().map(|at| at.max(self.shared.now.mono.after(LEAST_PAUSE)))
+        timeouts.flatten().min()
     }
 
     fn is_active(&self, link: LinkId) -> bool {
@@ -55,6 +61,7 @@ impl Node {
 
     /// Does what is due.
     pub(super) fn handle_timeout(&mut self) {
+        self.agenda.looked_at = self.shared.now.mono;
         self.expire_links();
         self.rebuild_when_due();
         self.choose_links();
@@ -86,5 +93,6 @@ impl Node {
         self.sweep();
         self.store();
         self.note_traffic();
+        self.plan();
     }
 }

@@ -12,15 +12,21 @@ use meshline_protocol::message::LinkState;
 use super::graph::Graph;
 use super::lsdb::Lsdb;
 
-/// Members of whom the links are known. With eight links each the area reaches over two links, with twelve as well, and
-/// what it costs to start and to compute the ways is a few milliseconds; a company's network fits whole.
+/// Members of whom the links are known. What it costs to start and to compute the ways is a few milliseconds; a company's
+/// network fits whole.
 pub(crate) const MAX_AREA: usize = 256;
+
+/// In a larger network it is all members up to as many links away as fit into this much of it, in per cent. With eight
+/// links each that is two links, with twelve as well. Three links, which with seven and a half would just fit, are four
+/// times as many members that tell each change of their links, and those one link beyond the area are reached by what
+/// its own members list.
+const NEAR_PERCENT: usize = 62;
 
 /// So many more are held for a moment, until it is looked at who is near: a quarter of the area.
 const SURPLUS_PART: usize = 4;
 
-/// The area grows by a link when all members that far away would take no more than this much of it, in per cent: so it
-/// does not grow and shrink with each member that comes and goes.
+/// It grows by a link when all members that far away would take no more than this much of that, in per cent: so it does not
+/// grow and shrink with each member that comes and goes.
 const GROWS_UP_TO: usize = 75;
 
 /// Of a full area the members behind one link take no more than half: however many a peer invents, others keep theirs.
@@ -53,6 +59,8 @@ pub(super) struct Area {
     /// Links within which all members are kept; `None` while everybody is.
     radius: Option<u8>,
     places: BTreeMap<NodeId, Place>,
+    /// How many of them are behind each link.
+    behind: BTreeMap<NodeId, usize>,
     /// Members of whom nothing is held that one in the area lists, with that one.
     fringe: BTreeMap<NodeId, NodeId>,
 }
@@ -73,7 +81,7 @@ impl Found {
 
 impl Area {
     pub(super) fn new(max: usize) -> Self {
-        Self { max, radius: None, places: BTreeMap::new(), fringe: BTreeMap::new() }
+        Self { max, radius: None, places: BTreeMap::new(), behind: BTreeMap::new(), fringe: BTreeMap::new() }
     }
 
     /// Links within which members are kept; `None` if all are.
@@ -109,13 +117,22 @@ impl Area {
         let Some(place) = nearest.min_by_key(|place| place.level).filter(|place| place.level <= radius) else {
             return false;
         };
-        let behind = self.places.values().filter(|other| other.branch == place.branch).count();
+        let behind = self.behind.get(&place.branch).copied().unwrap_or(0);
         let has_room = place.level == 1 || behind < self.max / BRANCH_PART;
         if has_room {
             self.fringe.remove(&author);
-            self.places.insert(author, place);
+            let before = self.places.insert(author, place);
+            if let Some(count) = before.and_then(|before| self.behind.get_mut(&before.branch)) {
+                *count = count.saturating_sub(1);
+            }
+            *self.behind.entry(place.branch).or_default() += 1;
         }
         has_room
+    }
+
+    /// How many members it may hold where there are more than fit.
+    fn most_near(&self) -> usize {
+        self.max * NEAR_PERCENT / 100
     }
 
     /// Looks at who is near and who is not.
@@ -137,6 +154,10 @@ impl Area {
             Some(radius) => within(&found.order, radius, self.max / BRANCH_PART).collect(),
             None => found.order.iter().collect(),
         };
+        self.behind.clear();
+        for (_, place) in &kept {
+            *self.behind.entry(place.branch).or_default() += 1;
+        }
         self.places = kept.into_iter().copied().collect();
         self.fringe = found.fringe;
         self.fringe.retain(|_, by| self.places.contains_key(by));
@@ -164,17 +185,18 @@ impl Area {
     fn choose(&self, found: &Found) -> Option<u8> {
         let size = |radius: u8| found.size(radius);
         let furthest = found.order.last().map_or(1, |(_, place)| place.level);
+        let largest = |below: u8| (1..below).take_while(|radius| size(*radius) <= self.most_near()).last().unwrap_or(1);
         let Some(radius) = self.radius else {
-            let fits = (1..=furthest).take_while(|radius| size(*radius) <= self.max).last().unwrap_or(1);
             // Nobody lists a member that is not held: these are all there are.
-            return (fits < furthest || size(fits) > self.max || !found.fringe.is_empty()).then_some(fits);
+            let is_all = size(furthest) <= self.max && found.fringe.is_empty();
+            return (!is_all).then(|| largest(furthest.saturating_add(1)));
         };
-        if size(radius) > self.max {
-            let fits = (1..radius).take_while(|radius| size(*radius) <= self.max).last();
-            return Some(fits.unwrap_or(1));
+        if size(radius) > self.most_near() {
+            return Some(largest(radius));
         }
         let next = found.order.iter().filter(|(_, place)| place.level > radius).count() + found.fringe.len();
-        let grows = (size(radius) + next) * 100 <= self.max * GROWS_UP_TO;
+        let room = if next == 0 { self.max } else { self.most_near() };
+        let grows = (size(radius) + next) * 100 <= room * GROWS_UP_TO;
         match (grows, next) {
             (true, 0) => None,
             (true, _) => Some(radius.saturating_add(1)),
@@ -249,3 +271,6 @@ fn sizes(order: &[(NodeId, Place)], of_branch: usize) -> Vec<usize> {
     }
     sizes
 }
+
+#[cfg(test)]
+mod tests;

@@ -103,7 +103,7 @@ impl Routing {
             far: Far::default(),
             flood: Flood::default(),
             wanted: Wanted::default(),
-            own: Own::new(now),
+            own: Own::new(),
             damping: Damping::default(),
             seq: Sequence::default(),
             rates: BTreeMap::new(),
@@ -153,6 +153,11 @@ impl Routing {
     /// Whether the link with a peer came and went too often to be advertised.
     pub(crate) fn is_damped(&self, peer: &NodeId) -> bool {
         self.damping.is_kept_out(peer)
+    }
+
+    /// A link was measured. Says whether that is worth a look.
+    pub(crate) fn measured(&mut self, link: &AdvertisedLink, now: Mono) -> bool {
+        self.own.measured(link, now)
     }
 
     /// What the operator says about the ways is another thing now.
@@ -293,6 +298,9 @@ impl Routing {
         if self.own.is_due(now, &links) && !shared.leaving {
             self.advertise(links(), shared);
         }
+        if self.damping.is_watching() {
+            self.own.look_by(Own::next_look(now));
+        }
         self.flood.handle_timeout((&self.lsdb, self.area.radius()), shared);
         for (peer, entry) in self.wanted.take_late(now) {
             self.want(&peer, &[entry], shared);
@@ -373,6 +381,10 @@ impl Routing {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Mono> {
+        if self.compute_at.is_none() && self.computed.0 != self.lsdb.version {
+            // When the ways are computed is still to be said.
+            return Some(Mono::default());
+        }
         let areas =
             [self.far.next_timeout(), self.own.next_timeout(), self.flood.next_timeout(), self.wanted.next_timeout()];
         areas.into_iter().chain([self.compute_at, Some(self.compare_at)]).flatten().min()

@@ -29,7 +29,7 @@ const UNHURRIED_LIMIT: Duration = Duration::from_secs(8);
 /// After so long without an advertisement the pause is the first one again.
 const QUIET: Duration = Duration::from_secs(10);
 
-/// How often the links are looked at.
+/// How often the links are looked at while one of them costs something else than was told.
 const LOOK: Duration = Duration::from_millis(500);
 
 /// A link that got worse is told after this, one that got better later: leaving a bad way is urgent, coming back is not.
@@ -56,20 +56,21 @@ pub(crate) struct Own {
     due_at: Option<Mono>,
     /// Links came up: since when, and when they are to be told.
     settling: Option<(Mono, Mono)>,
-    look_at: Mono,
+    /// A link was measured that costs something else than was told.
+    look_at: Option<Mono>,
     worse_since: Option<Mono>,
     better_since: Option<Mono>,
 }
 
 impl Own {
-    pub(crate) fn new(now: Mono) -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             told: Vec::new(),
             told_at: None,
             pause: FIRST_PAUSE,
             due_at: None,
             settling: None,
-            look_at: now.after(LOOK),
+            look_at: None,
             worse_since: None,
             better_since: None,
         }
@@ -107,30 +108,57 @@ impl Own {
         if self.due_at.is_some_and(|at| at <= now) {
             return true;
         }
-        if self.look_at > now {
-            return false;
+        if self.look_at.is_some_and(|at| at <= now) {
+            self.look(&links(), now);
+            let has_lasted = |since: Option<Mono>, time: Duration| since.is_some_and(|since| now.since(since) >= time);
+            if has_lasted(self.worse_since, WORSE_FOR) || has_lasted(self.better_since, BETTER_FOR) {
+                self.changed(now);
+            }
         }
-        self.look_at = now.after(LOOK);
-        self.look(&links(), now);
-        let has_lasted = |since: Option<Mono>, time: Duration| since.is_some_and(|since| now.since(since) >= time);
-        if has_lasted(self.worse_since, WORSE_FOR) || has_lasted(self.better_since, BETTER_FOR) {
-            self.changed(now);
+        self.renew_at().is_some_and(|at| at <= now)
+    }
+
+    /// A link was measured. As long as it costs about what was told nobody looks at the others; says whether somebody does.
+    pub(crate) fn measured(&mut self, link: &AdvertisedLink, now: Mono) -> bool {
+        let is_other = self.change_of(link) != (false, false);
+        if is_other {
+            self.look_by(now);
         }
-        self.told_at.is_some_and(|told| now.since(told) >= RENEW)
+        is_other
+    }
+
+    /// The links are looked at then, or before.
+    pub(super) fn look_by(&mut self, at: Mono) {
+        self.look_at = Some(self.look_at.map_or(at, |planned| planned.min(at)));
+    }
+
+    /// When to look if it is to be done again and again.
+    pub(super) fn next_look(now: Mono) -> Mono {
+        now.after(LOOK)
+    }
+
+    /// Whether a link got worse than was told, or better.
+    fn change_of(&self, link: &AdvertisedLink) -> (bool, bool) {
+        let Some(told) = self.told.iter().find(|told| told.peer == link.peer) else { return (false, false) };
+        let (before, after) = (cost_us(told), cost_us(link));
+        let worth = (before.min(after) * WORTH_PERCENT / 100).max(WORTH_US);
+        (after > before.saturating_add(worth), before > after.saturating_add(worth))
     }
 
     fn look(&mut self, links: &[AdvertisedLink], now: Mono) {
         let (mut worse, mut better) = (false, false);
-        for link in links {
-            let Some(told) = self.told.iter().find(|told| told.peer == link.peer) else { continue };
-            let (before, after) = (cost_us(told), cost_us(link));
-            let worth = (before.min(after) * WORTH_PERCENT / 100).max(WORTH_US);
-            worse |= after > before.saturating_add(worth);
-            better |= before > after.saturating_add(worth);
+        for (is_worse, is_better) in links.iter().map(|link| self.change_of(link)) {
+            worse |= is_worse;
+            better |= is_better;
         }
         let since = |is: bool, since: Option<Mono>| if is { since.or(Some(now)) } else { None };
         self.worse_since = since(worse, self.worse_since);
         self.better_since = since(better, self.better_since);
+        self.look_at = (worse || better).then(|| Self::next_look(now));
+    }
+
+    fn renew_at(&self) -> Option<Mono> {
+        self.told_at.map(|told| told.after(RENEW))
     }
 
     /// The links were told.
@@ -142,9 +170,10 @@ impl Own {
         self.settling = None;
         self.worse_since = None;
         self.better_since = None;
+        self.look_at = None;
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
-        [self.due_at, self.settling.map(|(_, at)| at), Some(self.look_at)].into_iter().flatten().min()
+        [self.due_at, self.settling.map(|(_, at)| at), self.look_at, self.renew_at()].into_iter().flatten().min()
     }
 }

@@ -32,6 +32,32 @@ fn a_silent_cut_of_an_idle_link_shows_within_21_and_a_half_seconds() {
 }
 
 #[test]
+fn on_an_idle_link_one_end_asks_and_when_it_falls_silent_the_other_does() {
+    let mut liveness = Liveness::new(s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.heard(false, s(0.1));
+    liveness.answered();
+    let mut last = s(0.1);
+    for round in 1..10 {
+        last = s(14.0 * f64::from(round));
+        assert_eq!(liveness.due(last), None, "asked by the other end in round {round}");
+        liveness.heard(false, last);
+        liveness.asked(last);
+    }
+    assert!(death(&mut liveness) <= last.after(Duration::from_millis(21_500)));
+}
+
+#[test]
+fn where_somebody_waits_for_messages_both_ends_ask() {
+    let mut liveness = Liveness::new(s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.heard(true, s(0.1));
+    liveness.answered();
+    liveness.asked(s(0.2));
+    assert!(liveness.next_timeout() <= s(3.1), "the link is active");
+}
+
+#[test]
 fn a_silent_cut_of_an_active_link_shows_within_10_seconds() {
     let mut liveness = Liveness::new(s(0.0));
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));

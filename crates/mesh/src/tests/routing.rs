@@ -158,7 +158,7 @@ fn the_third_end_of_a_link_within_a_short_time_keeps_it_from_being_told_for_a_wh
 
 #[test]
 fn a_change_is_told_at_once_and_many_changes_ever_more_slowly() {
-    let mut own = Own::new(Mono(0));
+    let mut own = Own::new();
     let (mut now, mut told) = (Mono(1_000_000), 0);
     for _ in 0..60_000 {
         own.changed(now);
@@ -174,11 +174,12 @@ fn a_change_is_told_at_once_and_many_changes_ever_more_slowly() {
 #[test]
 fn a_link_that_got_worse_is_told_sooner_than_one_that_got_better_and_noise_never() {
     let told_after = |before: u32, after: u32| {
-        let mut own = Own::new(Mono(0));
+        let mut own = Own::new();
         own.changed(Mono(0));
         own.told(vec![link(1, before)], Mono(0));
         (1..600_u64).find(|n| {
             let now = Mono(n * 100_000);
+            own.measured(&link(1, after), now);
             let due = own.is_due(now, || vec![link(1, after)]);
             if due {
                 own.told(vec![link(1, after)], now);
@@ -205,7 +206,7 @@ fn a_bucket_gives_its_burst_at_once_and_its_rate_in_the_long_run() {
 #[test]
 fn links_that_come_up_one_after_the_other_are_told_together_and_a_lost_one_at_once() {
     let told_at = |ups: &[u64], lost: Option<u64>| {
-        let mut own = Own::new(Mono(0));
+        let mut own = Own::new();
         (0..3_000_u64).find(|ms| {
             let now = Mono(ms * 1_000);
             if ups.contains(ms) {

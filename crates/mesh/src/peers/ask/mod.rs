@@ -232,6 +232,9 @@ impl Asks {
     /// Answers along the way where no nonce came back.
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
         let now = shared.now.mono;
+        if self.next_timeout().is_none_or(|at| at > now) {
+            return;
+        }
         for (number, pending) in &mut self.pending {
             if pending.back_at.is_some_and(|at| at <= now) {
                 pending.back_at = None;

@@ -46,9 +46,9 @@ use shape::Shape;
 /// Least time between two choices: members and links come in bursts.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Between choices when nothing happens, for round trips change too; and while links are missing.
+/// Between choices when nothing happens, for round trips change too; and while there are guests to be judged.
 const REVIEW: Duration = Duration::from_secs(30);
-const SEARCH: Duration = Duration::from_secs(1);
+const JUDGE: Duration = Duration::from_secs(1);
 
 /// Links that are tried first after a restart: with one of them honest, nobody can shut this node in.
 const MAX_ANCHORS: usize = 4;
@@ -158,7 +158,7 @@ impl LinkSet {
         self.end_parted(shape, (&*shared, &mut choice));
         self.judge_guests(shape, around, (&*shared, &mut choice));
         let regular = self.regular(shared) + self.count_unparted(shared);
-        let is_searching = self.far.review(shape, regular, (around, &mut *shared));
+        let search_at = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
         choice.wanted = wanted;
         self.part(shape, (&mut *shared, &mut choice));
@@ -168,7 +168,7 @@ impl LinkSet {
             self.trim(shape, around, (&mut *shared, &mut choice));
         }
         self.tell(&choice.ended, shared);
-        self.plan(is_searching, shared);
+        self.plan(search_at, shared);
         Some(choice)
     }
 
@@ -284,11 +284,12 @@ impl LinkSet {
     }
 
     /// When to choose again if nothing happens.
-    fn plan(&mut self, is_searching: bool, shared: &Shared) {
+    fn plan(&mut self, search_at: Option<Mono>, shared: &Shared) {
         let now = shared.now.mono;
-        let review = now.after(if is_searching || !self.guests.is_empty() { SEARCH } else { REVIEW });
+        let judge_at = (!self.guests.is_empty()).then(|| now.after(JUDGE));
+        let review = [Some(now.after(REVIEW)), search_at, judge_at].into_iter().flatten();
         self.choose_at =
-            self.sides.iter().filter_map(Side::next_timeout).chain([review]).chain(self.redraw_timeout()).min();
+            self.sides.iter().filter_map(Side::next_timeout).chain(review).chain(self.redraw_timeout()).min();
         self.choose_at = self.choose_at.into_iter().chain(self.parting.next_timeout()).min();
     }
 

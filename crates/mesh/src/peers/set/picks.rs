@@ -22,6 +22,9 @@ const AVOID_FOR: Duration = Duration::from_secs(20);
 /// So many are remembered. Of more the first to be forgotten are those whose time ends first.
 const MAX_AVOIDED: usize = 256;
 
+/// Between looks for more while links are missing.
+const SEARCH: Duration = Duration::from_secs(1);
+
 /// Members others named, the latest.
 const MAX_HINTS: usize = 16;
 
@@ -91,8 +94,14 @@ impl Picks {
         }
     }
 
-    /// Drops what came to nothing and makes as many choices as links are missing. Says whether some still are.
-    pub(super) fn review(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> bool {
+    /// Drops what came to nothing and makes as many choices as links are missing. Says when to do so again, if some still
+    /// are.
+    pub(super) fn review(
+        &mut self,
+        shape: Shape,
+        regular: usize,
+        (around, shared): (Around<'_>, &mut Shared),
+    ) -> Option<Mono> {
         let now = shared.now.mono;
         self.picks.retain(|id, since| shared.up.contains_key(id) || now.since(*since) < PICK_LIMIT);
         let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id)).count();
@@ -106,7 +115,10 @@ impl Picks {
                 self.picks.insert(id, now);
             }
         }
-        missing + pending > 0
+        let again = now.after(SEARCH);
+        // Choices under way may come to nothing before others may be made.
+        let paused = if pending > 0 { again } else { again.max(self.pick_at) };
+        (missing + pending > 0).then_some(paused)
     }
 
     fn pick(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
