@@ -107,13 +107,20 @@ struct Tunnels {
     streams: usize,
 }
 
+/// So many of what is called by the first word if it is one.
+fn counted(count: usize, one: &str, more: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { more })
+}
+
 /// What tunnels are used for; `None` if for nothing.
 fn tunnels(gateway: &Gateway, tunnels: &Tunnels) -> Option<String> {
-    let count = |count: usize, word: &str| (count > 0).then(|| format!("{count} {word}"));
+    let count = |count: usize, one: &str, more: &str| (count > 0).then(|| counted(count, one, more));
     let failed = (gateway.failed > 0).then(|| format!("{} of them failed", gateway.failed));
     let proxy = gateway.socks5.map(|listens| if listens { "socks5" } else { "socks5 failed" }.to_owned());
-    let parts = [count(gateway.forwards, "forwards"), failed, proxy, count(gateway.exposed, "services exposed")];
-    let parts = parts.into_iter().chain([count(tunnels.up, "tunnels"), count(tunnels.streams, "streams open")]);
+    let parts = [count(gateway.forwards, "forward", "forwards"), failed, proxy];
+    let exposed = count(gateway.exposed, "service exposed", "services exposed");
+    let streams = count(tunnels.streams, "stream open", "streams open");
+    let parts = parts.into_iter().chain([exposed, count(tunnels.up, "tunnel", "tunnels"), streams]);
     let words: Vec<String> = parts.flatten().collect();
     (!words.is_empty()).then(|| words.join(", "))
 }
@@ -132,7 +139,9 @@ impl Routing {
         let carries = if self.carries { "" } else { "; carries nothing for others" };
         let damped =
             if self.damped == 0 { String::new() } else { format!("; {} links come and go too often", self.damped) };
-        format!("{routes} ways, by what {advertisements} members say of their links{damped}{carries}")
+        let ways = counted(*routes, "way", "ways");
+        let say = counted(*advertisements, "member says of its", "members say of their");
+        format!("{ways}, by what {say} links{damped}{carries}")
     }
 }
 

@@ -112,8 +112,11 @@ async fn look(client: &Client, goal: &Goal) -> anyhow::Result<Result<String, Str
         }
         Goal::Peers(wanted) => {
             let links = client.get::<Status>("/api/v1/status").await?.links.len();
-            let seen = format!("{links} of {wanted} peers are linked");
-            if links >= *wanted { Ok(seen) } else { Err(seen) }
+            if links >= *wanted {
+                Ok(format!("{links} peers are linked"))
+            } else {
+                Err(format!("{links} of {wanted} peers are linked"))
+            }
         }
         Goal::Ring(wanted) => match client.get::<Status>("/api/v1/status").await?.ring {
             Some(Ring { length, complete: true }) if length == *wanted => {

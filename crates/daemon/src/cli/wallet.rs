@@ -100,6 +100,9 @@ pub async fn wallet(verb: WalletVerb, place: &Place) -> anyhow::Result<()> {
 /// # Errors
 /// With the exit code the command should end with.
 pub async fn light_wallet(verb: WalletVerb, place: &Place) -> anyhow::Result<()> {
+    if matches!(&verb, WalletVerb::Send(args) if args.mine) {
+        return Err(Stop::usage("a view makes no blocks: without --mine the payment waits for a node that does").into());
+    }
     let config = place.locate::<ViewConfig>(Flags::new())?.into_node();
     let (files, client) = (LedgerPlace::of(&config), Client::new(&config.data_dir)?);
     let known: LightDocument = client.get(LIGHT).await?;

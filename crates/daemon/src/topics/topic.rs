@@ -89,7 +89,14 @@ impl Topic {
             return;
         }
         if said.len() > MAX_READING {
-            self.counts.refused.fetch_add(1, Ordering::Relaxed);
+            // Once: whoever says too much may say it every second. `/metrics` counts them.
+            if self.counts.refused.fetch_add(1, Ordering::Relaxed) == 0 {
+                let (name, bytes) = (&self.name, said.len());
+                tracing::warn!(
+                    target: "meshline",
+                    "a reading of topic {name} has {bytes} bytes, more than {MAX_READING}: such are left out"
+                );
+            }
             return;
         }
         let is_json = serde_json::from_str::<serde::de::IgnoredAny>(said).is_ok();
