@@ -113,7 +113,7 @@ async fn look(client: &Client, goal: &Goal) -> anyhow::Result<Result<String, Str
         Goal::Peers(wanted) => {
             let links = client.get::<Status>("/api/v1/status").await?.links.len();
             if links >= *wanted {
-                Ok(format!("{links} peers are linked"))
+                Ok(format!("{links} {} linked", if links == 1 { "peer is" } else { "peers are" }))
             } else {
                 Err(format!("{links} of {wanted} peers are linked"))
             }

@@ -76,6 +76,7 @@ impl Node {
             (false, _, _) => (false, "the listeners are not up yet".to_owned()),
             (true, 0, false) => (false, "no link yet".to_owned()),
             (true, 0, true) => (true, self.why_alone()),
+            (true, 1, _) => (true, "1 link up".to_owned()),
             (true, count, _) => (true, format!("{count} links up")),
         };
         Readiness { ready: ready && !self.shared.leaving, reason }
