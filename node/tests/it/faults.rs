@@ -110,6 +110,9 @@ fn what_cannot_be_sent_says_so_and_can_be_tried_again() {
     assert_eq!((bobby.count(".failed"), bobby.draft().as_str()), (0, ""));
 }
 
+/// How often it may hang until the ring is seen open.
+const HANGS: usize = 6;
+
 #[test]
 fn a_ring_that_opens_is_told_and_so_is_its_healing() {
     let Some(browser) = Browser::start() else { return };
@@ -124,17 +127,21 @@ fn a_ring_that_opens_is_told_and_so_is_its_healing() {
             .observe(state, {attributes: true, attributeFilter: ['data-state']})";
     page.run(watch, &[]);
 
-    // One that hangs is missed only by what does not come back; one that is killed is healed past at once.
-    nodes[2].halt();
-    until("the ring was seen open and then closed", || {
+    // One that is killed is healed past at once. One that hangs is missed by what does not come back, every five seconds, or by
+    // the silence of its link: if that is noticed first, nothing is seen to be open, and it hangs once more.
+    let opened = (0..HANGS).any(|_| {
+        nodes[2].halt();
+        nodes[0].wait_for_ring(2);
+        page.wait_for_state(&["connected"]);
         let seen = page.value("window.seenStates");
-        let states = seen.as_array().cloned().unwrap_or_default();
-        let open = states.iter().position(|state| *state == "ring-open");
-        let closed = open.filter(|open| states[*open..].contains(&json!("connected")));
-        closed.map(|_| ()).ok_or_else(|| seen.to_string())
+        let opened = seen.as_array().is_some_and(|states| states.contains(&json!("ring-open")));
+        if !opened {
+            nodes[2].resume();
+            nodes[0].wait_for_ring(3);
+        }
+        opened
     });
-    page.wait_for_state(&["connected"]);
-    nodes[0].wait_for_ring(2);
+    assert!(opened, "it hung {HANGS} times, and each time the ring closed without the page saying that it is open");
     page.say("the two of us");
     page.wait_for_row("the two of us", |row| row["delivery"] == "delivered to 1 of 1");
     page.picture("ring-healed");

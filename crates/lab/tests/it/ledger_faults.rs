@@ -106,7 +106,8 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
         node.ask(&["ledger", "mine", "off"]).done();
     }
     nodes.push(newcomer);
-    // Of two blocks found at once both stay where they were found until another one decides.
+    // Of two blocks found at once both stay where they were found until another one decides: on one that lags it would not.
+    equally_high(&nodes);
     send(&nodes[0], &own, &own, "0.5", true).done();
     one_tip(&nodes);
     let height = height(&nodes[0]).expect("it runs");
@@ -129,6 +130,13 @@ fn begin_anew(ring: &Ring, newcomer: &mut Member) {
     std::fs::remove_dir_all(ring.path().join("node-4.data/ledger")).expect("it was there");
     newcomer.start();
     newcomer.wait_for("ledger of the chain");
+}
+
+fn equally_high(nodes: &[Member]) {
+    until("the same height", || {
+        let heights: Vec<u64> = nodes.iter().map(height).collect::<Result<_, _>>()?;
+        if heights.windows(2).all(|pair| pair[0] == pair[1]) { Ok(()) } else { Err(format!("{heights:?}")) }
+    });
 }
 
 fn one_tip(nodes: &[Member]) {

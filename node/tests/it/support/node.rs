@@ -140,6 +140,12 @@ impl Node {
         self.process.as_ref().expect("it runs").halt();
     }
 
+    /// Lets it go on.
+    #[track_caller]
+    pub(crate) fn resume(&self) {
+        self.process.as_ref().expect("it runs").resume();
+    }
+
     /// Asks it to end.
     #[track_caller]
     pub(crate) fn terminate(&mut self) {

@@ -55,6 +55,12 @@ impl Process {
         assert!(signal("STOP", &self.child.id().to_string()), "{} ended before", self.name);
     }
 
+    /// SIGCONT.
+    #[track_caller]
+    pub(crate) fn resume(&self) {
+        assert!(signal("CONT", &self.child.id().to_string()), "{} ended before", self.name);
+    }
+
     /// SIGTERM; it must end with exit code 0.
     #[track_caller]
     pub(crate) fn terminate(&mut self) {
