@@ -37,6 +37,8 @@ fn on_an_idle_link_one_end_asks_and_when_it_falls_silent_the_other_does() {
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     liveness.heard(false, s(0.1));
     liveness.answered();
+    // Of a short line nothing more need be known at once.
+    liveness.measured(1_000, s(0.1));
     let mut last = s(0.1);
     for round in 1..10 {
         last = s(14.0 * f64::from(round));

@@ -94,14 +94,15 @@ fn the_area_grows_by_a_link_only_where_that_leaves_room() {
 
 #[test]
 fn behind_one_link_no_more_are_taken_in_than_its_part() {
-    let (mut area, lsdb) = (Area::new(16), tree(&[2, 40]));
-    area.fit((&lsdb, &Graph::new(lsdb.iter())), id(0), ([id(1), id(2)].into_iter(), true));
+    let (mut area, lsdb) = (Area::new(16), tree(&[3, 40]));
+    area.fit((&lsdb, &Graph::new(lsdb.iter())), id(0), ((1..4).map(id), true));
+    assert_eq!((area.radius(), area.places.len()), (Some(1), 3));
     area.radius = Some(2);
     let mut admit = |member: u64| {
         let state = lsdb.get(&id(member)).unwrap().state.clone();
         area.admit(id(member), &state, &lsdb, false)
     };
-    // Those behind member 1 are 3 to 42, itself is the first of eight.
-    assert_eq!((3..43).filter(|member| admit(*member)).count(), 7);
-    assert_eq!((43..83).filter(|member| admit(*member)).count(), 7);
+    // Those behind member 1 are 4 to 43, itself is the first of eight.
+    assert_eq!((4..44).filter(|member| admit(*member)).count(), 7);
+    assert_eq!((44..84).filter(|member| admit(*member)).count(), 7);
 }
