@@ -1,5 +1,6 @@
 //! `cargo xtask ci`: the checks a change must pass, the same here and on the build machine.
 
+mod beside;
 mod programs;
 
 use std::ffi::OsString;
@@ -7,6 +8,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use self::beside::{Beside, Check};
 use crate::{Outcome, no_words, tidy};
 
 /// One check. The cheap ones stand first, so that a slip is told within seconds.
@@ -18,12 +20,19 @@ struct Step {
 const STEPS: &[Step] = &[
     Step { name: "fmt", run: |root| cargo(root, &["fmt", "--all", "--check"], &[]) },
     Step { name: "tidy", run: tidy::check },
-    Step { name: "clippy", run: clippy },
     // The lab runs the programs themselves; one build serves all its tests.
     Step { name: "build", run: |root| cargo(root, &["build", "--workspace", "--bins"], &[]) },
-    Step { name: "test", run: programs::run },
-    Step { name: "doc", run: doc },
+    Step { name: "test, beside it clippy and doc", run: test },
 ];
+
+const CLIPPY: Check = Check {
+    name: "clippy",
+    words: &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"],
+    environment: &[],
+};
+
+const DOC: Check =
+    Check { name: "doc", words: &["doc", "--workspace", "--no-deps"], environment: &[("RUSTDOCFLAGS", "-D warnings")] };
 
 pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     no_words(words)?;
@@ -42,17 +51,25 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     Ok(())
 }
 
-fn clippy(root: &Path) -> Outcome {
-    cargo(root, &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"], &[])
+/// Runs the tests, and what only compiles in the time they leave.
+fn test(root: &Path) -> Outcome {
+    let programs = programs::build(root)?;
+    let beside = Beside::start(root, compiled());
+    let failed = programs::run(root, programs);
+    let compiled = beside.finish();
+    match (failed, compiled) {
+        (Err(tests), Err(checks)) => Err(format!("{tests}; {checks}")),
+        (failed, compiled) => failed.and(compiled),
+    }
 }
 
-/// A minute, the last of what the build machine has: it may be left out there, never silently.
-fn doc(root: &Path) -> Outcome {
+/// The checks that compile alone. The documentation may be left out, never silently.
+fn compiled() -> Vec<Check> {
     if std::env::var_os("MESHLINE_WITHOUT_DOC").is_some() {
         println!("doc: left out, as MESHLINE_WITHOUT_DOC asks; `cargo xtask ci` without it checks the documentation");
-        return Ok(());
+        return vec![CLIPPY];
     }
-    cargo(root, &["doc", "--workspace", "--no-deps"], &[("RUSTDOCFLAGS", "-D warnings")])
+    vec![CLIPPY, DOC]
 }
 
 fn cargo(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcome {

@@ -19,7 +19,7 @@ const LONGEST: &[&str] = &["meshline-lab", "meshline-sim", "node", "meshline-net
 
 /// One test program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Program {
+pub(super) struct Program {
     package: String,
     target: String,
     /// The folder of the package, where Cargo runs its tests too.
@@ -27,9 +27,8 @@ struct Program {
     file: PathBuf,
 }
 
-/// Builds all of them, runs each once, and then the examples in the documentation.
-pub(super) fn run(root: &Path) -> Outcome {
-    let programs = build(root)?;
+/// Runs each once, and then the examples in the documentation.
+pub(super) fn run(root: &Path, programs: Vec<Program>) -> Outcome {
     let failed = run_all(programs);
     if !failed.is_empty() {
         return Err(format!("tests failed: {}", failed.join(", ")));
@@ -37,7 +36,8 @@ pub(super) fn run(root: &Path) -> Outcome {
     cargo(root, &["test", "--workspace", "--doc"], &[])
 }
 
-fn build(root: &Path) -> Result<Vec<Program>, String> {
+/// Builds all of them.
+pub(super) fn build(root: &Path) -> Result<Vec<Program>, String> {
     let output = Command::new(cargo_program())
         .args(["test", "--workspace", "--no-run", "--message-format=json-render-diagnostics"])
         .current_dir(root)
