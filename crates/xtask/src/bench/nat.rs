@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::{build, machine};
 use crate::Outcome;
 
-const USAGE: &str = "usage: cargo xtask bench nat [--cell A,B]... [--runs N] [--delay MS] [--loss PERCENT] [--at-once N] [--bin FOLDER]";
+const USAGE: &str = "usage: cargo xtask bench nat [--cell A,B]... [--all] [--runs N] [--delay MS] [--loss PERCENT] [--at-once N] [--bin FOLDER]";
 
 /// The cells unless others are named: each row of the acceptance table that can be run without being in the way.
 const CELLS: &[(&str, &str)] = &[
@@ -35,6 +35,38 @@ const CELLS: &[(&str, &str)] = &[
     ("noudp", "port"),
     ("noudp", "noudp"),
     ("noudp", "sym"),
+];
+
+/// With `--all` also these: the acceptance table without a cell left out, as far as two routers alone make one.
+const FURTHER: &[(&str, &str)] = &[
+    ("none", "none"),
+    ("none", "full"),
+    ("none", "addr"),
+    ("none", "fw"),
+    ("full", "full"),
+    ("full", "addr"),
+    ("full", "fw"),
+    ("addr", "addr"),
+    ("addr", "fw"),
+    ("fw", "fw"),
+    ("cg", "none"),
+    ("cg", "full"),
+    ("cg", "addr"),
+    ("cg", "fw"),
+    ("none", "sym"),
+    ("none", "symseq"),
+    ("none", "symadm"),
+    ("full", "symseq"),
+    ("full", "symadm"),
+    ("addr", "symseq"),
+    ("addr", "symadm"),
+    ("fw", "sym"),
+    ("fw", "symadm"),
+    ("fw", "symseq"),
+    ("cg", "symadm"),
+    ("noudp", "fw"),
+    ("noudp", "lax"),
+    ("noudp", "cg"),
 ];
 
 /// What a table for the documents rests on.
@@ -74,6 +106,7 @@ pub(super) fn run(root: &Path, words: &[&str]) -> Outcome {
 
 fn wanted(words: &[&str]) -> Result<Wanted, String> {
     let mut wanted = Wanted { cells: Vec::new(), runs: RUNS, delay_ms: 20, loss_percent: 0.0, at_once: 1, bin: None };
+    let (all, words): (Vec<&str>, Vec<&str>) = words.iter().partition(|word| **word == "--all");
     for pair in words.chunks(2) {
         match pair {
             ["--cell", cell] => {
@@ -82,14 +115,16 @@ fn wanted(words: &[&str]) -> Result<Wanted, String> {
             }
             ["--runs", runs] => wanted.runs = number(runs)?,
             ["--delay", delay_ms] => wanted.delay_ms = number(delay_ms)?,
-            ["--at-once", count] => wanted.at_once = number::<u64>(count)?.clamp(1, 16),
+            ["--at-once", count] => wanted.at_once = number::<u64>(count)?.clamp(1, 20),
             ["--bin", folder] => wanted.bin = Some(PathBuf::from(folder)),
             ["--loss", percent] => wanted.loss_percent = number(percent)?,
             _ => return Err(USAGE.to_owned()),
         }
     }
     if wanted.cells.is_empty() {
-        wanted.cells = CELLS.iter().map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
+        let further = if all.is_empty() { &[] } else { FURTHER };
+        wanted.cells =
+            CELLS.iter().chain(further).map(|(one, other)| ((*one).to_owned(), (*other).to_owned())).collect();
     }
     Ok(wanted)
 }
