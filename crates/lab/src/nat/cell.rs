@@ -66,6 +66,8 @@ pub struct Meeting {
     /// From the instant both had agreed on until they were linked directly, in milliseconds; `None` if no attempt was
     /// agreed on, or none of those brought it.
     pub after_agreed_ms: Option<u64>,
+    /// What the two tell of their attempts.
+    pub punch: [Option<Value>; 2],
 }
 
 impl Cell {
@@ -179,6 +181,7 @@ impl Cell {
             settled_offset_us: settled.as_ref().and_then(|link| link.get("clock_offset_us")?.as_i64()),
             settled_error_us: settled.as_ref().and_then(|link| link.get("clock_error_us")?.as_u64()),
             after_agreed_ms: after_agreed(other, one.name()),
+            punch: [attempts(one, other.name()), attempts(other, one.name())],
         })
     }
 }
@@ -219,10 +222,15 @@ fn echo(member: &Member, name: &str) -> Option<Instant> {
     Some(begin + Duration::from_micros(first))
 }
 
+/// What somebody tells of the attempts with another.
+fn attempts(member: &Member, name: &str) -> Option<Value> {
+    get(member, &format!("/api/v1/explain/{name}"))?.get_mut("punch").map(Value::take)
+}
+
 /// When the last attempt that one knows of ended, if it brought a link.
 fn after_agreed(member: &Member, name: &str) -> Option<u64> {
-    let document = get(member, &format!("/api/v1/explain/{name}"))?;
-    let last = document.get("punch")?.get("attempts")?.as_array()?.last()?.clone();
+    let punch = attempts(member, name)?;
+    let last = punch.get("attempts")?.as_array()?.last()?.clone();
     let is_found = last.get("outcome").and_then(Value::as_str).is_some_and(|outcome| FOUND.contains(&outcome));
     last.get("took_ms")?.as_u64().filter(|_| is_found)
 }

@@ -225,6 +225,8 @@ pub(super) struct Aim<'a> {
     pub(super) seen: SocketAddr,
     /// And the time before that.
     pub(super) before: Option<SocketAddr>,
+    /// From which the attempt sends: the other side lets in what comes from its port alone.
+    pub(super) own: SocketId,
     /// The sockets opened for it.
     pub(super) sockets: &'a [SocketId],
     /// The lifetime of openers.
@@ -235,7 +237,7 @@ pub(super) struct Aim<'a> {
 
 /// The packets of a search, in order.
 pub(super) fn shots(search: Search, aim: &Aim<'_>, ports: &mut Ports) -> VecDeque<Shot> {
-    let from_main = |port: u16| Shot { socket: SocketId::MAIN, to: with_port(aim.seen, port), ttl: None };
+    let from_own = |port: u16| Shot { socket: aim.own, to: with_port(aim.seen, port), ttl: None };
     match search {
         Search::None => VecDeque::new(),
         Search::Aim(step) => {
@@ -243,7 +245,7 @@ pub(super) fn shots(search: Search, aim: &Aim<'_>, ports: &mut Ports) -> VecDequ
             let around = |seen| (-below..=AIMED).filter_map(move |nth| stepped(seen, step, nth));
             let again = aim.before.filter(|before| aim.earlier > 0 && before.ip() == aim.seen.ip());
             let ports: BTreeSet<u16> = around(aim.seen).chain(again.into_iter().flat_map(around)).collect();
-            ports.into_iter().map(from_main).collect()
+            ports.into_iter().map(from_own).collect()
         }
         Search::Counted(step) => {
             let Some(port) = stepped(aim.seen, step.signum(), COUNTED_AIM) else { return VecDeque::new() };
@@ -256,7 +258,7 @@ pub(super) fn shots(search: Search, aim: &Aim<'_>, ports: &mut Ports) -> VecDequ
             let opener = |socket: &SocketId| Shot { socket: *socket, to: aim.seen, ttl: Some(aim.ttl) };
             aim.sockets.iter().map(opener).collect()
         }
-        Search::Ports => ports.by_ref().take(SEARCH_PORTS).map(from_main).collect(),
+        Search::Ports => ports.by_ref().take(SEARCH_PORTS).map(from_own).collect(),
     }
 }
 

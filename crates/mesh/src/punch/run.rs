@@ -324,7 +324,8 @@ impl Run {
         if self.stage != "search" && self.search != Search::None {
             self.stage = "search";
             let (ttl, earlier) = (self.manner.ttl, self.start.earlier);
-            let aim = Aim { seen, before: self.start.before, sockets: &self.sockets, ttl, earlier };
+            let (before, own) = (self.start.before, self.start.socket);
+            let aim = Aim { seen, before, own, sockets: &self.sockets, ttl, earlier };
             self.queue = shots(self.search, &aim, &mut supply.ports);
         }
         for _ in 0..BATCH {

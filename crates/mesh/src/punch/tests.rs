@@ -75,9 +75,12 @@ fn a_search_fits_the_routers_of_both() {
 fn a_search_keeps_to_the_caps_and_goes_on_where_it_stopped() {
     let sockets: Vec<SocketId> = (1..=SEARCH_SOCKETS).map(SocketId).collect();
     let mut ports = Ports::new(99);
-    let mut aim = Aim { seen: at("198.51.100.7:65530"), before: None, sockets: &sockets, ttl: 2, earlier: 0 };
+    let mut aim =
+        Aim { seen: at("198.51.100.7:65530"), before: None, own: SocketId(900), sockets: &sockets, ttl: 2, earlier: 0 };
     let first: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
-    let second: BTreeSet<SocketAddr> = shots(Search::Ports, &aim, &mut ports).iter().map(|shot| shot.to).collect();
+    let second = shots(Search::Ports, &aim, &mut ports);
+    assert!(second.iter().all(|shot| shot.socket == aim.own), "the other side waits for that port alone");
+    let second: BTreeSet<SocketAddr> = second.iter().map(|shot| shot.to).collect();
     assert_eq!((first.len(), second.len()), (SEARCH_PORTS, SEARCH_PORTS));
     assert!(first.is_disjoint(&second), "no port is tried twice");
     assert!(u32::try_from(SEARCH_PORTS).expect("few") < MAX_PROBES);

@@ -221,6 +221,28 @@ fn ports_of_chance_are_found_by_many_sockets_and_many_tries() {
 }
 
 #[test]
+fn what_an_attempt_without_witnesses_could_not_know_the_next_one_makes_good() {
+    let sites_of = |left| [(left, Site::Behind(Router::symmetric())), (left, Site::Behind(Router::counting()))];
+    for (seed, (left, right)) in
+        seeds(4).flat_map(|seed| sites_of(Site::Behind(Router::port())).map(|pair| (seed, pair)))
+    {
+        let (mut world, _) = sites(seed, left, right, GOOD);
+        for node in [LEFT, RIGHT, PROXY] {
+            world.start(node);
+        }
+        // One witness cannot tell how a router chooses its ports.
+        let failed = world.run_until(30 * SECOND, 20 * MS, |world| !failures(world, LEFT).is_empty());
+        assert!(failed.is_some(), "seed {seed}: found without a search");
+        for node in [STATIC, WITNESS] {
+            world.start(node);
+        }
+        let (took, kind) = punched(&mut world, 60 * SECOND).expect("a way");
+        println!("seed {seed}: {kind} after {took} ms, failed {:?}", failures(&world, LEFT));
+        assert_eq!(failures(&world, LEFT), ["no_way"], "seed {seed}");
+    }
+}
+
+#[test]
 fn routers_that_keep_a_state_of_what_they_refuse_are_opened_by_short_lived_packets() {
     for right in [Router::port(), Router::lax()] {
         all_find_a_way(Site::Behind(Router::lax()), Site::Behind(right), 4);
