@@ -187,21 +187,21 @@ impl Area {
         let furthest = found.order.last().map_or(1, |(_, place)| place.level);
         let largest = |below: u8| (1..below).take_while(|radius| size(*radius) <= self.most_near()).last().unwrap_or(1);
         let Some(radius) = self.radius else {
-            // Nobody lists a member that is not held: these are all there are.
-            let is_all = size(furthest) <= self.max && found.fringe.is_empty();
+            // Nobody lists a member that is not held: these are all there are. Of a branch all count here, for none would
+            // be left out.
+            let is_all = found.order.len() <= self.max && found.fringe.is_empty();
             return (!is_all).then(|| largest(furthest.saturating_add(1)));
         };
         if size(radius) > self.most_near() {
             return Some(largest(radius));
         }
         let next = found.order.iter().filter(|(_, place)| place.level > radius).count() + found.fringe.len();
-        let room = if next == 0 { self.max } else { self.most_near() };
-        let grows = (size(radius) + next) * 100 <= room * GROWS_UP_TO;
-        match (grows, next) {
-            (true, 0) => None,
-            (true, _) => Some(radius.saturating_add(1)),
-            (false, _) => Some(radius),
+        if next == 0 {
+            let is_all = found.order.len() * 100 <= self.max * GROWS_UP_TO;
+            return (!is_all).then_some(radius);
         }
+        let grows = (size(radius) + next) * 100 <= self.most_near() * GROWS_UP_TO;
+        Some(if grows { radius.saturating_add(1) } else { radius })
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = (NodeId, NodeId)> {

@@ -93,6 +93,21 @@ fn the_area_grows_by_a_link_only_where_that_leaves_room() {
 }
 
 #[test]
+fn a_crowd_behind_two_links_is_not_everybody() {
+    // 2, 32 and 332 members, of whom the two branches have room for 128 each: what counts is how many there are.
+    let mut area = Area::new(MAX_AREA);
+    assert_eq!(fit(&mut area, &[2, 15, 10], true), (Some(2), 32));
+    assert_eq!(fit(&mut area, &[2, 15, 10], true), (Some(2), 32), "and it stays so");
+    // As many as fit are kept whole, though those behind the one link are more than its part.
+    assert_eq!(fit(&mut Area::new(MAX_AREA), &[1, 50, 3], true), (None, 201));
+    // All within the radius, and more than fit: the area does not become whole and a part again with each look.
+    let mut area = Area::new(16);
+    area.radius = Some(2);
+    assert_eq!(fit(&mut area, &[1, 20], false), (Some(2), 8));
+    assert_eq!(fit(&mut area, &[1, 20], false), (Some(2), 8));
+}
+
+#[test]
 fn behind_one_link_no_more_are_taken_in_than_its_part() {
     let (mut area, lsdb) = (Area::new(16), tree(&[3, 40]));
     area.fit((&lsdb, &Graph::new(lsdb.iter())), id(0), ((1..4).map(id), true));
