@@ -61,7 +61,7 @@ impl Table {
         for to in (0..graph.len()).filter(|to| *to != from) {
             let Some(id) = graph.id(to) else { continue };
             let found = if is_small || used(&id) {
-                paths(graph, from, to, MAX_PATHS)
+                paths(graph, &tree, to, MAX_PATHS)
             } else {
                 tree.path(to).into_iter().collect()
             };
