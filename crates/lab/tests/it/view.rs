@@ -1,8 +1,9 @@
 //! A view only connects out, and chats all the same.
 
 use std::collections::BTreeSet;
+use std::process::Command;
 
-use meshline_lab::{Process, Ring};
+use meshline_lab::{Process, Ring, program, skipped, until};
 
 /// Numbers of all TCP sockets that listen where this process is.
 fn listening(pid: u32) -> BTreeSet<String> {
@@ -64,4 +65,24 @@ fn a_view_chats_on_a_ring_and_listens_nowhere() {
     // The message is back at its author when the ring has it; the view has it beside the ring.
     nodes[2].chat_to("to the view", 2);
     view.read("to the view");
+}
+
+#[test]
+fn a_view_ends_when_the_terminal_is_gone_on_which_it_was_started() {
+    if Command::new("script").arg("--version").output().is_err() {
+        return skipped("script is not there, which makes a terminal (Debian: bsdutils)");
+    }
+    let ring = Ring::write("--nodes 1 --no-signal");
+    let _nodes = ring.start(1);
+    let view = ring.view();
+    let run = format!("exec '{}' run --config '{}'", program("view").display(), view.config().display());
+    let mut terminal = Command::new("script");
+    terminal.args(["-q", "-c", &run, "/dev/null"]);
+    let mut terminal = Process::start("terminal", terminal);
+    view.wait_for_links(1);
+    terminal.kill();
+    until("nobody answers any more", || {
+        let answer = view.ask(&["status"]);
+        if answer.code == Some(3) { Ok(()) } else { Err(format!("{answer:?}")) }
+    });
 }
