@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::io::AsyncReadExt;
-use tokio::process::Command;
+use tokio::io::{AsyncReadExt, copy, sink};
+use tokio::process::{ChildStderr, Command};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::topic::{MAX_READING, Topic};
@@ -15,6 +15,12 @@ use crate::config::now;
 
 /// What a command may say in one run.
 const MAX_OUTPUT: u64 = 64 * 1024;
+
+/// What is told of its standard error.
+const MAX_COMPLAINT: u64 = 1_024;
+
+/// What a command left running may keep its standard error open; it is not waited for longer.
+const COMPLAINT_LIMIT: Duration = Duration::from_secs(1);
 
 /// A command that runs longer is ended.
 const RUN_LIMIT: Duration = Duration::from_secs(60);
@@ -30,30 +36,66 @@ pub(super) async fn run(command: String, every: Duration, topic: Arc<Topic>) {
     loop {
         ticks.tick().await;
         match timeout(RUN_LIMIT, output(&command)).await {
-            Ok(Ok(said)) => said.lines().for_each(|line| topic.push(line, now())),
-            Ok(Err(error)) => tracing::warn!(target: "meshline", %error, "the command of topic {} failed", topic.name),
+            Ok(Ok(said)) => said.publish(&topic),
+            Ok(Err(error)) => {
+                tracing::warn!(target: "meshline", %error, "the command of topic {} cannot be run", topic.name);
+            }
             Err(_) => tracing::warn!(target: "meshline", "the command of topic {} took too long", topic.name),
         }
     }
 }
 
-async fn output(command: &str) -> std::io::Result<String> {
+/// What a command said in one run, and how it ended.
+struct Said {
+    text: String,
+    complaint: String,
+    status: ExitStatus,
+}
+
+impl Said {
+    /// A command that fails may have read the one sensor and not the other: what it said is published all the same.
+    fn publish(&self, topic: &Topic) {
+        self.text.lines().for_each(|line| topic.push(line, now()));
+        let (name, complaint) = (&topic.name, self.complaint.trim());
+        let gap = if complaint.is_empty() { "" } else { ": " };
+        if !self.status.success() {
+            let lines = self.text.lines().count();
+            let status = self.status;
+            tracing::warn!(target: "meshline", "the command of topic {name} ended with {status} after {lines} lines{gap}{complaint}");
+        } else if !complaint.is_empty() {
+            tracing::info!(target: "meshline", "the command of topic {name} says: {complaint}");
+        }
+    }
+}
+
+async fn output(command: &str) -> std::io::Result<Said> {
     let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::inherit())
+        .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()?;
+    let complaint = child.stderr.take().map(|stream| tokio::spawn(complaint(stream)));
     let mut said = Vec::new();
     if let Some(out) = child.stdout.take() {
         out.take(MAX_OUTPUT).read_to_end(&mut said).await?;
     }
     let status = child.wait().await?;
-    if !status.success() {
-        return Err(std::io::Error::other(status.to_string()));
-    }
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let complaint = match complaint {
+        Some(task) => timeout(COMPLAINT_LIMIT, task).await.ok().and_then(Result::ok).unwrap_or_default(),
+        None => String::new(),
+    };
+    Ok(Said { text: String::from_utf8_lossy(&said).into_owned(), complaint, status })
+}
+
+/// The beginning of what comes on standard error. The rest is read, too: whoever writes there is not to fail by it.
+async fn complaint(mut stream: ChildStderr) -> String {
+    let mut begin = Vec::new();
+    // What was read until it failed is all there is to tell.
+    let _ = (&mut stream).take(MAX_COMPLAINT).read_to_end(&mut begin).await;
+    let _ = copy(&mut stream, &mut sink()).await;
+    String::from_utf8_lossy(&begin).into_owned()
 }
 
 /// Reads the lines of standard input until its end.
@@ -136,6 +178,18 @@ fn skip(input: &mut impl BufRead) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn what_a_command_said_before_it_failed_is_published_and_what_it_complained_of_is_kept() {
+        let long = format!("head -c {} /dev/zero >&2; echo 2", 100 * MAX_COMPLAINT);
+        let said = output(&format!("echo 21.5; echo no sensor >&2; {long}; exit 3")).await.expect("it runs");
+        assert_eq!((said.text.as_str(), said.status.code()), ("21.5\n2\n", Some(3)));
+        assert!(said.complaint.starts_with("no sensor\n"), "{:?}", said.complaint);
+        assert_eq!(said.complaint.len() as u64, MAX_COMPLAINT);
+        let topic = Topic::new("temp".parse().expect("a name"), "one".to_owned());
+        said.publish(&topic);
+        assert_eq!(topic.count(), 2);
+    }
 
     #[test]
     fn lines_are_read_one_by_one_and_a_long_one_is_passed_over() {
