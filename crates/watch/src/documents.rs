@@ -16,6 +16,8 @@ pub struct Status {
     pub state: String,
     /// `mesh` or `ring`.
     pub topology: String,
+    /// Its roles.
+    pub roles: Vec<String>,
     /// Time since start.
     pub uptime_ms: u64,
     /// Links that are up.

@@ -171,5 +171,6 @@ function pathLine({ names, rtt_us: rtt, window_bytes: windowBytes, alive, direct
 
 function rate(bps) {
   if (bps < 1_000_000) return `${Math.round(bps / 1000)} kbit/s`;
+  if (bps >= 10_000_000_000) return `${number(Math.round(bps / 1_000_000_000))} Gbit/s`;
   return `${bps < 10_000_000 ? (bps / 1_000_000).toFixed(1) : number(Math.round(bps / 1_000_000))} Mbit/s`;
 }

@@ -57,14 +57,22 @@ pub(super) fn goodput(bps: u64, by: Option<&str>) -> String {
 pub(super) fn rate(bps: u64) -> String {
     match bps {
         0 => "?".to_owned(),
-        1..10_000_000_000 => format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000),
-        _ => format!("{} Gbit/s", bps / 1_000_000_000),
+        1..100_000_000 => format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000),
+        100_000_000..10_000_000_000 => format!("{} Mbit/s", bps.saturating_add(500_000) / 1_000_000),
+        _ => format!("{} Gbit/s", bps.saturating_add(500_000_000) / 1_000_000_000),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Link, View};
+    use super::{Link, View, rate};
+
+    #[test]
+    fn the_more_a_link_carries_the_fewer_figures_tell_it() {
+        let told = [0, 9_540_000, 940_400_000, 9_999_000_000, 149_796_500_000, u64::MAX].map(rate);
+        let wanted = ["?", "9.5 Mbit/s", "940 Mbit/s", "9999 Mbit/s", "150 Gbit/s", "18446744073 Gbit/s"];
+        assert_eq!(told, wanted);
+    }
 
     #[test]
     fn both_ends_are_shown_where_they_differ_and_the_one_that_claims_nothing_is_a_dash() {

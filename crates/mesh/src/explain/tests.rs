@@ -228,8 +228,8 @@ fn figures_are_short() {
     assert_eq!([ms(30), ms(1_250), ms(250_400)], ["0.03 ms", "1.2 ms", "250 ms"]);
     assert_eq!([percent(0.004), percent(0.3)], ["0.4 %", "30 %"]);
     assert_eq!(
-        [rate(0), rate(64_000), rate(9_540_000), rate(940_000_000)],
-        ["a rate not measured yet", "64 kbit/s", "9.5 Mbit/s", "940 Mbit/s"]
+        [rate(0), rate(64_000), rate(9_540_000), rate(940_000_000), rate(149_796_500_000)],
+        ["a rate not measured yet", "64 kbit/s", "9.5 Mbit/s", "940 Mbit/s", "150 Gbit/s"]
     );
     assert_eq!([more(100, 150), more(100, 350), more(0, 0)], ["50 % more", "3 times as much", "0 % more"]);
     assert_eq!([span(30_000_000), span(10_800_000_000)], ["30 s", "3 h"]);

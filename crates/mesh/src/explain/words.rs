@@ -22,7 +22,8 @@ pub(super) fn rate(bps: u64) -> String {
         0 => "a rate not measured yet".to_owned(),
         1..1_000_000 => format!("{} kbit/s", bps / 1_000),
         1_000_000..100_000_000 => format!("{}.{} Mbit/s", bps / 1_000_000, bps % 1_000_000 / 100_000),
-        _ => format!("{} Mbit/s", bps / 1_000_000),
+        100_000_000..10_000_000_000 => format!("{} Mbit/s", bps / 1_000_000),
+        _ => format!("{} Gbit/s", bps.saturating_add(500_000_000) / 1_000_000_000),
     }
 }
 

@@ -121,6 +121,7 @@ fn of_member(dashboard: &Dashboard, id: &str) -> Option<Rows> {
         return Some(vec![
             fact("this member", &status.name),
             fact("id", id),
+            fact("roles", status.roles.join(", ")),
             network,
             fact("topology", &status.topology),
         ]);

@@ -28,7 +28,7 @@ pub(super) fn members(dashboard: &Dashboard) -> Table {
         cells: vec![
             Cell::Text(clean(&status.name), theme.accent()),
             Cell::Text(clean(&short(&status.id)), theme.dim()),
-            Cell::plain(""),
+            Cell::Text(clean(&status.roles.join(",")), theme.dim()),
             Cell::Text("this member".to_owned(), theme.accent()),
             Cell::plain(""),
             Cell::plain(""),
