@@ -60,6 +60,12 @@ struct Seen {
     share: f64,
 }
 
+impl Seen {
+    fn words(&self) -> String {
+        format!("{:.0}/s each, {:.0} % of what was said", self.rate, self.share * 100.0)
+    }
+}
+
 /// The lines that a process has printed.
 struct Counted {
     lines: Arc<AtomicU64>,
@@ -166,16 +172,33 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let _nodes = ring.numbers().map(|number| ring.start(number)).collect::<Result<Vec<_>, _>>()?;
     ring.wait_linked()?;
     let scratch = Scratch::new("readings")?;
-    let Some(broker) = Broker::start(&scratch)? else { return Ok(Vec::new()) };
     let mut source = Command::new(bench.bin.join("view"));
     source.args(["run", "--topic", "bench", "--stdin", "--config"]).arg(ring.file("view.json"));
-    let mut rival = broker.client("mosquitto_pub");
-    rival.arg("-l");
-    let mut sources = [Source::start(source)?, Source::start(rival)?];
+    let mut source = Source::start(source)?;
+    let mut rival = Broker::start(&scratch)?.map(Rival::start).transpose()?;
     let socket = ring.socket(1);
     wait("the topic is known", Duration::from_millis(50), || is_known(&socket, "bench"))?;
     let counts = READERS.iter().take(bench.size(READERS.len(), 2));
-    counts.map(|count| beside(bench, &ring, (&broker, &mut sources), *count)).collect()
+    counts.map(|count| beside(bench, &ring, (&mut source, rival.as_mut()), *count)).collect()
+}
+
+/// A mosquitto and what speaks to it.
+struct Rival {
+    broker: Broker,
+    source: Source,
+}
+
+impl Rival {
+    fn start(broker: Broker) -> Result<Self, String> {
+        let mut source = broker.client("mosquitto_pub");
+        source.arg("-l");
+        Ok(Self { source: Source::start(source)?, broker })
+    }
+
+    fn measure(&mut self, count: usize, seconds: f64) -> Result<Seen, String> {
+        let readers = (0..count).map(|_| self.broker.client("mosquitto_sub")).collect();
+        measure(&mut self.source, readers, seconds)
+    }
 }
 
 /// Whether a node knows the topic, and a way to it.
@@ -187,7 +210,7 @@ pub(super) fn is_known(socket: &Path, topic: &str) -> bool {
 fn beside(
     bench: &Bench,
     ring: &Ring,
-    (broker, [source, rival]): (&Broker, &mut [Source; 2]),
+    (source, mut rival): (&mut Source, Option<&mut Rival>),
     count: usize,
 ) -> Result<Row, String> {
     let seconds = if bench.small { 0.5 } else { 2.0 };
@@ -199,22 +222,24 @@ fn beside(
             command
         };
         let mesh = measure(source, (0..count).map(|_| reader()).collect(), seconds)?;
-        let theirs_now = measure(rival, (0..count).map(|_| broker.client("mosquitto_sub")).collect(), seconds)?;
-        println!(
-            "{count} readers, round {round}: {:.0}/s ({:.0} % of what was said), mosquitto {:.0}/s ({:.0} %)",
-            mesh.rate,
-            mesh.share * 100.0,
-            theirs_now.rate,
-            theirs_now.share * 100.0
-        );
+        println!("{count} readers, round {round}: {}", mesh.words());
         ours.push(mesh);
-        theirs.push(theirs_now);
+        if let Some(rival) = &mut rival {
+            let seen = rival.measure(count, seconds)?;
+            println!("{count} readers, round {round}, mosquitto: {}", seen.words());
+            theirs.push(seen);
+        }
     }
-    let of = |all: &[Seen], value: fn(&Seen) -> f64| median(&all.iter().map(value).collect::<Vec<_>>());
-    let text = |all: &[Seen]| {
-        format!("{:.0}/s each, {:.0} % of what was said", of(all, |s| s.rate), of(all, |s| s.share) * 100.0)
-    };
     let ratios: Vec<f64> = ours.iter().zip(&theirs).map(|(ours, theirs)| ours.rate / theirs.rate).collect();
     let figure = format!("Readings of {} bytes, one view to {count} readers at a node", LINE.len() - 1);
-    Ok(Row::new(figure, text(&ours), "").beside(format!("mosquitto, QoS 0: {}", text(&theirs)), median(&ratios)))
+    let row = Row::new(figure, middle(&ours).words(), "");
+    if theirs.is_empty() {
+        return Ok(row);
+    }
+    Ok(row.beside(format!("mosquitto, QoS 0: {}", middle(&theirs).words()), median(&ratios)))
+}
+
+fn middle(all: &[Seen]) -> Seen {
+    let of = |value: fn(&Seen) -> f64| median(&all.iter().map(value).collect::<Vec<_>>());
+    Seen { rate: of(|seen| seen.rate), share: of(|seen| seen.share) }
 }
