@@ -9,8 +9,16 @@ pub mod exit;
 mod feed;
 pub mod files;
 pub mod gateway;
+#[cfg(feature = "lan")]
 mod lan;
+#[cfg(not(feature = "lan"))]
+#[path = "absent/lan.rs"]
+mod lan;
+#[cfg(feature = "ledger")]
 pub mod ledger;
+#[cfg(not(feature = "ledger"))]
+#[path = "absent/ledger.rs"]
+mod ledger;
 pub mod log;
 pub mod member;
 pub mod output;

@@ -21,6 +21,7 @@ mod gulp;
 pub mod http;
 mod inbound;
 mod keeper;
+#[cfg(feature = "lan")]
 pub mod lan;
 mod ledger;
 pub mod limits;

@@ -1,5 +1,8 @@
 //! What happens, as server-sent events: the chat, and who comes and goes.
 
+#[cfg(feature = "ledger")]
+mod ledger;
+
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -11,7 +14,6 @@ use meshline_protocol::{NodeId, UnixMicros};
 use meshline_services::{Event, chat, discovery};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
-use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
@@ -21,7 +23,8 @@ use super::problem::Problem;
 use super::services::{ServiceRemoved, ServiceRow};
 use crate::feed::{Bounds, Feed};
 use crate::files::{FileError, random_bytes};
-use crate::ledger::Tidings;
+#[cfg(feature = "ledger")]
+pub(super) use ledger::fill_ledger;
 
 /// Events kept for those who come back: ten seconds of a chat in which a hundred people write.
 const MAX_EVENTS: usize = 1_024;
@@ -80,42 +83,9 @@ pub(super) async fn fill(feed: Arc<Feed>, mesh: MeshHandle) {
     }
 }
 
-/// The same for what the ledger tells.
-pub(super) async fn fill_ledger(feed: Arc<Feed>, mut tidings: broadcast::Receiver<Tidings>) {
-    loop {
-        match tidings.recv().await {
-            Ok(tidings) => keep_tidings(&feed, tidings),
-            Err(RecvError::Lagged(missed)) => put(&feed, "lagged", &Lagged { missed }),
-            Err(RecvError::Closed) => return,
-        }
-    }
-}
-
-fn keep_tidings(feed: &Feed, tidings: Tidings) {
-    match tidings {
-        Tidings::Tip { height, hash, connected, undone, own } => {
-            let hash = hash.to_string();
-            put(feed, "ledger_tip", &LedgerTip { height, hash, connected, undone, own });
-        }
-        Tidings::Transaction { txid, fee, own } => {
-            let (txid, fee) = (txid.to_string(), fee.to_string());
-            put(feed, "ledger_transaction", &LedgerTransaction { txid, fee, own });
-        }
-        Tidings::Joined { peer, height } => put(feed, "ledger_peer", &LedgerPeer { peer, height }),
-        Tidings::Foreign { peer, chain } => {
-            put(feed, "ledger_foreign", &LedgerForeign { peer, chain: chain.to_string() });
-        }
-        Tidings::Synced { height } => put(feed, "ledger_synced", &LedgerSynced { height }),
-        Tidings::Misbehaved { peer, reason, ended } => {
-            put(feed, "ledger_misbehaved", &LedgerMisbehaved { peer, reason: reason.name(), ended });
-        }
-        Tidings::StoreFailed { detail } => put(feed, "ledger_store_failed", &LedgerStoreFailed { detail }),
-    }
-}
-
 /// The form of the data of each event.
 pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema)> {
-    vec![
+    let shapes = vec![
         ("chat", schemas.subschema_for::<MessageRow>()),
         ("delivered", schemas.subschema_for::<Delivered>()),
         ("link_up", schemas.subschema_for::<LinkUp>()),
@@ -135,16 +105,12 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("rebuild", schemas.subschema_for::<Rebuilt>()),
         ("rebuild_proposed", schemas.subschema_for::<RebuildProposed>()),
         ("nat_changed", schemas.subschema_for::<NatChanged>()),
-        ("ledger_tip", schemas.subschema_for::<LedgerTip>()),
-        ("ledger_transaction", schemas.subschema_for::<LedgerTransaction>()),
-        ("ledger_peer", schemas.subschema_for::<LedgerPeer>()),
-        ("ledger_foreign", schemas.subschema_for::<LedgerForeign>()),
-        ("ledger_synced", schemas.subschema_for::<LedgerSynced>()),
-        ("ledger_misbehaved", schemas.subschema_for::<LedgerMisbehaved>()),
-        ("ledger_store_failed", schemas.subschema_for::<LedgerStoreFailed>()),
         ("lagged", schemas.subschema_for::<Lagged>()),
         ("reset", schemas.subschema_for::<Reset>()),
-    ]
+    ];
+    #[cfg(feature = "ledger")]
+    let shapes = [shapes, ledger::shapes(schemas)].concat();
+    shapes
 }
 
 fn put(feed: &Feed, name: &str, data: &impl Serialize) {
@@ -366,67 +332,6 @@ struct RingChanged {
 #[derive(Serialize, JsonSchema)]
 struct RingClosed {
     length: usize,
-}
-
-/// `ledger_tip`: the chain ends with another block.
-#[derive(Serialize, JsonSchema)]
-struct LedgerTip {
-    height: u32,
-    hash: String,
-    /// Blocks that were added.
-    connected: usize,
-    /// Blocks that are no longer part of it.
-    undone: usize,
-    /// Whether this node found it.
-    own: bool,
-}
-
-/// `ledger_transaction`: a payment waits for a block.
-#[derive(Serialize, JsonSchema)]
-struct LedgerTransaction {
-    txid: String,
-    /// What it pays, in coins.
-    fee: String,
-    /// Whether this node's wallet sent it.
-    own: bool,
-}
-
-/// `ledger_peer`: a linked member has the same chain.
-#[derive(Serialize, JsonSchema)]
-struct LedgerPeer {
-    peer: NodeId,
-    /// Height of its last block, as it says.
-    height: u32,
-}
-
-/// `ledger_foreign`: a linked member has another chain; nothing of the ledger is said to it.
-#[derive(Serialize, JsonSchema)]
-struct LedgerForeign {
-    peer: NodeId,
-    /// Which.
-    chain: String,
-}
-
-/// `ledger_synced`: all that any linked member has is here.
-#[derive(Serialize, JsonSchema)]
-struct LedgerSynced {
-    height: u32,
-}
-
-/// `ledger_misbehaved`: a linked member broke a rule.
-#[derive(Serialize, JsonSchema)]
-struct LedgerMisbehaved {
-    peer: NodeId,
-    /// Which, by its name.
-    reason: &'static str,
-    /// Nothing of the ledger is said to it any more.
-    ended: bool,
-}
-
-/// `ledger_store_failed`: the disk did not take or give something; it is tried again.
-#[derive(Serialize, JsonSchema)]
-struct LedgerStoreFailed {
-    detail: String,
 }
 
 /// `lagged`: so many events are lost to this reader, which should read again what it shows.

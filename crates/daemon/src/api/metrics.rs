@@ -1,6 +1,7 @@
 //! Counters in the text form of Prometheus.
 
 mod gateway;
+#[cfg(feature = "ledger")]
 mod ledger;
 mod udp;
 
@@ -38,7 +39,9 @@ pub(super) async fn metrics(State(api): State<Api>) -> Result<Response, Problem>
         + &rebuild(&status.rebuild);
     let text = text + &gateway::text(&api.gateway.report()) + &gateway::tunnels(&api.mesh.tunnels().reports());
     let text = text + &topics(&api.gateway.topics()) + &directory + &udp::text(&api.mesh.udp(), &api.mesh.companions());
-    let text = text + &by_path(&api.mesh.bytes_by_path()) + &ledger::text(&api.ledger).await;
+    let text = text + &by_path(&api.mesh.bytes_by_path());
+    #[cfg(feature = "ledger")]
+    let text = text + &ledger::text(&api.ledger).await;
     Ok(([(CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response())
 }
 

@@ -8,7 +8,9 @@ mod documents;
 mod events;
 mod extract;
 mod forwards;
+#[cfg(feature = "ledger")]
 mod ledger;
+#[cfg(feature = "ledger")]
 mod ledger_operations;
 mod log;
 mod metrics;
@@ -17,6 +19,7 @@ mod operations;
 mod origin;
 mod patient;
 mod problem;
+#[cfg(feature = "ledger")]
 mod qr;
 mod reads;
 mod select;
@@ -27,7 +30,9 @@ mod status;
 mod tap;
 mod trace;
 mod tunnels;
+#[cfg(feature = "ledger")]
 mod wallet;
+#[cfg(feature = "page")]
 mod web;
 
 use std::sync::Arc;
@@ -62,6 +67,7 @@ pub(crate) struct Api {
 pub(crate) struct Shared {
     mesh: MeshHandle,
     gateway: Arc<LocalGateway>,
+    #[cfg_attr(not(feature = "ledger"), expect(dead_code, reason = "there is nothing to ask it"))]
     ledger: Arc<NodeLedger>,
     token: Arc<Token>,
     events: Arc<Feed>,
@@ -90,11 +96,10 @@ impl std::ops::Deref for Api {
 
 /// All routes. Those of the page, which are no API and need no token, are merged behind those of the table.
 pub(crate) fn router(api: Api) -> Router {
-    operations::routes(&api)
-        .merge(web::routes())
-        .fallback(problem::not_found)
-        .method_not_allowed_fallback(problem::wrong_method)
-        .with_state(api)
+    let routes = operations::routes(&api);
+    #[cfg(feature = "page")]
+    let routes = routes.merge(web::routes());
+    routes.fallback(problem::not_found).method_not_allowed_fallback(problem::wrong_method).with_state(api)
 }
 
 /// Asks the mesh; it refuses only while the program ends.

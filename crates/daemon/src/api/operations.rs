@@ -9,8 +9,8 @@ use schemars::{Schema, SchemaGenerator};
 
 use super::documents::{Applied, Ready, StatusDocument};
 use super::{
-    Api, auth, chat, connect, documents, events, forwards, ledger_operations, log, metrics, openapi, reads, services,
-    status, tap, trace, tunnels,
+    Api, auth, chat, connect, documents, events, forwards, log, metrics, openapi, reads, services, status, tap, trace,
+    tunnels,
 };
 
 /// What can be asked in one way at one path.
@@ -451,9 +451,14 @@ const OPERATIONS: &[Operation] = &[
     },
 ];
 
+#[cfg(feature = "ledger")]
+const OF_LEDGER: &[Operation] = super::ledger_operations::OPERATIONS;
+#[cfg(not(feature = "ledger"))]
+const OF_LEDGER: &[Operation] = &[];
+
 /// All of them.
 pub(super) fn all() -> impl Iterator<Item = &'static Operation> {
-    OPERATIONS.iter().chain(ledger_operations::OPERATIONS)
+    OPERATIONS.iter().chain(OF_LEDGER)
 }
 
 /// The routes of all operations, those that need the token behind it.

@@ -1,5 +1,8 @@
 //! Refusals as `application/problem+json` (RFC 9457).
 
+#[cfg(feature = "ledger")]
+mod ledger;
+
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -130,41 +133,6 @@ impl Problem {
     /// The place to listen on is taken, or none of this host.
     pub(crate) fn cannot_listen(detail: String) -> Self {
         Self::new(StatusCode::CONFLICT, "cannot_listen", detail)
-    }
-
-    /// This member has no ledger.
-    pub(crate) fn no_ledger(detail: String) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no_ledger", detail)
-    }
-
-    /// What is asked has to do with the other way to have a ledger: to keep it whole, or to follow it.
-    pub(crate) fn ledger_elsewhere(code: &'static str, detail: String) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code, detail)
-    }
-
-    /// It has one already.
-    pub(crate) fn ledger_present(detail: String) -> Self {
-        Self::new(StatusCode::CONFLICT, "ledger_present", detail)
-    }
-
-    /// Its thread has too much to do.
-    pub(crate) fn ledger_busy(detail: String) -> Self {
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "ledger_busy", detail)
-    }
-
-    /// Its files cannot be read or written.
-    pub(crate) fn ledger_failed(detail: String) -> Self {
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "ledger_failed", detail)
-    }
-
-    /// No block, or no transaction, is known by that name.
-    pub(crate) fn no_such_block(detail: String) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "no_such_block", detail)
-    }
-
-    /// A refusal of the wallet.
-    pub(crate) fn wallet(code: &'static str, detail: String) -> Self {
-        Self::new(StatusCode::UNPROCESSABLE_ENTITY, code, detail)
     }
 
     pub(crate) fn upgrade_required(protocol: &str) -> Self {

@@ -152,12 +152,13 @@ impl Bound {
         let address = self.address();
         let events = events::feed()?;
         let filling = tokio::spawn(events::fill(Arc::clone(&events), served.mesh.clone()));
-        let telling = tokio::spawn(events::fill_ledger(Arc::clone(&events), served.ledger.subscribe()));
         let Served { mesh, gateway, ledger, token, tail } = served;
         let (waiting, traces) = (status::Waiting::default(), Semaphore::new(trace::MAX_TRACES));
         let connects = Arc::new(Semaphore::new(connect::MAX_CONNECTS));
         let shared = Arc::new(Shared { mesh, gateway, ledger, token, events, tail, waiting, traces, connects });
-        let mut tasks = vec![filling, telling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
+        let mut tasks = vec![filling, tokio::spawn(status::answer_all(Arc::clone(&shared)))];
+        #[cfg(feature = "ledger")]
+        tasks.push(tokio::spawn(events::fill_ledger(Arc::clone(&shared.events), shared.ledger.subscribe())));
         if let Some(tcp) = self.tcp {
             let api = Api { shared: Arc::clone(&shared), trusted: false };
             tasks.push(tokio::spawn(accept(tcp, api, MAX_TCP_CONNECTIONS)));

@@ -22,6 +22,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 const FAR_PATIENCE: Duration = Duration::from_secs(40);
 
 /// Where something long is waited for: a chain judged again, a block searched.
+#[cfg(feature = "ledger")]
 const SLOW_PATIENCE: Duration = Duration::from_secs(24 * 3_600);
 
 const EVENTS: &str = "/api/v1/events";
@@ -85,6 +86,7 @@ impl Client {
     }
 
     /// The same where something long is waited for.
+    #[cfg(feature = "ledger")]
     pub(super) async fn post_slow<T: DeserializeOwned>(&self, path: &str, body: &Value) -> anyhow::Result<T> {
         let request = Request::new(http::Method::POST, path).json(body.to_string());
         self.document_within(request, SLOW_PATIENCE).await

@@ -1,5 +1,6 @@
 //! The commands that `node` and `view` share: asking a running member, and joining a network.
 
+mod absent;
 mod apply;
 mod chat;
 mod client;
@@ -7,18 +8,26 @@ mod connect;
 mod examples;
 mod explain;
 mod forward;
+#[cfg(feature = "shell")]
+mod generate;
+#[cfg(not(feature = "shell"))]
+#[path = "../absent/generate.rs"]
 mod generate;
 mod join;
+#[cfg(feature = "ledger")]
 mod ledger;
 mod links;
 mod page;
 mod peers;
 mod place;
+#[cfg(feature = "ledger")]
 mod progress;
+#[cfg(feature = "ledger")]
 mod reach;
 mod read;
 mod routes;
 mod run;
+#[cfg(feature = "ledger")]
 mod secret;
 mod services;
 mod status;
@@ -27,17 +36,21 @@ mod tap;
 mod trace;
 mod tunnels;
 mod wait;
+#[cfg(feature = "ledger")]
 mod wallet;
 
 use std::process::ExitCode;
 
 use clap::Subcommand;
 
+pub use absent::{Absent, absent};
 pub use client::Client;
 pub use generate::parse;
+#[cfg(feature = "ledger")]
 pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;
 pub use run::{LedgerArgs, ListenArgs, RunArgs};
+#[cfg(feature = "ledger")]
 pub use wallet::{WalletVerb, light_wallet, wallet};
 
 use crate::config::MemberConfig;

@@ -15,6 +15,9 @@ const NO_PAGE: &str = "no page: the member has not been started since, or its co
                        \"http\": \"127.0.0.1:7001\" there, or --http to `run`, and start it";
 
 pub(super) fn run<T: MemberConfig>(place: &Place) -> anyhow::Result<()> {
+    if !cfg!(feature = "page") {
+        return Err(Stop::usage(super::absent("`page`", "page")).into());
+    }
     let config = place.locate::<T>(Flags::new())?.into_node();
     let address = page_address(&config.data_dir).ok_or_else(|| Stop::new(Exit::NoDaemon, NO_PAGE))?;
     let token = Token::read(&config.data_dir).context("the member has not been started")?;

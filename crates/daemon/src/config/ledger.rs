@@ -1,15 +1,17 @@
 //! The keys of `ledger`: which chain a node has, where it is kept, and for whom blocks are searched.
 
+#[cfg(feature = "ledger")]
+mod files;
+
 use std::path::PathBuf;
 
-use meshline_ledger::Genesis;
-use meshline_wallet::{Address, Prefix};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::member::NodeConfig;
 use super::review::Review;
-use crate::ledger::{LedgerError, LedgerPlace};
+#[cfg(feature = "ledger")]
+pub(super) use files::check_files;
 
 /// More threads than any machine has cores.
 const MAX_THREADS: u32 = 1_024;
@@ -64,26 +66,10 @@ pub(super) fn check(config: &NodeConfig, review: &mut Review) {
     }
 }
 
-/// The genesis file, and whether the address is one of its chain.
+/// Nobody is to think that there is one.
+#[cfg(not(feature = "ledger"))]
 pub(super) fn check_files(config: &NodeConfig, review: &mut Review) {
-    let place = LedgerPlace::of(config);
-    match place.read_genesis() {
-        Ok(genesis) => check_address(config, &genesis, review),
-        Err(LedgerError::None(_)) if config.ledger.genesis.is_none() => {
-            if config.ledger.mine_to.is_some() {
-                let genesis = place.genesis.display();
-                review
-                    .warn("/ledger/mine_to", format!("is used with a ledger only, and there is none yet ({genesis})"));
-            }
-        }
-        Err(error) => review.fault("/ledger/genesis", error.to_string()),
-    }
-}
-
-fn check_address(config: &NodeConfig, genesis: &Genesis, review: &mut Review) {
-    let Some(text) = &config.ledger.mine_to else { return };
-    let parsed = Prefix::parse(genesis.params.prefix.as_str()).and_then(|prefix| Address::parse(text, prefix));
-    if let Err(error) = parsed {
-        review.fault("/ledger/mine_to", format!("found \"{text}\": {error}"));
+    if config.ledger.genesis.is_some() {
+        review.fault("/ledger", crate::cli::absent("the ledger", "ledger"));
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 
+#[cfg(feature = "lan")]
 use meshline_mesh::LanSegment;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -115,6 +116,7 @@ fn addresses() -> BTreeSet<IpAddr> {
 }
 
 /// The segments that this host is on, loopback left out; none if the system does not tell.
+#[cfg(feature = "lan")]
 pub(crate) fn segments() -> Vec<LanSegment> {
     found().into_iter().map(|(address, prefix)| LanSegment { address, prefix }).take(MAX_HOST_ADDRESSES).collect()
 }

@@ -33,7 +33,9 @@ use intake::Intake;
 use routes::Routes;
 use socket::Stash;
 
-pub(crate) use host::{segments, watch};
+#[cfg(feature = "lan")]
+pub(crate) use host::segments;
+pub(crate) use host::watch;
 pub use intake::UdpReport;
 pub(crate) use routes::Route;
 
