@@ -1,6 +1,8 @@
-//! What a view with two links costs that has nothing to do, beside a mosquitto that has nothing to do.
+//! What a view with two links costs that has nothing to do, beside a mosquitto that has nothing to do: as it is released,
+//! and as it is built for small devices.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -9,7 +11,8 @@ use crate::bench::process::{Running, wait};
 use crate::bench::ring::Ring;
 use crate::bench::scratch::Scratch;
 use crate::bench::table::Row;
-use crate::bench::{Bench, api};
+use crate::bench::{Bench, api, cargo, target};
+use crate::workspace;
 
 /// What is private of a process and what it shares with others, in MiB.
 fn parts(pid: u32) -> (f64, f64) {
@@ -22,13 +25,24 @@ fn parts(pid: u32) -> (f64, f64) {
     (of("Anonymous:"), of("Rss:"))
 }
 
+/// As it is released.
 pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
+    measure(bench, &bench.bin.join("view"), "view")
+}
+
+/// As `cargo thing` builds it, which takes minutes where it was not built before.
+pub(super) fn thing(bench: &Bench) -> Result<Vec<Row>, String> {
+    let root = workspace::root()?;
+    cargo(&root, &["thing"])?;
+    measure(bench, &target(&root)?.with_file_name("small").join("view"), "view for small devices")
+}
+
+fn measure(bench: &Bench, program: &Path, what: &str) -> Result<Vec<Row>, String> {
     let ring = Ring::write(bench, 2, true)?;
     let _signal = ring.start_signal()?;
     let _nodes = ring.numbers().map(|number| ring.start(number)).collect::<Result<Vec<_>, _>>()?;
     ring.wait_linked()?;
-    let view =
-        Running::start(Command::new(bench.bin.join("view")).args(["run", "--config"]).arg(ring.file("view.json")))?;
+    let view = Running::start(Command::new(program).args(["run", "--config"]).arg(ring.file("view.json")))?;
     let socket = ring.file("view.data/api.sock");
     wait("the view has its links", Duration::from_millis(10), || api::links(&socket) == 2)?;
     let scratch = Scratch::new("idle")?;
@@ -42,10 +56,10 @@ pub(super) fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let cpu = format!("{:.2} %", share(view.cpu_s() - before));
     let (anonymous, _) = parts(view.pid());
     let rss = format!("{:.1} MiB, {anonymous:.1} of them its own memory", view.rss_mib());
-    println!("idle view: {rss}, {cpu} of a core");
+    println!("idle {what}: {rss}, {cpu} of a core");
     let mut rows = vec![
-        Row::new(format!("RSS of an idle view with 2 links, after {} s", bench.size(75, 6)), rss, "≤ 8 MiB"),
-        Row::new(format!("Processor of an idle view with 2 links, over {seconds} s"), cpu, "≤ 0.5 % of a core"),
+        Row::new(format!("RSS of an idle {what} with 2 links, after {} s", bench.size(75, 6)), rss, "≤ 8 MiB"),
+        Row::new(format!("Processor of an idle {what} with 2 links, over {seconds} s"), cpu, "≤ 0.5 % of a core"),
     ];
     if let (Some(broker), Some(used)) = (&broker, broker_before) {
         let beside = [

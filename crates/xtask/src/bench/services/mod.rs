@@ -13,8 +13,14 @@ use serde_json::Value;
 use super::table::Row;
 use super::{Bench, Figure, output};
 
-pub(super) const PARTS: &[(&str, Figure)] =
-    &[("seen", seen::run), ("lookup", lookup), ("idle", idle::run), ("readings", readings::run), ("calm", calm::run)];
+pub(super) const PARTS: &[(&str, Figure)] = &[
+    ("seen", seen::run),
+    ("lookup", lookup),
+    ("idle", idle::run),
+    ("thing", idle::thing),
+    ("readings", readings::run),
+    ("calm", calm::run),
+];
 
 /// Look-ups in a directory of ten thousand services, in the core alone, by the example of `crates/sim`.
 fn lookup(bench: &Bench) -> Result<Vec<Row>, String> {
