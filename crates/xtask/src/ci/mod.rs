@@ -31,6 +31,13 @@ const CLIPPY: Check = Check {
     environment: &[],
 };
 
+/// The view for small devices: of the workspace only the one with everything is built.
+const THING: Check = Check {
+    name: "clippy of the view for small devices",
+    words: &["clippy", "-p", "view", "--no-default-features", "--", "-D", "warnings"],
+    environment: &[],
+};
+
 const DOC: Check =
     Check { name: "doc", words: &["doc", "--workspace", "--no-deps"], environment: &[("RUSTDOCFLAGS", "-D warnings")] };
 
@@ -67,9 +74,9 @@ fn test(root: &Path) -> Outcome {
 fn compiled() -> Vec<Check> {
     if std::env::var_os("MESHLINE_WITHOUT_DOC").is_some() {
         println!("doc: left out, as MESHLINE_WITHOUT_DOC asks; `cargo xtask ci` without it checks the documentation");
-        return vec![CLIPPY];
+        return vec![CLIPPY, THING];
     }
-    vec![CLIPPY, DOC]
+    vec![CLIPPY, THING, DOC]
 }
 
 fn cargo(root: &Path, words: &[&str], environment: &[(&str, &str)]) -> Outcome {
