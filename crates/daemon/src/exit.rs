@@ -80,12 +80,14 @@ pub struct Stop {
     pub exit: Exit,
     /// What the user reads.
     pub message: String,
+    /// The name of the refusal (`no_ledger`), where a member refused.
+    pub refusal: Option<String>,
 }
 
 impl Stop {
     /// An end with any code.
     pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+        Self { exit, message: message.into(), refusal: None }
     }
 
     /// An end for wrong usage or invalid configuration.

@@ -220,7 +220,7 @@ pub struct Delivered {
     pub delivered_of: usize,
 }
 
-/// The tip of the ledger.
+/// The tip of the ledger, of one that keeps it or of one that follows it.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Ledger {
@@ -234,6 +234,8 @@ pub struct Ledger {
     pub mempool: Mempool,
     /// Long work under way.
     pub task: Option<Task>,
+    /// Of one that follows it: up to which height blocks were looked through.
+    pub scanned: Option<u64>,
 }
 
 /// Payments that wait for a block.
@@ -271,7 +273,7 @@ pub(crate) struct Listing {
 
 #[cfg(test)]
 mod tests {
-    use meshline_daemon::ledger::{MempoolSummary, StatusDocument, TaskStatus};
+    use meshline_daemon::ledger::{LightDocument, MempoolSummary, StatusDocument, TaskStatus};
 
     use super::Ledger;
 
@@ -296,9 +298,29 @@ mod tests {
             wallet: false,
         };
         let written = serde_json::to_value(document).unwrap();
-        let Ledger { height, tip, headers, mempool, task } = serde_json::from_value(written).unwrap();
-        assert_eq!((height, tip.as_str(), headers, mempool.transactions), (7, "00ff", 9, 3));
+        let Ledger { height, tip, headers, mempool, task, scanned } = serde_json::from_value(written).unwrap();
+        assert_eq!((height, tip.as_str(), headers, mempool.transactions, scanned), (7, "00ff", 9, 3, None));
         let task = task.unwrap();
         assert_eq!((task.name.as_str(), task.done, task.of), ("verify", 2, 8));
+    }
+    #[test]
+    fn the_ledger_is_read_as_a_view_writes_it_that_follows_it() {
+        let document = LightDocument {
+            schema: "meshline/ledger-light/1".into(),
+            chain: String::new(),
+            phase: "blocks".to_owned(),
+            height: 7,
+            tip: "00ff".to_owned(),
+            scanned: Some(5),
+            from: 0,
+            uncompared_from: None,
+            peers: Vec::new(),
+            serving: 0,
+            blocks: 0,
+            received_bytes: 0,
+        };
+        let written = serde_json::to_value(document).unwrap();
+        let Ledger { height, tip, scanned, .. } = serde_json::from_value(written).unwrap();
+        assert_eq!((height, tip.as_str(), scanned), (7, "00ff", Some(5)));
     }
 }

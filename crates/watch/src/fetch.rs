@@ -39,6 +39,9 @@ const fn path(source: Source) -> &'static str {
     }
 }
 
+/// Where a member tells of the tip that keeps no blocks and follows those of others.
+const FOLLOWED: &str = "/api/v1/ledger/light";
+
 /// The tasks. They end when this is dropped.
 #[derive(Debug)]
 pub(crate) struct Fetcher {
@@ -101,7 +104,19 @@ async fn ask_again(data_dir: Arc<PathBuf>, source: Source, wake: Arc<Notify>, to
 
 /// The document of a source as it is.
 pub(crate) async fn document(data_dir: &Path, source: Source) -> Result<Value, Fault> {
-    within(async { Client::new(data_dir)?.get(path(source)).await }).await
+    let asking = async {
+        let client = Client::new(data_dir)?;
+        match client.get(path(source)).await {
+            Err(error) if refusal(&error) == Some("ledger_followed") => client.get(FOLLOWED).await,
+            answer => answer,
+        }
+    };
+    within(asking).await
+}
+
+/// By what name the member refused.
+fn refusal(error: &anyhow::Error) -> Option<&str> {
+    error.downcast_ref::<Stop>()?.refusal.as_deref()
 }
 
 async fn within(asking: impl Future<Output = anyhow::Result<Value>>) -> Result<Value, Fault> {
@@ -114,7 +129,7 @@ async fn within(asking: impl Future<Output = anyhow::Result<Value>>) -> Result<V
 fn fault(error: &anyhow::Error) -> Fault {
     match error.downcast_ref::<Stop>() {
         Some(stop) if stop.exit == Exit::NoDaemon => Fault::Gone(stop.message.clone()),
-        Some(stop) if stop.exit == Exit::NoPeer => Fault::Missing,
+        Some(stop) if stop.exit == Exit::NoPeer || stop.refusal.as_deref() == Some("no_ledger") => Fault::Missing,
         _ => Fault::Wrong(format!("{error:#}")),
     }
 }

@@ -192,7 +192,8 @@ fn refusal(response: &Response) -> Stop {
     });
     let exit = exit_of(response.status, &refusal.code);
     let ids: String = refusal.ids.iter().map(|id| format!("\n  {id}")).collect();
-    Stop::new(exit, format!("{}{ids}", words(&refusal.code, &refusal.detail)))
+    let message = format!("{}{ids}", words(&refusal.code, &refusal.detail));
+    Stop { refusal: Some(refusal.code), ..Stop::new(exit, message) }
 }
 
 /// A refusal as the user reads it: why, its name unless that was said, and what to do next.

@@ -215,6 +215,7 @@ async fn who_keeps_a_ledger_and_who_follows_one_say_so_and_where_to_ask() {
         (&known["phase"], &known["chain"]),
         (&json!("alone"), &full.get("/api/v1/ledger").await.json()["chain"])
     );
+    assert_eq!((&known["height"], &known["tip"]), (&json!(0), &known["chain"]), "the first block is known by its file");
     let of_address = format!("/address/{own}");
     for path in ["", "/blocks", "/block/0", "/find/0", "/mempool", of_address.as_str()] {
         let refused = light.get(&format!("/api/v1/ledger{path}")).await;

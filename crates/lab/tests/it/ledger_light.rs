@@ -23,6 +23,17 @@ fn holds(member: &Member, balance: &str) {
     });
 }
 
+/// What scripts see of the view: the tip of the ledger that it follows, which the node keeps.
+#[track_caller]
+fn shows_the_tip(view: &Member, node: &Member) {
+    let kept = node.json(&["ledger", "status"]);
+    let watched = view.json(&["watch", "--once"]);
+    let followed = &watched["ledger"];
+    assert_eq!((&followed["height"], &followed["tip"]), (&kept["height"], &kept["tip"]), "{watched}");
+    assert_eq!(followed["schema"], "meshline/ledger-light/1", "{watched}");
+    assert!(watched["faults"].get("ledger").is_none(), "{watched}");
+}
+
 #[test]
 fn a_view_sees_what_it_is_paid_and_pays_back() {
     let ring = Ring::write("--nodes 2");
@@ -55,6 +66,7 @@ fn a_view_sees_what_it_is_paid_and_pays_back() {
     holds(&view, "3");
     let known = view.json(&["wallet", "balance", &address]);
     assert_eq!((&known["balance"], &known["height"]), (&json!("3"), &json!(2)), "{known}");
+    shows_the_tip(&view, &nodes[0]);
     let stranger = view.ask(&["wallet", "balance", &central]);
     assert!(stranger.code == Some(1) && stranger.stderr.contains("ask a node"), "{stranger:?}");
     // It pays a part back, and a node puts that in a block.

@@ -111,7 +111,9 @@ fn ledger(dashboard: &Dashboard, now: Now) -> Option<String> {
         0 => None,
         waiting => Some(format!(", {waiting} waiting")),
     };
-    let more: String = [behind, task, waiting, age.map(|age| format!(", {age}"))].into_iter().flatten().collect();
+    let looked = ledger.scanned.filter(|at| *at < ledger.height).map(|at| format!(", looked through to {at}"));
+    let more: String =
+        [behind, looked, task, waiting, age.map(|age| format!(", {age}"))].into_iter().flatten().collect();
     // A block's name begins with zeros, so its end tells blocks apart.
     let tip = clean(&ledger.tip);
     Some(format!("ledger {} …{}{more}", ledger.height, crate::text::tail(&tip, 8)))

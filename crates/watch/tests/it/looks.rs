@@ -35,6 +35,26 @@ fn all_panels_stand_beside_each_other_where_there_is_room() {
 }
 
 #[test]
+fn on_80_by_24_the_tip_of_a_ledger_is_shown_that_is_kept_or_followed() {
+    let tip = || "0000000000a1b2c3d4e5f6".to_owned();
+    let kept = Ledger { height: 1_207, tip: tip(), headers: 1_210, ..Ledger::default() };
+    let followed = Ledger { height: 1_207, tip: tip(), scanned: Some(900), ..Ledger::default() };
+    let synced = Ledger { scanned: Some(1_207), ..followed.clone() };
+    for (ledger, shown) in [
+        (kept, "ledger 1207 …c3d4e5f6, of 1210"),
+        (followed, "ledger 1207 …c3d4e5f6, looked through to 900"),
+        (synced, "ledger 1207 …c3d4e5f6\n"),
+    ] {
+        let mut bench = Bench::with_mesh(80, 24, PLAIN);
+        bench.answer(Answer::Ledger(ledger));
+        for panel in "123456".chars() {
+            bench.press(&[Key::Char(panel)]);
+            bench.shows(shown);
+        }
+    }
+}
+
+#[test]
 fn where_there_is_only_ascii_nothing_else_is_drawn() {
     let mut bench = Bench::with_mesh(80, 24, ASCII);
     bench.press(&[Key::Char('2')]);

@@ -218,6 +218,7 @@ impl Client {
             chain: self.chain.id().to_string(),
             phase: phase.to_owned(),
             height: report.height,
+            tip: self.chain.best_header().0.to_string(),
             scanned: report.scanned,
             from: report.from,
             uncompared_from: report.alone_from,

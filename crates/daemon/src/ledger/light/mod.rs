@@ -54,6 +54,8 @@ pub struct LightDocument {
     pub phase: String,
     /// Height of the last good header.
     pub height: u32,
+    /// The hash of that header.
+    pub tip: String,
     /// Up to which height blocks were looked through; `null` before the first.
     pub scanned: Option<u32>,
     /// The first block that is looked through: the wallet is no older.
