@@ -1,6 +1,8 @@
 //! What kills and full disks take from a ledger that is shared: nothing that was accepted, and nothing that was
 //! acknowledged.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use meshline_lab::{Answer, Lab, Member, Ring, soak, until};
@@ -44,16 +46,45 @@ fn asked(name: &str, unless: u64) -> u64 {
     std::env::var(name).map_or(unless, |text| text.parse().expect("a number"))
 }
 
-/// Kills a node at a random moment and starts it again: it has what it had.
-fn kill(node: &mut Member, rng: &mut ChaCha8Rng) {
-    let told = until("it tells its height", || height(node));
+/// Kills a node at a random moment and starts it again: it has the block that it told of as its last one, in its chain or
+/// beside it, and is no lower. How often it replaced blocks by better ones in the life that ended.
+fn kill(node: &mut Member, rng: &mut ChaCha8Rng) -> usize {
+    let told = until("it tells its tip", || node.try_json(&["ledger", "status"]));
     // paced: the moment of the kill is what is tried
     std::thread::sleep(Duration::from_millis(rng.next_u64() % 250));
     node.process_mut().kill();
+    let replaced = replaced(node);
     node.start();
     node.wait_for("ledger of the chain");
     let kept = until("it is back", || height(node));
-    assert!(kept >= told, "{}: at {told} it was killed, and is back at {kept}", node.name());
+    assert!(told["height"].as_u64() <= Some(kept), "{}: killed at {told}, it is back at {kept}", node.name());
+    let tip = told["tip"].as_str().expect("a hash");
+    let block = until("it tells of that block", || block(node, tip));
+    assert_eq!((&block["hash"], &block["height"]), (&told["tip"], &told["height"]), "{}: {block}", node.name());
+    replaced
+}
+
+/// How often a node replaced blocks since it was started, as its log says.
+fn replaced(node: &Member) -> usize {
+    let words = ["a better chain takes the place of", "blocks of the ledger were replaced by"];
+    node.process().since(0).iter().filter(|line| words.iter().any(|word| line.contains(word))).count()
+}
+
+/// What a node has of a block, in its chain or not. That it has none is for good, and fails.
+fn block(node: &Member, hash: &str) -> Result<Value, String> {
+    let socket = node.config().with_extension("data").join("api.sock");
+    let answer = || -> std::io::Result<String> {
+        let mut stream = UnixStream::connect(&socket)?;
+        let path = format!("/api/v1/ledger/block/{hash}");
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    };
+    let answer = answer().map_err(|error| error.to_string())?;
+    assert!(!answer.starts_with("HTTP/1.1 404"), "{} has lost the block {hash}: {answer}", node.name());
+    let body = answer.split_once("\r\n\r\n").map(|(_, body)| body).unwrap_or_default();
+    serde_json::from_str(body).map_err(|error| format!("{error}: {answer}"))
 }
 
 #[test]
@@ -73,7 +104,7 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
     newcomer.start();
     newcomer.wait_for("ledger of the chain");
     until("there is money", || if height(&nodes[0])? > 0 { Ok(()) } else { Err(String::new()) });
-    let (mut acknowledged, mut tried) = (0_u32, 0_u32);
+    let (mut acknowledged, mut tried, mut reorganised) = (0_u32, 0_u32, 0);
     for round in 0..rounds {
         let mut asker = Member::new("node", nodes[0].config());
         asker.ask_with(PASSPHRASE.0, PASSPHRASE.1);
@@ -83,13 +114,13 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
         });
         // Whoever sends is among them every other time.
         for number in [round % 2, 1 + round % 2] {
-            kill(&mut nodes[number], &mut rng);
+            reorganised += kill(&mut nodes[number], &mut rng);
         }
         // Every now and then it begins with nothing.
         if round % 4 == 0 {
             begin_anew(&ring, &mut newcomer);
         }
-        kill(&mut newcomer, &mut rng);
+        reorganised += kill(&mut newcomer, &mut rng);
         let answer = sending.join().expect("an answer");
         tried += 1;
         acknowledged += u32::from(answer.code == Some(0));
@@ -111,13 +142,16 @@ fn kills_at_any_moment_take_neither_blocks_nor_payments() {
     send(&nodes[0], &own, &own, "0.5", true).done();
     one_tip(&nodes);
     let height = height(&nodes[0]).expect("it runs");
+    reorganised += nodes.iter().map(replaced).sum::<usize>();
+    // In a short run there may be none.
+    assert!(reorganised > 0 || kills < MANY_KILLS, "no node ever replaced a block: reorganisations were not tried");
     for node in &mut nodes {
         node.process_mut().kill();
         has_what_its_blocks_lead_to(node);
     }
     eprintln!(
-        "ledger-kills: {} kills, {acknowledged} of {tried} payments acknowledged, {} in the chain of {height} blocks; nothing \
-         that was accepted or acknowledged is lost, and all {} sets of outputs are those of a rebuild",
+        "ledger-kills: {} kills, {acknowledged} of {tried} payments acknowledged, {} in the chain of {height} blocks, {reorganised} \
+         reorganisations; nothing that was accepted or acknowledged is lost, and all {} sets of outputs are those of a rebuild",
         3 * rounds,
         paid * 2.0,
         nodes.len()
