@@ -19,6 +19,8 @@ pub const MAX_QUESTIONS: usize = 64;
 /// Bytes of answers handed out until the link tells that they are gone: what a slow link holds is no more than this and
 /// one object.
 pub const SERVE_AT_ONCE: usize = 256 * 1024;
+/// Bytes of a name in a line: 64 digits, two quotes and a comma.
+pub const NAME_BYTES: usize = 67;
 /// Bytes of unfinished objects of one peer beyond one block of the largest size: headers, transactions and a compact
 /// block may be under way beside it.
 pub const MAX_UNFINISHED: usize = 1024 * 1024;

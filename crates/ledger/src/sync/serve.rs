@@ -151,7 +151,9 @@ impl<V: SignatureVerifier> Sync<V> {
         let headers = chain.headers_after(&locator_in(locate), stop_in(locate).as_ref());
         let names = headers.iter().take(MAX_BLOCK_NAMES).map(|header| hash_out(header.hash()));
         let ids = Bounded::from_first(names);
-        self.send(id, Ledger::Inv(LedgerInv { request: Some(locate.request), kind: LedgerKind::Block, ids }), None);
+        let named = ids.len();
+        let line = LedgerInv { request: Some(locate.request), kind: LedgerKind::Block, ids };
+        self.hand_out_names(id, Ledger::Inv(line), named);
     }
 
     fn answer_things<S: Store>(
@@ -253,7 +255,16 @@ impl<V: SignatureVerifier> Sync<V> {
 
     pub(super) fn send_not_found(&mut self, id: NodeId, request: u32, names: Vec<LedgerHash>) {
         let ids = Bounded::from_first(names);
-        self.send(id, Ledger::Notfound(LedgerNotFound { request, ids }), None);
+        let named = ids.len();
+        self.hand_out_names(id, Ledger::Notfound(LedgerNotFound { request, ids }), named);
+    }
+
+    /// Sends a line with so many names: they count like what is in a body.
+    fn hand_out_names(&mut self, id: NodeId, message: Ledger, names: usize) {
+        if let Some(peer) = self.peers.get_mut(&id) {
+            peer.serving.handed += (names * NAME_BYTES).max(Header::SIZE);
+        }
+        self.send(id, message, None);
     }
 
     /// Sends something large: it counts until the queue is empty.

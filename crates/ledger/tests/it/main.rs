@@ -24,6 +24,7 @@ mod store;
 mod support;
 mod sync;
 mod sync_bounds;
+mod sync_serving;
 mod vectors;
 mod verified;
 mod weaknesses;

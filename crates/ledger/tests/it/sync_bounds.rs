@@ -19,17 +19,17 @@ use crate::support::*;
 /// A node, and what it says to one peer.
 pub(crate) struct Hand {
     pub(crate) chain: Chain<MemoryStore>,
-    pool: Mempool,
+    pub(crate) pool: Mempool,
     pub(crate) sync: Sync<BatchVerifier>,
     pub(crate) now: u64,
-    unix_s: u64,
+    pub(crate) unix_s: u64,
     /// Who says what is said.
-    speaker: usize,
+    pub(crate) speaker: usize,
     pub(crate) sent: Vec<(NodeId, Ledger, Option<Bytes>)>,
     pub(crate) blamed: Vec<(NodeId, Reason, bool)>,
 }
 
-const PEER: usize = 1;
+pub(crate) const PEER: usize = 1;
 
 impl Hand {
     pub(crate) fn new(world: &World) -> Self {
@@ -62,26 +62,26 @@ impl Hand {
         self.say(version, None);
     }
 
-    fn say_headers(&mut self, request: Option<u32>, headers: &[Header]) {
+    pub(crate) fn say_headers(&mut self, request: Option<u32>, headers: &[Header]) {
         let tip = headers.last().map_or(LedgerHash([0; 32]), |last| LedgerHash(last.hash().0));
         self.say_headers_on_the_way_to(tip, request, headers);
     }
 
-    fn say_headers_on_the_way_to(&mut self, tip: LedgerHash, request: Option<u32>, headers: &[Header]) {
+    pub(crate) fn say_headers_on_the_way_to(&mut self, tip: LedgerHash, request: Option<u32>, headers: &[Header]) {
         let bytes: Vec<u8> = headers.iter().flat_map(|header| header.to_bytes()).collect();
         for (place, body) in cut(&bytes) {
             self.say(Ledger::Headers(LedgerHeaders { request, place, tip, height: 9 }), Some(body));
         }
     }
 
-    fn say_block(&mut self, request: Option<u32>, block: &Block) {
+    pub(crate) fn say_block(&mut self, request: Option<u32>, block: &Block) {
         for (place, body) in cut(&block.encode()) {
             self.say(Ledger::Block(LedgerPart { request, place }), Some(body));
         }
     }
 
     /// The number of the last question about headers or blocks.
-    fn asked(&self) -> Option<u32> {
+    pub(crate) fn asked(&self) -> Option<u32> {
         self.sent.iter().rev().find_map(|(_, message, _)| {
             if let Ledger::Getheaders(line) = message {
                 return Some(line.request);
@@ -100,7 +100,7 @@ impl Hand {
 }
 
 /// A node that knows nothing, a peer with some blocks, and the question the node asked it.
-fn asked_for_headers(count: usize) -> (World, Vec<Block>, Hand) {
+pub(crate) fn asked_for_headers(count: usize) -> (World, Vec<Block>, Hand) {
     let mut world = World::new();
     let empty = World::new();
     let blocks = chain_of(&mut world, count);
@@ -109,11 +109,11 @@ fn asked_for_headers(count: usize) -> (World, Vec<Block>, Hand) {
     (world, blocks, hand)
 }
 
-fn getdata(message: &Ledger) -> Option<&LedgerWant> {
+pub(crate) fn getdata(message: &Ledger) -> Option<&LedgerWant> {
     if let Ledger::Getdata(line) = message { Some(line) } else { None }
 }
 
-fn headers(blocks: &[Block]) -> Vec<Header> {
+pub(crate) fn headers(blocks: &[Block]) -> Vec<Header> {
     blocks.iter().map(|block| block.header).collect()
 }
 
@@ -318,7 +318,7 @@ fn no_more_than_sixteen_blocks_are_under_way_from_a_peer_and_a_named_part_of_the
     assert_eq!(hand.blamed, []);
 }
 
-fn say_names(hand: &mut Hand, names: impl Iterator<Item = LedgerHash>) {
+pub(crate) fn say_names(hand: &mut Hand, names: impl Iterator<Item = LedgerHash>) {
     let names: Vec<LedgerHash> = names.collect();
     for some in names.chunks(meshline_protocol::limits::MAX_LEDGER_IDS) {
         let ids = Bounded::from_first(some.iter().copied());
@@ -387,7 +387,7 @@ fn of_transactions_before_their_parents_a_peer_has_its_own_room() {
 }
 
 /// Cheap headers after the genesis block, a second apart.
-fn cheap_headers(world: &World, count: u32) -> Vec<Header> {
+pub(crate) fn cheap_headers(world: &World, count: u32) -> Vec<Header> {
     let mut made: Vec<Header> = Vec::new();
     for number in 1..=count {
         let previous = made.last().map_or_else(|| world.genesis.block.hash(), Header::hash);
@@ -400,7 +400,7 @@ fn cheap_headers(world: &World, count: u32) -> Vec<Header> {
 }
 
 /// The questions about headers so far, and whom they were asked.
-fn questions(hand: &Hand) -> Vec<(NodeId, u32)> {
+pub(crate) fn questions(hand: &Hand) -> Vec<(NodeId, u32)> {
     let asked = hand.sent.iter().filter_map(|(peer, message, _)| {
         let Ledger::Getheaders(line) = message else { return None };
         Some((*peer, line.request))
