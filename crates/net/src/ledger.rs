@@ -3,16 +3,21 @@
 //! Nobody waits for anybody here. What a peer sends faster than the ledger takes it fills that peer's own room, and what
 //! does not fit is dropped and counted; what the ledger sends waits in the link's class for bulk, behind everything else,
 //! and the ledger hears when it is gone. Both rooms are larger than what the ledger asks for and hands out at once, so
-//! that only whoever sends unasked loses something.
+//! that only whoever sends unasked loses something. Members have their turns, and one whose frames cost the ledger much
+//! waits a while where others have something, too.
+
+mod budget;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 use meshline_mesh::LinkId;
 use meshline_protocol::message::Ledger;
 use meshline_protocol::{Frame, Message, NodeId};
 
+use self::budget::Budgets;
 use crate::forwarder::Forwarder;
 use crate::limits::{LEDGER_FRAME_OVERHEAD, MAX_LEDGER_INBOX, MAX_LEDGER_INBOXES};
 
@@ -45,6 +50,16 @@ pub enum LedgerNews {
     },
 }
 
+impl LedgerNews {
+    /// The member it is about.
+    #[must_use]
+    pub const fn peer(&self) -> &NodeId {
+        match self {
+            Self::LinkUp { peer } | Self::LinkDown { peer } | Self::Frame { peer, .. } | Self::Drained { peer } => peer,
+        }
+    }
+}
+
 type Wake = Arc<dyn Fn() + Send + Sync>;
 
 /// The ledger's end. Clones are the same one.
@@ -74,6 +89,7 @@ struct State {
     waiting: BTreeMap<NodeId, Waiting>,
     /// Members with something waiting, in the order of their turns.
     turns: VecDeque<NodeId>,
+    budgets: Budgets,
     bytes: usize,
     dropped: BTreeMap<&'static str, u64>,
 }
@@ -104,7 +120,13 @@ impl LedgerPort {
 
     /// The next news, of each member in its turn.
     pub fn take(&self) -> Option<LedgerNews> {
-        self.inbox.lock().take()
+        self.inbox.lock().take(Instant::now())
+    }
+
+    /// What was taken from a member cost so much, in units of about a microsecond. From whom more came than half of what a
+    /// thread does, nothing is taken for a while unless nobody else has anything.
+    pub fn charge(&self, peer: &NodeId, units: u64) {
+        self.inbox.lock().budgets.charge(*peer, units, Instant::now());
     }
 
     /// Sends to a linked member, behind whatever else goes there; `false` if it is not linked or too much waits.
@@ -201,9 +223,15 @@ impl State {
         waiting.news.retain(|news| !matches!(news, LedgerNews::Frame { .. }));
     }
 
-    fn take(&mut self) -> Option<LedgerNews> {
+    /// Whose turn it is: those who had more than their share come after those who did not, and keep their places.
+    fn next_turn(&mut self, now: Instant) -> Option<NodeId> {
+        let place = self.turns.iter().position(|peer| !self.budgets.is_overdrawn(peer, now));
+        self.turns.remove(place.unwrap_or(0))
+    }
+
+    fn take(&mut self, now: Instant) -> Option<LedgerNews> {
         loop {
-            let peer = self.turns.pop_front()?;
+            let peer = self.next_turn(now)?;
             let Some(waiting) = self.waiting.get_mut(&peer) else { continue };
             let news = if std::mem::take(&mut waiting.is_drained) {
                 Some(LedgerNews::Drained { peer })
@@ -241,10 +269,12 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use meshline_protocol::message::LedgerFee;
 
     use super::*;
+    use crate::limits::{LEDGER_UNITS_A_SECOND, LEDGER_UNITS_AT_ONCE, MAX_LEDGER_UNITS};
 
     fn peer(number: u8) -> NodeId {
         NodeId::from_bytes([number; 32])
@@ -321,5 +351,84 @@ mod tests {
         port.inbox.link_down(peer(1), LinkId(1));
         let news: Vec<LedgerNews> = std::iter::from_fn(|| port.take()).collect();
         assert_eq!(news, [LedgerNews::LinkUp { peer: peer(1) }, LedgerNews::LinkUp { peer: peer(1) }]);
+    }
+    /// Two that always have something waiting, of whom the frames of the first cost so much and those of the second so
+    /// little; what each had of the thread in so many microseconds.
+    fn shares(units: [u64; 2], micros: u64) -> [u64; 2] {
+        let port = port();
+        port.listen(|| {});
+        let mut state = port.inbox.lock();
+        let (began, mut now, mut had) = (Instant::now(), 0, [0; 2]);
+        while now < micros {
+            for number in [1, 2] {
+                let is_short = state.waiting.get(&peer(number)).is_none_or(|waiting| waiting.news.len() < 4);
+                if is_short && units[usize::from(number) - 1] > 0 {
+                    state.push(
+                        peer(number),
+                        LedgerNews::Frame { peer: peer(number), message: said(), body: None },
+                        256,
+                    );
+                }
+            }
+            let at = began + Duration::from_micros(now);
+            let Some(news) = state.take(at) else { break };
+            let whose = usize::from(*news.peer() == peer(2));
+            now += units[whose];
+            had[whose] += units[whose];
+            state.budgets.charge(*news.peer(), units[whose], began + Duration::from_micros(now));
+        }
+        had
+    }
+
+    #[test]
+    fn one_whose_frames_cost_much_has_half_of_the_thread_while_another_has_something_and_else_all_of_it() {
+        let seconds = 10;
+        let [dear, cheap] = shares([20_000, 100], seconds * 1_000_000);
+        let most = seconds * LEDGER_UNITS_A_SECOND + LEDGER_UNITS_AT_ONCE + 20_000;
+        assert!(dear <= most, "{dear} units of {most}");
+        assert!(dear >= seconds * LEDGER_UNITS_A_SECOND - 20_000, "{dear} units: its half it has");
+        assert!(cheap >= seconds * 1_000_000 - most, "{cheap} units");
+        let [alone, _] = shares([20_000, 0], seconds * 1_000_000);
+        assert_eq!(alone, seconds * 1_000_000, "nobody waits");
+        let [one, other] = shares([20_000, 20_000], seconds * 1_000_000);
+        assert_eq!((one + other, one.abs_diff(other) <= 40_000), (seconds * 1_000_000, true), "{one} and {other}");
+    }
+
+    #[test]
+    fn what_is_over_the_budget_waits_at_the_bound_for_a_second_at_most_and_over_a_new_link_too() {
+        let port = port();
+        port.listen(|| {});
+        let mut state = port.inbox.lock();
+        let now = Instant::now();
+        let mut first_after = |units: u64, micros: u64| {
+            state.budgets = Budgets::default();
+            state.turns.clear();
+            state.waiting.clear();
+            for number in [1, 2] {
+                state.push(peer(number), LedgerNews::LinkUp { peer: peer(number) }, 0);
+            }
+            state.budgets.charge(peer(1), units, now);
+            let at = now + Duration::from_micros(micros);
+            let order: Vec<NodeId> = std::iter::from_fn(|| state.take(at)).map(|news| *news.peer()).collect();
+            assert_eq!(order.len(), 2, "nobody is forgotten");
+            order[0]
+        };
+        assert_eq!(first_after(LEDGER_UNITS_AT_ONCE, 0), peer(1));
+        assert_eq!(first_after(LEDGER_UNITS_AT_ONCE + 1, 0), peer(2));
+        assert_eq!(first_after(u64::MAX, 999_999), peer(2));
+        assert_eq!(first_after(u64::MAX, 1_000_000), peer(1));
+    }
+
+    #[test]
+    fn of_those_who_had_nothing_for_a_while_nothing_is_held() {
+        let mut budgets = Budgets::default();
+        let now = Instant::now();
+        for number in 0..200 {
+            budgets.charge(peer(number), MAX_LEDGER_UNITS, now);
+        }
+        assert_eq!(budgets.len(), 200);
+        let micros = MAX_LEDGER_UNITS * 1_000_000 / LEDGER_UNITS_A_SECOND;
+        budgets.charge(peer(201), 1, now + Duration::from_micros(micros));
+        assert_eq!(budgets.len(), 1);
     }
 }

@@ -66,6 +66,15 @@ pub const MAX_LEDGER_INBOXES: usize = 64 * 1024 * 1024;
 /// What a frame costs beside its body while it waits.
 pub const LEDGER_FRAME_OVERHEAD: usize = 256;
 
+/// What one member may have of the ledger's thread in a second while others wait, in units of about a microsecond: half.
+pub const LEDGER_UNITS_A_SECOND: u64 = 500_000;
+
+/// What it may have of it at once: ten times as long as peers are listened to at a time, and a third of the dearest block.
+pub const LEDGER_UNITS_AT_ONCE: u64 = 100_000;
+
+/// What it had beyond is held against it up to here, so that it waits for a second at most, however many others there are.
+pub const MAX_LEDGER_UNITS: u64 = LEDGER_UNITS_AT_ONCE + LEDGER_UNITS_A_SECOND;
+
 /// Frames queued for one link, so that small ones cannot take more memory in list entries than in bytes.
 pub const MAX_QUEUED_FRAMES: usize = 4_096;
 

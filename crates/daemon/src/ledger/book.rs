@@ -169,6 +169,11 @@ impl Book {
         self.collect(false);
     }
 
+    /// What the last frame cost, in the units of [`meshline_ledger::sync::effort`].
+    pub(super) const fn take_effort(&mut self) -> u64 {
+        self.sync.take_effort()
+    }
+
     /// The next frame for a peer.
     pub(super) fn take_letter(&mut self) -> Option<Letter> {
         self.letters.pop_front()

@@ -84,7 +84,9 @@ impl Exchange {
                 self.has_more = false;
                 break;
             };
+            let peer = *news.peer();
             book.handle(input(news));
+            port.charge(&peer, book.take_effort());
             send_all(port, book);
         }
         if book.idle_us() == 0 && self.ticked.elapsed() >= LEAST_TICK {

@@ -16,6 +16,7 @@ use crate::hash::BlockHash;
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
 use crate::sync::compact::{CompactBlock, Filling};
+use crate::sync::effort::size_of;
 use crate::sync::limits::*;
 use crate::sync::parts::{Piece, cut};
 use crate::sync::peer::{Past, What};
@@ -104,7 +105,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let pushed = if is_pushed { self.in_short(&tip, at) } else { None };
         for id in ids {
             match &pushed {
-                Some(bytes) if wants_push(self, &id) => {
+                Some((bytes, _)) if wants_push(self, &id) => {
                     for (place, body) in cut(bytes.clone()) {
                         self.send(id, Ledger::Cmpctblock(LedgerPart { request: None, place }), Some(body));
                     }
@@ -114,9 +115,10 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
-    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<Vec<u8>> {
+    /// A block in short, and how many bytes were read for that.
+    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<(Vec<u8>, usize)> {
         let block = at.chain.block(hash).ok().flatten()?;
-        Some(CompactBlock::of(&block, self.rng.next_u64()).encode())
+        Some((CompactBlock::of(&block, self.rng.next_u64()).encode(), size_of(&block)))
     }
 
     fn announce_headers<S: Store>(&mut self, id: NodeId, news: &[Header], at: &At<'_, S>) {
@@ -260,8 +262,7 @@ impl<V: SignatureVerifier> Sync<V> {
 
     fn take_filled<S: Store>(&mut self, id: NodeId, block: Option<Block>, at: &mut At<'_, S>) -> Result<(), Reason> {
         let Some(block) = block else { return Ok(()) };
-        let size = block.transactions.iter().map(Transaction::size).sum::<usize>() + Header::SIZE;
-        match self.take_block(id, &block, size, at) {
+        match self.take_block(id, &block, size_of(&block), at) {
             // Short names may collide: the whole block is fetched, and nobody is to blame.
             Err(Reason::BadBlock(Rule::MerkleRoot | Rule::MerkleMutated)) => Ok(()),
             done => done,

@@ -78,6 +78,7 @@ impl<V: SignatureVerifier> Sync<V> {
             peer.blocks += 1;
             (peer.stalls, peer.unanswered) = (0, 0);
         }
+        self.spend_on_block(block, size);
         let was_missing = !at.chain.has_block(&hash);
         let accepted = at.chain.accept_block(block, at.now.unix_s, &self.verifier);
         let height = at.chain.header(&hash).map(|(_, height)| height);

@@ -9,6 +9,7 @@ use crate::encode::{Encode, put_count};
 use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::{Store, StoreError};
+use crate::sync::effort::size_of;
 use crate::sync::limits::*;
 use crate::sync::parts::cut;
 use crate::sync::{At, Sync};
@@ -65,7 +66,9 @@ impl<V: SignatureVerifier> Sync<V> {
         let is_served = self.config.serve_filters && at.chain.is_active(&hash);
         let block = if is_served { at.chain.block(&hash) } else { Ok(None) };
         let names: Vec<Txid> = asked.ids.iter().map(|id| Txid(id.0)).collect();
-        let proof = self.unless_failed(block, at).map(|block| proof(&block, &names)).filter(|bytes| !bytes.is_empty());
+        let block = self.unless_failed(block, at);
+        self.spend_on_bytes(block.as_ref().map_or(0, size_of));
+        let proof = block.map(|block| proof(&block, &names)).filter(|bytes| !bytes.is_empty());
         match proof {
             Some(bytes) => {
                 for (place, body) in cut(bytes) {

@@ -14,6 +14,7 @@ use crate::encode::Decode;
 use crate::hash::BlockHash;
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
+use crate::sync::effort::HEADER_EFFORT;
 use crate::sync::limits::*;
 use crate::sync::parts::Piece;
 use crate::sync::peer::{Past, Purpose, What};
@@ -99,6 +100,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let (whole, rest) = bytes.as_chunks::<{ Header::SIZE }>();
         let headers: Option<Vec<Header>> = whole.iter().map(|bytes| Header::decode(bytes).ok()).collect();
         let headers = headers.filter(|_| rest.is_empty()).ok_or(Reason::Malformed)?;
+        self.spend(HEADER_EFFORT * headers.len() as u64);
         let tip = BlockHash(line.tip.0);
         if let Some(peer) = self.peers.get_mut(&id) {
             (peer.claimed_tip, peer.claimed_height) = (tip, line.height);

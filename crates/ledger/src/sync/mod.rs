@@ -9,6 +9,7 @@ mod blocks;
 mod bodies;
 mod compact;
 mod conduct;
+pub mod effort;
 mod filters;
 mod headers;
 mod known;
@@ -199,6 +200,8 @@ pub struct Sync<V> {
     latest: u64,
     offences: BTreeMap<&'static str, u64>,
     late: u64,
+    /// What the frames since [`Sync::take_effort`] cost.
+    effort: u64,
     rate: Rate,
     out: VecDeque<Output>,
 }
@@ -226,6 +229,7 @@ impl<V: SignatureVerifier> Sync<V> {
             latest: 0,
             offences: BTreeMap::new(),
             late: 0,
+            effort: 0,
             rate: Rate::default(),
             out: VecDeque::new(),
         }
@@ -248,7 +252,10 @@ impl<V: SignatureVerifier> Sync<V> {
             Input::LinkUp { peer } => self.on_link_up(peer, at),
             Input::LinkDown { peer } => self.on_link_down(&peer),
             Input::Frame { peer, message, body } => {
-                if let Err(reason) = self.on_frame(peer, message, &body.unwrap_or_default(), at) {
+                let body = body.unwrap_or_default();
+                self.spend(effort::FRAME_EFFORT);
+                self.spend_on_bytes(body.len());
+                if let Err(reason) = self.on_frame(peer, message, &body, at) {
                     self.blame(&peer, reason);
                 }
             }

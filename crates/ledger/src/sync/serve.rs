@@ -15,6 +15,7 @@ use crate::encode::{Encode, put_list};
 use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
+use crate::sync::effort::size_of;
 use crate::sync::filters::is_longer;
 use crate::sync::limits::*;
 use crate::sync::parts::cut;
@@ -189,7 +190,8 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &mut At<'_, S>,
     ) -> bool {
         if kind == LedgerKind::Compact && is_young(hash, at.chain) {
-            let Some(bytes) = self.in_short(hash, at) else { return false };
+            let Some((bytes, read)) = self.in_short(hash, at) else { return false };
+            self.spend_on_bytes(read);
             for (place, body) in cut(bytes) {
                 self.hand_out(id, Ledger::Cmpctblock(LedgerPart { request: Some(request), place }), body);
             }
@@ -213,6 +215,7 @@ impl<V: SignatureVerifier> Sync<V> {
     fn answer_places<S: Store>(&mut self, id: NodeId, asked: &LedgerIndexes, at: &mut At<'_, S>) {
         let hash = BlockHash(asked.block.0);
         let block = if is_young(&hash, at.chain) { at.chain.block(&hash).ok().flatten() } else { None };
+        self.spend_on_bytes(block.as_ref().map_or(0, size_of));
         let chosen: Option<Vec<Transaction>> = block.and_then(|block| {
             asked.indexes.iter().map(|place| block.transactions.get(*place as usize).cloned()).collect()
         });
@@ -272,6 +275,7 @@ impl<V: SignatureVerifier> Sync<V> {
         if let Some(peer) = self.peers.get_mut(&id) {
             peer.serving.handed += body.len().max(Header::SIZE);
         }
+        self.spend_on_bytes(body.len());
         self.send(id, message, Some(body));
     }
 }

@@ -270,6 +270,7 @@ impl<V: SignatureVerifier> Sync<V> {
         match at.pool.add(at.chain, &transaction, source, &self.verifier) {
             Ok(added) => {
                 self.on_added(added, Some(from), at);
+        self.spend_on_transaction(&transaction);
                 return Ok(true);
             }
             Err(PoolRefusal::Known) => {}

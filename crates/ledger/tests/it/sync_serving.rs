@@ -1,15 +1,18 @@
-//! What a node answers, and how fast, as one peer sees it that does not read.
+//! What a node answers, how fast, and what handling it costs, as one peer sees it that does not read, or asks for much.
 
+use meshline_ledger::consensus::Rule;
+use meshline_ledger::encode::Encode;
+use meshline_ledger::sync::effort::*;
 use meshline_ledger::sync::limits::*;
 use meshline_ledger::sync::{Input, Reason};
-use meshline_ledger::Block;
+use meshline_ledger::{Block, OutPoint};
 use meshline_protocol::limits::MAX_LEDGER_IDS;
 use meshline_protocol::message::*;
 use meshline_protocol::{Bounded, LedgerHash, Message};
 
 use crate::net::{chain_of, node_id};
 use crate::support::*;
-use crate::sync_bounds::{Hand, PEER};
+use crate::sync_bounds::{Hand, PEER, asked_for_headers, headers};
 
 fn name_of(block: &Block) -> LedgerHash {
     LedgerHash(block.hash().0)
@@ -110,4 +113,55 @@ fn what_is_not_here_waits_for_the_asker_to_read_too() {
         Ledger::Getdata(LedgerWant { request, kind: LedgerKind::Transaction, ids })
     };
     asks_without_reading(&mut hand, ask, |sent| matches!(sent, Ledger::Notfound(_)));
+}
+
+#[test]
+fn a_frame_costs_what_is_to_be_judged_in_it_valid_or_not() {
+    let mut world = World::new();
+    let split = world.pay(&Owner::new(0), &[world.first_coin()], vec![output(units(1_000), &Owner::new(1)); 50]);
+    let first = world.extend(&Owner::new(2), vec![split.clone()]);
+    let at = |index| OutPoint { txid: split.txid(), index };
+    let payment = |index| world.pay(&Owner::new(1), &[at(index)], vec![output(units(1_000), &Owner::new(3))]);
+    let mut payments: Vec<_> = (0..50).map(payment).collect();
+    payments[49].outputs[0].amount = units(999);
+    let bad = world.block(&Owner::new(2), payments);
+    let mut hand = Hand::new(&World::new());
+    hand.meet(&world, vec![first.header, bad.header]);
+    let question = hand.asked();
+    hand.sync.take_effort();
+    hand.say_headers(question, &[first.header, bad.header]);
+    assert_eq!(hand.sync.take_effort(), FRAME_EFFORT + 2 * HEADER_EFFORT + 1);
+    let question = hand.asked();
+    hand.say_block(question, &first);
+    let bytes = |block: &Block| 2 * (block.encode().len() / BYTES_A_UNIT) as u64 + 1;
+    let judged = hand.sync.take_effort();
+    assert!((FRAME_EFFORT + SIGNATURE_EFFORT..=FRAME_EFFORT + SIGNATURE_EFFORT + bytes(&first)).contains(&judged));
+    hand.say_block(question, &bad);
+    assert_eq!(hand.blamed, [(node_id(PEER), Reason::BadBlock(Rule::Signature), true)]);
+    let judged = hand.sync.take_effort();
+    assert!(judged >= FRAME_EFFORT + 50 * SIGNATURE_EFFORT, "{judged}");
+    hand.say_block(question, &bad);
+    let ignored = hand.sync.take_effort();
+    assert!(ignored <= FRAME_EFFORT + bytes(&bad), "nothing of it is judged any more: {ignored}");
+}
+
+#[test]
+fn answers_cost_what_is_read_for_them() {
+    let (blocks, mut hand) = with_blocks(MAX_BLOCK_NAMES);
+    hand.sync.take_effort();
+    let locator = Bounded::from_first([LedgerHash(blocks[0].header.previous.0)]);
+    hand.say(Ledger::Getheaders(LedgerLocate { request: 1, locator, stop: None }), None);
+    let sent: usize = hand.sent.iter().filter_map(|(_, _, body)| body.as_ref()).map(bytes::Bytes::len).sum();
+    assert_eq!(sent, 80 * MAX_BLOCK_NAMES);
+    let cost = hand.sync.take_effort();
+    let most = FRAME_EFFORT + (sent / BYTES_A_UNIT) as u64;
+    assert!(cost <= most && cost + 3 >= most, "{cost}: the parts are rounded down each");
+    let (_, _, mut silent) = asked_for_headers(5);
+    silent.sync.take_effort();
+    silent.hear(Input::Tick);
+    assert_eq!(
+        (silent.sync.take_effort(), headers(&blocks).len()),
+        (0, MAX_BLOCK_NAMES),
+        "the time costs nobody anything"
+    );
 }

@@ -110,7 +110,9 @@ impl Client {
                 self.has_more = false;
                 break;
             };
+            let peer = *news.peer();
             self.handle(input(news));
+            port.charge(&peer, self.light.take_effort());
         }
         self.handle(Input::Tick);
         if self.is_new && self.saved.elapsed() >= SAVE_EVERY {

@@ -36,6 +36,7 @@ use crate::hash::{BlockHash, ChainId, Txid};
 use crate::mempool::Mempool;
 use crate::sighash::BatchVerifier;
 use crate::store::Store;
+use crate::sync::effort::FRAME_EFFORT;
 use crate::sync::light::late::Late;
 use crate::sync::light::limits::*;
 use crate::sync::light::scan::Scan;
@@ -151,7 +152,10 @@ impl Light {
         let mut at = At { chain, pool: &mut pool, now };
         match input {
             Input::Frame { peer, message, body } if self.is_own(&peer, &message) => {
-                if let Err(reason) = self.on_frame(peer, message, &body.unwrap_or_default(), &mut at) {
+                let body = body.unwrap_or_default();
+                self.sync.spend(FRAME_EFFORT);
+                self.sync.spend_on_bytes(body.len());
+                if let Err(reason) = self.on_frame(peer, message, &body, &mut at) {
                     self.sync.blame(&peer, reason);
                 }
             }
@@ -163,6 +167,11 @@ impl Light {
         }
         self.sync.step_headers(&mut at);
         self.step(&mut at);
+    }
+
+    /// What the frames cost since this was asked last: units of [`effort`](crate::sync::effort).
+    pub const fn take_effort(&mut self) -> u64 {
+        self.sync.take_effort()
     }
 
     /// The next thing to do.
