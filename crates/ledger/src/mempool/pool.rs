@@ -263,6 +263,15 @@ impl Mempool {
         u64::try_from((u128::from(self.least_fee_rate) * size as u128).div_ceil(1_000)).unwrap_or(u64::MAX)
     }
 
+    /// What a payment of this origin must pay to be worth sending here, in base units for 1,000 bytes: where the pool is nearly
+    /// full and the origin has half of what it can count on, as much as the cheapest that waits.
+    pub fn asked_rate(&self, origin: Origin) -> u64 {
+        let is_full = self.bytes >= self.max_bytes / 10 * 9;
+        let is_sure = self.held.get(&origin).is_none_or(|held| *held < RESERVED_BYTES / 2);
+        let cheapest = self.by_rate.first().map_or(0, |(rate, ..)| rate.div_ceil(1_000));
+        if is_full && !is_sure { cheapest.max(self.least_fee_rate) } else { self.least_fee_rate }
+    }
+
     fn check_fee(&self, fee: u64, size: usize) -> Result<(), PoolRefusal> {
         let least = self.least_fee(size);
         if fee < least { Err(PoolRefusal::Fee { fee, least }) } else { Ok(()) }

@@ -1,7 +1,7 @@
 //! Who is linked and what they say: versions, frames to their places, offences, questions that nobody answers.
 
 use bytes::Bytes;
-use meshline_protocol::message::{Ledger, LedgerFee, LedgerPlace, LedgerVersion};
+use meshline_protocol::message::{Ledger, LedgerPlace, LedgerVersion};
 use meshline_protocol::{LedgerHash, NodeId};
 
 use crate::chain::{Chain, Flush};
@@ -103,10 +103,7 @@ impl<V: SignatureVerifier> Sync<V> {
         }
         if is_new {
             self.event(Event::Joined { peer: id, height: version.height });
-            if self.config.least_fee_rate > 0 {
-                let rate = self.config.least_fee_rate.min(meshline_protocol::limits::MAX_INTEGER);
-                self.send(id, Ledger::Feefilter(LedgerFee { rate }), None);
-            }
+            self.tell_fee(id, at);
             self.tell_waiting(&id, at);
         }
     }

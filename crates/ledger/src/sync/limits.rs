@@ -109,6 +109,9 @@ pub const MAX_REFUSED: usize = 10_000;
 /// Own transactions that no block has taken are announced again after this on average.
 pub const REBROADCAST: u64 = 600 * SECOND;
 
+/// What a payment must pay here is told anew at most so often, and when it differs by a quarter from what was told.
+pub const FEES_EVERY: u64 = 10 * SECOND;
+
 /// Peers that are asked to push new blocks, as in BIP-152.
 pub const MAX_PUSHING: usize = 3;
 /// Compact blocks being completed at the same time; the size of each is bounded by the block it stands for.

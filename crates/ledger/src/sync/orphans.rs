@@ -93,3 +93,61 @@ impl Orphans {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::amount::Amount;
+    use crate::transaction::{Lock, OutPoint, TxIn, TxOut};
+
+    /// One with so many outputs of 29 bytes.
+    fn orphan(number: u32, outputs: usize) -> Transaction {
+        let outpoint = OutPoint { txid: Txid([7; 32]), index: number };
+        let output = TxOut { amount: Amount::ZERO, lock: Lock::to_key(&[1; 32]) };
+        let inputs = vec![TxIn::Spend { outpoint, key: [0; 32], signature: [0; 64] }];
+        Transaction { version: 1, inputs, outputs: vec![output; outputs], lock_time: 0 }
+    }
+
+    #[test]
+    fn each_peer_has_room_for_so_many_bytes_and_none_pushes_out_anothers() {
+        let (one, other) = (NodeId::from_bytes([1; 32]), NodeId::from_bytes([2; 32]));
+        let mut orphans = Orphans::default();
+        let modest = orphan(1_000, 1);
+        assert!(orphans.insert(modest.txid(), modest.clone(), other, 0));
+        let large = |number| orphan(number, 2_000);
+        let size = large(0).size();
+        let fitting = u32::try_from(MAX_ORPHAN_BYTES / size).unwrap_or_default();
+        for number in 0..fitting + 3 {
+            let taken = orphans.insert(large(number).txid(), large(number), one, 0);
+            assert_eq!(taken, number < fitting, "{number} of {fitting}");
+        }
+        // What fits exactly is taken, a byte more is not: an output has more.
+        let left = MAX_ORPHAN_BYTES - fitting as usize * size;
+        let bare = orphan(1_001, 0).size() + 2;
+        let outputs = (left - bare) / 29;
+        let (fits, too_large) = (orphan(1_002, outputs), orphan(1_003, outputs + 1));
+        assert!(fits.size() <= left && too_large.size() > left, "{} and {} of {left}", fits.size(), too_large.size());
+        assert!(!orphans.insert(too_large.txid(), too_large.clone(), one, 0));
+        assert!(orphans.insert(fits.txid(), fits, one, 0));
+        assert!(orphans.contains(&modest.txid()) && orphans.insert(too_large.txid(), too_large.clone(), other, 0));
+        let held = orphans.len();
+        orphans.forget(&one);
+        assert_eq!((held, orphans.len()), (fitting as usize + 3, 2));
+        assert!(orphans.insert(large(0).txid(), large(0), one, 0), "its room is free again");
+    }
+
+    #[test]
+    fn what_one_peer_brought_first_is_not_kept_twice_and_counts_for_nobody_else() {
+        let mut orphans = Orphans::default();
+        let peers: Vec<NodeId> = (1..=3).map(|number| NodeId::from_bytes([number; 32])).collect();
+        for (number, peer) in (0_u32..).zip(&peers) {
+            for at in 0..MAX_ORPHANS as u32 {
+                let own = orphan(number * 1_000 + at, 1);
+                assert!(orphans.insert(own.txid(), own, *peer, 0));
+            }
+            let same = orphan(0, 1);
+            assert!(!orphans.insert(same.txid(), same, *peer, 0));
+        }
+        assert_eq!(orphans.len(), 3 * MAX_ORPHANS);
+    }
+}

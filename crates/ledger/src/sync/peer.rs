@@ -110,6 +110,8 @@ pub(super) struct Peer {
     pub(super) pushes: bool,
     /// It pays no attention to transactions that pay less, in base units for 1,000 bytes.
     pub(super) fee_filter: u64,
+    /// What it was told that payments must pay here, likewise.
+    pub(super) told_fee: u64,
     /// Transactions it is known to have.
     pub(super) known: Known<Txid>,
     /// Transactions that it announced and that are not here yet.
@@ -147,6 +149,7 @@ impl Peer {
             wants_push: false,
             pushes: false,
             fee_filter: 0,
+            told_fee: 0,
             known: Known::new(crate::sync::limits::MAX_KNOWN),
             announced: BTreeSet::new(),
             to_announce: BTreeSet::new(),

@@ -1,6 +1,6 @@
 //! Transactions told to others: in batches at random moments, to those that want them and do not have them.
 
-use meshline_protocol::message::{Ledger, LedgerInv, LedgerKind};
+use meshline_protocol::message::{Ledger, LedgerFee, LedgerInv, LedgerKind};
 use meshline_protocol::{Bounded, NodeId};
 
 use crate::chain::Chain;
@@ -87,11 +87,37 @@ impl<V: SignatureVerifier> Sync<V> {
         peer.announce_at = at.now.mono_us.saturating_add(TRICKLE);
     }
 
+    /// Tells a peer what payments must pay here, if that is not nearly what it was told.
+    pub(super) fn tell_fee<S: Store>(&mut self, id: NodeId, at: &At<'_, S>) {
+        let least = self.config.least_fee_rate;
+        let Some(peer) = self.peers.get_mut(&id).filter(|peer| peer.is_speaking()) else { return };
+        let asked = at.pool.asked_rate(Origin::Peer(peer.number)).max(least);
+        let is_near = asked.abs_diff(peer.told_fee) <= peer.told_fee / 4;
+        // Where there is room again it is told at once.
+        if asked == peer.told_fee || is_near && asked > least {
+            return;
+        }
+        peer.told_fee = asked;
+        let rate = asked.min(meshline_protocol::limits::MAX_INTEGER);
+        self.send(id, Ledger::Feefilter(LedgerFee { rate }), None);
+    }
+
+    /// Tells all of them, now and then: the pool fills, and empties again.
+    fn tell_fees<S: Store>(&mut self, at: &At<'_, S>) {
+        if !self.config.relay || at.now.mono_us < self.relay.fees_at {
+            return;
+        }
+        self.relay.fees_at = at.now.mono_us.saturating_add(FEES_EVERY);
+        let ids: Vec<NodeId> = self.peers.keys().copied().collect();
+        ids.into_iter().for_each(|id| self.tell_fee(id, at));
+    }
+
     /// Announces what has gathered, forgets orphans, and announces own ones again that no block took.
     pub(super) fn trickle<S: Store>(&mut self, at: &At<'_, S>) {
         let now = at.now.mono_us;
         self.relay.orphans.expire(now);
         self.rebroadcast(at);
+        self.tell_fees(at);
         let due = |peer: &Peer| !peer.to_announce.is_empty() && peer.announce_at <= now;
         let ids: Vec<NodeId> = self.peers.iter().filter(|(_, peer)| due(peer)).map(|(id, _)| *id).collect();
         for id in ids {

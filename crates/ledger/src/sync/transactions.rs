@@ -39,6 +39,8 @@ pub(super) struct Relay {
     refused: Known<Txid>,
     /// Handed over here, until a block takes them; announced again then.
     pub(super) own: BTreeMap<Txid, u64>,
+    /// When peers are told next what payments must pay here.
+    pub(super) fees_at: u64,
     /// Whole names of what waits, for blocks in short.
     pub(super) names: BTreeMap<Txid, Wtxid>,
 }
@@ -57,6 +59,7 @@ impl Default for Relay {
             orphans: Orphans::default(),
             refused: Known::new(MAX_REFUSED),
             own: BTreeMap::new(),
+            fees_at: 0,
             names: BTreeMap::new(),
         }
     }

@@ -25,6 +25,7 @@ mod support;
 mod sync;
 mod sync_bounds;
 mod sync_serving;
+mod sync_unasked;
 mod vectors;
 mod verified;
 mod weaknesses;
