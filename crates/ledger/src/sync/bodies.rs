@@ -292,3 +292,38 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many blocks of this size came.
+    fn after(blocks: usize, size: usize) -> Bodies {
+        let mut bodies = Bodies::default();
+        (0..blocks).for_each(|_| bodies.arrived(1, &BlockHash::ZERO, size));
+        bodies
+    }
+
+    #[test]
+    fn of_large_blocks_fewer_are_under_way_from_one_peer() {
+        assert_eq!(after(0, 0).most_in_flight(), MAX_IN_FLIGHT);
+        for (size, most) in [(100, MAX_IN_FLIGHT), (MAX_IN_FLIGHT_BYTES / 10, 10), (MAX_IN_FLIGHT_BYTES, 2)] {
+            let bodies = after(200, size);
+            // The average comes near the size, and is rounded down.
+            assert!((most..=most + 1).contains(&bodies.most_in_flight().min(MAX_IN_FLIGHT + 1)), "{size}");
+            assert!(bodies.most_in_flight() == 2 || bodies.average * bodies.most_in_flight() <= MAX_IN_FLIGHT_BYTES);
+        }
+    }
+
+    #[test]
+    fn each_block_that_comes_brings_the_time_of_a_stall_down_to_the_least() {
+        let mut bodies = Bodies { stall: MOST_STALL, ..Bodies::default() };
+        let mut before = bodies.stall;
+        for _ in 0..40 {
+            bodies.arrived(1, &BlockHash::ZERO, 100);
+            assert_eq!(bodies.stall, (before / 100 * 85).max(LEAST_STALL));
+            before = bodies.stall;
+        }
+        assert_eq!(before, LEAST_STALL);
+    }
+}

@@ -155,3 +155,46 @@ fn proof(block: &Block, names: &[Txid]) -> Vec<u8> {
     }
     bytes
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::consensus::Header;
+    use crate::transaction::{Lock, Transaction, TxIn, TxOut};
+    use crate::{Amount, CompactBits};
+
+    /// One with so many outputs of 29 bytes.
+    fn transaction(number: u32, outputs: usize) -> Transaction {
+        let output = TxOut { amount: Amount::ZERO, lock: Lock::to_key(&[1; 32]) };
+        let inputs = vec![TxIn::Coinbase { height: number, extra: Vec::new() }];
+        Transaction { version: 1, inputs, outputs: vec![output; outputs], lock_time: 0 }
+    }
+
+    fn proved(sizes: &[usize]) -> (usize, usize) {
+        let header = Header {
+            version: 1,
+            previous: BlockHash::ZERO,
+            merkle_root: [0; 32],
+            time: 0,
+            bits: CompactBits(0),
+            nonce: 0,
+        };
+        let transactions: Vec<Transaction> =
+            (0..).zip(sizes).map(|(number, outputs)| transaction(number, *outputs)).collect();
+        let names: Vec<Txid> = transactions.iter().map(Transaction::txid).collect();
+        let alone: usize = transactions.iter().map(|transaction| transaction.size() + 5).sum();
+        let bytes = proof(&Block { header, transactions }, &names).len();
+        (bytes, alone)
+    }
+
+    #[test]
+    fn proofs_fill_an_answer_to_its_bound_unless_the_first_alone_is_larger() {
+        let (few, all) = proved(&[2_400; 4]);
+        assert!(few >= all && few <= MAX_PROOF_BYTES, "all of them: {few}");
+        let (many, all) = proved(&[2_400; 20]);
+        assert!(all > MAX_PROOF_BYTES && many <= MAX_PROOF_BYTES, "{many} of {all}");
+        assert!(many + transaction(0, 2_400).size() + 200 > MAX_PROOF_BYTES, "one more would not have fitted: {many}");
+        let (one, all) = proved(&[MAX_PROOF_BYTES / 29 + 1, 1]);
+        assert!(one > MAX_PROOF_BYTES && one < all + 64, "it alone: {one} of {all}");
+    }
+}

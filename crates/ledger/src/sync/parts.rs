@@ -108,3 +108,36 @@ pub(super) fn cut(bytes: Vec<u8>) -> Vec<(LedgerPlace, Bytes)> {
     };
     (1..=of).map(piece).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sync::limits::MAX_UNFINISHED;
+
+    const BLOCK: usize = 1_000_000;
+
+    fn first(unfinished: &mut Unfinished, piece: Piece, bytes: usize) -> Result<Option<Vec<u8>>, Reason> {
+        let caps = Caps { piece: 2 * BLOCK, all: BLOCK + MAX_UNFINISHED };
+        unfinished.take(piece, (Some(1), LedgerPlace { part: 1, of: 2 }), &Bytes::from(vec![0; bytes]), caps)
+    }
+
+    #[test]
+    fn what_is_unfinished_of_one_peer_is_a_block_and_so_much_more_and_not_a_byte_beyond() {
+        for (beyond, expected) in [(0, Ok(None)), (1, Err(Reason::TooLarge))] {
+            let mut unfinished = Unfinished::default();
+            assert_eq!(first(&mut unfinished, Piece::Block, BLOCK), Ok(None));
+            assert_eq!(first(&mut unfinished, Piece::Compact, MAX_UNFINISHED + beyond), expected);
+            assert!(unfinished.held() <= BLOCK + MAX_UNFINISHED);
+        }
+    }
+
+    #[test]
+    fn a_thing_that_is_begun_anew_makes_room() {
+        let mut unfinished = Unfinished::default();
+        for _ in 0..3 {
+            assert_eq!(first(&mut unfinished, Piece::Headers, BLOCK), Ok(None));
+            assert_eq!(first(&mut unfinished, Piece::Headers, BLOCK), Err(Reason::BrokenParts));
+            assert_eq!(unfinished.held(), 0);
+        }
+    }
+}

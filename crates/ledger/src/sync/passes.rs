@@ -271,11 +271,84 @@ fn most_headers<S: Store>(at: &At<'_, S>) -> u64 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Commitments, MAX_COMMITMENTS};
+    use super::{Commitments, MAX_COMMITMENTS, Pass};
+    use crate::chain::Chain;
+    use crate::consensus::{
+        AddressPrefix, BLOCK_VERSION, CompactBits, Difficulty, Genesis, Header, Params, Policy, meets,
+    };
+    use crate::store::MemoryStore;
+    use crate::sync::Reason;
+    use crate::{Amount, Lock};
+
+    fn empty() -> Commitments {
+        Commitments { offset: 0, salt: [0; 32], bits: Vec::new(), count: 0 }
+    }
+
+    /// A nonce that meets the target.
+    fn mined(mut header: Header) -> Header {
+        while header.bits.target().is_ok_and(|target| !meets(&header.hash(), target)) {
+            header.nonce += 1;
+        }
+        header
+    }
+
+    /// A chain of its first block only.
+    fn chain() -> Chain<MemoryStore> {
+        let params = Params {
+            difficulty: Difficulty::Fixed,
+            bits: CompactBits(0x203f_ffff),
+            subsidy: Amount::ZERO,
+            halving_interval: 0,
+            maturity: 1,
+            max_block_size: 1_000_000,
+            max_signatures: 7_500,
+            prefix: AddressPrefix::MESH,
+        };
+        let lock = Lock::to_key(&[1; 32]);
+        let mut block = Genesis::unmined(&params, 1_700_000_000, lock, Some("test")).expect("valid parameters");
+        block.header = mined(block.header);
+        let policy = Policy { least_fee_rate: 0, mine_empty: true, template_from: 0 };
+        let genesis = Genesis { name: "test".to_owned(), params, policy, block };
+        Chain::open(&genesis, MemoryStore::default()).expect("in memory")
+    }
+
+    /// So many headers after its first block.
+    fn headers(chain: &Chain<MemoryStore>, count: u32) -> Vec<Header> {
+        let (mut above, _) = chain.header(&chain.id()).expect("the first block");
+        let next = |_| {
+            let header =
+                Header { previous: above.hash(), merkle_root: [3; 32], time: above.time + 1, nonce: 0, ..above };
+            above = mined(Header { version: BLOCK_VERSION, ..header });
+            above
+        };
+        (0..count).map(next).collect()
+    }
+
+    /// That more than the time since the beginning allows are too many can only be seen here: the rules about their times
+    /// and about the future refuse them before.
+    #[test]
+    fn so_many_headers_are_judged_as_there_can_be_and_no_more() {
+        let chain = chain();
+        let headers = headers(&chain, 9);
+        let now_s = 1_800_000_000;
+        let pass = |commitments| Pass {
+            judge: chain.judge_after(&chain.id()).expect("known"),
+            from: chain.id(),
+            started: 0,
+            commitments,
+            done: None,
+        };
+        assert_eq!(pass(empty()).take(&headers, now_s, 9), Ok(()));
+        assert_eq!(pass(empty()).take(&headers, now_s, 8), Err(Reason::TooManyHeaders));
+        let full = |bytes: usize| Commitments { bits: vec![0; bytes], count: bytes * 8, ..empty() };
+        assert_eq!(pass(full(MAX_COMMITMENTS)).take(&headers, now_s, 9), Ok(()));
+        assert_eq!(pass(full(MAX_COMMITMENTS + 1)).take(&headers, now_s, 9), Err(Reason::TooManyHeaders));
+        assert!(Reason::TooManyHeaders.score() >= crate::sync::limits::MAX_SCORE, "nobody honest has so many");
+    }
 
     #[test]
     fn commitments_are_full_with_one_bit_more_than_they_may_hold() {
-        let mut commitments = Commitments { offset: 0, salt: [0; 32], bits: Vec::new(), count: 0 };
+        let mut commitments = empty();
         for number in 0..MAX_COMMITMENTS * 8 {
             commitments.push(number % 3 == 0);
         }

@@ -227,3 +227,19 @@ impl Peer {
 
 /// All peers.
 pub(super) type Peers = BTreeMap<NodeId, Peer>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_questions_that_are_over_the_oldest_is_forgotten() {
+        let mut peer = Peer::new(1, Stage::Speaking);
+        for number in 1..=MAX_PAST_QUESTIONS as u32 + 1 {
+            assert_eq!(peer.ask(What::Light, 0, 1), number);
+            assert!(peer.close(number, Past::Answered).is_some());
+            assert_eq!(peer.past(1).is_some(), number as usize <= MAX_PAST_QUESTIONS, "after {number}");
+        }
+        assert_eq!((peer.past(2), peer.past.len()), (Some(Past::Answered), MAX_PAST_QUESTIONS));
+    }
+}

@@ -270,10 +270,10 @@ impl<V: SignatureVerifier> Sync<V> {
         let number = self.peers.get(&from).map_or(0, |peer| peer.number);
         let source = (Origin::Peer(number), at.now.unix_s);
         self.relay.settle(&txid);
+        self.spend_on_transaction(&transaction);
         match at.pool.add(at.chain, &transaction, source, &self.verifier) {
             Ok(added) => {
                 self.on_added(added, Some(from), at);
-        self.spend_on_transaction(&transaction);
                 return Ok(true);
             }
             Err(PoolRefusal::Known) => {}
@@ -316,4 +316,27 @@ fn asked_transactions(peer: &Peer) -> usize {
     }
     let count = |what: &What| if let What::Transactions(names) = what { names.len() } else { 0 };
     peer.asked.values().map(|asked| count(&asked.what)).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_was_refused_the_oldest_name_is_forgotten_and_all_of_them_with_a_block() {
+        let mut relay = Relay::default();
+        let name = |number: usize| {
+            let mut bytes = [0; 32];
+            bytes.iter_mut().zip(number.to_le_bytes()).for_each(|(byte, digit)| *byte = digit);
+            Txid(bytes)
+        };
+        for number in 0..=MAX_REFUSED {
+            assert!(number < MAX_REFUSED || relay.refused.contains(&name(0)));
+            relay.refused.insert(name(number));
+        }
+        assert!(!relay.refused.contains(&name(0)));
+        assert!(relay.refused.contains(&name(1)) && relay.refused.contains(&name(MAX_REFUSED)));
+        relay.on_block();
+        assert!(!relay.refused.contains(&name(MAX_REFUSED)));
+    }
 }

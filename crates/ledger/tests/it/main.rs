@@ -24,6 +24,7 @@ mod store;
 mod support;
 mod sync;
 mod sync_bounds;
+mod sync_limits;
 mod sync_serving;
 mod sync_unasked;
 mod vectors;

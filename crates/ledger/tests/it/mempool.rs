@@ -2,7 +2,7 @@
 
 use meshline_ledger::consensus::Policy;
 use meshline_ledger::mempool::{
-    EXPIRY_S, MAX_RELATIVES, Mempool, Origin, PoolRefusal, RESERVED_BYTES, SavedError, Template, due,
+    EXPIRY_S, MAX_RELATIVES, MAX_REPLACED, Mempool, Origin, PoolRefusal, RESERVED_BYTES, SavedError, Template, due,
 };
 use meshline_ledger::miner::Search;
 use meshline_ledger::sighash::BatchVerifier;
@@ -248,4 +248,31 @@ fn the_search_finds_the_nonce_that_one_by_one_finds() {
     let header = world.block(&Owner::new(1), Vec::new()).header;
     assert_eq!(Search::new(header).unwrap().step(0, 0), None);
     let _ = Search::new(header).unwrap().step(u32::MAX - 1, u32::MAX);
+}
+
+#[test]
+fn a_payment_replaces_a_hundred_others_and_not_one_more() {
+    let (world, at) = split(MAX_REPLACED as u32);
+    let owner = Owner::new(0);
+    for beyond in [0, 1] {
+        let mut pool = Mempool::new(0);
+        // Each of these takes others with it that build on it: four lines of 25, and a single one.
+        let mut roots = Vec::new();
+        for line in 0..MAX_REPLACED / MAX_RELATIVES + beyond {
+            let mut last = world.pay(&owner, &[at[line]], vec![output(units(1_000_000), &owner)]);
+            roots.push(at[line]);
+            add(&mut pool, &world, &last).unwrap();
+            let count = if line < MAX_REPLACED / MAX_RELATIVES { MAX_RELATIVES - 1 } else { 0 };
+            for _ in 0..count {
+                last = child(&world, &last, &owner, 0);
+                add(&mut pool, &world, &last).unwrap();
+            }
+        }
+        assert_eq!(pool.len(), MAX_REPLACED + beyond);
+        let rival = world.pay(&owner, &roots, vec![output(units(1_000), &owner)]);
+        let taken = pool.add(&world.chain, &rival, PEER, &BatchVerifier).map(|added| added.removed.len());
+        let expected = if beyond == 0 { Ok(MAX_REPLACED) } else { Err(PoolRefusal::TooManyReplaced) };
+        assert_eq!(taken, expected);
+        assert_eq!(pool.len(), if beyond == 0 { 1 } else { MAX_REPLACED + 1 });
+    }
 }
