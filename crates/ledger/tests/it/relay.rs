@@ -222,6 +222,58 @@ fn a_double_spend_from_two_sides_ends_the_same_everywhere() {
 }
 
 #[test]
+fn of_two_miners_who_each_took_one_of_two_payments_the_longer_chain_decides_and_the_other_payment_is_void() {
+    let mut town = Town::new(8, 33);
+    let (left, right): (Vec<usize>, Vec<usize>) = ((0..4).collect(), (4..8).collect());
+    town.link(&left);
+    town.link(&right);
+    let (lost, won) = (town.payment(0, 7), town.payment(0, 8));
+    // One builds on what will be void, one has nothing to do with it.
+    let made = OutPoint { txid: lost.txid(), index: 0 };
+    let coin = meshline_ledger::Coin { output: lost.outputs[0], height: 2, coinbase: false };
+    let child = town.world.pay_coins(&Owner::new(7), &[made], &[coin], vec![output(units(800), &Owner::new(9))]);
+    let bystander = town.payment(1, 7);
+    let lost = town.submit(0, &lost);
+    town.net.run("what the next one builds on", 30, |net| net.nodes[1].pool.get(&lost).is_some());
+    let (child, bystander) = (town.submit(1, &child), town.submit(2, &bystander));
+    let won = town.submit(5, &won);
+    town.net.run("the payments", 30, |net| {
+        left.iter().all(|node| net.nodes[*node].pool.len() == 3)
+            && right.iter().all(|node| net.nodes[*node].pool.len() == 1)
+    });
+    for (half, miner, count) in [(&left, 3, 1), (&right, 6, 2)] {
+        for _ in 0..count {
+            let tip = town.mine(miner);
+            town.net.run("a block", 30, |net| half.iter().all(|node| net.nodes[*node].chain.tip() == tip));
+        }
+    }
+    let holds = |town: &Town, node: usize, txid| {
+        let chain = &town.net.nodes[node].chain;
+        chain.coin(&OutPoint { txid, index: 0 }).unwrap().is_some()
+    };
+    assert!(holds(&town, 0, child) && holds(&town, 0, bystander) && holds(&town, 7, won), "each side has its own");
+    let winner = town.net.nodes[6].chain.tip();
+    town.net.link(0, 4);
+    town.net.link(2, 7);
+    town.net.run("one tip", 30, |net| net.nodes.iter().all(|node| node.chain.tip() == winner));
+    town.net.run("what is still valid waits again", 30, |net| {
+        net.nodes.iter().all(|node| node.pool.len() == 1 && node.pool.get(&bystander).is_some())
+    });
+    // Another block, and time to announce: what is void does not come back.
+    let tip = town.mine(1);
+    town.net.run("a block", 30, |net| net.nodes.iter().all(|node| node.chain.tip() == tip));
+    town.net.pass(10 * SECOND);
+    for number in 0..8 {
+        assert!(holds(&town, number, won) && holds(&town, number, bystander), "node {number}");
+        assert!(!holds(&town, number, lost) && !holds(&town, number, child), "node {number}");
+        let node = &town.net.nodes[number];
+        assert!(node.pool.is_empty() && node.offences.is_empty(), "node {number}: {:?}", node.offences);
+    }
+    let hashes: BTreeSet<_> = town.net.nodes.iter().map(|node| node.chain.set_hash().unwrap().hash).collect();
+    assert_eq!(hashes.len(), 1);
+}
+
+#[test]
 fn a_partition_heals_to_one_tip_and_what_the_losers_had_waits_again() {
     let mut town = Town::new(20, 27);
     let (left, right): (Vec<usize>, Vec<usize>) = ((0..10).collect(), (10..20).collect());
