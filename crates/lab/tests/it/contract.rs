@@ -1,8 +1,9 @@
 //! What scripts rest on: the documents of `--json`, the exit codes, and what stands on which stream.
 
+use std::process::Command;
 use std::time::Duration;
 
-use meshline_lab::{Member, Ring};
+use meshline_lab::{Answer, Member, Ring, has_tool, program};
 use serde_json::Value;
 
 /// The members a document must have, whatever else it has.
@@ -114,4 +115,31 @@ fn results_go_to_standard_output_and_logs_to_standard_error() {
     let follow = nodes[1].ask(&["wait", "--json"]);
     assert_eq!(follow.stderr, "");
     assert!(serde_json::from_str::<Value>(&follow.stdout).is_ok(), "{follow:?}");
+}
+
+#[test]
+fn each_of_the_five_programs_prints_its_completions_and_its_manual_page() {
+    let ask = |name: &str, words: &[&str]| {
+        let mut command = Command::new(program(name));
+        command.args(words);
+        Answer::of(command).done()
+    };
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    for name in ["signal-server", "node", "view", "proxy", "config-tool"] {
+        for (shell, mark) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
+            let script = ask(name, &["completions", shell]);
+            let line = script.lines().find(|line| line.contains(mark)).unwrap_or_else(|| panic!("{name}: {script}"));
+            assert!(line.contains(name), "{name}: {line}");
+            if shell == "bash" && has_tool("bash") {
+                let file = folder.path().join(name);
+                std::fs::write(&file, &script).expect("written");
+                let mut check = Command::new("bash");
+                check.arg("-n").arg(&file);
+                let _ = Answer::of(check).done();
+            }
+        }
+        let page = ask(name, &["man"]).replace("\\-", "-");
+        assert!(page.lines().any(|line| line.starts_with(&format!(".TH {name} "))), "{page}");
+        assert!(page.contains(".SH SYNOPSIS"), "{page}");
+    }
 }

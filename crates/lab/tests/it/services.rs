@@ -4,6 +4,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
+use std::time::Duration;
 
 use meshline_lab::{Answer, Member, Process, Ring, has_tool, program, until};
 use serde_json::{Value, json};
@@ -52,6 +53,20 @@ fn fetch(port: &str) -> Answer {
     Answer::of(command)
 }
 
+/// What a web server answers through `connect`, whose input and output are the connection.
+fn spoken_through(member: &Member, asker: &str, service: &str) -> String {
+    let mut command = Command::new(program(asker));
+    command.args(["connect", service, "--config"]).arg(member.config());
+    let mut connected = Process::start("connect", command);
+    connected.say("GET / HTTP/1.0\r");
+    connected.say("\r");
+    connected.wait_for("200 OK");
+    // It lasts until both sides have ended.
+    connected.close_input();
+    assert_eq!(connected.wait(Duration::from_secs(20)), Some(0));
+    connected.since(0).pop().unwrap_or_default()
+}
+
 /// Adds a forward to a service; the port that leads there.
 #[track_caller]
 fn forward(member: &Member, service: &str) -> String {
@@ -85,6 +100,11 @@ fn a_service_is_reached_by_its_name_and_goes_on_when_the_first_instance_is_kille
         let up = rows.iter().filter(|row| row["health"] == "up" && !row["cost"].is_null()).count();
         if up == 2 { Ok(()) } else { Err(format!("{rows:?}")) }
     });
+    // The same by name without a port here, and what the view says of the way there.
+    let through = spoken_through(&view, "view", "web");
+    assert!(["donald", "eddy"].iter().any(|name| through.contains(name)), "{through}");
+    assert!(view.ask(&["explain", "donald"]).done().contains("donald"));
+    assert!(view.ask(&["trace", "donald"]).done().contains("donald"));
     let port = forward(&view, "web");
     let first = fetch(&port).done();
     let at = ["donald", "eddy"].iter().position(|name| *name == first).unwrap_or_else(|| panic!("{first}"));
@@ -135,6 +155,10 @@ fn what_a_view_advertises_is_there_while_the_command_runs() {
     let mut view = ring.view();
     view.start();
     view.wait_for_links(1);
+    let mut watching = Command::new(program("node"));
+    watching.args(["services", "--watch", "--json", "--config"]).arg(nodes[0].config());
+    let watching = Process::start("services", watching);
+    watching.wait_for("meshline/services/1");
     let port = web("from the view").to_string();
     let mut command = Command::new(program("view"));
     command.args(["advertise", "--name", "plan", "--kind", "_http._tcp", "--text", "path=/", "--port", &port]);
@@ -147,8 +171,13 @@ fn what_a_view_advertises_is_there_while_the_command_runs() {
         if rows.iter().all(|row| !row["cost"].is_null()) { Ok(()) } else { Err(format!("{rows:?}")) }
     });
     assert_eq!(fetch(&forward(&nodes[1], "plan")).done(), "from the view");
+    assert_eq!(spoken_through(&nodes[1], "node", "plan"), "from the view");
+    let told = watching.wait_for(r#""event":"added""#);
+    assert!(told.contains("meshline/service-event/1") && told.contains(r#""name":"plan""#), "{told}");
     let again = view.ask(&["advertise", "--name", "plan", "--kind", "_http._tcp", "--port", &port]);
     assert_eq!(again.code, Some(2), "a name is taken once: {}", again.stderr);
     advertising.kill();
     wait_for_rows(&nodes[1], "plan", 0);
+    let told = watching.wait_for(r#""event":"removed""#);
+    assert!(told.contains(r#""cause":"withdrawn""#) && told.contains(r#""name":"plan""#), "{told}");
 }

@@ -53,6 +53,20 @@ fn the_last_reading_of_a_command_is_read_by_its_name_and_stands_in_the_directory
 }
 
 #[test]
+fn what_is_typed_is_read_line_by_line_and_the_last_of_it_stays_when_the_input_ends() {
+    let (_ring, nodes, mut view) = publishing(&["--topic", "said", "--stdin"]);
+    view.process_mut().say("21.5");
+    assert_eq!(read(&nodes[0], &["said"]).trim(), "21.5");
+    let follower = following(&nodes[1], &["said"]);
+    follower.wait_for("21.5");
+    view.process_mut().say("{\"c\":22}");
+    follower.wait_for("{\"c\":22}");
+    view.process_mut().close_input();
+    view.chat_to("it runs on", 2);
+    assert_eq!(read(&nodes[0], &["said"]).trim(), "{\"c\":22}");
+}
+
+#[test]
 fn whoever_may_not_read_a_topic_is_refused_and_it_is_not_told() {
     let ring = Ring::write("--nodes 2 --no-signal");
     ring.configure(1, &serde_json::json!({"topics": [{"name": "secret", "exec": "echo 1", "allow": ["donald"]}]}));

@@ -68,10 +68,17 @@ fn words(name: &str, what: &Value) -> (Weight, String) {
         "punch_succeeded" => (Weight::Good, format!("a direct way to {who}: {}", text(what, "kind"))),
         "punch_failed" => (Weight::Bad, format!("no direct way to {who}: {}", text(what, "reason"))),
         "nat_changed" => (Weight::Plain, "this member is seen at other addresses".to_owned()),
+        "service_added" => (Weight::Good, format!("{} is offered", service(who, what))),
+        "service_changed" => (Weight::Plain, format!("{} is {}", service(who, what), text(what, "health"))),
+        "service_removed" => (Weight::Bad, format!("{} is gone: {}", service(who, what), text(what, "cause"))),
         "lagged" => (Weight::Bad, format!("{} events were missed", number(what, "missed"))),
         "reset" => (Weight::Plain, "the member was started anew, or too much happened meanwhile".to_owned()),
         other => (Weight::Plain, unknown(other, what)),
     }
+}
+
+fn service(name: &str, what: &Value) -> String {
+    format!("{name} ({}) of {}", text(what, "kind"), text(what, "member_name"))
 }
 
 fn route(who: &str, what: &Value) -> String {
@@ -120,9 +127,14 @@ mod tests {
         let route = json!({"name": "eddy", "path": ["a", "b"], "cost": 1200, "cause": "loss"});
         assert_eq!(told("route_changed", &route), "the way to eddy has 2 hops, 1200 µs (loss)");
         assert_eq!(told("route_changed", &json!({"name": "eddy"})), "no way to eddy (?)");
+        let service =
+            json!({"name": "web", "kind": "_http._tcp", "member_name": "bobby", "health": "down", "cause": "left"});
+        assert_eq!(told("service_added", &service), "web (_http._tcp) of bobby is offered");
+        assert_eq!(told("service_changed", &service), "web (_http._tcp) of bobby is down");
+        assert_eq!(told("service_removed", &service), "web (_http._tcp) of bobby is gone: left");
         assert_eq!(
-            told("service_gone", &json!({"kind": "_http._tcp", "port": 80, "x": []})),
-            "service gone kind=_http._tcp port=80"
+            told("moon_rises", &json!({"kind": "_http._tcp", "port": 80, "x": []})),
+            "moon rises kind=_http._tcp port=80"
         );
         assert_eq!(told("odd", &json!(null)), "odd");
     }

@@ -154,7 +154,9 @@ fn what_happens_is_asked_about_at_once() {
         ("link_up", Source::Status),
         ("member_joined", Source::Peers),
         ("route_changed", Source::Routes),
-        ("service_up", Source::Services),
+        ("service_added", Source::Services),
+        ("service_changed", Source::Services),
+        ("service_removed", Source::Services),
         ("lagged", Source::Chat),
     ] {
         assert_eq!(bench.happen(event, &json!({})), Some(Action::Ask(asked)), "{event}");
