@@ -68,6 +68,8 @@ pub(crate) struct Shared {
     pub(crate) spoken: Spoken,
     /// Along which links messages go to all.
     pub(crate) tree: Tree,
+    /// Authors whose messages wait until it is known who they are.
+    pub(crate) awaited: BTreeSet<NodeId>,
     rng: ChaCha12Rng,
     last_dial: u64,
     last_socket: u32,
@@ -98,6 +100,7 @@ impl Shared {
             refused: BTreeMap::new(),
             refused_us: None,
             tree: Tree::new(tree_seed(seed)),
+            awaited: BTreeSet::new(),
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,
             last_socket: SocketId::MAIN.0,

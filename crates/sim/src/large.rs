@@ -68,6 +68,13 @@ impl World {
         number
     }
 
+    /// How many nodes have shown a text that is followed; its author does not.
+    #[must_use]
+    pub fn shown(&self, number: usize) -> usize {
+        let arrivals = self.watch.text(number).map(|text| text.arrivals.as_slice()).unwrap_or_default();
+        arrivals.iter().filter(|one| one.shown_at.is_some()).count()
+    }
+
     /// What the ways between regions add to the latency, one way, in microseconds. Nodes are dealt to them in turn.
     pub fn set_regions(&mut self, micros: Vec<Vec<u64>>) {
         self.network.regions = micros;

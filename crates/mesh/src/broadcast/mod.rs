@@ -137,7 +137,9 @@ impl Broadcast {
     pub(crate) fn release(&mut self, author: NodeId, around: Around<'_>) -> Vec<Code> {
         let Around { ring, members, routing, shared } = around;
         let mut faults = Vec::new();
-        for (on_ring, arrival) in self.parked.take(author) {
+        let released = self.parked.take(author);
+        shared.awaited.remove(&author);
+        for (on_ring, arrival) in released {
             let around = Around { ring, members, routing, shared };
             let done = if on_ring { self.handle_ring(arrival, around) } else { self.handle_flood(arrival, around) };
             faults.extend(done.err());
@@ -150,6 +152,7 @@ impl Broadcast {
         let want = Want { ids: Bounded::from_first([arrival.line.by]) };
         shared.send(&arrival.from, Wire::Gossip(Gossip::Want(want)));
         self.parked.put(on_ring, arrival);
+        shared.awaited = self.parked.authors().collect();
     }
 
     fn handle_ack(&mut self, from: NodeId, ack: BroadcastAck, members: &Members, shared: &mut Shared) {

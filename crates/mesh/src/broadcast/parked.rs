@@ -42,6 +42,11 @@ impl Parked {
         self.waiting.iter().any(|(_, one)| one.line.by == *by && one.line.seq == seq)
     }
 
+    /// Whose messages wait.
+    pub(super) fn authors(&self) -> impl Iterator<Item = NodeId> {
+        self.waiting.iter().map(|(_, one)| one.line.by)
+    }
+
     /// Takes out what an author wrote.
     pub(super) fn take(&mut self, author: NodeId) -> Vec<(bool, Arrival)> {
         let (taken, waiting) =

@@ -39,9 +39,13 @@ const ASK_MOST: usize = 32;
 const ASK_BEFORE_END: i64 = 600_000_000;
 
 impl Gossip {
-    /// Whether a member is worth knowing here.
+    /// Whether a member is worth knowing here. The author of a message that waits is: otherwise nobody behind this node
+    /// would get it either.
     pub(super) fn wants(&self, id: &NodeId, shared: &Shared, routing: &Routing) -> bool {
-        self.members.get(id).is_some() || self.members.len() < self.max_kept || self.is_near(id, shared, routing)
+        self.members.get(id).is_some()
+            || self.members.len() < self.max_kept
+            || shared.awaited.contains(id)
+            || self.is_near(id, shared, routing)
     }
 
     /// Whether a member is known whatever the number.

@@ -151,6 +151,10 @@ impl Gossip {
         if member.id == shared.id || !self.members.insert(Arc::clone(&member)) {
             return None;
         }
+        if shared.awaited.contains(&member.id) {
+            // Whoever says one thing says more.
+            self.members.talked(member.id, shared.now.mono);
+        }
         self.note_news(shared);
         shared.clock.set_known_members(self.members.len());
         if routing.is_shared(&member.id) {

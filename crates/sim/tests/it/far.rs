@@ -137,3 +137,21 @@ fn echoes_come_back_from_far_members_and_a_way_that_broke_is_found_anew() {
         world.run_for(10 * SECOND);
     }
 }
+
+#[test]
+fn what_a_member_says_reaches_those_who_do_not_know_it() {
+    const NODES: usize = 240;
+    let mut world = World::new(seed(1)).verified_once();
+    world.add_wide(NODES, 6, |config| config.max_area = AREA);
+    // Who starts later is news, and too many are forgotten for it.
+    for part in [0..NODES / 2, NODES / 2..NODES] {
+        part.for_each(|node| world.start(node));
+        world.run_for(20 * SECOND);
+    }
+    for _ in 0..6 {
+        let author = world.rng().index(NODES);
+        let number = world.say_marked(author, 40);
+        world.run_for(3 * SECOND);
+        assert_eq!(world.shown(number), NODES - 1, "what node {author} said");
+    }
+}
