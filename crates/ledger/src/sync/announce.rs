@@ -36,7 +36,7 @@ pub(super) struct Compacts {
 impl Compacts {
     /// A peer brings nothing any more.
     pub(super) fn forget(&mut self, id: &NodeId) {
-        self.filling.retain(|_, (from, _)| from != id);
+        self.not_from(id);
         self.pushing.retain(|pushing| pushing != id);
     }
 
@@ -45,9 +45,21 @@ impl Compacts {
     }
 }
 
+    /// What a peer was to bring for these is not waited for.
+    pub(super) fn not_from(&mut self, id: &NodeId) {
+        self.filling.retain(|_, (from, _)| from != id);
+    }
+
 impl<V: SignatureVerifier> Sync<V> {
     /// Takes a block that was made on this machine, or tells why not.
     pub fn submit_block<S: Store>(
+
+    /// A peer does not bring what is missing in a block; another one may be about to.
+    pub(super) fn give_up_of(&mut self, hash: &BlockHash, id: &NodeId) {
+        if self.filling.get(hash).is_some_and(|(from, _)| from == id) {
+            self.filling.remove(hash);
+        }
+    }
         &mut self,
         block: &Block,
         now: Now,
@@ -134,7 +146,9 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &At<'_, S>,
     ) -> bool {
         let is_next = height == at.chain.height().saturating_add(1);
-        if !self.is_synced || !is_next || at.pool.is_empty() || self.compacts.filling.len() >= MAX_COMPLETING {
+        // One that is being put together would be of no use a second time.
+        let is_filling = self.compacts.filling.contains_key(&hash) || self.compacts.filling.len() >= MAX_COMPLETING;
+        if !self.is_synced || !is_next || at.pool.is_empty() || is_filling {
             return false;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -214,7 +228,6 @@ impl<V: SignatureVerifier> Sync<V> {
         if missing.len() > meshline_protocol::limits::MAX_LEDGER_INDEXES {
             return Ok(());
         }
-        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
         let request = peer.ask(What::BlockTransactions(hash), at.now.mono_us, COMPACT_TIMEOUT);
         let best = at.chain.best_header().0;
@@ -222,7 +235,12 @@ impl<V: SignatureVerifier> Sync<V> {
         self.bodies.note_asked(height, (id, request, at.now.mono_us));
         self.compacts.filling.insert(hash, (id, filling));
         let indexes = Bounded::from_first(missing);
+        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         self.send(id, Ledger::Getblocktxn(LedgerIndexes { request, block: hash_out(hash), indexes }), None);
+            // In short it would come again and again: it is fetched whole.
+            let best = at.chain.best_header().0;
+            self.bodies.refill(best, at.chain);
+            self.bodies.reopen_one(height, &id);
         Ok(())
     }
 

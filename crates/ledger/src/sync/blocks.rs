@@ -182,7 +182,7 @@ impl<V: SignatureVerifier> Sync<V> {
             What::Compact(hash) | What::BlockTransactions(hash) => {
                 let hash = *hash;
                 peer.close(line.request, Past::Answered);
-                self.compacts.give_up(&hash);
+                self.compacts.give_up_of(&hash, &id);
                 self.bodies.reopen_of(&id, line.request);
             }
         }

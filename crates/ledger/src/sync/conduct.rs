@@ -236,7 +236,7 @@ impl<V: SignatureVerifier> Sync<V> {
             What::Headers(Purpose::First | Purpose::Second) => self.forget_passes(&id),
             What::Blocks(_) => self.bodies.reopen_of(&id, request),
             What::Compact(hash) | What::BlockTransactions(hash) => {
-                self.compacts.give_up(&hash);
+                self.compacts.give_up_of(&hash, &id);
                 self.bodies.reopen_of(&id, request);
             }
             What::Transactions(names) => self.transactions_failed(&id, &names),

@@ -111,6 +111,12 @@ pub const REBROADCAST: u64 = 600 * SECOND;
 pub const MAX_PUSHING: usize = 3;
 /// Compact blocks being completed at the same time; the size of each is bounded by the block it stands for.
 pub const MAX_COMPLETING: usize = 4;
+/// The next block, if nothing of it has come for so long, is asked of another peer too: several round trips of most links,
+/// and less than people notice. What was asked before may still come.
+pub const HURRY_AFTER: u64 = SECOND / 4;
+/// Peers that the next block is asked of at the same time, as in Bitcoin Core: nobody can hold it up alone, and a slow line
+/// carries it no more often than this.
+pub const MAX_HURRY: usize = 3;
 /// Transactions of blocks further below the tip than this are not served singly, as in BIP-152.
 pub const MAX_COMPACT_DEPTH: u32 = 10;
 /// A compact block whose missing transactions do not come within this is fetched whole from somebody else.

@@ -279,6 +279,7 @@ impl<V: SignatureVerifier> Sync<V> {
         self.note_tip(at);
         self.fetch_transactions(at);
         self.trickle(at);
+        self.hurry(at);
         self.note_synced(at);
         self.make_filters(at);
     }
