@@ -31,7 +31,12 @@ const MAX_COMPACT: usize = 512 * 1024;
 pub(super) struct Compacts {
     filling: BTreeMap<BlockHash, (NodeId, Filling)>,
     pushing: VecDeque<NodeId>,
+    /// The block that was put in short last, for whoever wants it next.
+    short: Option<(BlockHash, Parts)>,
 }
+
+/// Something cut into bodies; copies share the bytes.
+pub(super) type Parts = Vec<(LedgerPlace, Bytes)>;
 
 impl Compacts {
     /// A peer brings nothing any more.
@@ -40,19 +45,14 @@ impl Compacts {
         self.pushing.retain(|pushing| pushing != id);
     }
 
-    pub(super) fn give_up(&mut self, hash: &BlockHash) {
-        self.filling.remove(hash);
-    }
-}
-
     /// What a peer was to bring for these is not waited for.
     pub(super) fn not_from(&mut self, id: &NodeId) {
         self.filling.retain(|_, (from, _)| from != id);
     }
 
-impl<V: SignatureVerifier> Sync<V> {
-    /// Takes a block that was made on this machine, or tells why not.
-    pub fn submit_block<S: Store>(
+    pub(super) fn give_up(&mut self, hash: &BlockHash) {
+        self.filling.remove(hash);
+    }
 
     /// A peer does not bring what is missing in a block; another one may be about to.
     pub(super) fn give_up_of(&mut self, hash: &BlockHash, id: &NodeId) {
@@ -60,6 +60,11 @@ impl<V: SignatureVerifier> Sync<V> {
             self.filling.remove(hash);
         }
     }
+}
+
+impl<V: SignatureVerifier> Sync<V> {
+    /// Takes a block that was made on this machine, or tells why not.
+    pub fn submit_block<S: Store>(
         &mut self,
         block: &Block,
         now: Now,
@@ -116,8 +121,8 @@ impl<V: SignatureVerifier> Sync<V> {
         let pushed = if is_pushed { self.in_short(&tip, at) } else { None };
         for id in ids {
             match &pushed {
-                Some(bytes) if wants_push(self, &id) => {
-                    for (place, body) in cut(bytes.clone()) {
+                Some(parts) if wants_push(self, &id) => {
+                    for (place, body) in parts.clone() {
                         self.send(id, Ledger::Cmpctblock(LedgerPart { request: None, place }), Some(body));
                     }
                 }
@@ -126,9 +131,15 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
-    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<Vec<u8>> {
+    /// A block in short, in parts. All who ask get the same one: to make it the block is read and hashed again.
+    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<Parts> {
+        if let Some((_, parts)) = self.compacts.short.as_ref().filter(|(of, _)| of == hash) {
+            return Some(parts.clone());
+        }
         let block = at.chain.block(hash).ok().flatten()?;
-        Some(CompactBlock::of(&block, self.rng.next_u64()).encode())
+        let parts = cut(CompactBlock::of(&block, self.rng.next_u64()).encode());
+        self.compacts.short = Some((*hash, parts.clone()));
+        Some(parts)
     }
 
     fn announce_headers<S: Store>(&mut self, id: NodeId, news: &[Header], at: &At<'_, S>) {
@@ -225,7 +236,12 @@ impl<V: SignatureVerifier> Sync<V> {
         if missing.is_empty() {
             return self.take_filled(id, filling.finish(Vec::new()), at);
         }
+        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         if missing.len() > meshline_protocol::limits::MAX_LEDGER_INDEXES {
+            // In short it would come again and again: it is fetched whole.
+            let best = at.chain.best_header().0;
+            self.bodies.refill(best, at.chain);
+            self.bodies.reopen_one(height, &id);
             return Ok(());
         }
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
@@ -235,12 +251,7 @@ impl<V: SignatureVerifier> Sync<V> {
         self.bodies.note_asked(height, (id, request, at.now.mono_us));
         self.compacts.filling.insert(hash, (id, filling));
         let indexes = Bounded::from_first(missing);
-        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         self.send(id, Ledger::Getblocktxn(LedgerIndexes { request, block: hash_out(hash), indexes }), None);
-            // In short it would come again and again: it is fetched whole.
-            let best = at.chain.best_header().0;
-            self.bodies.refill(best, at.chain);
-            self.bodies.reopen_one(height, &id);
         Ok(())
     }
 

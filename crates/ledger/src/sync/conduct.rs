@@ -298,7 +298,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let has_peers = self.peers.values().any(Peer::is_speaking);
         if is_synced && has_peers && !self.is_synced {
             self.is_synced = true;
-            at.chain.set_flush(Flush::EachBlock);
+            at.chain.set_flush(Flush::BlocksFirst);
             if let Err(error) = at.chain.flush() {
                 self.store_failed(error, at.now);
             }

@@ -187,8 +187,8 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &mut At<'_, S>,
     ) -> bool {
         if kind == LedgerKind::Compact && is_young(hash, at.chain) {
-            let Some(bytes) = self.in_short(hash, at) else { return false };
-            for (place, body) in cut(bytes) {
+            let Some(parts) = self.in_short(hash, at) else { return false };
+            for (place, body) in parts {
                 self.hand_out(id, Ledger::Cmpctblock(LedgerPart { request: Some(request), place }), body);
             }
             return true;
