@@ -133,11 +133,10 @@ pub const MAX_FILTERS_BYTES: usize = 512 * 1024;
 pub const MAX_PROOF_BYTES: usize = 1024 * 1024;
 /// Filters made in one step: some milliseconds for the largest blocks.
 pub const FILTERS_AT_ONCE: usize = 8;
-/// The filters of new blocks are made this much after them: who passes the blocks on needs the processor first. Whoever
-/// asks for them has them made at once.
-pub const FILTERS_DELAY: u64 = 2 * SECOND / 5;
-/// What new blocks do to the unspent outputs is written this much after the first of them, for the same reason: that of
-/// blocks which come quickly together.
+/// The filters of new blocks are made this much after them, so that nobody waits longer for the blocks.
+pub const FILTERS_DELAY: u64 = SECOND / 50;
+/// What new blocks do to the unspent outputs is written this much after the first of them: that of blocks which come
+/// quickly together, and after those who pass them on had the processor.
 pub const COINS_DELAY: u64 = SECOND;
 
 /// Bytes of the largest answer of headers.
