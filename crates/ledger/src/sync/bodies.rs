@@ -203,9 +203,10 @@ impl<V: SignatureVerifier> Sync<V> {
         let others = self.others_reach(&id, at);
         let is_left_to_others =
             |height: u32, want: &Want| want.failed == Some(id) && others.is_some_and(|others| others >= height);
-        let open = self.bodies.window.iter().filter(|(height, want)| {
-            want.from.is_none() && **height <= reach && !is_left_to_others(**height, want)
-        });
+        let open =
+            self.bodies.window.iter().filter(|(height, want)| {
+                want.from.is_none() && **height <= reach && !is_left_to_others(**height, want)
+            });
         let chosen: Vec<(u32, BlockHash)> = open.take(room).map(|(height, want)| (*height, want.hash)).collect();
         self.ask_for(id, &chosen, at);
     }

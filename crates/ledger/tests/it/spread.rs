@@ -34,7 +34,8 @@ impl Village {
         let split = world.pay(&Owner::new(0), &[world.first_coin()], outputs);
         let txid = split.txid();
         let first = world.extend(&Owner::new(2), vec![split]);
-        let pay = |index| world.pay(&Owner::new(1), &[OutPoint { txid, index }], vec![output(units(900), &Owner::new(7))]);
+        let pay =
+            |index| world.pay(&Owner::new(1), &[OutPoint { txid, index }], vec![output(units(900), &Owner::new(7))]);
         let payments = (0..COINS).map(pay).collect();
         let mut net = Net::new(&world.genesis, seed);
         net.base_s = u64::from(START) + 600;
