@@ -31,9 +31,14 @@ pub trait Encode {
 
     /// The canonical form.
     fn encode(&self) -> Vec<u8> {
-        let mut out = Vec::new();
+        let mut out = Vec::with_capacity(self.size_hint());
         self.encode_to(&mut out);
         out
+    }
+
+    /// About how many bytes that will be, so that a large value is not moved while it grows.
+    fn size_hint(&self) -> usize {
+        0
     }
 }
 

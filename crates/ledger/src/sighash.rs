@@ -1,12 +1,14 @@
 //! What a signature signs, and how signatures are judged: ed25519 under the rules of ZIP-215, under which one by one
 //! and in batches give the same verdict for every input.
 
+use std::sync::LazyLock;
+
 use ed25519_zebra::{Signature, VerificationKeyBytes, batch};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::SeedableRng;
 
 use crate::encode::put_list;
-use crate::hash::{ChainId, tagged};
+use crate::hash::{ChainId, Tagged, tagged};
 use crate::transaction::{Transaction, TxOut};
 
 /// The 32 bytes that every input's key signs: the chain, the transaction without its signatures, and the outputs it
@@ -17,9 +19,10 @@ pub fn sighash(chain: ChainId, transaction: &Transaction, spent: &[TxOut]) -> [u
 
 /// [`sighash`] where the form without signatures is at hand.
 pub(crate) fn sighash_of(chain: ChainId, unsigned: &[u8], spent: &[TxOut]) -> [u8; 32] {
+    static SIGHASH: LazyLock<Tagged> = LazyLock::new(|| Tagged::of("meshline/sighash"));
     let mut outputs = Vec::with_capacity(9 + spent.len() * TxOut::SIZE);
     put_list(&mut outputs, spent);
-    tagged("meshline/sighash", &[&chain.0, unsigned, &outputs])
+    SIGHASH.hash(&[&chain.0, unsigned, &outputs])
 }
 
 /// One signature to be judged.

@@ -1,10 +1,11 @@
 //! Transactions: what is spent, by which key, and who owns what comes out.
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use crate::amount::Amount;
 use crate::encode::{Decode, DecodeError, Decoder, Encode, put_count, put_list};
-use crate::hash::{Txid, Wtxid, sha256d, tagged};
+use crate::hash::{Tagged, Txid, Wtxid, sha256d};
 
 /// Largest transaction in bytes, signatures included. A tenth of the largest block, so that no single one fills it.
 pub const MAX_TRANSACTION_SIZE: usize = 100_000;
@@ -64,7 +65,8 @@ pub enum Lock {
 impl Lock {
     /// The lock that the ed25519 public key opens: the first 20 bytes of a tagged SHA-256 of its 32 bytes.
     pub fn to_key(key: &[u8; 32]) -> Self {
-        let hash = tagged("meshline/key", &[key]);
+        static KEY: LazyLock<Tagged> = LazyLock::new(|| Tagged::of("meshline/key"));
+        let hash = KEY.hash(&[key]);
         let mut short = [0; KEY_HASH_SIZE];
         short.iter_mut().zip(hash).for_each(|(to, from)| *to = from);
         Self::KeyHash(short)
@@ -140,8 +142,13 @@ impl Transaction {
     /// The canonical form with the signatures left out.
     pub fn encode_unsigned(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(self.size());
-        self.encode_form(Form::Unsigned, &mut out);
+        self.encode_unsigned_to(&mut out);
         out
+    }
+
+    /// Appends [`Transaction::encode_unsigned`].
+    pub(crate) fn encode_unsigned_to(&self, out: &mut Vec<u8>) {
+        self.encode_form(Form::Unsigned, out);
     }
 
     /// Bytes of the canonical form.
@@ -183,6 +190,10 @@ impl Transaction {
 impl Encode for Transaction {
     fn encode_to(&self, out: &mut Vec<u8>) {
         self.encode_form(Form::Whole, out);
+    }
+
+    fn size_hint(&self) -> usize {
+        self.size()
     }
 }
 

@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use crate::consensus::{Coin, CoinView};
+use crate::consensus::{Block, Coin, CoinView};
 use crate::encode::{Decode, Encode};
 use crate::hash::Txid;
 use crate::store::{Batch, Store, StoreError, Table, seal, unseal};
-use crate::transaction::{Lock, OutPoint};
+use crate::transaction::{Lock, OutPoint, Transaction};
 
 /// Outputs that are new (`Some`) or spent (`None`) since the store was written. The coin tells whose entry in the owner
 /// index goes too.
@@ -36,6 +36,46 @@ impl<S: Store> CoinView for Coins<'_, S> {
         match self.overlay.changes.get(outpoint) {
             Some(entry) => Ok(entry.unspent.then_some(entry.coin)),
             None => stored_coin(self.store, outpoint),
+        }
+    }
+}
+
+/// The outputs that a block spends, read together, over the rest of them.
+#[derive(Debug)]
+pub(crate) struct ReadAhead<'a, S> {
+    below: Coins<'a, S>,
+    /// By outpoint; `None` for what the store does not have.
+    read: Vec<(OutPoint, Option<Coin>)>,
+}
+
+impl<'a, S: Store> Coins<'a, S> {
+    pub(crate) fn read_ahead(self, block: &Block) -> Result<ReadAhead<'a, S>, StoreError> {
+        let spends = block.transactions.iter().flat_map(Transaction::spends);
+        let mut read: Vec<_> =
+            spends.filter(|at| !self.overlay.changes.contains_key(at)).map(|outpoint| (outpoint, None)).collect();
+        read.sort_unstable_by_key(|(outpoint, _)| *outpoint);
+        read.dedup_by_key(|(outpoint, _)| *outpoint);
+        let keys: Vec<_> = read.iter().map(|(outpoint, _)| coin_key(outpoint)).collect();
+        let mut damaged = Ok(());
+        self.store.get_each(Table::Coins, &keys, &mut |place, sealed| {
+            let (Some(sealed), Some(key), Some((_, coin))) = (sealed, keys.get(place), read.get_mut(place)) else {
+                return;
+            };
+            match decode_coin(Table::Coins, key, sealed) {
+                Ok(found) => *coin = Some(found),
+                Err(error) => damaged = Err(error),
+            }
+        })?;
+        damaged.map(|()| ReadAhead { below: self, read })
+    }
+}
+
+impl<S: Store> CoinView for ReadAhead<'_, S> {
+    fn coin(&self, outpoint: &OutPoint) -> Result<Option<Coin>, StoreError> {
+        let place = self.read.binary_search_by_key(outpoint, |(at, _)| *at).ok();
+        match place.and_then(|place| self.read.get(place)) {
+            Some((_, coin)) => Ok(*coin),
+            None => self.below.coin(outpoint),
         }
     }
 }

@@ -14,6 +14,8 @@ use crate::store::{Store, StoreError, Table, unseal};
 
 /// Hash of the active chain's last block.
 pub(super) const TIP: &[u8] = b"tip";
+/// Hash of the last block that is written, if what it does to the unspent outputs is not.
+pub(super) const AHEAD: &[u8] = b"ahead";
 /// There while the coins are being rebuilt.
 pub(super) const REBUILDING: &[u8] = b"rebuilding";
 /// Hash of the genesis block.
@@ -50,6 +52,8 @@ pub(super) fn open<S: Store>(genesis: &Genesis, store: S) -> Result<Chain<S>, Op
         pending: BTreeMap::new(),
         pending_bytes: 0,
         flush: Flush::EachBlock,
+        stored: header.hash(),
+        is_ahead: false,
         undelivered: Vec::new(),
         filtered: None,
     };
@@ -84,11 +88,20 @@ impl<S: Store> Chain<S> {
         let tip = BlockHash(tip.try_into().map_err(|_| damaged())?);
         let slot = self.tree.slot(&tip).ok_or_else(damaged)?;
         self.tree.set_active(slot);
+        self.stored = tip;
+        self.load_ahead()?;
         self.load_filtered()?;
         if self.record(Table::Meta, REBUILDING)?.is_some() {
             self.reindex()?;
         }
         Ok(())
+    }
+
+    fn load_ahead(&mut self) -> Result<(), StoreError> {
+        let Some(ahead) = self.record(Table::Meta, AHEAD)? else { return Ok(()) };
+        self.is_ahead = true;
+        let target = ahead.try_into().ok().and_then(|hash| self.tree.slot(&BlockHash(hash)));
+        self.roll_forward(target.ok_or_else(|| StoreError::corrupt(Table::Meta, AHEAD))?)
     }
 
     fn load_headers(&mut self) -> Result<(), StoreError> {

@@ -121,7 +121,10 @@ impl<S: Store> Chain<S> {
                 (block, checked)
             }
         };
-        let connected = connect(context, &block, &checked, &self.coins(), verifier)?;
+        let connected = {
+            let coins = self.coins().read_ahead(&block)?;
+            connect(context, &block, &checked, &coins, verifier)?
+        };
         self.keep(Table::Undo, block.hash().0.to_vec(), encode_undo(&connected.spent));
         self.apply(&connected);
         self.tree.push_active(slot);
@@ -140,22 +143,44 @@ impl<S: Store> Chain<S> {
     fn disconnect_tip(&mut self) -> Result<Block, StoreError> {
         let (slot, height) = (self.tree.tip(), self.tree.tip_height());
         let block = self.body(slot)?;
+        let Connected { spent, created, .. } = self.connected_before(&block, height)?;
+        created.into_iter().for_each(|(outpoint, coin)| self.overlay.remove(outpoint, coin));
+        spent.into_iter().for_each(|(outpoint, coin)| self.overlay.add(outpoint, coin));
+        self.tree.pop_active();
+        Ok(block)
+    }
+
+    /// What a block changed when it was connected.
+    fn connected_before(&self, block: &Block, height: u32) -> Result<Connected, StoreError> {
         let hash = block.hash();
         let damaged = || StoreError::corrupt(Table::Undo, &hash.0);
         let undo = self.record(Table::Undo, &hash.0)?.ok_or_else(damaged)?;
         let spent = decode_undo(&undo).ok_or_else(damaged)?;
-        // What was spent within the block never became an output of its own; all else that it made is unspent now.
+        // What was spent within the block never became an output of its own; all else that it made is unspent after it.
         let within: HashSet<OutPoint> = block.transactions.iter().flat_map(Transaction::spends).collect();
-        for transaction in &block.transactions {
-            for (outpoint, coin) in outputs_of(transaction, height) {
-                if !within.contains(&outpoint) {
-                    self.overlay.remove(outpoint, coin);
-                }
-            }
+        let made = block.transactions.iter().flat_map(|transaction| outputs_of(transaction, height));
+        let created = made.filter(|(outpoint, _)| !within.contains(outpoint)).collect();
+        Ok(Connected { spent, created, fees: 0 })
+    }
+
+    /// Goes on from the block up to which the unspent outputs are written to the one up to which blocks are: they were
+    /// judged before. Where one of them is damaged it ends: the rest is judged like blocks that were just taken.
+    pub(super) fn roll_forward(&mut self, target: Slot) -> Result<(), StoreError> {
+        let way = self.way_to(target);
+        if way.last().and_then(|slot| self.tree.entry(*slot)?.parent) != Some(self.tree.tip()) {
+            return Ok(());
         }
-        spent.into_iter().for_each(|(outpoint, coin)| self.overlay.add(outpoint, coin));
-        self.tree.pop_active();
-        Ok(block)
+        for slot in way.into_iter().rev() {
+            let height = self.tree.entry(slot).map_or(0, |entry| entry.height);
+            let connected = match self.body(slot).and_then(|block| self.connected_before(&block, height)) {
+                Ok(connected) => connected,
+                Err(StoreError::Corrupt { .. }) => break,
+                Err(error) => return Err(error),
+            };
+            self.apply(&connected);
+            self.tree.push_active(slot);
+        }
+        Ok(())
     }
 }
 

@@ -10,6 +10,9 @@ use crate::encode::{Decode, DecodeError, Decoder, Encode, put_list};
 use crate::hash::{BlockHash, Txid, sha256d};
 use crate::transaction::{MAX_TRANSACTION_SIZE, OutPoint, TRANSACTION_VERSION, Transaction, TxIn};
 
+/// Room for what a store puts behind a block.
+const RECORD_EXTRA: usize = 4;
+
 /// Most transactions a decoder takes: what fits into the largest block (4 MiB) at 171 bytes each.
 pub const MAX_BLOCK_TRANSACTIONS: u64 = 24_529;
 
@@ -39,6 +42,11 @@ impl Encode for Block {
         self.header.encode_to(out);
         put_list(out, &self.transactions);
     }
+
+    fn size_hint(&self) -> usize {
+        let transactions: usize = self.transactions.iter().map(Transaction::size).sum();
+        Header::SIZE + count_size(self.transactions.len()) + transactions + RECORD_EXTRA
+    }
 }
 
 impl Decode for Block {
@@ -53,15 +61,40 @@ pub struct Checked {
     /// Names of its transactions, in their order.
     pub txids: Vec<Txid>,
     /// Their forms without signatures.
-    pub(crate) unsigned: Vec<Vec<u8>>,
+    pub(crate) unsigned: Forms,
+}
+
+/// Bytes of many transactions, one after the other.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Forms {
+    bytes: Vec<u8>,
+    ends: Vec<usize>,
+}
+
+impl Forms {
+    fn unsigned(transactions: &[Transaction]) -> Self {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(transactions.len()));
+        bytes.reserve_exact(transactions.iter().map(Transaction::size).sum());
+        for transaction in transactions {
+            transaction.encode_unsigned_to(&mut bytes);
+            ends.push(bytes.len());
+        }
+        Self { bytes, ends }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        let begins = std::iter::once(0).chain(self.ends.iter().copied());
+        begins.zip(&self.ends).map(|(begin, end)| self.bytes.get(begin..*end).unwrap_or_default())
+    }
 }
 
 /// Judges what a block says by itself, in the order of `docs/LEDGER.md`. `height` is that of its header.
 pub fn check_block(params: &Params, block: &Block, height: u32) -> Result<Checked, Rule> {
     let mut size = Header::SIZE + count_size(block.transactions.len());
-    let mut leaves = Vec::with_capacity(block.transactions.len());
+    let (mut leaves, mut whole) = (Vec::with_capacity(block.transactions.len()), Vec::new());
     for transaction in &block.transactions {
-        let whole = transaction.encode();
+        whole.clear();
+        transaction.encode_to(&mut whole);
         size += whole.len();
         leaves.push(sha256d(&whole));
     }
@@ -77,7 +110,7 @@ pub fn check_block(params: &Params, block: &Block, height: u32) -> Result<Checke
         return Err(Rule::BlockSize);
     }
     check_transactions(params, block, height)?;
-    let unsigned: Vec<Vec<u8>> = block.transactions.iter().map(Transaction::encode_unsigned).collect();
+    let unsigned = Forms::unsigned(&block.transactions);
     Ok(Checked { txids: unsigned.iter().map(|bytes| Txid(sha256d(bytes))).collect(), unsigned })
 }
 

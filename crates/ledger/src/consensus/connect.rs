@@ -39,6 +39,10 @@ impl Encode for Coin {
         self.output.encode_to(out);
         out.extend((self.height << 1 | u32::from(self.coinbase)).to_le_bytes());
     }
+
+    fn size_hint(&self) -> usize {
+        Self::SIZE
+    }
 }
 
 impl Decode for Coin {
@@ -155,7 +159,7 @@ pub fn connect(
 ) -> Result<Connected, Refusal> {
     let mut connecting = Connecting { context, view, made: BTreeMap::new(), spent: Vec::new(), fees: 0 };
     let mut checks = Vec::new();
-    for ((transaction, txid), unsigned) in block.transactions.iter().zip(&checked.txids).zip(&checked.unsigned) {
+    for ((transaction, txid), unsigned) in block.transactions.iter().zip(&checked.txids).zip(checked.unsigned.iter()) {
         if transaction.is_coinbase() {
             connecting.check_coinbase(transaction, *txid)?;
         } else {

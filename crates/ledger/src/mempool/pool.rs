@@ -406,13 +406,21 @@ impl Mempool {
     /// A block is active now: its payments are done, and whatever spends the same is void.
     pub fn on_connected(&mut self, block: &Block) {
         for transaction in &block.transactions {
-            self.remove(&transaction.txid());
+            self.remove_same(transaction);
             for outpoint in transaction.spends() {
                 if let Some(conflict) = self.spenders.get(&outpoint).copied() {
                     self.remove_with_descendants(&conflict);
                 }
             }
         }
+    }
+
+    /// Takes out the waiting payment of the same name. It spends the same, so that it is found without hashing this one.
+    fn remove_same(&mut self, transaction: &Transaction) {
+        let spender = transaction.spends().next().and_then(|first| self.spenders.get(&first)).copied();
+        let Some(spender) = spender else { return };
+        let is_same = self.waiting.get(&spender).is_some_and(|waiting| waiting.transaction == *transaction);
+        self.remove(&if is_same { spender } else { transaction.txid() });
     }
 
     /// Blocks are no longer active: their payments wait again, and all that waits is judged anew. `blocks` are in the

@@ -75,8 +75,12 @@ impl RedbStore {
         // The map of free pages goes to disk with each commit, so that a start after a crash need not walk all tables.
         writing.set_quick_repair(durability == Durability::Synced);
         for table in Table::ALL {
+            let mut changes = batch.changes.iter().filter(|(in_table, ..)| *in_table == table).peekable();
+            if changes.peek().is_none() {
+                continue;
+            }
             let mut open = writing.open_table(definition(table)).map_err(failed)?;
-            for (_, key, value) in batch.changes.iter().filter(|(in_table, ..)| *in_table == table) {
+            for (_, key, value) in changes {
                 match value {
                     Some(value) => open.insert(key.as_slice(), value.as_slice()).map_err(failed)?,
                     None => open.remove(key.as_slice()).map_err(failed)?,
@@ -93,6 +97,22 @@ impl Store for RedbStore {
         let open = reading.open_table(definition(table)).map_err(failed)?;
         let value = open.get(key).map_err(failed)?;
         Ok(value.map(|value| value.value().to_vec()))
+    }
+
+    /// To begin to read takes longer than to find one record.
+    fn get_each<K: AsRef<[u8]>>(
+        &self,
+        table: Table,
+        keys: &[K],
+        visit: &mut dyn FnMut(usize, Option<&[u8]>),
+    ) -> Result<(), StoreError> {
+        let reading = self.database()?.begin_read().map_err(failed)?;
+        let open = reading.open_table(definition(table)).map_err(failed)?;
+        for (place, key) in keys.iter().enumerate() {
+            let value = open.get(key.as_ref()).map_err(failed)?;
+            visit(place, value.as_ref().map(|value| value.value()));
+        }
+        Ok(())
     }
 
     fn scan(&self, table: Table, from: &[u8], visit: Visit<'_>) -> Result<(), StoreError> {

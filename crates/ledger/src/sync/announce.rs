@@ -32,17 +32,34 @@ const MAX_COMPACT: usize = 512 * 1024;
 pub(super) struct Compacts {
     filling: BTreeMap<BlockHash, (NodeId, Filling)>,
     pushing: VecDeque<NodeId>,
+    /// The block that was put in short last, for whoever wants it next.
+    short: Option<(BlockHash, Parts)>,
 }
+
+/// Something cut into bodies; copies share the bytes.
+pub(super) type Parts = Vec<(LedgerPlace, Bytes)>;
 
 impl Compacts {
     /// A peer brings nothing any more.
     pub(super) fn forget(&mut self, id: &NodeId) {
-        self.filling.retain(|_, (from, _)| from != id);
+        self.not_from(id);
         self.pushing.retain(|pushing| pushing != id);
+    }
+
+    /// What a peer was to bring for these is not waited for.
+    pub(super) fn not_from(&mut self, id: &NodeId) {
+        self.filling.retain(|_, (from, _)| from != id);
     }
 
     pub(super) fn give_up(&mut self, hash: &BlockHash) {
         self.filling.remove(hash);
+    }
+
+    /// A peer does not bring what is missing in a block; another one may be about to.
+    pub(super) fn give_up_of(&mut self, hash: &BlockHash, id: &NodeId) {
+        if self.filling.get(hash).is_some_and(|(from, _)| from == id) {
+            self.filling.remove(hash);
+        }
     }
 }
 
@@ -105,8 +122,8 @@ impl<V: SignatureVerifier> Sync<V> {
         let pushed = if is_pushed { self.in_short(&tip, at) } else { None };
         for id in ids {
             match &pushed {
-                Some((bytes, _)) if wants_push(self, &id) => {
-                    for (place, body) in cut(bytes.clone()) {
+                Some((parts, _)) if wants_push(self, &id) => {
+                    for (place, body) in parts.clone() {
                         self.send(id, Ledger::Cmpctblock(LedgerPart { request: None, place }), Some(body));
                     }
                 }
@@ -115,10 +132,16 @@ impl<V: SignatureVerifier> Sync<V> {
         }
     }
 
-    /// A block in short, and how many bytes were read for that.
-    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<(Vec<u8>, usize)> {
+    /// A block in short, in parts, and how many bytes were read for that. All who ask get the same one: to make it the block
+    /// is read and hashed again.
+    pub(super) fn in_short<S: Store>(&mut self, hash: &BlockHash, at: &At<'_, S>) -> Option<(Parts, usize)> {
+        if let Some((_, parts)) = self.compacts.short.as_ref().filter(|(of, _)| of == hash) {
+            return Some((parts.clone(), 0));
+        }
         let block = at.chain.block(hash).ok().flatten()?;
-        Some((CompactBlock::of(&block, self.rng.next_u64()).encode(), size_of(&block)))
+        let parts = cut(CompactBlock::of(&block, self.rng.next_u64()).encode());
+        self.compacts.short = Some((*hash, parts.clone()));
+        Some((parts, size_of(&block)))
     }
 
     fn announce_headers<S: Store>(&mut self, id: NodeId, news: &[Header], at: &At<'_, S>) {
@@ -136,7 +159,9 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &At<'_, S>,
     ) -> bool {
         let is_next = height == at.chain.height().saturating_add(1);
-        if !self.is_synced || !is_next || at.pool.is_empty() || self.compacts.filling.len() >= MAX_COMPLETING {
+        // One that is being put together would be of no use a second time.
+        let is_filling = self.compacts.filling.contains_key(&hash) || self.compacts.filling.len() >= MAX_COMPLETING;
+        if !self.is_synced || !is_next || at.pool.is_empty() || is_filling {
             return false;
         }
         let Some(peer) = self.peers.get_mut(&id) else { return false };
@@ -213,10 +238,14 @@ impl<V: SignatureVerifier> Sync<V> {
         if missing.is_empty() {
             return self.take_filled(id, filling.finish(Vec::new()), at);
         }
+        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         if missing.len() > meshline_protocol::limits::MAX_LEDGER_INDEXES {
+            // In short it would come again and again: it is fetched whole.
+            let best = at.chain.best_header().0;
+            self.bodies.refill(best, at.chain);
+            self.bodies.reopen_one(height, &id);
             return Ok(());
         }
-        let Some((_, height)) = at.chain.header(&hash) else { return Ok(()) };
         let Some(peer) = self.peers.get_mut(&id) else { return Ok(()) };
         let request = peer.ask(What::BlockTransactions(hash), at.now.mono_us, COMPACT_TIMEOUT);
         let best = at.chain.best_header().0;

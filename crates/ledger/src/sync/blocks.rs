@@ -12,7 +12,7 @@ use crate::encode::Decode;
 use crate::hash::{BlockHash, Txid};
 use crate::sighash::SignatureVerifier;
 use crate::store::Store;
-use crate::sync::limits::SECOND;
+use crate::sync::limits::{COINS_DELAY, SECOND, STORE_PAUSE};
 use crate::sync::parts::Piece;
 use crate::sync::peer::{Past, What};
 use crate::sync::reason::Reason;
@@ -141,6 +141,23 @@ impl<V: SignatureVerifier> Sync<V> {
         self.out.extend(events.into_iter().map(|event| crate::sync::Output::Event(Event::Chain(event))));
     }
 
+    /// Writes what the last blocks did to the unspent outputs, a while after them.
+    pub(super) fn write_coins<S: Store>(&mut self, at: &mut At<'_, S>) {
+        if !self.is_synced || !at.chain.lacks_coins() {
+            self.coins_at = None;
+            return;
+        }
+        let now = at.now.mono_us;
+        if now < *self.coins_at.get_or_insert_with(|| now.saturating_add(COINS_DELAY)) {
+            return;
+        }
+        self.coins_at = None;
+        if let Err(error) = at.chain.flush() {
+            self.coins_at = Some(now.saturating_add(STORE_PAUSE));
+            self.store_failed(error, at.now);
+        }
+    }
+
     /// A peer does not have what it was asked for.
     pub(super) fn on_not_found<S: Store>(
         &mut self,
@@ -183,7 +200,7 @@ impl<V: SignatureVerifier> Sync<V> {
             What::Compact(hash) | What::BlockTransactions(hash) => {
                 let hash = *hash;
                 peer.close(line.request, Past::Answered);
-                self.compacts.give_up(&hash);
+                self.compacts.give_up_of(&hash, &id);
                 self.bodies.reopen_of(&id, line.request);
             }
         }

@@ -118,6 +118,12 @@ impl Bodies {
         Some(since.saturating_add(self.stall))
     }
 
+    /// The lowest block, if somebody was asked for it.
+    fn first_asked(&self) -> Option<(u32, BlockHash)> {
+        let (height, want) = self.window.first_key_value()?;
+        want.from.map(|_| (*height, want.hash))
+    }
+
     /// When asking goes on.
     pub(super) const fn paused_until(&self) -> u64 {
         self.paused_until
@@ -194,17 +200,23 @@ impl<V: SignatureVerifier> Sync<V> {
 
     fn ask_blocks<S: Store>(&mut self, id: NodeId, room: usize, at: &mut At<'_, S>) {
         let reach = self.reach(&id, at.chain);
-        let others = self.others_have(&id, at.now.mono_us);
+        let others = self.others_reach(&id, at);
+        let is_left_to_others =
+            |height: u32, want: &Want| want.failed == Some(id) && others.is_some_and(|others| others >= height);
         let open =
             self.bodies.window.iter().filter(|(height, want)| {
-                want.from.is_none() && **height <= reach && !(others && want.failed == Some(id))
+                want.from.is_none() && **height <= reach && !is_left_to_others(**height, want)
             });
         let chosen: Vec<(u32, BlockHash)> = open.take(room).map(|(height, want)| (*height, want.hash)).collect();
+        self.ask_for(id, &chosen, at);
+    }
+
+    fn ask_for<S: Store>(&mut self, id: NodeId, chosen: &[(u32, BlockHash)], at: &mut At<'_, S>) {
         if chosen.is_empty() {
             return;
         }
         // What did not come in short once is fetched whole.
-        if let [single] = chosen.as_slice()
+        if let [single] = chosen
             && self.bodies.window.get(&single.0).is_some_and(|want| want.failed.is_none())
             && self.ask_in_short(id, *single, at)
         {
@@ -215,7 +227,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let hashes = chosen.iter().map(|(_, hash)| *hash);
         let request = peer.ask(What::Blocks(hashes.clone().collect()), now, ANSWER_TIMEOUT);
         let ids = Bounded::from_first(hashes.map(hash_out));
-        for (height, _) in &chosen {
+        for (height, _) in chosen {
             if let Some(want) = self.bodies.window.get_mut(height) {
                 want.from = Some((id, request, now));
             }
@@ -223,11 +235,40 @@ impl<V: SignatureVerifier> Sync<V> {
         self.send(id, Ledger::Getdata(LedgerWant { request, kind: LedgerKind::Block, ids }), None);
     }
 
-    /// Whether anybody else could be asked.
-    fn others_have(&self, id: &NodeId, now: u64) -> bool {
-        self.peers.iter().any(|(other, peer)| {
-            other != id && peer.is_useful() && peer.serves_blocks && peer.has.is_some() && peer.paused_until <= now
-        })
+    /// Up to which height anybody else could be asked. It only matters where something failed.
+    fn others_reach<S: Store>(&mut self, id: &NodeId, at: &At<'_, S>) -> Option<u32> {
+        if self.bodies.window.values().all(|want| want.failed != Some(*id)) {
+            return None;
+        }
+        let others = self.ready_peers(at.now.mono_us).into_iter().filter(|other| other != id).collect::<Vec<_>>();
+        others.iter().map(|other| self.reach(other, at.chain)).max()
+    }
+
+    /// Peers that may be asked for blocks.
+    fn ready_peers(&self, now: u64) -> Vec<NodeId> {
+        let is_ready = |peer: &Peer| peer.is_useful() && peer.serves_blocks && peer.paused_until <= now;
+        self.peers.iter().filter(|(_, peer)| is_ready(peer)).map(|(id, _)| *id).collect()
+    }
+
+    /// When the next block is asked of one more peer; `None` where nobody was asked, or all that may be.
+    pub(super) fn hurry_at(&self) -> Option<u64> {
+        let (_, hash) = self.bodies.first_asked().filter(|_| self.is_synced)?;
+        let asked: Vec<u64> = self.peers.values().filter_map(|peer| peer.asked_block(&hash)).collect();
+        let latest = asked.iter().max().filter(|_| asked.len() < MAX_HURRY)?;
+        Some(latest.saturating_add(HURRY_AFTER))
+    }
+
+    /// Asks one more peer for the next block if nothing of it comes.
+    pub(super) fn hurry<S: Store>(&mut self, at: &mut At<'_, S>) {
+        let now = at.now.mono_us;
+        let due = self.hurry_at().is_some_and(|due| due <= now) && now >= self.bodies.paused_until;
+        let Some((height, hash)) = self.bodies.first_asked().filter(|_| due) else { return };
+        let others = self.ready_peers(now).into_iter();
+        let others = others.filter(|id| self.peers.get(id).is_some_and(|peer| peer.asked_block(&hash).is_none()));
+        let others: Vec<NodeId> = others.collect();
+        if let Some(id) = others.into_iter().find(|id| self.reach(id, at.chain) >= height) {
+            self.ask_for(id, &[(height, hash)], at);
+        }
     }
 
     /// Up to which height a peer has the chain that is fetched.
@@ -259,15 +300,8 @@ impl<V: SignatureVerifier> Sync<V> {
         if self.bodies.stall_at().is_none_or(|stall_at| now < stall_at) {
             return;
         }
-        let ids: Vec<NodeId> = self.peers.keys().copied().filter(|other| *other != id).collect();
-        let can_help = |sync: &mut Self, other: &NodeId| {
-            let is_ready = sync
-                .peers
-                .get(other)
-                .is_some_and(|peer| peer.is_useful() && peer.serves_blocks && peer.paused_until <= now);
-            is_ready && sync.reach(other, at.chain) >= height
-        };
-        if !ids.iter().any(|other| can_help(self, other)) {
+        let others = self.ready_peers(now).into_iter().filter(|other| *other != id).collect::<Vec<_>>();
+        if !others.iter().any(|other| self.reach(other, at.chain) >= height) {
             return;
         }
         self.bodies.stall = (self.bodies.stall * 2).min(MOST_STALL);
@@ -286,6 +320,7 @@ impl<V: SignatureVerifier> Sync<V> {
         for request in open {
             peer.close(request, Past::GivenUp);
         }
+        self.compacts.not_from(&id);
         self.bodies.reopen(&id);
         if ended {
             self.blame(&id, Reason::Unanswered);

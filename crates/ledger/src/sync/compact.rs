@@ -119,6 +119,11 @@ impl Encode for CompactBlock {
         put_list(out, &self.names);
         put_list(out, &self.given);
     }
+
+    fn size_hint(&self) -> usize {
+        let given: usize = self.given.iter().map(|given| 4 + given.transaction.size()).sum();
+        Header::SIZE + 8 + self.names.len() * SHORT + given + 10
+    }
 }
 
 impl Decode for CompactBlock {

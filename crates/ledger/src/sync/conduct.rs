@@ -233,7 +233,7 @@ impl<V: SignatureVerifier> Sync<V> {
             What::Headers(Purpose::First | Purpose::Second) => self.forget_passes(&id),
             What::Blocks(_) => self.bodies.reopen_of(&id, request),
             What::Compact(hash) | What::BlockTransactions(hash) => {
-                self.compacts.give_up(&hash);
+                self.compacts.give_up_of(&hash, &id);
                 self.bodies.reopen_of(&id, request);
             }
             What::Transactions(names) => self.transactions_failed(&id, &names),
@@ -295,7 +295,7 @@ impl<V: SignatureVerifier> Sync<V> {
         let has_peers = self.peers.values().any(Peer::is_speaking);
         if is_synced && has_peers && !self.is_synced {
             self.is_synced = true;
-            at.chain.set_flush(Flush::EachBlock);
+            at.chain.set_flush(Flush::BlocksFirst);
             if let Err(error) = at.chain.flush() {
                 self.store_failed(error, at.now);
             }

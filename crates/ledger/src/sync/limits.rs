@@ -116,6 +116,12 @@ pub const FEES_EVERY: u64 = 10 * SECOND;
 pub const MAX_PUSHING: usize = 3;
 /// Compact blocks being completed at the same time; the size of each is bounded by the block it stands for.
 pub const MAX_COMPLETING: usize = 4;
+/// The next block, if nothing of it has come for so long, is asked of another peer too: several round trips of most links,
+/// and less than people notice. What was asked before may still come.
+pub const HURRY_AFTER: u64 = SECOND / 4;
+/// Peers that the next block is asked of at the same time, as in Bitcoin Core: nobody can hold it up alone, and a slow line
+/// carries it no more often than this.
+pub const MAX_HURRY: usize = 3;
 /// Transactions of blocks further below the tip than this are not served singly, as in BIP-152.
 pub const MAX_COMPACT_DEPTH: u32 = 10;
 /// A compact block whose missing transactions do not come within this is fetched whole from somebody else.
@@ -134,6 +140,9 @@ pub const MAX_PROOF_BYTES: usize = 1024 * 1024;
 pub const FILTERS_AT_ONCE: usize = 8;
 /// The filters of new blocks are made this much after them, so that nobody waits longer for the blocks.
 pub const FILTERS_DELAY: u64 = SECOND / 50;
+/// What new blocks do to the unspent outputs is written this much after the first of them: that of blocks which come
+/// quickly together, and after those who pass them on had the processor.
+pub const COINS_DELAY: u64 = SECOND;
 
 /// Bytes of the largest answer of headers.
 pub(crate) const MAX_HEADERS_BYTES: usize = crate::chain::MAX_HEADERS_REPLY * Header::SIZE;

@@ -196,6 +196,8 @@ pub struct Sync<V> {
     judged_best: Option<BlockHash>,
     /// When the next filters are made, if some are missing.
     filters_at: Option<u64>,
+    /// When what blocks did to the unspent outputs is written, if it is not.
+    coins_at: Option<u64>,
     /// The time of the last step.
     latest: u64,
     offences: BTreeMap<&'static str, u64>,
@@ -226,6 +228,7 @@ impl<V: SignatureVerifier> Sync<V> {
             is_synced: false,
             judged_best: None,
             filters_at: None,
+            coins_at: None,
             latest: 0,
             offences: BTreeMap::new(),
             late: 0,
@@ -283,11 +286,13 @@ impl<V: SignatureVerifier> Sync<V> {
         self.note_invalid(at);
         self.follow_headers(at);
         self.fetch_bodies(at);
+        self.hurry(at);
         self.note_tip(at);
         self.fetch_transactions(at);
         self.trickle(at);
         self.note_synced(at);
         self.make_filters(at);
+        self.write_coins(at);
     }
 
     fn event(&mut self, event: Event) {

@@ -204,6 +204,17 @@ impl Peer {
         }
     }
 
+    /// When the last part of a block came that it was asked for, or it was asked.
+    pub(super) fn asked_block(&self, hash: &BlockHash) -> Option<u64> {
+        let is_it = |asked: &&Asked| match &asked.what {
+            What::Blocks(hashes) => hashes.contains(hash),
+            What::Compact(asked) | What::BlockTransactions(asked) => asked == hash,
+            What::Headers(_) | What::Transactions(_) | What::Light => false,
+        };
+        let latest = |asked: &Asked| asked.deadline.saturating_sub(asked.patience);
+        self.asked.values().filter(is_it).map(latest).max()
+    }
+
     /// Blocks that it was asked for and that have not come.
     pub(super) fn in_flight(&self) -> usize {
         let count = |asked: &Asked| match &asked.what {

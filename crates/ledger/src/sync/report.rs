@@ -155,9 +155,9 @@ impl<V: SignatureVerifier> Sync<V> {
         let deadlines = self.peers.values().flat_map(|peer| peer.asked.values().map(|asked| asked.deadline));
         let paused = self.peers.values().map(|peer| peer.paused_until).chain([self.bodies.paused_until()]);
         let paused = paused.filter(|until| *until > now.mono_us && !self.bodies.window.is_empty());
-        let stall = self.bodies.stall_at().filter(|at| *at > now.mono_us);
+        let stall = self.bodies.stall_at().into_iter().chain(self.hurry_at()).filter(|at| *at > now.mono_us);
         let trickles = self.peers.values().filter(|peer| !peer.to_announce.is_empty()).map(|peer| peer.announce_at);
-        let own = self.relay.next_own().into_iter().chain(self.filters_at);
+        let own = self.relay.next_own().into_iter().chain(self.filters_at).chain(self.coins_at);
         let due = deadlines.chain(paused).chain(stall).chain(trickles).chain(own).min();
         due.unwrap_or(u64::MAX).min(now.mono_us.saturating_add(SECOND))
     }

@@ -190,9 +190,9 @@ impl<V: SignatureVerifier> Sync<V> {
         at: &mut At<'_, S>,
     ) -> bool {
         if kind == LedgerKind::Compact && is_young(hash, at.chain) {
-            let Some((bytes, read)) = self.in_short(hash, at) else { return false };
+            let Some((parts, read)) = self.in_short(hash, at) else { return false };
             self.spend_on_bytes(read);
-            for (place, body) in cut(bytes) {
+            for (place, body) in parts {
                 self.hand_out(id, Ledger::Cmpctblock(LedgerPart { request: Some(request), place }), body);
             }
             return true;

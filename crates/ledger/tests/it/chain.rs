@@ -202,9 +202,7 @@ fn incremental_equals_reindex_over_random_reorganisations() {
     for seed in 0..6 {
         let mut rng = rng(seed);
         let mut world = World::new();
-        if seed % 2 == 1 {
-            world.chain.set_flush(Flush::BySize);
-        }
+        world.chain.set_flush([Flush::EachBlock, Flush::BySize, Flush::BlocksFirst][seed as usize % 3]);
         for _ in 0..40 {
             let payments = random_payments(&world, &mut rng);
             world.extend(&Owner::new(rng.next_u64() % 4), payments);

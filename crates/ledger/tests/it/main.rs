@@ -20,6 +20,7 @@ mod redb_store;
 mod relay;
 mod rules;
 mod signatures;
+mod spread;
 mod store;
 mod support;
 mod sync;

@@ -245,7 +245,8 @@ fn a13_a_payment_is_verified_with_headers_and_a_branch_in_less_than_a_hundredth_
 
 #[test]
 fn a15_balances_are_read_between_blocks_of_a_running_chain_and_follow_each_at_once() {
-    for flush in [meshline_ledger::chain::Flush::EachBlock, meshline_ledger::chain::Flush::BySize] {
+    use meshline_ledger::chain::Flush;
+    for flush in [Flush::EachBlock, Flush::BlocksFirst, Flush::BySize] {
         let mut world = World::new();
         world.chain.set_flush(flush);
         for height in 1..20 {

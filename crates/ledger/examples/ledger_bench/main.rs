@@ -2,6 +2,7 @@
 //! `begin NAME COUNT` and a line `end`, and whoever reads the lines takes the time (`cargo xtask bench ledger`).
 //!
 //! Usage: ledger_bench connect FOLDER ROUNDS | admit ROUNDS | headers ROUNDS | fill FOLDER | open FOLDER
+//! Of one node alone: taken FOLDER PAYMENTS ROUNDS, the processor time of a block in short whose payments all wait already
 //! For `bench ledger-net`: chain FOLDER BLOCKS PAYMENTS | forged FOLDER | replay FOLDER | waiting FOLDER PAYMENTS ROUNDS
 
 #![expect(
@@ -10,6 +11,8 @@
     clippy::print_stdout,
     reason = "an example fails by panicking"
 )]
+
+mod taken;
 
 use std::path::Path;
 use std::thread;
@@ -291,7 +294,7 @@ fn signatures(maker: &Maker) {
 fn headers(rounds: usize) {
     let maker = Maker::new();
     // Beyond Bitcoin's limit of work nothing can be made here: the real ones, again and again, hashed and judged.
-    let bytes = include_bytes!("../tests/data/bitcoin-headers-0-438.bin");
+    let bytes = include_bytes!("../../tests/data/bitcoin-headers-0-438.bin");
     let (mut previous, mut made) = (maker.genesis.block.hash(), Vec::new());
     for height in 1..=100_000 {
         let bits = maker.genesis.params.bits;
@@ -508,6 +511,9 @@ fn main() {
         ["open", folder] => open(Path::new(folder)),
         ["chain", folder, blocks, payments] => {
             chain(Path::new(folder), blocks.parse().unwrap(), payments.parse().unwrap());
+        }
+        ["taken", folder, payments, rounds] => {
+            taken::run(Path::new(folder), payments.parse().unwrap(), rounds.parse().unwrap());
         }
         ["replay", folder] => replay(Path::new(folder)),
         ["forged", folder] => forged(Path::new(folder)),
