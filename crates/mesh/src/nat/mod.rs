@@ -206,7 +206,7 @@ impl Nat {
                 self.calls.arrive((socket, from), named, &shared.spoken, shared.now.mono);
                 self.answers.time((socket, from), (frame, self.packet_length), shared);
             }
-            1 if self.served.answered((frame.id, frame.exchange), shared) => {}
+            1 if self.served.answered(from, frame, shared) => {}
             1 => {
                 if let Some(sighting) = self.questions.time(from, frame, shared) {
                     self.saw(sighting, shared);

@@ -374,7 +374,7 @@ impl Run {
         }
         let of_host = self.addresses.iter().filter(|(address, _)| address.ip() == host);
         let all = of_host.fold(Traffic::new(traffic.known), |all, (_, one)| all.with(one));
-        if all.heard > 0 { all.has_room() } else { cx.hosts.take_named(host, now) }
+        if all.heard > 0 { all.has_room() } else { cx.shared.named.take(host, 1, now) > 0 }
     }
 
     /// Whether a round trip to a host was measured.

@@ -131,6 +131,12 @@ impl World {
         self.udp.book.addressed.get(&address).copied().unwrap_or(0)
     }
 
+    /// Packets of all kinds that a node sent to a host.
+    #[must_use]
+    pub fn packets_to(&self, node: usize, host: IpAddr) -> u32 {
+        self.udp.book.sent.get(&(node, host)).copied().unwrap_or(0)
+    }
+
     /// Puts any bytes on their way to a node, as if from an address.
     pub fn forge_packet(&mut self, node: usize, from: SocketAddr, bytes: &[u8]) {
         let bytes = Bytes::copy_from_slice(bytes);
