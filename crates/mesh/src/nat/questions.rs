@@ -121,8 +121,13 @@ impl Questions {
         (self.pending, self.silent, self.ordered) = (Vec::new(), BTreeMap::new(), VecDeque::new());
     }
 
-    /// Tries again what is due, gives up what is over.
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+    /// Whether nothing is being asked.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Tries again what is due, gives up what is over; says whether anything was.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) -> bool {
         let now = shared.now;
         for question in self.pending.iter_mut().filter(|question| question.next_at <= now.mono) {
             if question.is_over() {
@@ -140,10 +145,12 @@ impl Questions {
         for question in self.pending.iter().filter(|question| over(question)) {
             self.silent.insert(question.to, now.mono);
         }
+        let asked = self.pending.len();
         self.pending.retain(|question| !over(question));
         while self.silent.len() > MAX_QUESTIONS {
             self.silent.pop_first();
         }
+        self.pending.len() < asked
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {

@@ -173,6 +173,17 @@ impl Nat {
         }
     }
 
+    /// A question was given up. If nobody has answered in this round, what others saw before it holds no more: it would be
+    /// told to peers, who would search for this node there.
+    pub(super) fn note_silence(&mut self, shared: &mut Shared) {
+        let has_answered = self.picture.iter().any(|sighting| self.rounds.last.is_some_and(|last| sighting.at >= last));
+        if self.questions.is_idle() && !has_answered {
+            self.candidates.silent = true;
+            self.picture.clear();
+            self.refresh(shared);
+        }
+    }
+
     /// In a round all witnesses are asked, else those still wanted.
     fn ask_witnesses(&mut self, all: bool, shared: &mut Shared) {
         for to in self.servers.addresses(&self.candidates.host) {

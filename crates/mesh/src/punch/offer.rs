@@ -26,6 +26,8 @@ pub(super) struct Own {
     pub(super) mapping: PunchMapping,
     /// The address from which TCP may meet.
     pub(super) tcp: Option<Address>,
+    /// No datagram passes, as far as was tried of late.
+    pub(super) silent: bool,
 }
 
 impl Own {
@@ -58,6 +60,7 @@ impl Own {
                 }
             },
             tcp: listening.cloned(),
+            silent: known.silent,
         }
     }
 

@@ -136,6 +136,8 @@ pub(super) struct Start {
     pub(super) mappings: (PunchMapping, PunchMapping),
     /// Attempts with this peer that failed before.
     pub(super) earlier: u32,
+    /// The peer says that nobody sees it: its datagrams do not pass, and no search will find it.
+    pub(super) unseen: bool,
     /// From which told addresses are tried that are not next door.
     pub(super) socket: SocketId,
     /// The round trip to the peer as things are, in microseconds.
@@ -305,6 +307,10 @@ impl Run {
         let Some(host) = self.start.seen.map(|seen| seen.ip()).filter(|_| self.search != Search::None) else {
             return false;
         };
+        // Searches are few, and each is one less for when datagrams pass again.
+        if cx.silent || self.start.unseen {
+            return false;
+        }
         self.unconfirmed = !cx.hosts.is_confirmed(peer, host, now);
         let is_free = cx.searching.is_none_or(|other| other == peer) && supply.has_search(now);
         let units = if is_dear { DEAR } else { CHEAP };
