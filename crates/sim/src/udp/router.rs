@@ -117,6 +117,8 @@ pub(crate) struct Box {
     /// States of packets that were not let in: from where, to which port, when.
     clashes: BTreeMap<(SocketAddr, u16), u64>,
     counted: u16,
+    /// Ports outside that are forwarded whoever comes there, and where to.
+    pub(crate) forwarded: BTreeMap<u16, SocketAddr>,
 }
 
 /// A state of a packet that was not answered lasts so long.
@@ -124,7 +126,7 @@ const UNANSWERED: u64 = 30 * SECOND;
 
 impl Box {
     pub(crate) fn new(kind: Router, address: IpAddr, outer: usize) -> Self {
-        Self { kind, address, outer, mappings: BTreeMap::new(), clashes: BTreeMap::new(), counted: 30_000 }
+        Self { kind, address, outer, mappings: BTreeMap::new(), clashes: BTreeMap::new(), counted: 30_000, forwarded: BTreeMap::new() }
     }
 
     /// All states are gone, as after a restart.
@@ -191,6 +193,14 @@ impl Box {
     /// For whom a packet is that arrives from outside, if it is let in.
     pub(crate) fn inbound(&mut self, port: u16, from: SocketAddr, now: u64) -> Option<SocketAddr> {
         self.forget_old(now);
+        if let Some(inside) = self.forwarded.get(&port) {
+            // What answers leaves from the same port.
+            let new = Mapped { port, last: now, remotes: BTreeMap::new() };
+            let mapped = self.mappings.entry((*inside, Some(from))).or_insert(new);
+            mapped.last = now;
+            mapped.remotes.insert(from, now);
+            return Some(*inside);
+        }
         let filtering = self.kind.filtering;
         let found =
             self.mappings.iter_mut().filter(|(_, mapped)| mapped.port == port).find(|(_, mapped)| match filtering {

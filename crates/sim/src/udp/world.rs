@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use meshline_mesh::{Input as Mesh, SocketId};
+use meshline_mesh::{Input as Mesh, PortMapping, SocketId};
 use meshline_protocol::Address;
+use meshline_protocol::message::NatTransport;
 
 use super::router::{Box as RouterBox, Router};
 use super::{PORT, Place, RouterId, Transit};
@@ -63,6 +64,20 @@ impl World {
             found.kind = kind;
             found.flush();
         }
+    }
+
+    /// A router forwards a port to a node's main socket from now on, and the node is told so.
+    ///
+    /// # Panics
+    /// If there is no such router.
+    pub fn forward(&mut self, router: RouterId, port: u16, node: usize) {
+        let (inside, outside) = (self.udp_address(node, PORT), self.router_address(router));
+        if let Some(found) = self.udp.routers.get_mut(router.0) {
+            found.forwarded.insert(port, inside);
+        }
+        let external = SocketAddr::new(outside, port);
+        let mapped = vec![PortMapping { transport: NatTransport::Udp, external, by: "pcp" }];
+        self.input(node, Mesh::PortsMapped { mapped });
     }
 
     /// Of a hundred UDP packets so many are lost.

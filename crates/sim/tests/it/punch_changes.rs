@@ -26,3 +26,19 @@ fn a_direct_way_is_found_again_within_a_minute_after_no_datagram_passed_for_long
         }
     }
 }
+
+#[test]
+fn a_port_that_a_router_forwards_from_now_on_is_tried_at_once() {
+    let home = Site::Behind(Router::symmetric());
+    for seed in seeds(3) {
+        let (mut world, routers) = sites(seed, home, home, GOOD);
+        world.start_all();
+        // Between two routers of chance there is no way, and the pauses have become long.
+        world.run_for(300 * SECOND);
+        assert_eq!(borne_by(&mut world), [Some("relay"); 2], "seed {seed}");
+        world.forward(routers[LEFT].expect("a router"), 6_500, LEFT);
+        let took = world.run_until(20 * SECOND, 20 * MS, |world| borne_by(world) == [Some("quic"); 2]);
+        println!("seed {seed}: after {:?} ms, {:?}", took.map(|us| us / 1_000), failures(&world, LEFT));
+        assert!(took.is_some(), "seed {seed}: {:?}", world.status(LEFT).nat);
+    }
+}
