@@ -13,6 +13,7 @@ use meshline_protocol::{Address, NodeId};
 
 use super::calls::{MAX_FAILURES, Purpose};
 use super::picture::Witness;
+use super::questions::MAX_QUESTIONS;
 use super::{Mapping, Nat};
 use crate::event::Direction;
 use crate::input::Transport;
@@ -212,7 +213,9 @@ impl Nat {
             }
         }
         self.ask_further(all, shared);
-        if self.questions.next_timeout().is_none() && self.picture.voices() == 0 {
+        // With as many silent as are remembered the next round asks the others.
+        let remembers_more = self.questions.silent().count() < MAX_QUESTIONS;
+        if self.questions.next_timeout().is_none() && self.picture.voices() == 0 && remembers_more {
             self.ask_silent(shared, reserved);
         }
     }

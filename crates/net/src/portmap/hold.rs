@@ -177,7 +177,12 @@ mod tests {
             let mut state = self.state.lock().expect("no test panics with it");
             state.asked.push((what, number, transport, self.start.elapsed().as_secs()));
             let seconds = state.seconds;
-            (state.grants && state.router == Some(number)).then(|| Granted { transport, number, seconds, house: self.clone() })
+            (state.grants && state.router == Some(number)).then(|| Granted {
+                transport,
+                number,
+                seconds,
+                house: self.clone(),
+            })
         }
 
         /// What was asked since this was last looked at.
