@@ -11,6 +11,8 @@ use crate::rng::Rng;
 pub enum Mapping {
     /// The same for all destinations, and the one inside if that is free.
     Independent,
+    /// The same for all destinations, by chance.
+    Moved,
     /// Another one for each destination, by chance.
     Random,
     /// Another one for each destination, so many above the last.
@@ -72,6 +74,12 @@ impl Router {
         Self { filtering: Filtering::Address, ..Self::port() }
     }
 
+    /// One port for all that is not the one inside.
+    #[must_use]
+    pub const fn moving() -> Self {
+        Self { mapping: Mapping::Moved, ..Self::port() }
+    }
+
     /// Another port for each destination, by chance.
     #[must_use]
     pub const fn symmetric() -> Self {
@@ -126,7 +134,15 @@ const UNANSWERED: u64 = 30 * SECOND;
 
 impl Box {
     pub(crate) fn new(kind: Router, address: IpAddr, outer: usize) -> Self {
-        Self { kind, address, outer, mappings: BTreeMap::new(), clashes: BTreeMap::new(), counted: 30_000, forwarded: BTreeMap::new() }
+        Self {
+            kind,
+            address,
+            outer,
+            mappings: BTreeMap::new(),
+            clashes: BTreeMap::new(),
+            counted: 30_000,
+            forwarded: BTreeMap::new(),
+        }
     }
 
     /// All states are gone, as after a restart.
@@ -152,7 +168,7 @@ impl Box {
     pub(crate) fn outbound(&mut self, from: SocketAddr, to: SocketAddr, now: u64, rng: &mut Rng) -> SocketAddr {
         self.forget_old(now);
         let usual = match self.kind.mapping {
-            Mapping::Independent => (from, None),
+            Mapping::Independent | Mapping::Moved => (from, None),
             Mapping::Random | Mapping::Counting(_) => (from, Some(to)),
         };
         let wanted = self.mappings.get(&usual).map_or_else(|| from.port(), |mapped| mapped.port);
@@ -181,7 +197,7 @@ impl Box {
                 self.counted = self.counted.wrapping_add_signed(step).max(1_024);
                 self.counted
             }
-            Mapping::Independent | Mapping::Random => loop {
+            Mapping::Independent | Mapping::Moved | Mapping::Random => loop {
                 let port = 1_024 + u16::try_from(rng.below(64_512)).unwrap_or(0);
                 if self.is_free(port) {
                     break port;

@@ -66,6 +66,14 @@ impl World {
         }
     }
 
+    /// A router gets another address outside, and with it forgets what it knew.
+    pub fn renumber_router(&mut self, router: RouterId, address: IpAddr) {
+        if let Some(found) = self.udp.routers.get_mut(router.0) {
+            found.address = address;
+            found.flush();
+        }
+    }
+
     /// A router forwards a port to a node's main socket from now on, and the node is told so.
     ///
     /// # Panics
@@ -89,6 +97,12 @@ impl World {
     #[must_use]
     pub fn most_probes(&self, node: usize) -> u32 {
         self.udp.book.most_asks(node)
+    }
+
+    /// The most sockets a node has had open at once beside its main one.
+    #[must_use]
+    pub fn most_sockets(&self, node: usize) -> usize {
+        self.udp.most_open.get(&node).copied().unwrap_or(0)
     }
 
     /// Sockets a node has open beside its main one.

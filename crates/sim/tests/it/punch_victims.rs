@@ -160,6 +160,7 @@ fn sent_to_a_victim(ways: &[Naming]) -> u32 {
     let host = victim(0);
     let at = |port: u16| SocketAddr::new(if names(Naming::Listens) { host } else { victim(9) }, port);
     let puppets: Vec<Puppet> = (1..=4).map(|nth| linked_puppet(&mut world, at(6_000 + nth))).collect();
+    world.run_for(SECOND);
     if names(Naming::Listens) {
         // Those that go are not linked any more, and still known.
         puppets.iter().take(2).for_each(|puppet| world.puppet_close(puppet));
