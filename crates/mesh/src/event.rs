@@ -236,6 +236,13 @@ pub enum Event {
         /// Through which proxy.
         proxy: PeerName,
     },
+    /// The state of this node is another one: at the start it is `idle`.
+    StateChanged {
+        /// What it was.
+        before: &'static str,
+        /// `idle`, `punching` or `connected`: nobody linked and nothing tried, something tried, somebody linked.
+        state: &'static str,
+    },
     /// An attempt at a direct way to a member begins: both agreed to it.
     PunchStarted {
         /// With whom.

@@ -18,6 +18,7 @@ mod gossip;
 mod input;
 mod lan;
 mod link;
+mod named;
 mod nat;
 mod node;
 mod now;

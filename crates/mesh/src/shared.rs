@@ -15,6 +15,7 @@ use crate::config::Config;
 use crate::event::{Event, PeerName};
 use crate::input::{DialId, LinkId, SocketId, Transport};
 use crate::link::{is_carried, is_traffic};
+use crate::named::Named;
 use crate::nat::Spoken;
 use crate::now::{Mono, Now};
 use crate::output::{DialTarget, Output};
@@ -66,6 +67,8 @@ pub(crate) struct Shared {
     pub(crate) refused_us: Option<Code>,
     /// To whom datagrams of the main socket went.
     pub(crate) spoken: Spoken,
+    /// What went to hosts that members merely named.
+    pub(crate) named: Named,
     /// Along which links messages go to all.
     pub(crate) tree: Tree,
     /// Authors whose messages wait until it is known who they are.
@@ -105,6 +108,7 @@ impl Shared {
             last_dial: 0,
             last_socket: SocketId::MAIN.0,
             spoken: Spoken::default(),
+            named: Named::default(),
             out: VecDeque::new(),
         };
         if let Some(signed) = shared.membership_seq() {

@@ -96,6 +96,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("ring_changed", schemas.subschema_for::<RingChanged>()),
         ("ring_closed", schemas.subschema_for::<RingClosed>()),
         ("route_changed", schemas.subschema_for::<RouteChanged>()),
+        ("state_changed", schemas.subschema_for::<StateChanged>()),
         ("punch_started", schemas.subschema_for::<Member>()),
         ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
         ("punch_failed", schemas.subschema_for::<PunchFailed>()),
@@ -153,6 +154,7 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "route_changed", &RouteChanged { peer, name, path: path.clone(), cost: *cost_us, cause });
         }
+        MeshEvent::StateChanged { before, state } => put(feed, "state_changed", &StateChanged { before, state }),
         MeshEvent::PunchStarted { peer } => put(feed, "punch_started", &Member::from(peer)),
         MeshEvent::PunchSucceeded { peer, kind, address, took_ms } => {
             let Member { peer, name } = peer.into();
@@ -195,6 +197,14 @@ struct RouteChanged {
     /// Expected delivery time in microseconds.
     cost: Option<u64>,
     cause: &'static str,
+}
+
+/// `state_changed`: the state of this member, as in `status`; at its start it is `idle`.
+#[derive(Serialize, JsonSchema)]
+struct StateChanged {
+    before: &'static str,
+    /// `idle`, `punching` or `connected`.
+    state: &'static str,
 }
 
 /// `punch_succeeded`: a direct link came of an attempt, so long after the instant agreed on.

@@ -286,6 +286,14 @@ fn seconds(micros: u64) -> String {
     format!("{}.{:06}", micros / 1_000_000, micros % 1_000_000)
 }
 
+/// All states have a line, so that a chart of one has no gaps.
+fn state(now: &str) -> String {
+    ["idle", "punching", "connected"].into_iter().fold(String::new(), |mut lines, state| {
+        let _ = writeln!(lines, "meshline_state{{state=\"{state}\"}} {}", u8::from(state == now));
+        lines
+    })
+}
+
 fn text(status: &Status) -> String {
     let mut out = String::new();
     let mut sample = |kind: &str, name: &str, help: &str, value: String| {
@@ -295,6 +303,7 @@ fn text(status: &Status) -> String {
     let gauge = |name: &str, value: u64| format!("meshline_{name} {value}\n");
     let count = |value: usize| u64::try_from(value).unwrap_or(u64::MAX);
     sample("gauge", "up_seconds", "time since start", gauge("up_seconds", status.uptime_ms / 1_000));
+    sample("gauge", "state", "1 for the state of this member", state(status.state));
     sample("gauge", "links", "links up", gauge("links", count(status.limits.links)));
     sample(
         "gauge",
@@ -352,7 +361,7 @@ mod tests {
     use meshline_net::{BytesByPath, PathBytes};
     use meshline_protocol::NodeId;
 
-    use super::{by_path, punch, relay, routing, spread, way, ways};
+    use super::{by_path, punch, relay, routing, spread, state, way, ways};
 
     #[test]
     fn members_are_counted_by_the_way_they_are_reached() {
@@ -367,6 +376,13 @@ mod tests {
         let found: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("meshline_peers")).collect();
         let wanted = ["{path=\"direct\"} 1", "{path=\"relay\"} 2", "{path=\"multihop\"} 1", "{path=\"none\"} 1"];
         assert_eq!(found, wanted);
+    }
+
+    #[test]
+    fn one_of_the_three_states_is_the_one() {
+        let wanted = "meshline_state{state=\"idle\"} 0\nmeshline_state{state=\"punching\"} 1\n\
+                      meshline_state{state=\"connected\"} 0\n";
+        assert_eq!(state("punching"), wanted);
     }
 
     #[test]

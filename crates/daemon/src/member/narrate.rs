@@ -114,6 +114,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
             tell_punch(event)
         }
+        MeshEvent::StateChanged { before, state } => tell_state(before, state),
         MeshEvent::Rebuild { .. } | MeshEvent::RebuildProposed { .. } => tell_rebuild(event),
         MeshEvent::Relayed { first, second } => {
             info!(target: "meshline", peer = %first, other = %second, "relaying a link")
@@ -125,6 +126,15 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
 
 fn neighbour(peer: &Option<PeerName>) -> String {
     peer.as_ref().map_or_else(|| "nobody".to_owned(), |peer| peer.name.clone())
+}
+
+/// Who is alone goes to and fro between the other two states with every try.
+fn tell_state(before: &'static str, state: &'static str) {
+    if [before, state].contains(&"connected") {
+        info!(target: "meshline", state, "this member is {state}");
+    } else {
+        debug!(target: "meshline", state, "this member is {state}");
+    }
 }
 
 fn tell_punch(event: &MeshEvent) {

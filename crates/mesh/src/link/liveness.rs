@@ -18,6 +18,11 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(15);
 /// The same on a QUIC link: some routers forget UDP after ten seconds without a packet, and with it the way.
 const IDLE_INTERVAL_UDP: Duration = Duration::from_secs(8);
 
+/// A QUIC link on which a message was sent is asked after this unless something comes back: a router between the two may
+/// have forgotten the way, and then nothing says so. With [`DEAD_AFTER`] it is left seven seconds after the message. Links
+/// over TCP are not: there the system says that nothing is acknowledged, and most messages of a large mesh go over them.
+const SILENT_AFTER_WORD: Duration = Duration::from_millis(500);
+
 /// How long after the last message a link counts as one with traffic.
 const ACTIVE_FOR: Duration = Duration::from_secs(15);
 
@@ -158,13 +163,17 @@ pub(crate) struct Liveness {
     /// Of the first asks those that were not answered yet.
     first_asks: u8,
     idle_interval: Duration,
+    /// Whether a message that nothing comes back after is asked after.
+    minds_silence: bool,
+    /// The first message sent since anything was heard.
+    spoken: Option<Mono>,
 }
 
 impl Liveness {
     /// Of a link that something bears.
     pub(crate) fn of(transport: Transport, now: Mono) -> Self {
         let idle_interval = if transport == Transport::Quic { IDLE_INTERVAL_UDP } else { IDLE_INTERVAL };
-        Self { idle_interval, ..Self::new(now) }
+        Self { idle_interval, minds_silence: transport == Transport::Quic, ..Self::new(now) }
     }
 
     pub(crate) fn new(now: Mono) -> Self {
@@ -181,12 +190,15 @@ impl Liveness {
             asks: 0,
             answers: 0,
             first_asks: FIRST_ASKS,
+            minds_silence: false,
+            spoken: None,
         }
     }
 
     /// Something arrived; `is_traffic` if it was more than a sign of life.
     pub(crate) fn heard(&mut self, is_traffic: bool, now: Mono) {
         self.last_heard = self.last_heard.max(now);
+        self.spoken = None;
         if is_traffic {
             self.traffic(now);
         }
@@ -200,6 +212,20 @@ impl Liveness {
         if was_idle {
             self.next_ask = self.next_ask.min(now.after(ACTIVE_INTERVAL));
         }
+    }
+
+    /// More than a sign of life is sent.
+    pub(crate) fn spoke(&mut self, now: Mono) {
+        self.traffic(now);
+        let is_asked = self.unanswered.is_some_and(|asked| asked >= self.last_heard);
+        if self.minds_silence && !is_asked {
+            self.spoken.get_or_insert(now);
+        }
+    }
+
+    /// When the next ask is due.
+    fn asks_at(&self) -> Mono {
+        self.spoken.map_or(self.next_ask, |spoken| self.next_ask.min(spoken.after(SILENT_AFTER_WORD)))
     }
 
     /// When more than a sign of life went either way last.
@@ -265,9 +291,10 @@ impl Liveness {
         if self.deadline().is_some_and(|deadline| now >= deadline) {
             return Some(Due::Dead);
         }
-        if now < self.next_ask {
+        if now < self.asks_at() {
             return None;
         }
+        self.spoken = None;
         let interval = self.interval(now);
         self.next_ask = now.after(interval);
         if interval == PROBE_INTERVAL && self.waits(now) {
@@ -310,7 +337,7 @@ impl Liveness {
 
     /// When [`Liveness::due`] should be called next.
     pub(crate) fn next_timeout(&self) -> Mono {
-        self.deadline().map_or(self.next_ask, |deadline| deadline.min(self.next_ask))
+        self.deadline().map_or(self.asks_at(), |deadline| deadline.min(self.asks_at()))
     }
 
     /// An idle link has until its ask has been unanswered for long enough and nothing else was heard. On one that carries

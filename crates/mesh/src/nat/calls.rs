@@ -32,8 +32,10 @@ const MAX_RESULTS: usize = 32;
 /// Calls in vain before an address that was reached counts as reached no more, and is left alone until something changes.
 pub(super) const MAX_FAILURES: u32 = 3;
 
-/// A member that has made enough calls is left alone for so long.
+/// A member that has made enough calls is left alone for so long, and twice as long each time that it says so again: what
+/// it may not send somewhere comes back after minutes.
 const REST: Duration = Duration::from_secs(10);
+const MAX_DOUBLED: u32 = 6;
 
 /// What passes a firewall or translation in between (RFC 4787 §5).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -102,6 +104,8 @@ pub(super) struct Calls {
     refused: BTreeSet<(NodeId, NatTransport, SocketAddr)>,
     /// Members that have made enough calls, until then.
     resting: BTreeMap<NodeId, Mono>,
+    /// How often in a row they said so.
+    limited: BTreeMap<NodeId, u32>,
 }
 
 impl Calls {
@@ -223,9 +227,15 @@ impl Calls {
         let is_told = matches!(call.told, Some(None | Some(Code::Unreachable)));
         let declined = !call.arrived && (call.open_already || !is_told);
         if declined && call.told == Some(Some(Code::RateLimited)) {
-            self.resting.insert(call.by, now.after(REST));
+            let times = self.limited.entry(call.by).or_default();
+            self.resting.insert(call.by, now.after(REST * 2_u32.pow((*times).min(MAX_DOUBLED))));
+            *times = times.saturating_add(1);
+            while self.limited.len() > MAX_RESULTS {
+                self.limited.pop_first();
+            }
             return;
         }
+        self.limited.remove(&call.by);
         if declined {
             self.refused.insert((call.by, call.transport, call.address));
             if self.refused.len() > MAX_RESULTS {
@@ -282,7 +292,8 @@ impl Calls {
     /// Nothing of it holds any more.
     pub(super) fn clear(&mut self) {
         (self.pending, self.outcomes) = (Vec::new(), Vec::new());
-        (self.failed, self.refused, self.resting) = (BTreeMap::new(), BTreeSet::new(), BTreeMap::new());
+        (self.failed, self.refused) = (BTreeMap::new(), BTreeSet::new());
+        (self.resting, self.limited) = (BTreeMap::new(), BTreeMap::new());
     }
 
     /// An address is not ours any more.

@@ -1,7 +1,8 @@
 //! Static members that are not linked: asked where too few that are linked can tell.
 //!
 //! Anybody may announce a victim's address. So of all that is announced one address a host is asked, each once in a long
-//! while unless it answered, and only so many: three packets each, and nothing for those that are silent.
+//! while unless it answered, and only so many: with what is left of the packets that a host gets which is only named
+//! ([`crate::named`]), and nothing for those that are silent.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -71,16 +72,15 @@ impl Nat {
         for (id, to) in known.iter().filter(|(_, to)| self.picture.has_heard(to)) {
             found += 1;
             if all {
-                self.questions.ask(Witness::Member(*id), *to, shared);
+                self.questions.ask_named(Witness::Member(*id), *to, shared);
             }
         }
         for (id, to) in known {
             let is_due = !self.further.asked.contains_key(&to.ip()) && self.silent_hosts() < MAX_SILENT;
             found += usize::from(self.questions.is_asking(&to) && !self.picture.has_heard(&to));
-            if found < ENOUGH && is_due {
+            if found < ENOUGH && is_due && self.questions.ask_named(Witness::Member(id), to, shared) {
                 found += 1;
                 self.further.asked.insert(to.ip(), now);
-                self.questions.ask(Witness::Member(id), to, shared);
             }
         }
     }

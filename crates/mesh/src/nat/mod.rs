@@ -93,6 +93,8 @@ pub(crate) struct Candidates {
     pub(crate) mapped: Vec<SocketAddr>,
     /// How ports outside are chosen.
     pub(crate) mapping: Mapping,
+    /// Nobody who was asked of late has answered: no datagram passes.
+    pub(crate) silent: bool,
 }
 
 impl Candidates {
@@ -206,7 +208,7 @@ impl Nat {
                 self.calls.arrive((socket, from), named, &shared.spoken, shared.now.mono);
                 self.answers.time((socket, from), (frame, self.packet_length), shared);
             }
-            1 if self.served.answered((frame.id, frame.exchange), shared) => {}
+            1 if self.served.answered(from, frame, shared) => {}
             1 => {
                 if let Some(sighting) = self.questions.time(from, frame, shared) {
                     self.saw(sighting, shared);
@@ -282,7 +284,10 @@ impl Nat {
 
     /// A member is linked no more.
     pub(crate) fn link_down(&mut self, id: &NodeId, shared: &mut Shared) {
-        self.linked.remove(id);
+        if self.linked.remove(id).is_some_and(|linked| linked.quic_host().is_some()) {
+            // Perhaps no datagram passes any more, or the router has begun anew.
+            self.rounds.moved(shared.now.mono);
+        }
         self.calls.forget(id, shared.now.mono);
         self.rounds.links_changed(&self.linked, shared);
     }
@@ -291,7 +296,9 @@ impl Nat {
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
         let now = shared.now.mono;
         if self.questions.next_timeout().is_some_and(|at| at <= now) {
-            self.questions.handle_timeout(shared);
+            if self.questions.handle_timeout(shared) {
+                self.note_silence(shared);
+            }
             self.rounds.look_again();
         }
         self.served.handle_timeout(shared);
@@ -325,6 +332,7 @@ impl Nat {
     }
 
     fn saw(&mut self, sighting: Sighting, shared: &mut Shared) {
+        self.candidates.silent = false;
         if self.picture.add(sighting) {
             // The same witness sees us elsewhere: what the others saw is old.
             self.rounds.moved(shared.now.mono);
@@ -335,7 +343,8 @@ impl Nat {
 
     /// Draws the candidates anew.
     fn refresh(&mut self, shared: &mut Shared) {
-        let mut candidates = Candidates { host: self.candidates.host.clone(), ..Candidates::default() };
+        let Candidates { host, silent, .. } = &self.candidates;
+        let mut candidates = Candidates { host: host.clone(), silent: *silent, ..Candidates::default() };
         self.picture.draw(&mut candidates);
         candidates.reflexive.retain(|seen| !candidates.host.contains(seen));
         let is_mapped = |address: &SocketAddr| self.calls.is_verified(NatTransport::Udp, *address);

@@ -24,6 +24,9 @@ pub(crate) const QUESTION_BYTES: usize = 400;
 /// From one try to the next: a round trip round the world is shorter than all of them together.
 const RETRIES: [Duration; 2] = [Duration::from_millis(100), Duration::from_millis(200)];
 
+/// How often one address is asked, with the first time.
+const TRIES: u32 = 3;
+
 /// An answer later than this is not waited for.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,10 @@ struct Question {
     exchange: u32,
     transaction: TransactionId,
     tries: Vec<Sent>,
+    /// How many there may be,
+    most: u32,
+    /// and of those how many are counted as sent to a host that is only named.
+    named: u32,
     next_at: Mono,
 }
 
@@ -65,16 +72,33 @@ pub(crate) struct Questions {
 impl Questions {
     /// Asks, unless the same is being asked.
     pub(crate) fn ask(&mut self, by: Witness, to: SocketAddr, shared: &mut Shared) {
-        if self.pending.len() >= MAX_QUESTIONS || self.is_asking(&to) {
-            return;
+        if self.may_ask(to) {
+            self.begin((by, to), (TRIES, 0), shared);
         }
+    }
+
+    /// Asks at an address of which nothing shows that it is the witness's; says whether it does.
+    pub(super) fn ask_named(&mut self, by: Witness, to: SocketAddr, shared: &mut Shared) -> bool {
+        let now = shared.now.mono;
+        let named = if self.may_ask(to) { shared.named.take(to.ip(), TRIES, now) } else { 0 };
+        if named > 0 {
+            self.begin((by, to), (named, named), shared);
+        }
+        named > 0
+    }
+
+    fn may_ask(&self, to: SocketAddr) -> bool {
+        self.pending.len() < MAX_QUESTIONS && !self.is_asking(&to)
+    }
+
+    fn begin(&mut self, (by, to): (Witness, SocketAddr), (most, named): (u32, u32), shared: &mut Shared) {
         self.note_order(to);
         let mut transaction = [0; 12];
         let secret = shared.secret();
         transaction.iter_mut().zip(secret).for_each(|(byte, random)| *byte = random);
         let exchange = shared.random_u32();
         let (tries, next_at) = (Vec::with_capacity(RETRIES.len() + 1), shared.now.mono);
-        self.pending.push(Question { by, to, exchange, transaction, tries, next_at });
+        self.pending.push(Question { by, to, exchange, transaction, tries, most, named, next_at });
         self.handle_timeout(shared);
     }
 
@@ -97,29 +121,36 @@ impl Questions {
         (self.pending, self.silent, self.ordered) = (Vec::new(), BTreeMap::new(), VecDeque::new());
     }
 
-    /// Tries again what is due, gives up what is over.
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
+    /// Whether nothing is being asked.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.is_empty()
+    }
+
+    /// Tries again what is due, gives up what is over; says whether anything was.
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) -> bool {
         let now = shared.now;
         for question in self.pending.iter_mut().filter(|question| question.next_at <= now.mono) {
-            if question.tries.len() > RETRIES.len() {
+            if question.is_over() {
                 continue;
             }
             let bytes = question.bytes(shared);
             send(shared, (SocketId::MAIN, question.to), bytes);
             question.tries.push(Sent { mono: now.mono, wall: now.wall });
             question.next_at = match RETRIES.get(question.tries.len() - 1) {
-                Some(pause) => now.mono.after(*pause),
-                None => question.given_up_at(),
+                Some(pause) if !question.is_over() => now.mono.after(*pause),
+                Some(_) | None => question.given_up_at(),
             };
         }
-        let over = |question: &Question| question.tries.len() > RETRIES.len() && question.next_at <= now.mono;
+        let over = |question: &Question| question.is_over() && question.next_at <= now.mono;
         for question in self.pending.iter().filter(|question| over(question)) {
             self.silent.insert(question.to, now.mono);
         }
+        let asked = self.pending.len();
         self.pending.retain(|question| !over(question));
         while self.silent.len() > MAX_QUESTIONS {
             self.silent.pop_first();
         }
+        self.pending.len() < asked
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {
@@ -127,7 +158,7 @@ impl Questions {
     }
 
     /// Step 1 of a time frame: an answer, if it is to a question of ours and comes from where that went.
-    pub(super) fn time(&mut self, from: SocketAddr, answer: &TimeFrame, shared: &Shared) -> Option<Sighting> {
+    pub(super) fn time(&mut self, from: SocketAddr, answer: &TimeFrame, shared: &mut Shared) -> Option<Sighting> {
         let is_answered = |question: &Question| {
             question.exchange == answer.exchange
                 && question.to == from
@@ -146,7 +177,7 @@ impl Questions {
         from: SocketAddr,
         id: TransactionId,
         seen: SocketAddr,
-        shared: &Shared,
+        shared: &mut Shared,
     ) -> Option<Sighting> {
         let is_answered = |question: &Question| {
             question.transaction == id && question.to == from && matches!(question.by, Witness::Server(_))
@@ -156,13 +187,20 @@ impl Questions {
     }
 
     /// An address that cannot be anybody's is no answer; neither is one of another family.
-    fn answered(&mut self, at: usize, seen: SocketAddr, shared: &Shared, clock: Option<Reading>) -> Option<Sighting> {
+    fn answered(
+        &mut self,
+        at: usize,
+        seen: SocketAddr,
+        shared: &mut Shared,
+        clock: Option<Reading>,
+    ) -> Option<Sighting> {
         let to = self.pending.get(at)?.to;
         if seen.is_ipv4() != to.is_ipv4() || seen.port() == 0 || seen.ip().is_unspecified() || seen.ip().is_multicast()
         {
             return None;
         }
         let question = self.pending.remove(at);
+        shared.named.answered(to.ip(), question.named);
         self.silent.remove(&to);
         let order = self.ordered.iter().find(|(address, _)| *address == to).map_or(0, |(_, order)| *order);
         Some(Sighting { by: question.by, asked: to, seen, at: shared.now.mono, order, clock })
@@ -181,6 +219,11 @@ impl Questions {
 }
 
 impl Question {
+    /// Whether it was asked as often as it may be.
+    fn is_over(&self) -> bool {
+        self.tries.len() >= usize::try_from(self.most).unwrap_or(usize::MAX)
+    }
+
     fn bytes(&self, shared: &Shared) -> Vec<u8> {
         match self.by {
             Witness::Member(_) => time_question(self.exchange, shared),

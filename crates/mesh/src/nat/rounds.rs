@@ -13,6 +13,7 @@ use meshline_protocol::{Address, NodeId};
 
 use super::calls::{MAX_FAILURES, Purpose};
 use super::picture::Witness;
+use super::questions::MAX_QUESTIONS;
 use super::{Mapping, Nat};
 use crate::event::Direction;
 use crate::input::Transport;
@@ -173,6 +174,17 @@ impl Nat {
         }
     }
 
+    /// A question was given up. If nobody has answered in this round, what others saw before it holds no more: it would be
+    /// told to peers, who would search for this node there.
+    pub(super) fn note_silence(&mut self, shared: &mut Shared) {
+        let has_answered = self.picture.iter().any(|sighting| self.rounds.last.is_some_and(|last| sighting.at >= last));
+        if self.questions.is_idle() && !has_answered {
+            self.candidates.silent = true;
+            self.picture.clear();
+            self.refresh(shared);
+        }
+    }
+
     /// In a round all witnesses are asked, else those still wanted.
     fn ask_witnesses(&mut self, all: bool, shared: &mut Shared) {
         for to in self.servers.addresses(&self.candidates.host) {
@@ -201,7 +213,9 @@ impl Nat {
             }
         }
         self.ask_further(all, shared);
-        if self.questions.next_timeout().is_none() && self.picture.voices() == 0 {
+        // With as many silent as are remembered the next round asks the others.
+        let remembers_more = self.questions.silent().count() < MAX_QUESTIONS;
+        if self.questions.next_timeout().is_none() && self.picture.voices() == 0 && remembers_more {
             self.ask_silent(shared, reserved);
         }
     }

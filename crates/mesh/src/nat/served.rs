@@ -1,12 +1,13 @@
-//! Calls we make for others. A member may name an address that is not its own: so it gets at most three datagrams there,
-//! connections go only to the host its link comes from, and all of it is held to a rate.
+//! Calls we make for others. A member may name an address that is not its own: so what goes there comes out of what a host
+//! that is only named may get ([`crate::named`]), connections go only to the host its link comes from, and all of it is
+//! held to a rate.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use meshline_protocol::message::{Nat as NatMessage, NatBack, NatCall, NatCalled, NatTransport};
-use meshline_protocol::{Code, Message, NodeId};
+use meshline_protocol::message::{Nat as NatMessage, NatBack, NatCall, NatCalled, NatTransport, TimeFrame};
+use meshline_protocol::{Code, Message, NodeId, UnixMicros};
 
 use super::answers::{send, written};
 use super::questions::time_question;
@@ -19,7 +20,7 @@ use crate::shared::Shared;
 /// Calls for one member. A start asks for about eight.
 pub(crate) const PER_MEMBER: Rate = Rate { per_second: 1, burst: 12 };
 
-/// Calls to hosts other than the asker's, for all members together: many of them could name the same one.
+/// Calls to hosts other than the asker's, for all members together, however many hosts they name.
 pub(super) const TO_THIRD: Rate = Rate { per_second: 1, burst: 4 };
 
 /// Calls under way at once.
@@ -27,6 +28,7 @@ pub(crate) const MAX_SERVED: usize = 32;
 
 /// Datagrams of a call: the first, and again after 200 ms and 400 ms more.
 const RETRIES: [Duration; 2] = [Duration::from_millis(200), Duration::from_millis(400)];
+const DATAGRAMS: u32 = 3;
 
 /// From the last datagram on.
 const PATIENCE: Duration = Duration::from_millis(900);
@@ -39,8 +41,34 @@ const SOCKET_KEPT: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
 enum Way {
-    Udp { socket: SocketId, to: SocketAddr, sent: usize },
+    Udp(Udp),
     Tcp { dial: DialId },
+}
+
+/// A call by datagrams.
+#[derive(Debug)]
+struct Udp {
+    socket: SocketId,
+    to: SocketAddr,
+    /// When they left by this node's calendar, which is what they say.
+    sent: Vec<UnixMicros>,
+    /// How many may leave,
+    most: u32,
+    /// and of those how many are counted as sent to a host that is only named.
+    named: u32,
+}
+
+impl Udp {
+    fn is_over(&self) -> bool {
+        self.sent.len() >= usize::try_from(self.most).unwrap_or(usize::MAX)
+    }
+
+    /// Whether an answer is from somebody who got a datagram at that host. The asker chose the nonce, and anybody can
+    /// write any source: what it cannot know is the microsecond at which one left.
+    fn is_answered(&self, from: SocketAddr, answer: &TimeFrame) -> bool {
+        let echoes = |stamps: &meshline_protocol::message::TimeStamps| self.sent.contains(&stamps.origin);
+        from.ip().to_canonical() == self.to.ip().to_canonical() && answer.stamps.as_ref().is_some_and(echoes)
+    }
 }
 
 /// A call under way.
@@ -87,17 +115,20 @@ impl ServedCalls {
         }
         let is_third = asker.host != Some(to.ip().to_canonical());
         let third = self.third.get_or_insert_with(|| Bucket::new(TO_THIRD, now));
-        if self.pending.len() >= MAX_SERVED || (is_third && !third.has(now)) || !self.take(asker.id, now) {
+        let spares_third = !is_third || (third.has(now) && shared.named.left(to.ip(), now) > 0);
+        if self.pending.len() >= MAX_SERVED || !spares_third || !self.take(asker.id, now) {
             return Err(Code::RateLimited);
         }
         let way = match call.transport {
-            NatTransport::Udp => Way::Udp { socket: self.socket(call.another_port, shared), to, sent: 0 },
+            NatTransport::Udp => {
+                self.third.as_mut().filter(|_| is_third).map(|third| third.take(now));
+                let named = if is_third { shared.named.take(to.ip(), DATAGRAMS, now) } else { 0 };
+                let most = if is_third { named } else { DATAGRAMS };
+                Way::Udp(Udp { socket: self.socket(call.another_port, shared), to, sent: Vec::new(), most, named })
+            }
             NatTransport::Tcp if !is_third && !shared.config.plain => self.dial(to, asker.id, shared)?,
             NatTransport::Tcp | NatTransport::Other => return Err(Code::Forbidden),
         };
-        if is_third {
-            self.third.as_mut().map(|third| third.take(now));
-        }
         let patience = if matches!(way, Way::Tcp { .. }) { TCP_PATIENCE } else { Duration::ZERO };
         self.pending.push(Served { asker: asker.id, nonce: call.nonce, way, next_at: now.after(patience) });
         self.handle_timeout(shared);
@@ -145,13 +176,14 @@ impl ServedCalls {
         let mut over = Vec::new();
         for call in self.pending.iter_mut().filter(|call| call.next_at <= now) {
             match &mut call.way {
-                Way::Udp { socket, to, sent } if *sent <= RETRIES.len() => {
+                Way::Udp(udp) if !udp.is_over() => {
                     let question = time_question(call.nonce, shared);
-                    send(shared, (*socket, *to), question);
-                    call.next_at = now.after(RETRIES.get(*sent).copied().unwrap_or(PATIENCE));
-                    *sent += 1;
+                    send(shared, (udp.socket, udp.to), question);
+                    let pause = RETRIES.get(udp.sent.len()).copied();
+                    udp.sent.push(shared.now.wall);
+                    call.next_at = now.after(pause.filter(|_| !udp.is_over()).unwrap_or(PATIENCE));
                 }
-                Way::Udp { .. } => over.push((call.asker, call.nonce)),
+                Way::Udp(_) => over.push((call.asker, call.nonce)),
                 Way::Tcp { dial } => {
                     shared.push(Output::CancelDial { dial: *dial });
                     over.push((call.asker, call.nonce));
@@ -168,13 +200,18 @@ impl ServedCalls {
     }
 
     /// Step 1 of a time frame: whether it answers a call. Whoever asked knows the nonce, and could fool nobody but itself.
-    pub(super) fn answered(&mut self, (id, nonce): (NodeId, u32), shared: &mut Shared) -> bool {
-        let is_it = |call: &Served| call.asker == id && call.nonce == nonce && matches!(call.way, Way::Udp { .. });
-        let found = self.pending.iter().any(is_it);
-        if found {
-            self.end((id, nonce), None, shared);
+    pub(super) fn answered(&mut self, from: SocketAddr, answer: &TimeFrame, shared: &mut Shared) -> bool {
+        let (id, nonce) = (answer.id, answer.exchange);
+        let found = self.pending.iter().find_map(|call| match &call.way {
+            Way::Udp(udp) if call.asker == id && call.nonce == nonce => Some(udp),
+            Way::Udp(_) | Way::Tcp { .. } => None,
+        });
+        let Some(udp) = found else { return false };
+        if udp.is_answered(from, answer) {
+            shared.named.answered(udp.to.ip(), udp.named);
         }
-        found
+        self.end((id, nonce), None, shared);
+        true
     }
 
     /// A connection is there: whether it was made for a call. It bears the nonce and ends.

@@ -269,7 +269,7 @@ impl Node {
         let now = self.shared.now.mono;
         for id in std::mem::take(&mut self.shared.busy) {
             if let Some(link) = self.links.get_mut(id) {
-                link.liveness.traffic(now);
+                link.liveness.spoke(now);
                 self.hasten_link(id);
             }
         }

@@ -47,6 +47,7 @@ use crate::ring::Ring;
 use crate::routing::{Datagrams, Routing};
 use crate::shared::{ANNOUNCEMENT_VALIDITY, Shared};
 use crate::signal::Signal;
+use punching::IDLE;
 use routine::Agenda;
 
 /// A node without links is ready after this, alone.
@@ -79,6 +80,8 @@ pub struct Node {
     datagrams: Datagrams,
     find: Find,
     started: Mono,
+    /// The state that was told last.
+    told_state: &'static str,
     listening: BTreeSet<Address>,
     store_at: Option<Mono>,
     renew_at: Mono,
@@ -120,6 +123,7 @@ impl Node {
             datagrams: Datagrams::new(now.mono),
             find: Find::new(now.mono),
             started: now.mono,
+            told_state: IDLE,
             listening: BTreeSet::new(),
             store_at: None,
             renew_at: now.mono.after(half_validity()),

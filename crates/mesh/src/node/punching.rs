@@ -8,6 +8,7 @@ use meshline_protocol::message::{Datagram, Punch as PunchMessage, PunchReason};
 use meshline_protocol::{Code, Message, NodeId, ServiceName};
 
 use super::Node;
+use crate::event::Event;
 use crate::input::Transport;
 use crate::output::Output;
 use crate::punch::{Wanted, Wish};
@@ -15,6 +16,11 @@ use crate::routing::datagram_line;
 
 /// The service whose datagrams hold the messages of attempts.
 const SERVICE: &str = "punch";
+
+/// The states of a node.
+pub(super) const IDLE: &str = "idle";
+const PUNCHING: &str = "punching";
+const CONNECTED: &str = "connected";
 
 /// A record, its signature and the line around them.
 const MAX_BODY: usize = 4 * 1024;
@@ -140,11 +146,19 @@ impl Node {
     /// The states of the seed: nobody linked and nothing tried, something tried, somebody linked.
     pub(super) fn state(&self) -> &'static str {
         if !self.shared.up.is_empty() {
-            "connected"
+            CONNECTED
         } else if self.punch.is_punching() || self.peers.is_dialling() {
-            "punching"
+            PUNCHING
         } else {
-            "idle"
+            IDLE
+        }
+    }
+
+    pub(super) fn tell_state(&mut self) {
+        let state = self.state();
+        if self.told_state != state {
+            let before = std::mem::replace(&mut self.told_state, state);
+            self.shared.event(Event::StateChanged { before, state });
         }
     }
 }

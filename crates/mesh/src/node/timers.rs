@@ -93,6 +93,7 @@ impl Node {
         self.sweep();
         self.store();
         self.note_traffic();
+        self.tell_state();
         self.plan();
     }
 }

@@ -1,5 +1,5 @@
 //! Whose a host is. A member may name a victim's address as its own, and many members the same one: so a host gets three
-//! packets in a while, whoever names it, and no search among its ports, until it is confirmed to be that member's.
+//! packets in a while ([`crate::named`]), and no search among its ports, until it is confirmed to be that member's.
 //!
 //! It is confirmed by a link of ours with the member, now or of late; by members that are linked with both, if more of them
 //! see the member there than elsewhere; or by an answer to a packet of the attempt under way ([`super::run`] knows). What
@@ -15,16 +15,8 @@ use std::time::Duration;
 use meshline_protocol::NodeId;
 
 use super::pursuit::SEARCH_PAUSE;
+use crate::named::Ledger;
 use crate::now::Mono;
-
-/// Packets to a host that is not confirmed, all members, addresses and attempts together,
-const NAMED_PACKETS: u32 = 3;
-
-/// and when it gets three more: members that cannot be confirmed are tried every 450 s or more in the long run.
-const NAMED_PAUSE: Duration = Duration::from_secs(420);
-
-/// Such hosts that are counted. A member names twenty at most; with as many counted a new one gets nothing.
-pub(super) const MAX_NAMED: usize = 4_096;
 
 /// What a search costs its host: the dear kind is made at two attempts, those where ports are counted at eight, because each
 /// costs a twentieth of the packets.
@@ -59,42 +51,6 @@ const ASKED_AGAIN: Duration = Duration::from_secs(30);
 /// Questions remembered: eight for each of the attempts that may be under way. Beyond it the oldest is forgotten.
 pub(super) const MAX_CLAIMS: usize = 256;
 
-/// Allowances that come back some time after they were last used.
-#[derive(Debug)]
-struct Ledger<K> {
-    spent: BTreeMap<K, (u32, Mono)>,
-}
-
-impl<K> Default for Ledger<K> {
-    fn default() -> Self {
-        Self { spent: BTreeMap::new() }
-    }
-}
-
-impl<K: Ord + Copy> Ledger<K> {
-    fn spent(&self, key: K, now: Mono) -> u32 {
-        self.spent.get(&key).filter(|(_, until)| *until > now).map_or(0, |(spent, _)| *spent)
-    }
-
-    fn has_room(&mut self, key: K, most: usize, now: Mono) -> bool {
-        if self.spent.len() >= most && !self.spent.contains_key(&key) {
-            self.spent.retain(|_, (_, until)| *until > now);
-        }
-        self.spent.len() < most || self.spent.contains_key(&key)
-    }
-
-    fn spend(&mut self, key: K, units: u32, (now, pause): (Mono, Duration)) {
-        let spent = self.spent(key, now);
-        self.spent.insert(key, (spent.saturating_add(units), now.after(pause)));
-    }
-
-    fn give_back(&mut self, key: K, units: u32) {
-        if let Some((spent, _)) = self.spent.get_mut(&key) {
-            *spent = spent.saturating_sub(units);
-        }
-    }
-}
-
 /// What a witness says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Word {
@@ -118,7 +74,6 @@ struct Claim {
 pub(super) struct Hosts {
     claims: BTreeMap<(NodeId, IpAddr), Claim>,
     linked: BTreeMap<(NodeId, IpAddr), Mono>,
-    named: Ledger<IpAddr>,
     searched: Ledger<IpAddr>,
     believed: Ledger<NodeId>,
 }
@@ -184,17 +139,6 @@ impl Hosts {
         claim.vouchers().filter(move |witness| self.believed.spent(*witness, now) < VAIN_UNITS)
     }
 
-    /// Takes one of the packets that go to a host which is not confirmed.
-    pub(super) fn take_named(&mut self, host: IpAddr, now: Mono) -> bool {
-        let host = host.to_canonical();
-        let (spent, is_known) = (self.named.spent(host, now), self.named.spent.contains_key(&host));
-        let takes = spent < NAMED_PACKETS && (is_known || self.named.has_room(host, MAX_NAMED, now));
-        if takes {
-            self.named.spend(host, 1, (now, NAMED_PAUSE));
-        }
-        takes
-    }
-
     /// Whether ports of a host may be searched among now; then that is counted, until the member is found there.
     pub(super) fn take_search(&mut self, peer: NodeId, host: IpAddr, units: u32, now: Mono) -> bool {
         let host = host.to_canonical();
@@ -234,7 +178,7 @@ impl Hosts {
     /// The member was found there: nothing of it was in vain.
     pub(super) fn found(&mut self, peer: NodeId, host: IpAddr) {
         let host = host.to_canonical();
-        self.searched.spent.remove(&host);
+        self.searched.forget(host);
         let Some(claim) = self.claims.get_mut(&(peer, host)) else { return };
         let charged = std::mem::take(&mut claim.charged);
         for witness in claim.vouchers() {

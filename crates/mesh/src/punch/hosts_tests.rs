@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use meshline_protocol::NodeId;
 
-use super::hosts::{CHEAP, DEAR, Hosts, MAX_BELIEVED, MAX_CLAIMS, MAX_LINKED, MAX_NAMED, MAX_SEARCHED};
+use super::hosts::{CHEAP, DEAR, Hosts, MAX_BELIEVED, MAX_CLAIMS, MAX_LINKED, MAX_SEARCHED};
 use crate::now::Mono;
 
 fn host(nth: usize) -> IpAddr {
@@ -79,20 +79,6 @@ fn a_link_shows_whose_a_host_is_for_ten_minutes() {
     }
     assert!(!hosts.is_confirmed(member(0), host(0), Mono(2)), "the oldest is forgotten");
     assert!(hosts.is_confirmed(member(MAX_LINKED), host(MAX_LINKED), Mono(2)));
-}
-
-#[test]
-fn a_host_that_is_only_named_gets_three_packets_in_seven_minutes() {
-    let mut hosts = Hosts::default();
-    let takes = |hosts: &mut Hosts, nth, now| (0..5).filter(|_| hosts.take_named(host(nth), now)).count();
-    assert_eq!(takes(&mut hosts, 0, Mono(0)), 3);
-    assert_eq!(takes(&mut hosts, 0, Mono(419_999_999)), 0);
-    assert_eq!(takes(&mut hosts, 0, Mono(420_000_000)), 3);
-    for nth in 1..MAX_NAMED {
-        assert_eq!(takes(&mut hosts, nth, Mono(420_000_000)), 3);
-    }
-    assert_eq!(takes(&mut hosts, MAX_NAMED, Mono(420_000_001)), 0, "no room");
-    assert_eq!(takes(&mut hosts, MAX_NAMED, Mono(840_000_000)), 3, "after a while");
 }
 
 #[test]

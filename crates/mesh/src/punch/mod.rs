@@ -80,6 +80,8 @@ pub(super) struct Cx<'a> {
     pace: &'a mut Bucket,
     searching: &'a mut Option<NodeId>,
     hosts: &'a mut Hosts,
+    /// No datagram of this node passes, as far as is known.
+    silent: bool,
 }
 
 /// What others are to do.
@@ -176,7 +178,10 @@ impl Punch {
             (self.counted_from, self.taken) = (seen, 0);
         }
         let own = own.counted_on(self.taken);
-        self.moved |= self.own.as_ref().is_some_and(|before| before.places() != own.places());
+        self.moved |= self.own.as_ref().is_some_and(|before| {
+            // Where others see the same host as before it is this that tells that datagrams pass again.
+            before.places() != own.places() || (before.silent && !own.silent)
+        });
         if own.has_udp() && self.known_since.is_none() {
             self.known_since = Some(now);
         }
@@ -262,11 +267,12 @@ impl Punch {
         bytes: &Bytes,
         shared: &mut Shared,
     ) {
+        let silent = self.own.as_ref().is_some_and(|own| own.silent);
         let Some(peer) = self.numbers.get(&number).copied() else { return };
         let Some(pursuit) = self.pursuits.get_mut(&peer) else { return };
         let Some(run) = pursuit.run.as_mut() else { return };
         let Self { counts, pace, searching, hosts, .. } = self;
-        let mut cx = Cx { shared, counts, pace, searching, hosts };
+        let mut cx = Cx { shared, counts, pace, searching, hosts, silent };
         match run.handle(at, bytes, &mut cx) {
             Ok(Some(step)) => self.on_step(peer, step, shared),
             Ok(None) => {}
@@ -278,11 +284,12 @@ impl Punch {
     pub(crate) fn handle_timeout(&mut self, shared: &mut Shared) {
         let now = shared.now.mono;
         let peers: Vec<NodeId> = self.numbers.values().copied().collect();
+        let silent = self.own.as_ref().is_some_and(|own| own.silent);
         for peer in peers {
             let Some(pursuit) = self.pursuits.get_mut(&peer) else { continue };
             let Some(run) = pursuit.run.as_mut() else { continue };
             let Self { counts, pace, searching, hosts, .. } = self;
-            let mut cx = Cx { shared, counts, pace, searching, hosts };
+            let mut cx = Cx { shared, counts, pace, searching, hosts, silent };
             let steps = run.handle_timeout(&mut pursuit.supply, &mut cx);
             for step in steps {
                 self.on_step(peer, step, shared);

@@ -1,6 +1,6 @@
 //! What members tell each other of themselves before an attempt: records made and read.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 
 use meshline_identity::verify;
@@ -26,6 +26,8 @@ pub(super) struct Own {
     pub(super) mapping: PunchMapping,
     /// The address from which TCP may meet.
     pub(super) tcp: Option<Address>,
+    /// No datagram passes, as far as was tried of late.
+    pub(super) silent: bool,
 }
 
 impl Own {
@@ -58,6 +60,7 @@ impl Own {
                 }
             },
             tcp: listening.cloned(),
+            silent: known.silent,
         }
     }
 
@@ -92,15 +95,13 @@ impl Own {
         !(lists.host.is_empty() && lists.v6.is_empty() && lists.mapped.is_empty() && lists.reflexive.is_empty())
     }
 
-    /// What tells two networks apart: with address translation that gives every destination another port, the ports
-    /// change all the time and mean nothing.
-    pub(super) fn places(&self) -> Vec<IpAddr> {
+    /// What tells two networks apart, as addresses with port 0: with address translation that gives every destination
+    /// another port, the ports change all the time and mean nothing. Those that a router forwards stay, and each is a way
+    /// in that was not there before.
+    pub(super) fn places(&self) -> BTreeSet<SocketAddr> {
         let lists = &self.candidates;
-        let hosts = lists.host.iter().chain(lists.v6.iter()).chain(lists.reflexive.iter()).map(SocketAddr::ip);
-        let mut places: Vec<IpAddr> = hosts.chain(lists.mapped.iter().map(SocketAddr::ip)).collect();
-        places.sort_unstable();
-        places.dedup();
-        places
+        let hosts = lists.host.iter().chain(lists.v6.iter()).chain(lists.reflexive.iter());
+        hosts.map(|address| SocketAddr::new(address.ip(), 0)).chain(lists.mapped.iter().copied()).collect()
     }
 }
 

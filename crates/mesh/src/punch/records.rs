@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use meshline_identity::{AttemptKeys, Ephemeral};
-use meshline_protocol::message::{Punch as Message, PunchEnd, PunchInstant, PunchOffer, PunchReason};
+use meshline_protocol::message::{Punch as Message, PunchEnd, PunchInstant, PunchMapping, PunchOffer, PunchReason};
 use meshline_protocol::{Code, NodeId, SignedRecord, UnixMicros};
 
 use super::offer::{Heading, Own, is_near, meeting_places, read, targets, write_end, write_offer};
@@ -187,6 +187,7 @@ impl Punch {
             before: seen_at(theirs).nth(1),
             mappings,
             earlier,
+            unseen: is_unseen(theirs),
             socket: socket.unwrap_or(SocketId::MAIN),
             rtt_us,
         };
@@ -293,6 +294,12 @@ fn seen_at(theirs: &PunchOffer) -> impl Iterator<Item = SocketAddr> {
     let lists = &theirs.candidates;
     let own = lists.host.iter().filter(|address| !is_near(**address));
     lists.reflexive.iter().chain(lists.mapped.iter()).chain(own).filter(|address| address.is_ipv4()).copied()
+}
+
+/// Whether a peer tells of no address outside and of no router: those that it asked are silent.
+fn is_unseen(theirs: &PunchOffer) -> bool {
+    let lists = &theirs.candidates;
+    theirs.mapping == PunchMapping::Unknown && lists.reflexive.is_empty() && lists.mapped.is_empty()
 }
 
 fn name_of(reason: PunchReason) -> &'static str {

@@ -136,6 +136,8 @@ pub(super) struct Start {
     pub(super) mappings: (PunchMapping, PunchMapping),
     /// Attempts with this peer that failed before.
     pub(super) earlier: u32,
+    /// The peer says that nobody sees it: its datagrams do not pass, and no search will find it.
+    pub(super) unseen: bool,
     /// From which told addresses are tried that are not next door.
     pub(super) socket: SocketId,
     /// The round trip to the peer as things are, in microseconds.
@@ -305,6 +307,10 @@ impl Run {
         let Some(host) = self.start.seen.map(|seen| seen.ip()).filter(|_| self.search != Search::None) else {
             return false;
         };
+        // Searches are few, and each is one less for when datagrams pass again.
+        if cx.silent || self.start.unseen {
+            return false;
+        }
         self.unconfirmed = !cx.hosts.is_confirmed(peer, host, now);
         let is_free = cx.searching.is_none_or(|other| other == peer) && supply.has_search(now);
         let units = if is_dear { DEAR } else { CHEAP };
@@ -374,7 +380,7 @@ impl Run {
         }
         let of_host = self.addresses.iter().filter(|(address, _)| address.ip() == host);
         let all = of_host.fold(Traffic::new(traffic.known), |all, (_, one)| all.with(one));
-        if all.heard > 0 { all.has_room() } else { cx.hosts.take_named(host, now) }
+        if all.heard > 0 { all.has_room() } else { cx.shared.named.take(host, 1, now) > 0 }
     }
 
     /// Whether a round trip to a host was measured.

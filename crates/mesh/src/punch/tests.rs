@@ -282,3 +282,23 @@ fn a_connection_that_was_begun_is_the_one_for_the_way_found_there_and_another_is
     let wishes = punch.take_wishes();
     assert!(matches!(wishes[..], [Wish::Cancel(DialId(9)), Wish::Dial(..)]), "{wishes:?}");
 }
+
+#[test]
+fn another_forwarded_port_is_another_place_and_another_seen_one_is_not() {
+    let of = |seen: &str, mapped: &[&str]| {
+        let mapped = mapped.iter().map(|text| at(text)).collect();
+        let known = Candidates {
+            host: vec![at("192.168.1.7:6000")],
+            reflexive: vec![at(seen)],
+            mapped,
+            ..Candidates::default()
+        };
+        Own::new(&known, None, &[]).places()
+    };
+    let none = of("198.51.100.7:40000", &[]);
+    assert_eq!(none, of("198.51.100.7:40001", &[]), "ports change from one destination to the next");
+    assert_ne!(none, of("198.51.100.8:40000", &[]));
+    let one = of("198.51.100.7:40000", &["198.51.100.7:6000"]);
+    assert_ne!(none, one, "of an address that was known before");
+    assert_ne!(one, of("198.51.100.7:40000", &["198.51.100.7:6001"]));
+}

@@ -192,7 +192,10 @@ impl RelayServer {
 
     /// A connection showed a ticket.
     pub(crate) fn handle_arrival(&mut self, connection: RelayConnection, ticket: &Ticket, shared: &mut Shared) {
-        let found = self.errands.iter_mut().position(|errand| errand.granted && errand.admit(connection, ticket));
+        let now = shared.now.mono;
+        // Who reads late sees what came in time and what did not before any timer runs.
+        let may_come = |errand: &Errand| errand.granted && errand.expires > now;
+        let found = self.errands.iter_mut().position(|errand| may_come(errand) && errand.admit(connection, ticket));
         let Some(at) = found else {
             shared.count(Code::BadTicket);
             shared.push(Output::RelayDrop { connection, code: Code::BadTicket });

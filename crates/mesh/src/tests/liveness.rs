@@ -5,6 +5,7 @@ use std::time::Duration;
 use meshline_protocol::message::{Echo, Gossip, Routing, RoutingAck, Summary};
 use meshline_protocol::{Bounded, Message};
 
+use crate::input::Transport;
 use crate::link::{LinkDue, Liveness, answer_time, is_traffic};
 use crate::now::Mono;
 
@@ -89,6 +90,44 @@ fn an_answered_link_loses_nothing() {
         liveness.answered();
     }
     assert!(liveness.loss().abs() < f64::EPSILON);
+}
+
+/// A QUIC link on which nothing was said yet: asked at the start, and answered.
+fn quic() -> Liveness {
+    let mut liveness = Liveness::of(Transport::Quic, s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.heard(false, s(0.1));
+    liveness.answered();
+    liveness.measured(1_000, s(0.1));
+    liveness
+}
+
+#[test]
+fn a_message_over_a_hole_that_is_shut_shows_it_within_seven_seconds() {
+    for said in [0.2, 1.0, 7.5] {
+        let mut liveness = quic();
+        liveness.spoke(s(said));
+        liveness.spoke(s(said + 0.3));
+        assert!(death(&mut liveness) <= s(said + 7.0), "said at {said}");
+    }
+    let mut liveness = quic();
+    assert!(death(&mut liveness) > s(14.0), "nothing was said");
+}
+
+#[test]
+fn what_is_answered_or_said_over_tcp_costs_no_ask_more() {
+    let mut liveness = quic();
+    liveness.spoke(s(1.0));
+    liveness.heard(true, s(1.4));
+    assert_eq!(liveness.due(s(1.6)), None, "something came back");
+    assert_eq!(liveness.next_timeout(), s(4.0), "as with any traffic");
+    let mut tcp = Liveness::of(Transport::Tcp, s(0.0));
+    assert_eq!(tcp.due(s(0.0)), Some(LinkDue::Ask));
+    tcp.heard(false, s(0.1));
+    tcp.answered();
+    tcp.measured(1_000, s(0.1));
+    tcp.spoke(s(1.0));
+    assert_eq!(tcp.next_timeout(), s(4.0));
 }
 
 /// What an unanswered ask is waited for on a link whose answers take no time worth speaking of.

@@ -8,7 +8,7 @@ use meshline_protocol::{Address, Code, Message, NodeId, SignedRecord, Ticket, Un
 
 use crate::config::Config;
 use crate::gossip::Members;
-use crate::input::{LinkId, Transport};
+use crate::input::{LinkId, RelayConnection, Transport};
 use crate::link::Links;
 use crate::now::{Mono, Now};
 use crate::output::Output;
@@ -81,6 +81,79 @@ fn so_many_members_are_counted() {
         server.handle_request((id(n), None), id(9), &mut shared);
     }
     assert_eq!(server.report(|_| String::new()).members.len(), 1, "those without a pair are forgotten");
+}
+
+/// What becomes of two members that a proxy joins: their tickets, the asker's first.
+fn granted(server: &mut RelayServer, shared: &mut Shared) -> [Ticket; 2] {
+    [1, 2].into_iter().for_each(|n| linked(shared, n));
+    server.handle_request((id(1), None), id(2), shared);
+    let offered = relayed(shared).pop().expect("an offer");
+    server.handle_accept(id(2), &offered, shared);
+    let [asker, other] = relayed(shared).try_into().expect("two grants");
+    assert!(asker.peer == id(2) && other.peer == id(1) && other.ticket == offered.ticket);
+    [asker.ticket, other.ticket]
+}
+
+/// Offers and grants that were sent.
+fn relayed(shared: &mut Shared) -> Vec<RelayTicket> {
+    let mut tickets = Vec::new();
+    while let Some(output) = shared.pop() {
+        if let Output::Send { frame, .. } = output
+            && let Message::Relay(Relay::Offer(ticket) | Relay::Grant(ticket)) = &frame.message
+        {
+            tickets.push(ticket.clone());
+        }
+    }
+    tickets
+}
+
+/// A connection shows a ticket: the connections that are refused by name, and those that are joined.
+fn shows(
+    server: &mut RelayServer,
+    shared: &mut Shared,
+    (connection, ticket): (u64, &Ticket),
+) -> (Vec<(u64, Code)>, Vec<[u64; 2]>) {
+    server.handle_arrival(RelayConnection(connection), ticket, shared);
+    let (mut refused, mut joined) = (Vec::new(), Vec::new());
+    while let Some(output) = shared.pop() {
+        if let Output::RelayDrop { connection, code } = output {
+            refused.push((connection.0, code));
+        } else if let Output::RelayJoin { first, second, .. } = output {
+            joined.push([first.0, second.0]);
+        }
+    }
+    (refused, joined)
+}
+
+#[test]
+fn a_ticket_is_shown_once_before_both_came_and_after() {
+    let (mut shared, mut server) = (shared(&[Role::Proxy]), RelayServer::default());
+    let [asker, other] = granted(&mut server, &mut shared);
+    assert_eq!(shows(&mut server, &mut shared, (1, &asker)), (vec![], vec![]), "it waits");
+    assert_eq!(shows(&mut server, &mut shared, (2, &asker)), (vec![(2, Code::BadTicket)], vec![]), "shown again");
+    assert_eq!(shows(&mut server, &mut shared, (3, &other)), (vec![], vec![[1, 3]]), "the first one is joined");
+    for ticket in [&asker, &other] {
+        assert_eq!(shows(&mut server, &mut shared, (4, ticket)), (vec![(4, Code::BadTicket)], vec![]), "it is used up");
+    }
+    assert_eq!(shared.refused["bad_ticket"], 3);
+}
+
+#[test]
+fn a_ticket_holds_for_ten_seconds_whether_or_not_a_timer_has_run() {
+    for (late, has_looked) in [(9_999_999, false), (10_000_000, false), (10_000_000, true)] {
+        let (mut shared, mut server) = (shared(&[Role::Proxy]), RelayServer::default());
+        let [asker, other] = granted(&mut server, &mut shared);
+        assert_eq!(shows(&mut server, &mut shared, (1, &asker)), (vec![], vec![]));
+        shared.now = at(late);
+        if has_looked {
+            server.handle_timeout(&mut shared);
+        }
+        let (refused, joined) = shows(&mut server, &mut shared, (2, &other));
+        let is_late = late >= 10_000_000;
+        assert_eq!((joined.len(), refused.contains(&(2, Code::BadTicket))), (usize::from(!is_late), is_late), "{late}");
+        server.handle_timeout(&mut shared);
+        assert_eq!(server.next_timeout(), None, "nothing of it is left");
+    }
 }
 
 fn member(n: u16, role: Role) -> Member {

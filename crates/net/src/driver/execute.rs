@@ -147,8 +147,11 @@ impl<C: Core> Driver<C> {
         entry.close();
     }
 
-    /// Readers forward to a link as soon as the core calls it up.
-    fn note_link(&self, event: &Event) {
+    /// Readers forward to a link as soon as the core calls it up; what else an event means for those around.
+    fn note(&mut self, event: &Event) {
+        if let Event::AddressesChanged { seen, .. } = event {
+            self.port_maps.iter_mut().for_each(|maps| maps.seen_at(seen));
+        }
         if let Event::LinkUp { link, peer, .. } = event
             && let Some(entry) = self.links.get(link)
         {
@@ -231,7 +234,7 @@ impl<C: Core> Driver<C> {
     /// Shows an event to everybody who wants to know.
     pub(super) fn tell(&mut self, event: services::Event) {
         if let services::Event::Mesh(event) = &event {
-            self.note_link(event);
+            self.note(event);
         }
         if let Some(sink) = &mut self.on_event {
             sink(&event);

@@ -213,7 +213,10 @@ impl<C: Core> Driver<C> {
             Notice::SignalAnswer { url, result } => self.step(Input::SignalAnswer { url, result }),
             Notice::Resolved { name, addresses } => self.step(Input::Resolved { name, addresses }),
             Notice::PortsMapped(mapped) => self.step(Input::PortsMapped { mapped }),
-            Notice::UdpAddresses(addresses) => self.step(Input::UdpAddresses { addresses }),
+            Notice::UdpAddresses(addresses) => {
+                self.port_maps.iter_mut().for_each(|maps| maps.host_is(&addresses));
+                self.step(Input::UdpAddresses { addresses });
+            }
             Notice::DestinationUsed(to) => self.step(Input::DestinationUsed(to)),
             Notice::Refused { remote, code, detail } => {
                 let refused = Event::Refused { remote, peer: None, code, detail, by_them: false };

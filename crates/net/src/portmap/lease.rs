@@ -10,6 +10,7 @@ use meshline_protocol::message::NatTransport;
 use tokio::time::timeout;
 
 use super::gateway::Router;
+use super::hold::{Gateway, Held};
 use super::is_usable;
 use super::upnp::{EVERYBODY, Upnp};
 
@@ -35,15 +36,19 @@ pub(super) enum Lease {
     Upnp { transport: NatTransport, router: Upnp, local: SocketAddr, external: SocketAddr },
 }
 
-impl Lease {
-    /// Asks a router in one way after the other.
-    pub(super) async fn ask(router: &Router, transport: NatTransport, port: u16) -> Option<Self> {
-        match Self::by_crab(router, transport, NonZeroU16::new(port)?).await {
+impl Gateway for Router {
+    type Lease = Lease;
+
+    /// In one way after the other.
+    async fn ask(&self, transport: NatTransport, port: u16) -> Option<Lease> {
+        match Lease::by_crab(self, transport, NonZeroU16::new(port)?).await {
             Some(lease) => Some(lease),
-            None => timeout(UPNP_LIMIT, Self::by_upnp(router, transport, port)).await.ok().flatten(),
+            None => timeout(UPNP_LIMIT, Lease::by_upnp(self, transport, port)).await.ok().flatten(),
         }
     }
+}
 
+impl Lease {
     async fn by_crab(router: &Router, transport: NatTransport, port: NonZeroU16) -> Option<Self> {
         let protocol = match transport {
             NatTransport::Udp => InternetProtocol::Udp,
@@ -76,8 +81,17 @@ impl Lease {
         Some(Self::Upnp { transport, router: found, local, external })
     }
 
-    /// The same for another while, unless the router has forgotten it.
-    pub(super) async fn renew(self) -> Option<Self> {
+    /// The router need not forward it any more.
+    pub(super) async fn give_back(self) {
+        match self {
+            Self::Crab { mapping, .. } => drop(mapping.try_drop().await),
+            Self::Upnp { transport, router, external, .. } => router.remove(transport, external.port()).await,
+        }
+    }
+}
+
+impl Held for Lease {
+    async fn renew(self) -> Option<Self> {
         match self {
             Self::Crab { transport, mut mapping, external } => {
                 mapping.renew().await.ok()?;
@@ -101,22 +115,13 @@ impl Lease {
         }
     }
 
-    /// The router need not forward it any more.
-    pub(super) async fn give_back(self) {
-        match self {
-            Self::Crab { mapping, .. } => drop(mapping.try_drop().await),
-            Self::Upnp { transport, router, external, .. } => router.remove(transport, external.port()).await,
-        }
-    }
-
-    pub(super) fn transport(&self) -> NatTransport {
+    fn transport(&self) -> NatTransport {
         match self {
             Self::Crab { transport, .. } | Self::Upnp { transport, .. } => *transport,
         }
     }
 
-    /// For how long the router promised it.
-    pub(super) fn lifetime(&self) -> Duration {
+    fn lifetime(&self) -> Duration {
         let seconds = match self {
             Self::Crab { mapping, .. } => mapping.lifetime(),
             Self::Upnp { .. } => LEASE_SECONDS,
@@ -124,8 +129,7 @@ impl Lease {
         Duration::from_secs(u64::from(seconds))
     }
 
-    /// As the core is told.
-    pub(super) fn mapping(&self) -> Option<PortMapping> {
+    fn mapping(&self) -> Option<PortMapping> {
         let (external, by) = match self {
             Self::Crab { mapping, external, .. } => {
                 let by = match mapping.mapping_type() {

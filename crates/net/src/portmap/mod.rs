@@ -1,34 +1,25 @@
 //! Ports that the router forwards here because we asked: by PCP or NAT-PMP, else by UPnP.
 //!
 //! What a router says is told to the core, which believes it when a member came in there. A lease is renewed at half its
-//! time and given back at the end; without a router that answers it is tried again seldom.
+//! time (`hold`) and given back at the end; when addresses of this host or beyond the router change, it is asked anew.
 
 mod gateway;
+mod hold;
 mod lease;
 mod upnp;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::collections::BTreeSet;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
-use meshline_mesh::PortMapping;
 use meshline_protocol::Address;
-use meshline_protocol::message::NatTransport;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::driver::Notice;
 use gateway::Router;
-use lease::Lease;
-
-/// What is forwarded.
-const TRANSPORTS: [NatTransport; 2] = [NatTransport::Udp, NatTransport::Tcp];
-
-/// Between attempts while no router answers: it may have been switched on, or the host moved.
-const RETRY: Duration = Duration::from_secs(600);
-
-/// Leases are renewed no sooner, whatever a router grants.
-const LEAST_RENEWAL: Duration = Duration::from_secs(30);
 
 /// What giving the leases back may take at the end.
 const END_LIMIT: Duration = Duration::from_millis(800);
@@ -38,6 +29,11 @@ const END_LIMIT: Duration = Duration::from_millis(800);
 pub(crate) struct PortMaps {
     end: oneshot::Sender<()>,
     task: JoinHandle<()>,
+    changed: Arc<Notify>,
+    /// The addresses of this host, once they are known.
+    host: Option<Vec<SocketAddr>>,
+    /// Where others saw it last.
+    outside: BTreeSet<IpAddr>,
 }
 
 impl PortMaps {
@@ -52,55 +48,46 @@ impl PortMaps {
         F: Fn() -> Option<Router> + Send + 'static,
     {
         let (end, ended) = oneshot::channel();
+        let changed = Arc::new(Notify::new());
+        let hears = Arc::clone(&changed);
         let task = tokio::spawn(async move {
             let mut leases = Vec::new();
             tokio::select! {
-                () = hold(port, find, &mut leases, &notices) => {}
+                () = hold::hold(port, find, &mut leases, (&hears, &notices)) => {}
                 _ = ended => {}
             }
             for lease in leases {
                 lease.give_back().await;
             }
         });
-        Self { end, task }
+        Self { end, task, changed, host: None, outside: BTreeSet::new() }
+    }
+
+    /// The addresses of this host: with other ones it may have another router.
+    pub(crate) fn host_is(&mut self, addresses: &[SocketAddr]) {
+        let before = self.host.replace(addresses.to_vec());
+        if before.is_some_and(|before| before != addresses) {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Where others see this host: elsewhere, if the router was given another address or is another one. That nobody sees
+    /// it for a while is no change.
+    pub(crate) fn seen_at(&mut self, seen: &[SocketAddr]) {
+        let outside: BTreeSet<IpAddr> = seen.iter().map(SocketAddr::ip).collect();
+        if outside.is_empty() || outside == self.outside {
+            return;
+        }
+        let before = std::mem::replace(&mut self.outside, outside);
+        if !before.is_empty() {
+            self.changed.notify_one();
+        }
     }
 
     /// Gives the leases back.
     pub(crate) async fn finish(self) {
         let _ = self.end.send(());
         let _ = timeout(END_LIMIT, self.task).await;
-    }
-}
-
-/// Holds leases for ever; what they are is told whenever it changes.
-async fn hold(port: u16, find: impl Fn() -> Option<Router>, leases: &mut Vec<Lease>, notices: &mpsc::Sender<Notice>) {
-    let mut told = Vec::new();
-    loop {
-        let mut kept = Vec::new();
-        for lease in leases.drain(..) {
-            kept.extend(lease.renew().await);
-        }
-        *leases = kept;
-        if let Some(router) = find() {
-            for transport in TRANSPORTS {
-                if leases.iter().all(|lease| lease.transport() != transport) {
-                    leases.extend(Lease::ask(&router, transport, port).await);
-                }
-            }
-        }
-        let mapped: Vec<PortMapping> = leases.iter().filter_map(Lease::mapping).collect();
-        if mapped != told {
-            tracing::debug!(target: "meshline", count = mapped.len(), "ports forwarded by the router");
-            told.clone_from(&mapped);
-            if notices.send(Notice::PortsMapped(mapped)).await.is_err() {
-                return;
-            }
-        }
-        let soonest = leases.iter().map(Lease::lifetime).min();
-        let renewal = soonest.map_or(RETRY, |lifetime| (lifetime / 2).max(LEAST_RENEWAL));
-        // What is still missing is asked for again sooner.
-        let pause = if leases.len() < TRANSPORTS.len() { renewal.min(RETRY) } else { renewal };
-        tokio::time::sleep(pause).await;
     }
 }
 

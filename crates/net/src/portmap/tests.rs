@@ -63,6 +63,27 @@ async fn ports_that_a_router_grants_are_told_and_given_back_at_the_end() {
 }
 
 #[tokio::test]
+async fn other_addresses_here_or_outside_are_a_change_and_the_first_ones_are_not() {
+    let (notices, _told) = mpsc::channel(8);
+    let mut maps = PortMaps::with(6_001, || None, notices);
+    let at = |text: &str| vec![text.parse().expect("an address")];
+    // Whether it was told so. The task cannot have heard of it: nothing is waited for here.
+    let mut tells = |act: &dyn Fn(&mut PortMaps)| {
+        act(&mut maps);
+        let mut heard = std::pin::pin!(maps.changed.notified());
+        heard.as_mut().enable()
+    };
+    for (expected, host) in [(false, "192.168.1.7:1"), (false, "192.168.1.7:1"), (true, "192.168.2.7:1")] {
+        assert_eq!(tells(&|maps| maps.host_is(&at(host))), expected, "{host}");
+    }
+    let outside = [(false, "203.0.113.7:1"), (false, "203.0.113.7:2"), (true, "203.0.113.8:2")];
+    for (expected, seen) in outside {
+        assert_eq!(tells(&|maps| maps.seen_at(&at(seen))), expected, "{seen}");
+    }
+    assert!(!tells(&|maps| maps.seen_at(&[])) && !tells(&|maps| maps.seen_at(&at("203.0.113.8:9"))), "nobody saw it");
+}
+
+#[tokio::test]
 async fn nothing_is_asked_for_a_node_on_loopback() {
     let (notices, _told) = mpsc::channel(1);
     let loopback = ["127.0.0.1:6001", "[::1]:6001"].map(|address| address.parse().expect("an address"));

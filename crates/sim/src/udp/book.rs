@@ -27,6 +27,8 @@ pub(crate) struct Book {
     pace: BTreeMap<usize, VecDeque<u64>>,
     /// When each node sent last for an attempt.
     pub(crate) last: BTreeMap<usize, u64>,
+    /// Packets of all kinds, by who sent them and to which host.
+    pub(crate) sent: BTreeMap<(usize, IpAddr), u32>,
     /// Packets of attempts by where they were sent.
     pub(crate) addressed: BTreeMap<SocketAddr, u32>,
     /// Packets of attempts that arrived at a host that does not take part.
@@ -46,8 +48,9 @@ impl Book {
     /// # Panics
     /// If it sends more than it may.
     pub(crate) fn sent(&mut self, from: (usize, SocketId), to: SocketAddr, bytes: &[u8], now: u64) {
-        let Some((number, step)) = attempt(bytes) else { return };
         let (node, socket) = from;
+        *self.sent.entry((node, to.ip())).or_default() += 1;
+        let Some((number, step)) = attempt(bytes) else { return };
         assert!(bytes.len() <= 400, "node {node} sends {} bytes", bytes.len());
         self.last.insert(node, now);
         *self.addressed.entry(to).or_default() += 1;

@@ -11,6 +11,8 @@ use crate::rng::Rng;
 pub enum Mapping {
     /// The same for all destinations, and the one inside if that is free.
     Independent,
+    /// The same for all destinations, by chance.
+    Moved,
     /// Another one for each destination, by chance.
     Random,
     /// Another one for each destination, so many above the last.
@@ -72,6 +74,12 @@ impl Router {
         Self { filtering: Filtering::Address, ..Self::port() }
     }
 
+    /// One port for all that is not the one inside.
+    #[must_use]
+    pub const fn moving() -> Self {
+        Self { mapping: Mapping::Moved, ..Self::port() }
+    }
+
     /// Another port for each destination, by chance.
     #[must_use]
     pub const fn symmetric() -> Self {
@@ -117,6 +125,8 @@ pub(crate) struct Box {
     /// States of packets that were not let in: from where, to which port, when.
     clashes: BTreeMap<(SocketAddr, u16), u64>,
     counted: u16,
+    /// Ports outside that are forwarded whoever comes there, and where to.
+    pub(crate) forwarded: BTreeMap<u16, SocketAddr>,
 }
 
 /// A state of a packet that was not answered lasts so long.
@@ -124,7 +134,15 @@ const UNANSWERED: u64 = 30 * SECOND;
 
 impl Box {
     pub(crate) fn new(kind: Router, address: IpAddr, outer: usize) -> Self {
-        Self { kind, address, outer, mappings: BTreeMap::new(), clashes: BTreeMap::new(), counted: 30_000 }
+        Self {
+            kind,
+            address,
+            outer,
+            mappings: BTreeMap::new(),
+            clashes: BTreeMap::new(),
+            counted: 30_000,
+            forwarded: BTreeMap::new(),
+        }
     }
 
     /// All states are gone, as after a restart.
@@ -150,7 +168,7 @@ impl Box {
     pub(crate) fn outbound(&mut self, from: SocketAddr, to: SocketAddr, now: u64, rng: &mut Rng) -> SocketAddr {
         self.forget_old(now);
         let usual = match self.kind.mapping {
-            Mapping::Independent => (from, None),
+            Mapping::Independent | Mapping::Moved => (from, None),
             Mapping::Random | Mapping::Counting(_) => (from, Some(to)),
         };
         let wanted = self.mappings.get(&usual).map_or_else(|| from.port(), |mapped| mapped.port);
@@ -179,7 +197,7 @@ impl Box {
                 self.counted = self.counted.wrapping_add_signed(step).max(1_024);
                 self.counted
             }
-            Mapping::Independent | Mapping::Random => loop {
+            Mapping::Independent | Mapping::Moved | Mapping::Random => loop {
                 let port = 1_024 + u16::try_from(rng.below(64_512)).unwrap_or(0);
                 if self.is_free(port) {
                     break port;
@@ -191,6 +209,14 @@ impl Box {
     /// For whom a packet is that arrives from outside, if it is let in.
     pub(crate) fn inbound(&mut self, port: u16, from: SocketAddr, now: u64) -> Option<SocketAddr> {
         self.forget_old(now);
+        if let Some(inside) = self.forwarded.get(&port) {
+            // What answers leaves from the same port.
+            let new = Mapped { port, last: now, remotes: BTreeMap::new() };
+            let mapped = self.mappings.entry((*inside, Some(from))).or_insert(new);
+            mapped.last = now;
+            mapped.remotes.insert(from, now);
+            return Some(*inside);
+        }
         let filtering = self.kind.filtering;
         let found =
             self.mappings.iter_mut().filter(|(_, mapped)| mapped.port == port).find(|(_, mapped)| match filtering {

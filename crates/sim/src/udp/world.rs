@@ -4,8 +4,9 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
-use meshline_mesh::{Input as Mesh, SocketId};
+use meshline_mesh::{Input as Mesh, PortMapping, SocketId};
 use meshline_protocol::Address;
+use meshline_protocol::message::NatTransport;
 
 use super::router::{Box as RouterBox, Router};
 use super::{PORT, Place, RouterId, Transit};
@@ -65,6 +66,28 @@ impl World {
         }
     }
 
+    /// A router gets another address outside, and with it forgets what it knew.
+    pub fn renumber_router(&mut self, router: RouterId, address: IpAddr) {
+        if let Some(found) = self.udp.routers.get_mut(router.0) {
+            found.address = address;
+            found.flush();
+        }
+    }
+
+    /// A router forwards a port to a node's main socket from now on, and the node is told so.
+    ///
+    /// # Panics
+    /// If there is no such router.
+    pub fn forward(&mut self, router: RouterId, port: u16, node: usize) {
+        let (inside, outside) = (self.udp_address(node, PORT), self.router_address(router));
+        if let Some(found) = self.udp.routers.get_mut(router.0) {
+            found.forwarded.insert(port, inside);
+        }
+        let external = SocketAddr::new(outside, port);
+        let mapped = vec![PortMapping { transport: NatTransport::Udp, external, by: "pcp" }];
+        self.input(node, Mesh::PortsMapped { mapped });
+    }
+
     /// Of a hundred UDP packets so many are lost.
     pub fn set_udp_loss(&mut self, percent: u64) {
         self.udp.loss = percent;
@@ -74,6 +97,12 @@ impl World {
     #[must_use]
     pub fn most_probes(&self, node: usize) -> u32 {
         self.udp.book.most_asks(node)
+    }
+
+    /// The most sockets a node has had open at once beside its main one.
+    #[must_use]
+    pub fn most_sockets(&self, node: usize) -> usize {
+        self.udp.most_open.get(&node).copied().unwrap_or(0)
     }
 
     /// Sockets a node has open beside its main one.
@@ -129,6 +158,12 @@ impl World {
     #[must_use]
     pub fn sent_to(&self, address: SocketAddr) -> u32 {
         self.udp.book.addressed.get(&address).copied().unwrap_or(0)
+    }
+
+    /// Packets of all kinds that a node sent to a host.
+    #[must_use]
+    pub fn packets_to(&self, node: usize, host: IpAddr) -> u32 {
+        self.udp.book.sent.get(&(node, host)).copied().unwrap_or(0)
     }
 
     /// Puts any bytes on their way to a node, as if from an address.

@@ -20,6 +20,7 @@ mod network_time;
 mod probes;
 mod punch;
 mod punch_attacks;
+mod punch_changes;
 mod punch_paths;
 mod punch_victims;
 mod rebuild;

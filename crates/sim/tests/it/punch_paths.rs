@@ -109,6 +109,11 @@ fn a_link_over_a_long_way_is_measured_some_times_at_once() {
     }
 }
 
+fn changed_state(event: &Event) -> Option<(&'static str, &'static str)> {
+    let Event::StateChanged { before, state } = event else { return None };
+    Some((before, state))
+}
+
 #[test]
 fn a_member_is_idle_punching_and_connected_by_turns_and_asks_for_addresses_when_nobody_is_left() {
     let home = Site::Behind(Router::port());
@@ -149,6 +154,12 @@ fn a_member_is_idle_punching_and_connected_by_turns_and_asks_for_addresses_when_
     assert!(states.contains(&"punching"), "those known are tried: {states:?}");
     assert!(states.windows(2).any(|pair| pair == ["punching", "idle"]), "until nobody is left to try: {states:?}");
     assert!(answers(&world) > before, "and new addresses are asked for");
+    let told: Vec<(&str, &str)> = world.mesh_events(LEFT).filter_map(changed_state).collect();
+    assert_eq!(told.first().map(|(before, _)| *before), Some("idle"), "as it was at the start");
+    assert!(told.windows(2).all(|pair| pair[0].1 == pair[1].0), "each is told: {told:?}");
+    assert!(told.iter().all(|(before, state)| before != state), "once: {told:?}");
+    assert!(told.iter().any(|(_, state)| *state == "connected"), "{told:?}");
+    assert_eq!(told.last().map(|(_, state)| *state), Some(world.status(LEFT).state));
 }
 
 #[test]

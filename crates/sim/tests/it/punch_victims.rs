@@ -3,9 +3,11 @@
 use std::net::{IpAddr, SocketAddr};
 
 use meshline_identity::sign;
-use meshline_protocol::message::{Punch, PunchCandidates, PunchMapping, PunchOffer, RecordText};
+use meshline_protocol::message::{
+    Announcement, Hello, Nat, NatCall, NatTransport, Punch, PunchCandidates, PunchMapping, PunchOffer, RecordText,
+};
 use meshline_protocol::{Bounded, Message};
-use meshline_sim::{Misdeed, Router, SECOND, World, seed};
+use meshline_sim::{Misdeed, Puppet, Router, SECOND, World, seed};
 
 use crate::punch::{GOOD, LEFT, PROXY, RIGHT, STATIC, Site, WITNESS, sites};
 
@@ -124,4 +126,65 @@ fn witnesses_that_all_lie_bring_a_victim_two_searches_and_are_believed_four_time
     assert!(strays.iter().any(|count| *count > SEARCH / 2), "lies were believed: {strays:?}");
     assert!(strays.iter().all(|count| *count <= 2 * SEARCH + told), "{strays:?}");
     assert!(strays.iter().sum::<u32>() <= 4 * SEARCH + 6 * told, "{strays:?}");
+}
+
+/// In which way members name a victim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Naming {
+    /// As where they are to be punched.
+    Punched,
+    /// As where they listen.
+    Listens,
+    /// As where they want to be called.
+    Called,
+}
+
+/// A member that is linked with the left one and announces an address.
+fn linked_puppet(world: &mut World, address: SocketAddr) -> Puppet {
+    let puppet = world.puppet(LEFT);
+    let text = Announcement { addresses: Bounded::from_first([address.into()]), ..world.announcement_text() };
+    let announcement = world.puppet_announcement(&puppet.key, &text);
+    let hello = Hello { announcement, ..world.puppet_hello(&puppet.key) };
+    world.puppet_send(&puppet, Message::Hello(Box::new(hello)));
+    puppet
+}
+
+/// Packets that the left member sends to a victim which others name in these ways for some minutes. It has one witness, so
+/// members that are not linked are asked too.
+fn sent_to_a_victim(ways: &[Naming]) -> u32 {
+    let names = |way| ways.contains(&way);
+    let (left, right) = (Site::Behind(Router::port()), Site::Behind(Router::blocked()));
+    let mut world = sites(seed(1), left, right, GOOD).0;
+    [LEFT, RIGHT, PROXY].into_iter().for_each(|node| world.start(node));
+    world.run_for(20 * SECOND);
+    let host = victim(0);
+    let at = |port: u16| SocketAddr::new(if names(Naming::Listens) { host } else { victim(9) }, port);
+    let puppets: Vec<Puppet> = (1..=4).map(|nth| linked_puppet(&mut world, at(6_000 + nth))).collect();
+    world.run_for(SECOND);
+    if names(Naming::Listens) {
+        // Those that go are not linked any more, and still known.
+        puppets.iter().take(2).for_each(|puppet| world.puppet_close(puppet));
+    }
+    for nth in 0..50_u32 {
+        if names(Naming::Punched) {
+            lure(&mut world, RIGHT, host, nth);
+        }
+        for puppet in puppets.iter().skip(2).filter(|_| names(Naming::Called)) {
+            let (nonce, address) = (nth, SocketAddr::new(host, 7).into());
+            let call = NatCall { nonce, transport: NatTransport::Udp, address, another_port: nth % 2 == 0 };
+            world.puppet_send(puppet, Message::Nat(Nat::Call(call)));
+        }
+        world.run_for(7 * SECOND);
+    }
+    world.packets_to(LEFT, host)
+}
+
+#[test]
+fn a_victim_that_is_named_in_every_way_gets_no_more_than_in_one() {
+    let all = [Naming::Punched, Naming::Listens, Naming::Called];
+    for way in all {
+        let sent = sent_to_a_victim(&[way]);
+        assert!((1..=3).contains(&sent), "{way:?}: {sent}");
+    }
+    assert_eq!(sent_to_a_victim(&all), 3);
 }

@@ -64,6 +64,7 @@ fn words(name: &str, what: &Value) -> (Weight, String) {
         "ring_changed" => (Weight::Plain, "the ring has another order".to_owned()),
         "ring_closed" => (Weight::Good, format!("the ring is closed: {} members", number(what, "length"))),
         "route_changed" => (Weight::Plain, route(who, what)),
+        "state_changed" => (Weight::Plain, format!("this member is {}", text(what, "state"))),
         "punch_started" => (Weight::Plain, format!("a direct way to {who} is tried")),
         "punch_succeeded" => (Weight::Good, format!("a direct way to {who}: {}", text(what, "kind"))),
         "punch_failed" => (Weight::Bad, format!("no direct way to {who}: {}", text(what, "reason"))),

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use meshline_protocol::message::{Nat as NatMessage, NatCall, NatCalled, NatTransport};
-use meshline_protocol::{Code, Message, NodeId};
+use meshline_protocol::frame::encode_datagram;
+use meshline_protocol::limits::PROTOCOL_VERSION;
+use meshline_protocol::message::{Nat as NatMessage, NatCall, NatCalled, NatTransport, TimeFrame, TimeStamps};
+use meshline_protocol::{Code, Message, NodeId, Ping};
 
 use super::seen::{behind, report};
 use super::world::{Lets, Ports, Router, SECOND, World, address, at};
@@ -148,7 +150,65 @@ fn many_members_together_do_not_make_more_of_it() {
     }
     world.run(30 * SECOND);
     let sent = world.sent.iter().filter(|(_, to, _)| *to == address("192.0.2.66:666")).count();
-    assert_eq!(sent, 12, "four calls of three datagrams");
+    assert_eq!(sent, 3, "as for one of them");
+}
+
+/// Has a member called that is linked from elsewhere, and lets the call take its time; how many datagrams went there.
+fn called_elsewhere(world: &mut World, nonce: u32, to: &str) -> usize {
+    let asker = Asker { id: world.id(1), host: Some("198.51.100.77".parse().expect("an address")) };
+    let count = |world: &World| world.sent.iter().filter(|(_, sent, _)| *sent == address(to)).count();
+    let before = count(world);
+    world.act(0, |nat, shared| {
+        nat.handle_message(asker, &call(nonce, NatTransport::Udp, to), shared).expect("in its place");
+    });
+    world.run(2 * SECOND);
+    count(world) - before
+}
+
+#[test]
+fn an_address_elsewhere_is_called_again_and_again_as_long_as_it_answers() {
+    let (mut world, _) = asked();
+    for nonce in 0..9 {
+        assert_eq!(called_elsewhere(&mut world, nonce, "203.0.113.1:6000"), 1, "{nonce}: the first is answered");
+    }
+    world.hosts[1].deaf = true;
+    assert_eq!(called_elsewhere(&mut world, 10, "203.0.113.1:6000"), 3);
+    assert_eq!(called_elsewhere(&mut world, 11, "203.0.113.1:6000"), 0, "it is silent");
+    world.run(420 * SECOND);
+    assert_eq!(called_elsewhere(&mut world, 12, "203.0.113.1:6000"), 3, "after a while");
+}
+
+#[test]
+fn an_answer_that_the_asker_wrote_in_a_victims_name_brings_the_victim_no_more() {
+    let (mut world, _) = asked();
+    let (victim, id, network) = (address("192.0.2.66:666"), world.id(1), world.hosts[0].shared.config.network.clone());
+    let mut sent = 0;
+    for nonce in 0..5 {
+        // The asker knows the clock of this node, and not to the microsecond.
+        let origin = at(world.now, 0).wall.offset(3);
+        let forged = TimeFrame {
+            network: network.clone(),
+            version: PROTOCOL_VERSION,
+            id,
+            time: origin,
+            ping: Ping::UNKNOWN,
+            exchange: nonce,
+            step: 1,
+            stamps: Some(TimeStamps { origin, receive: origin }),
+            seen: None,
+            attempt: None,
+            mac: None,
+        };
+        let bytes = encode_datagram(&Message::Time(Box::new(forged)).into()).expect("short").into();
+        let asker = Asker { id, host: Some("203.0.113.1".parse().expect("an address")) };
+        world.act(0, |nat, shared| {
+            nat.handle_message(asker, &call(nonce, NatTransport::Udp, "192.0.2.66:666"), shared).expect("in its place");
+        });
+        world.deliver(victim, address("198.51.100.9:6001"), &bytes);
+        world.run(2 * SECOND);
+        sent = world.sent.iter().filter(|(_, to, _)| *to == victim).count();
+    }
+    assert!((1..=3).contains(&sent), "{sent}");
 }
 
 #[test]
