@@ -41,6 +41,13 @@ const MOTION_WINDOW: Duration = Duration::from_secs(1);
 const PACE_IN_MOTION: Duration = Duration::from_secs(1);
 const OFFER_IN_MOTION: Duration = Duration::from_secs(4);
 
+/// Acknowledgements wait longer then, too: half as long as they are waited for.
+const ACK_IN_MOTION: Duration = Duration::from_secs(1);
+
+/// What is due in motion is due together for all peers, four times a second: a node that wakes for each of them does little
+/// else. Nodes count from their own start, so that they do not all speak at once.
+const TOGETHER: Duration = Duration::from_millis(250);
+
 /// Peers to whom an advertisement of somebody else is passed on that did not come from its author. In a random network
 /// four reach nearly all members; in a small or thin one these are all there are.
 const EAGER: usize = 4;
@@ -73,8 +80,8 @@ struct Neighbour {
     offers_all: bool,
     /// Since when, and when it is due.
     offer_at: Option<(Mono, Mono)>,
-    /// Sent and not acknowledged yet: author and sequence.
-    unacked: BTreeMap<NodeId, UnixMicros>,
+    /// Sent and not acknowledged yet: author, sequence and when.
+    unacked: BTreeMap<NodeId, (UnixMicros, Mono)>,
     resend_at: Option<Mono>,
     /// To be acknowledged.
     received: BTreeMap<NodeId, UnixMicros>,
@@ -88,6 +95,8 @@ struct Neighbour {
 pub(super) struct Flood {
     neighbours: BTreeMap<NodeId, Neighbour>,
     motion: Motion,
+    /// Whether there was much of it when news or the time was looked at last.
+    is_moving: bool,
 }
 
 /// How much news there was within this second and the one before.
@@ -112,6 +121,12 @@ impl Motion {
         let is_old = now.since(self.since) >= MOTION_WINDOW * 2;
         members > ALL_PATHS_UP_TO && !is_old && self.count.max(self.before) > FEW_NEWS
     }
+}
+
+/// The next of the times at which things are due together.
+fn together(at: Mono) -> Mono {
+    let step = u64::try_from(TOGETHER.as_micros()).unwrap_or(1);
+    Mono(at.0.div_ceil(step).saturating_mul(step))
 }
 
 fn frame_of(entry: &Entry) -> Arc<Frame> {
@@ -223,7 +238,8 @@ impl Flood {
         let (author, seq) = (entry.line.by, entry.line.seq);
         self.motion.note(now);
         let is_moving = self.motion.is_much(lsdb.len(), now);
-        let pace = if is_moving { PACE_IN_MOTION } else { PACE };
+        self.is_moving = is_moving;
+        let paced_until = if is_moving { together(now.after(PACE_IN_MOTION)) } else { now.after(PACE) };
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
         let lacks = |neighbour: &Neighbour| neighbour.received.get(&author).is_none_or(|received| *received < seq);
         let is_meant = |(peer, neighbour): &(&NodeId, &Neighbour)| {
@@ -246,7 +262,7 @@ impl Flood {
             } else if neighbour.paced_until > now && !(is_moving && except.is_none()) {
                 neighbour.waiting.insert(author, seq);
             } else {
-                neighbour.paced_until = now.after(pace);
+                neighbour.paced_until = paced_until;
                 neighbour.sent(entry, now);
                 shared.send_frame(peer, frame.get_or_insert_with(|| frame_of(entry)));
             }
@@ -273,7 +289,8 @@ impl Flood {
     pub(super) fn received(&mut self, peer: &NodeId, author: NodeId, seq: UnixMicros, now: Mono) {
         let Some(neighbour) = self.neighbours.get_mut(peer) else { return };
         neighbour.received.insert(author, seq);
-        neighbour.ack_at.get_or_insert_with(|| now.after(ACK_AFTER));
+        let ack_at = if self.is_moving { together(now.after(ACK_IN_MOTION)) } else { now.after(ACK_AFTER) };
+        neighbour.ack_at.get_or_insert(ack_at);
         neighbour.acked(&author, seq);
     }
 
@@ -290,6 +307,7 @@ impl Flood {
     pub(super) fn handle_timeout(&mut self, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         let now = shared.now.mono;
         let is_moving = self.motion.is_much(lsdb.len(), now);
+        self.is_moving = is_moving;
         for (peer, neighbour) in &mut self.neighbours {
             if neighbour.ack_at.is_some_and(|at| at <= now) {
                 neighbour.ack_at = None;
@@ -297,11 +315,11 @@ impl Flood {
             }
             if neighbour.paced_until <= now && !neighbour.waiting.is_empty() {
                 let waiting = std::mem::take(&mut neighbour.waiting);
-                neighbour.paced_until = now.after(match waiting.len() {
-                    _ if is_moving => PACE_IN_MOTION,
-                    ..MANY => PACE,
-                    _ => PACE_IN_BURST,
-                });
+                neighbour.paced_until = match waiting.len() {
+                    _ if is_moving => together(now.after(PACE_IN_MOTION)),
+                    ..MANY => now.after(PACE),
+                    _ => now.after(PACE_IN_BURST),
+                };
                 let entries: Vec<&Entry> = waiting.keys().filter_map(|author| lsdb.get(author)).collect();
                 neighbour.send(peer, &entries, shared);
             }
@@ -309,13 +327,7 @@ impl Flood {
                 neighbour.tell_offers(peer, (lsdb, radius), shared);
             }
             if neighbour.resend_at.is_some_and(|at| at <= now) {
-                neighbour.unacked.retain(|author, seq| lsdb.get(author).is_some_and(|entry| entry.line.seq == *seq));
-                let late = neighbour.unacked.keys().take(MAX_RESENT);
-                let late: Vec<&Entry> = late.filter_map(|author| lsdb.get(author)).collect();
-                frames_of(&late).iter().for_each(|frame| {
-                    shared.send_frame(peer, frame);
-                });
-                neighbour.resend_at = (!neighbour.unacked.is_empty()).then(|| now.after(RESEND_AFTER));
+                neighbour.send_again(peer, lsdb, shared);
             }
         }
     }
@@ -339,9 +351,11 @@ impl Neighbour {
             self.offered.clear();
         }
         let since = self.offer_at.map_or(now, |(since, _)| since);
-        let due =
-            if is_moving { since.after(OFFER_IN_MOTION) } else { now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)) };
-        let at = due.after(later);
+        let at = if is_moving {
+            together(since.after(OFFER_IN_MOTION).after(later))
+        } else {
+            now.after(OFFER_AFTER).min(since.after(OFFER_LIMIT)).after(later)
+        };
         self.offer_at = Some((since, at));
     }
 
@@ -364,8 +378,26 @@ impl Neighbour {
     }
 
     fn sent(&mut self, entry: &Entry, now: Mono) {
-        self.unacked.insert(entry.line.by, entry.line.seq);
+        self.unacked.insert(entry.line.by, (entry.line.seq, now));
         self.resend_at.get_or_insert_with(|| now.after(RESEND_AFTER));
+    }
+
+    /// What was sent long enough ago. What was not goes with the next look: its acknowledgement is under way.
+    fn send_again(&mut self, peer: &NodeId, lsdb: &Lsdb, shared: &mut Shared) {
+        let now = shared.now.mono;
+        self.unacked.retain(|author, (seq, _)| lsdb.get(author).is_some_and(|entry| entry.line.seq == *seq));
+        let late = self.unacked.iter_mut().filter(|(_, (_, at))| at.after(RESEND_AFTER) <= now).take(MAX_RESENT);
+        let again = late.filter_map(|(author, (_, at))| {
+            *at = now;
+            lsdb.get(author)
+        });
+        let again: Vec<&Entry> = again.collect();
+        frames_of(&again).iter().for_each(|frame| {
+            shared.send_frame(peer, frame);
+        });
+        let least = if again.is_empty() { now } else { now.after(RESEND_AFTER) };
+        let next = self.unacked.values().map(|(_, at)| at.after(RESEND_AFTER)).min();
+        self.resend_at = next.map(|at| together(at.max(least)));
     }
 
     fn acked(&mut self, author: &NodeId, seq: UnixMicros) {
@@ -375,7 +407,7 @@ impl Neighbour {
         if self.waiting.get(author).is_some_and(|waiting| *waiting <= seq) {
             self.waiting.remove(author);
         }
-        if self.unacked.get(author).is_some_and(|sent| *sent <= seq) {
+        if self.unacked.get(author).is_some_and(|(sent, _)| *sent <= seq) {
             self.unacked.remove(author);
         }
         if self.unacked.is_empty() {

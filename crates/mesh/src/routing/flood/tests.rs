@@ -138,8 +138,25 @@ fn passed_on(members: usize) -> usize {
 #[test]
 fn in_a_large_network_that_is_in_motion_news_goes_on_once_a_second() {
     assert_eq!(passed_on(ALL_PATHS_UP_TO), 40);
-    // Nine make it motion; from then on one frame a second.
-    assert_eq!(passed_on(ALL_PATHS_UP_TO + 1), 9 + 3);
+    // Nine make it motion, after 0.8 s; from then on there is one frame a second, on the quarter.
+    assert_eq!(passed_on(ALL_PATHS_UP_TO + 1), 9 + 2);
+}
+
+#[test]
+fn in_motion_all_peers_are_acknowledged_together() {
+    let (one, other) = (id(1), id(2));
+    let (mut flood, lsdb, mut shared) = (Flood::default(), Lsdb::default(), shared(&[one, other]));
+    [one, other].into_iter().for_each(|peer| flood.link_up(peer));
+    let mut due = |is_moving| {
+        flood.is_moving = is_moving;
+        flood.received(&one, id(100), UnixMicros::new(1), Mono(10_000));
+        flood.received(&other, id(100), UnixMicros::new(1), Mono(240_000));
+        shared.now.mono = flood.next_timeout().unwrap();
+        flood.handle_timeout((&lsdb, None), &mut shared);
+        (shared.now.mono, sent(&mut shared).len())
+    };
+    assert_eq!(due(true), (Mono(1_250_000), 2));
+    assert_eq!(due(false), (Mono(260_000), 1));
 }
 
 #[test]
@@ -154,4 +171,28 @@ fn own_links_are_told_at_once_though_there_is_motion() {
     sent(&mut shared);
     flood.spread((&entry(101, 10), &lsdb), (None, 0), &mut shared);
     assert_eq!(sent(&mut shared).len(), 2);
+}
+
+#[test]
+fn what_was_sent_a_moment_ago_is_not_sent_again_with_what_is_late() {
+    let (peer, mut flood, mut lsdb) = (id(900), Flood::default(), Lsdb::default());
+    let mut shared = shared(&[peer]);
+    (1..4).for_each(|author| assert!(lsdb.insert(Arc::new(entry(author, 10)))));
+    flood.link_up(peer);
+    let mut send = |flood: &mut Flood, author, at| {
+        shared.now.mono = Mono(at);
+        flood.send(&peer, std::iter::once(id(author)), &lsdb, &mut shared);
+        sent(&mut shared).len()
+    };
+    assert_eq!(send(&mut flood, 1, 0) + send(&mut flood, 2, 1_500_000), 2);
+    let mut again = |flood: &mut Flood| {
+        shared.now.mono = flood.next_timeout().unwrap();
+        flood.handle_timeout((&lsdb, None), &mut shared);
+        (shared.now.mono, sent(&mut shared).len())
+    };
+    assert_eq!(again(&mut flood), (Mono(2_000_000), 1));
+    assert_eq!(flood.neighbours[&peer].unacked[&id(1)], (UnixMicros::new(1), Mono(2_000_000)));
+    // The second is late by then too: both go in one frame.
+    assert_eq!(again(&mut flood), (Mono(4_000_000), 1));
+    assert!(flood.neighbours[&peer].unacked.values().all(|(_, at)| *at == Mono(4_000_000)));
 }
