@@ -10,6 +10,11 @@ impl World {
         self.keeps_log = false;
     }
 
+    /// The same but for [`World::service_news`].
+    pub fn keep_service_news_only(&mut self) {
+        (self.keeps_log, self.keeps_service_news) = (false, true);
+    }
+
     /// From now on the bytes of frames are counted by kind, at one of so many nodes.
     pub fn weigh_one_of(&mut self, nodes: usize) {
         self.weighs_one_of = nodes.max(1);

@@ -38,6 +38,7 @@ struct Words {
 }
 
 fn main() -> ExitCode {
+    use_large_pages();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         None | Some("--help" | "-h" | "help") => {
@@ -57,6 +58,24 @@ fn main() -> ExitCode {
         }
     }
 }
+
+/// Starts this program once more with pages of 2 MiB, where the system gives them to those who ask: an event looks here and
+/// there in what thousands of nodes hold, and much of what it takes is finding out where that is. Whoever set the variable
+/// has chosen; where the program cannot be started it goes on with small pages.
+#[cfg(target_os = "linux")]
+fn use_large_pages() {
+    use std::os::unix::process::CommandExt;
+
+    const TUNABLES: &str = "GLIBC_TUNABLES";
+    let Ok(program) = std::env::current_exe() else { return };
+    if std::env::var_os(TUNABLES).is_none() {
+        let words = std::env::args_os().skip(1);
+        let _ = std::process::Command::new(program).args(words).env(TUNABLES, "glibc.malloc.hugetlb=1").exec();
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn use_large_pages() {}
 
 fn read_words(words: &[String]) -> Result<Words, Wrong> {
     let mut read = Words::default();

@@ -338,7 +338,7 @@ impl World {
         self.trace(|| format!("node {node} tells: {event:?}"));
         let now = self.now;
         self.watch_event(node, &event);
-        let keeps_log = self.keeps_log;
+        let is_kept = self.keeps_log || (self.keeps_service_news && matches!(event, Event::Discovery(_)));
         let host = self.host_mut(node);
         match &event {
             Event::Mesh(MeshEvent::LinkUp { link, peer, .. }) => {
@@ -359,7 +359,7 @@ impl World {
             Event::Mesh(_) | Event::Chat(_) | Event::Discovery(_) => {}
         }
         let boot = host.boot;
-        if keeps_log {
+        if is_kept {
             host.log.push(Logged { at: now, boot, event });
         }
     }

@@ -47,6 +47,8 @@ pub struct World {
     ids: BTreeMap<NodeId, usize>,
     /// Whether what nodes tell is kept.
     pub(crate) keeps_log: bool,
+    /// If not, whether what they tell of services is.
+    pub(crate) keeps_service_news: bool,
     /// Of so many nodes one is weighed.
     pub(crate) weighs_one_of: usize,
     pub(crate) watch: Watch,
@@ -85,6 +87,7 @@ impl World {
             verifier: Verifier::default(),
             ids: BTreeMap::new(),
             keeps_log: true,
+            keeps_service_news: false,
             weighs_one_of: 1,
             watch: Watch::default(),
             shelf: Shelf::default(),
