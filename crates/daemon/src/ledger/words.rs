@@ -178,3 +178,29 @@ impl Words for ReindexDocument {
         format!("Done! There are {} transactions in the UTXO set.", self.transactions)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    #[test]
+    fn the_line_of_a_synchronisation_has_rate_and_time_left() {
+        let sync = |state: &'static str, remaining_s| SyncStatus {
+            state: state.into(),
+            target: 100_000,
+            blocks_per_s: 1_519.6,
+            remaining_s,
+            peers: Vec::new(),
+            offences: BTreeMap::new(),
+            late: 0,
+            dropped: BTreeMap::new(),
+        };
+        let line = |state, remaining_s| sync(state, remaining_s).words_at(8_000);
+        assert_eq!(line("blocks", Some(61)), "blocks: 8000 of 100000 blocks, 1520 blocks/s, 61 s left, from 0 peers");
+        assert_eq!(line("headers", None), "headers: 8000 of 100000 blocks, 1520 blocks/s, from 0 peers");
+        assert_eq!(line("synced", Some(0)), "all is here, with 0 peers");
+        assert_eq!(line("alone", None), "no linked member has this chain");
+    }
+}

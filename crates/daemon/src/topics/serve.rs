@@ -137,3 +137,52 @@ pub(super) fn listen(path: &Path) -> std::io::Result<UnixListener> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
     Ok(listener)
 }
+
+#[cfg(test)]
+mod tests {
+    use meshline_protocol::UnixMicros;
+    use tokio::io::Lines;
+    use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+
+    use super::*;
+
+    /// A reader that asked for what is there and for what comes.
+    async fn follower(path: &Path) -> (Lines<BufReader<OwnedReadHalf>>, OwnedWriteHalf) {
+        let (reading, mut writing) = UnixStream::connect(path).await.expect("it listens").into_split();
+        // One that finds no room may be closed before it has said anything.
+        let _ = writing.write_all(b"{\"follow\":true}\n").await;
+        (BufReader::new(reading).lines(), writing)
+    }
+
+    #[tokio::test]
+    async fn so_many_read_at_once_one_more_is_closed_and_who_leaves_makes_room() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("topic");
+        let topic = Arc::new(Topic::new("temp".parse().expect("a name"), "run".to_owned()));
+        topic.push("21.5", UnixMicros::new(0));
+        let serving = tokio::spawn(serve(listen(&path).expect("free"), Arc::clone(&topic), 1));
+        let mut readers = Vec::new();
+        for number in 0..MAX_READERS {
+            let mut reader = follower(&path).await;
+            let line = reader.0.next_line().await.expect("readable");
+            assert!(line.is_some_and(|line| line.contains("21.5")), "reader {number}");
+            readers.push(reader);
+        }
+        let mut more = follower(&path).await;
+        assert!(!matches!(more.0.next_line().await, Ok(Some(_))), "there is no room");
+        assert_eq!(topic.counts.readers.load(Ordering::Relaxed), MAX_READERS as u64);
+        readers.pop();
+        // It is noticed with the next reading.
+        topic.push("22", UnixMicros::new(1));
+        while topic.counts.readers.load(Ordering::Relaxed) == MAX_READERS as u64 {
+            topic.push("23", UnixMicros::new(2));
+            tokio::task::yield_now().await;
+        }
+        let mut next = None;
+        while next.is_none() {
+            let mut reader = follower(&path).await;
+            next = reader.0.next_line().await.ok().flatten();
+        }
+        serving.abort();
+    }
+}

@@ -40,6 +40,32 @@ async fn a_service_is_offered_while_its_request_is_open() {
 }
 
 #[tokio::test]
+async fn what_changes_in_the_directory_is_told_by_three_events_as_they_are_described() {
+    let member = Member::start().await;
+    let api = member.get("/openapi.json").await.json();
+    let shapes = &api["paths"]["/api/v1/events"]["get"]["responses"]["200"]["content"]["text/event-stream"]["x-events"];
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let target = format!("tcp://{}", listener.local_addr().unwrap());
+    let advert = json!({"name": "web", "kind": "_http._tcp", "target": target, "allow": ["*"], "check_s": 1});
+    let mut events = member.stream("/api/v1/events", "").await;
+    let mut client = member.connect_unix().await;
+    client.say(&request("POST", SERVICES, "Host: x\r\n", &advert.to_string())).await;
+    let mut told = async |name: &str| loop {
+        let event = events.event().await;
+        if event.name == name {
+            assert_valid(&api, &shapes[name], &event.data);
+            assert_eq!((&event.data["name"], &event.data["kind"]), (&json!("web"), &json!("_http._tcp")));
+            return event.data;
+        }
+        assert!(!event.name.starts_with("service_"), "{name} is due: {event:?}");
+    };
+    assert_eq!(told("service_added").await["health"], "unknown");
+    assert_eq!(told("service_changed").await["health"], "up", "somebody listens there");
+    drop(client);
+    assert_eq!(told("service_removed").await["cause"], "withdrawn");
+}
+
+#[tokio::test]
 async fn what_cannot_be_offered_is_refused() {
     let member = Member::start().await;
     let long = "x".repeat(129);
