@@ -10,14 +10,14 @@ mod budget;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 use bytes::Bytes;
-use meshline_mesh::LinkId;
+use meshline_mesh::{LinkId, Mono};
 use meshline_protocol::message::Ledger;
 use meshline_protocol::{Frame, Message, NodeId};
 
 use self::budget::Budgets;
+use crate::clock::Clock;
 use crate::forwarder::Forwarder;
 use crate::limits::{LEDGER_FRAME_OVERHEAD, MAX_LEDGER_INBOX, MAX_LEDGER_INBOXES};
 
@@ -67,6 +67,7 @@ type Wake = Arc<dyn Fn() + Send + Sync>;
 pub struct LedgerPort {
     inbox: Arc<LedgerInbox>,
     forwarder: Arc<Forwarder>,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for LedgerPort {
@@ -102,8 +103,8 @@ struct Waiting {
 }
 
 impl LedgerPort {
-    pub(crate) fn new(inbox: Arc<LedgerInbox>, forwarder: Arc<Forwarder>) -> Self {
-        Self { inbox, forwarder }
+    pub(crate) fn new(inbox: Arc<LedgerInbox>, forwarder: Arc<Forwarder>, clock: Clock) -> Self {
+        Self { inbox, forwarder, clock }
     }
 
     /// Takes what comes from now on, links that are up first. `wake` is called when there is something to take, from any
@@ -120,13 +121,13 @@ impl LedgerPort {
 
     /// The next news, of each member in its turn.
     pub fn take(&self) -> Option<LedgerNews> {
-        self.inbox.lock().take(Instant::now())
+        self.inbox.lock().take(self.clock.mono())
     }
 
     /// What was taken from a member cost so much, in units of about a microsecond. From whom more came than half of what a
     /// thread does, nothing is taken for a while unless nobody else has anything.
     pub fn charge(&self, peer: &NodeId, units: u64) {
-        self.inbox.lock().budgets.charge(*peer, units, Instant::now());
+        self.inbox.lock().budgets.charge(*peer, units, self.clock.mono());
     }
 
     /// Sends to a linked member, behind whatever else goes there; `false` if it is not linked or too much waits.
@@ -224,12 +225,12 @@ impl State {
     }
 
     /// Whose turn it is: those who had more than their share come after those who did not, and keep their places.
-    fn next_turn(&mut self, now: Instant) -> Option<NodeId> {
+    fn next_turn(&mut self, now: Mono) -> Option<NodeId> {
         let place = self.turns.iter().position(|peer| !self.budgets.is_overdrawn(peer, now));
         self.turns.remove(place.unwrap_or(0))
     }
 
-    fn take(&mut self, now: Instant) -> Option<LedgerNews> {
+    fn take(&mut self, now: Mono) -> Option<LedgerNews> {
         loop {
             let peer = self.next_turn(now)?;
             let Some(waiting) = self.waiting.get_mut(&peer) else { continue };
@@ -269,7 +270,6 @@ impl State {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
-    use std::time::Duration;
 
     use meshline_protocol::message::LedgerFee;
 
@@ -285,7 +285,7 @@ mod tests {
     }
 
     fn port() -> LedgerPort {
-        LedgerPort::new(Arc::default(), Arc::default())
+        LedgerPort::new(Arc::default(), Arc::default(), Clock::start())
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
         let port = port();
         port.listen(|| {});
         let mut state = port.inbox.lock();
-        let (began, mut now, mut had) = (Instant::now(), 0, [0; 2]);
+        let (mut now, mut had) = (0, [0; 2]);
         while now < micros {
             for number in [1, 2] {
                 let is_short = state.waiting.get(&peer(number)).is_none_or(|waiting| waiting.news.len() < 4);
@@ -370,12 +370,11 @@ mod tests {
                     );
                 }
             }
-            let at = began + Duration::from_micros(now);
-            let Some(news) = state.take(at) else { break };
+            let Some(news) = state.take(Mono(now)) else { break };
             let whose = usize::from(*news.peer() == peer(2));
             now += units[whose];
             had[whose] += units[whose];
-            state.budgets.charge(*news.peer(), units[whose], began + Duration::from_micros(now));
+            state.budgets.charge(*news.peer(), units[whose], Mono(now));
         }
         had
     }
@@ -399,7 +398,7 @@ mod tests {
         let port = port();
         port.listen(|| {});
         let mut state = port.inbox.lock();
-        let now = Instant::now();
+        let now = Mono(7);
         let mut first_after = |units: u64, micros: u64| {
             state.budgets = Budgets::default();
             state.turns.clear();
@@ -408,7 +407,7 @@ mod tests {
                 state.push(peer(number), LedgerNews::LinkUp { peer: peer(number) }, 0);
             }
             state.budgets.charge(peer(1), units, now);
-            let at = now + Duration::from_micros(micros);
+            let at = Mono(now.0 + micros);
             let order: Vec<NodeId> = std::iter::from_fn(|| state.take(at)).map(|news| *news.peer()).collect();
             assert_eq!(order.len(), 2, "nobody is forgotten");
             order[0]
@@ -422,13 +421,13 @@ mod tests {
     #[test]
     fn of_those_who_had_nothing_for_a_while_nothing_is_held() {
         let mut budgets = Budgets::default();
-        let now = Instant::now();
+        let now = Mono(7);
         for number in 0..200 {
             budgets.charge(peer(number), MAX_LEDGER_UNITS, now);
         }
         assert_eq!(budgets.len(), 200);
         let micros = MAX_LEDGER_UNITS * 1_000_000 / LEDGER_UNITS_A_SECOND;
-        budgets.charge(peer(201), 1, now + Duration::from_micros(micros));
+        budgets.charge(peer(201), 1, Mono(now.0 + micros));
         assert_eq!(budgets.len(), 1);
     }
 }

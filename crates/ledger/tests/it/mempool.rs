@@ -258,9 +258,9 @@ fn a_payment_replaces_a_hundred_others_and_not_one_more() {
         let mut pool = Mempool::new(0);
         // Each of these takes others with it that build on it: four lines of 25, and a single one.
         let mut roots = Vec::new();
-        for line in 0..MAX_REPLACED / MAX_RELATIVES + beyond {
-            let mut last = world.pay(&owner, &[at[line]], vec![output(units(1_000_000), &owner)]);
-            roots.push(at[line]);
+        for (line, coin) in at.iter().enumerate().take(MAX_REPLACED / MAX_RELATIVES + beyond) {
+            let mut last = world.pay(&owner, &[*coin], vec![output(units(1_000_000), &owner)]);
+            roots.push(*coin);
             add(&mut pool, &world, &last).unwrap();
             let count = if line < MAX_REPLACED / MAX_RELATIVES { MAX_RELATIVES - 1 } else { 0 };
             for _ in 0..count {

@@ -105,11 +105,8 @@ fn no_block_is_late_whatever_order_things_come_in() {
 
 /// A twist: it tells of blocks and never brings one, nor parts of one that it was asked for.
 fn tells_only(message: Ledger, body: Option<Bytes>) -> Option<(Ledger, Option<Bytes>)> {
-    let is_answer = match &message {
-        Ledger::Block(_) | Ledger::Blocktxn(_) | Ledger::Notfound(_) => true,
-        Ledger::Cmpctblock(line) => line.request.is_some(),
-        _ => false,
-    };
+    let is_part = matches!(&message, Ledger::Cmpctblock(line) if line.request.is_some());
+    let is_answer = is_part || matches!(&message, Ledger::Block(_) | Ledger::Blocktxn(_) | Ledger::Notfound(_));
     (!is_answer).then_some((message, body))
 }
 

@@ -381,11 +381,12 @@ fn filters_their_hashes_proofs_and_blocks_are_taken_once_and_only_where_they_wer
         let found = pair.light.movements().count();
         pair.say(message.clone(), body.clone());
         assert_eq!(pair.blamed, [(Reason::Doubled, false)], "{message:?}");
-        let renamed = |request| match message.clone() {
-            Ledger::Cfilter(line) => Ledger::Cfilter(LedgerPart { request, ..line }),
-            Ledger::Cfheaders(line) => Ledger::Cfheaders(LedgerPart { request, ..line }),
-            Ledger::Block(line) => Ledger::Block(LedgerPart { request, ..line }),
-            other => other,
+        let renamed = |request| {
+            let mut message = message.clone();
+            if let Ledger::Cfilter(line) | Ledger::Cfheaders(line) | Ledger::Block(line) = &mut message {
+                line.request = request;
+            }
+            message
         };
         for request in [None, Some(4_000)] {
             pair.blamed.clear();

@@ -350,7 +350,8 @@ impl Liveness {
 
     /// When [`Liveness::due`] should be called next.
     pub(crate) fn next_timeout(&self) -> Mono {
-        self.deadline().map_or(self.asks_at(), |deadline| deadline.min(self.asks_at()))
+        let asks_at = self.asks_at();
+        self.deadline().map_or(asks_at, |deadline| deadline.min(asks_at))
     }
 
     /// An idle link has until its ask has been unanswered for long enough and nothing else was heard. On one that carries

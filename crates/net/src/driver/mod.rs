@@ -172,7 +172,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         next_request: 0,
     };
     drop(tokio::spawn(driver.run(Arc::clone(&listening))));
-    let port = LedgerPort::new(ledger, Arc::clone(&forwarder));
+    let port = LedgerPort::new(ledger, Arc::clone(&forwarder), settings.clock);
     let plane = Plane { port, forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
 }

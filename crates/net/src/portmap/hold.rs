@@ -118,6 +118,7 @@ fn pause(leases: &[impl Held]) -> Duration {
 }
 
 #[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests measure")]
 mod tests {
     use std::net::SocketAddr;
     use std::sync::{Arc, Mutex};

@@ -31,7 +31,7 @@ impl Talk {
     }
 
     fn tick(&mut self) {
-        if self.sent % SPOKEN == 0 {
+        if self.sent.is_multiple_of(SPOKEN) {
             self.world.say(LEFT, &format!("left {}", self.sent));
         }
         for (from, to) in [(LEFT, RIGHT), (RIGHT, LEFT)] {
