@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use meshline_identity::sign;
 use meshline_protocol::message::{
-    Announcement, Hello, Nat, NatCall, NatTransport, Punch, PunchCandidates, PunchMapping, PunchOffer, RecordText,
+    Announcement, Echo, Hello, Nat, NatCall, NatTransport, Punch, PunchCandidates, PunchMapping, PunchOffer, RecordText,
 };
 use meshline_protocol::{Bounded, Message};
 use meshline_sim::{Misdeed, Puppet, Router, SECOND, World, seed};
@@ -146,6 +146,8 @@ fn linked_puppet(world: &mut World, address: SocketAddr) -> Puppet {
     let announcement = world.puppet_announcement(&puppet.key, &text);
     let hello = Hello { announcement, ..world.puppet_hello(&puppet.key) };
     world.puppet_send(&puppet, Message::Hello(Box::new(hello)));
+    // Any message after the hellos shows that it was accepted.
+    world.puppet_send(&puppet, Message::Ping(Echo { nonce: 1, text: String::new() }));
     puppet
 }
 
