@@ -212,20 +212,25 @@ fn a_full_disk_stops_the_ledger_and_nothing_else_and_it_goes_on_where_it_was() {
     miner.start();
     full.wait_for_links(1);
     // It fills the disk and fails: just that is wanted.
-    let fill = format!("dd if=/dev/zero of={}/rest bs=1k count=40000 2>/dev/null; true", data.display());
-    assert!(sites[0].command("sh").args(["-c", &fill]).status().is_ok_and(|status| status.success()));
+    let fill = |name: &str| {
+        let fill = format!("dd if=/dev/zero of={}/{name} bs=1k count=40000 2>/dev/null; true", data.display());
+        assert!(sites[0].command("sh").args(["-c", &fill]).status().is_ok_and(|status| status.success()));
+    };
+    fill("rest");
     let mark = full.process().mark();
     let to = new(&miner);
     miner.ask(&["ledger", "mine", "on", "--to", &to]).done();
     full.process().wait_after(mark, "the ledger could not be written");
     let refused = full.ask(&["wallet", "send", "--from", &own, "--to", &to, "--amount", "1"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
+    // What could not be written has given back some room.
+    fill("more");
     let known = full.json(&["wallet", "list"]);
     let refused = full.ask(&["wallet", "new"]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
     assert_eq!(full.json(&["wallet", "list"]), known, "the wallet is what it was");
     miner.chat_to("the node itself goes on", 1);
-    sites[0].run(&format!("rm {}/rest", data.display()));
+    sites[0].run(&format!("rm {0}/rest {0}/more", data.display()));
     assert_ne!(new(&full), own, "with space there is another address");
     miner.ask(&["ledger", "mine", "off"]).done();
     let nodes = [full, miner];

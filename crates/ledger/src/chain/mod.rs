@@ -2,9 +2,9 @@
 //!
 //! What a block changes becomes durable in one step with its undo record and the new tip. During a first
 //! synchronisation several blocks share such a step; whatever a crash takes is asked for again. Later each block is
-//! durable at once with its undo record and the mark [`load::AHEAD`], and many share the step that changes the unspent
+//! durable at once with its undo record and the mark `AHEAD`, and many share the step that changes the unspent
 //! outputs: two thirds of what a full block costs, for which nobody has to wait. After a crash the blocks between
-//! [`load::TIP`] and that mark are gone through again, unjudged.
+//! `TIP` and that mark are gone through again, unjudged.
 
 mod ahead;
 mod coins;
@@ -97,7 +97,7 @@ pub struct Chain<S> {
     flush: Flush,
     /// The block up to which the store has what is unspent.
     stored: BlockHash,
-    /// The store has [`load::AHEAD`].
+    /// The store has `AHEAD`.
     is_ahead: bool,
     /// What changed before the store failed, and was not told yet.
     undelivered: Vec<ChainEvent>,
