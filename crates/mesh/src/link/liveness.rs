@@ -260,28 +260,15 @@ impl Liveness {
 
     /// The answer told a round trip.
     pub(crate) fn measured(&mut self, rtt_us: u64, now: Mono) {
-        self.count_first(rtt_us);
+        self.first_asks = if rtt_us < SHORT_US { 0 } else { self.first_asks.saturating_sub(1) };
         if self.first_asks > 0 {
             self.next_ask = self.next_ask.min(now.after(FIRST_INTERVAL));
         }
     }
 
-    fn count_first(&mut self, rtt_us: u64) {
-        self.first_asks = if rtt_us < SHORT_US { 0 } else { self.first_asks.saturating_sub(1) };
-    }
-
-    /// The other end asks first, a round trip before this one could: an own ask waits whether it does.
-    pub(crate) fn yields(&mut self, now: Mono) {
-        self.next_ask = self.next_ask.max(now.after(FIRST_INTERVAL));
-    }
-
-    /// The other end asked, and its answer to our answer told as much as an own ask would: on an idle link that comes only
-    /// after the usual time, and of the first ones none while its own go on. One end asks, for as long as it does so.
-    pub(crate) fn asked(&mut self, rtt_us: u64, now: Mono) {
-        if self.unanswered.is_none() && self.first_asks > 0 {
-            self.count_first(rtt_us);
-            self.next_ask = self.next_ask.max(now.after(FIRST_INTERVAL * 2));
-        }
+    /// The other end asked, and its answer to our answer shows as much as an own ask would: on an idle link that comes only
+    /// after the usual time. One end asks, for as long as it does so.
+    pub(crate) fn asked(&mut self, now: Mono) {
         if self.unanswered.is_none() && self.first_asks == 0 && self.interval(now) == self.idle_interval {
             self.next_ask = self.next_ask.max(now.after(self.idle_interval));
         }

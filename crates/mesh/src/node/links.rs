@@ -169,10 +169,6 @@ impl Node {
             Stage::Opened | Stage::Accepted(_) | Stage::Up(_) => return,
         };
         let encoding = if link.dial.is_some() { self.shared.config.encoding } else { asked };
-        // Where one end dialled, the other accepts first, and asks at once.
-        if link.dial.is_some() && !link.met && matches!(link.transport, Transport::Tcp | Transport::Plain) {
-            link.liveness.yields(self.shared.now.mono);
-        }
         link.stage = Stage::Accepted(member);
         self.shared.push(Output::Accepted { link: id, encoding, peer });
     }
