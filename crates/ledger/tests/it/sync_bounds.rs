@@ -15,6 +15,7 @@ use meshline_protocol::{Bounded, LedgerHash, NodeId};
 use crate::liar::{Liar, cut};
 use crate::net::{SECOND, chain_of, node_id};
 use crate::support::*;
+use crate::sync_unasked::with_a_pushing_peer;
 
 /// A node, and what it says to one peer.
 pub(crate) struct Hand {
@@ -528,18 +529,10 @@ fn of_what_a_peer_has_the_oldest_name_is_forgotten_and_told_again() {
 
 #[test]
 fn four_blocks_at_once_are_put_together_and_no_more() {
-    let mut world = World::new();
-    let mut hand = Hand::new(&world);
-    hand.meet(&world, Vec::new());
-    // It brings a block, and is asked to push the next ones.
-    let first = world.extend(&Owner::new(1), Vec::new());
-    hand.say_headers(None, &[first.header]);
-    let request = hand.asked();
-    hand.say_block(request, &first);
-    assert_eq!(hand.count(|message| matches!(message, Ledger::Sendcmpct(line) if line.push)), 1);
+    let (world, mut hand) = with_a_pushing_peer();
     let secret = world.pay(&Owner::new(0), &[world.first_coin()], vec![output(units(10), &Owner::new(1))]);
     let rivals: Vec<Block> =
-        (2..8).map(|miner| world.block_after(first.hash(), &Owner::new(miner), vec![secret.clone()])).collect();
+        (2..8).map(|miner| world.block_after(world.chain.tip(), &Owner::new(miner), vec![secret.clone()])).collect();
     let push = |hand: &mut Hand, block: &Block| {
         let line = LedgerPart { request: None, place: LedgerPlace::WHOLE };
         hand.say(Ledger::Cmpctblock(line), Some(CompactBlock::of(block, 7).encode().into()));

@@ -26,7 +26,7 @@ fn name(block: &Block) -> LedgerHash {
 }
 
 /// A node that is synchronised, and a peer that brought the last block and was asked to push the next ones.
-fn with_a_pushing_peer() -> (World, Hand) {
+pub(crate) fn with_a_pushing_peer() -> (World, Hand) {
     let mut world = World::new();
     let mut hand = Hand::new(&world);
     hand.meet(&world, Vec::new());
