@@ -4,7 +4,8 @@
 The system maps 64 KiB around every page of a program that is touched. Where what is used lies scattered over all of it,
 nearly all of it is in memory. `view/used.ld` names what is used, and the linker puts that side by side.
 
-    CARGO_PROFILE_SMALL_STRIP=none cargo thing
+    cargo build --profile small -p view --no-default-features --config \
+        "build.rustflags=['-Csymbol-mangling-version=v0', '-Cforce-unwind-tables=no']"
     valgrind --tool=callgrind --demangle=no --callgrind-out-file=used.out target/small/view run --config view.json …
     scripts/used-functions.py used.out target/small/view > view/used.ld
 
@@ -50,11 +51,12 @@ def functions(path):
 
 
 def plain(symbol):
-    """A name as a pattern: without the hashes of crates and what counts their letters (`v0`), and without
-    the version of aws-lc."""
+    """A name as a pattern: without the hashes of crates and what counts their letters (`v0`), without the version of
+    aws-lc, and without the number that tells a function from others of its name, which is another in each build."""
     if symbol.startswith("_R"):
         symbol = re.sub(r"B[0-9A-Za-z]{1,3}_", "B*_", re.sub(r"Cs[0-9A-Za-z]{6,12}_", "Cs*_", symbol))
-    return re.sub(r"^aws_lc_\d+_\d+_\d+_", "aws_lc_*_", symbol).split(".llvm.")[0]
+    symbol = re.sub(r"^aws_lc_\d+_\d+_\d+_", "aws_lc_*_", symbol).split(".llvm.")[0]
+    return re.sub(r"\.\d+$", "", symbol)
 
 
 def main():
@@ -69,7 +71,7 @@ def main():
     print(f"{exact} bytes of functions ran, {len(names)} patterns find {found}", file=sys.stderr)
     print("/* What an idle view uses of its program, side by side: written by scripts/used-functions.py. */")
     print(f"SECTIONS {{ .text.used : {{\n{WHOLE}\n*(")
-    print("\n".join(f".text.{name}" for name in names))
+    print("\n".join(f".text.{name} .text.{name}.*" for name in names))
     print(") } } INSERT BEFORE .text;")
 
 

@@ -13,14 +13,17 @@ use meshline_services::{Command as Ask, Event, Reply as Answer};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 /// Costs change without an event.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// After asking the core it is not asked again for so long, however much happens: a thousand members cost it a
-/// millisecond. What is not known meanwhile, is so late at most.
+/// After asking the core it is not asked again for so long, however much happens: what is not known meanwhile, is so late.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// And not before so many times as long as the answer took: where there are hundreds of members, whose ways change all the
+/// time, asking takes a fiftieth of the time at most.
+const PAUSE_TIMES: u32 = 49;
 
 /// Fewer characters of an id are not taken for a prefix.
 const MIN_PREFIX: usize = 8;
@@ -113,12 +116,20 @@ fn member(row: &PeerRow, is_name_proved: bool) -> Member {
 /// Keeps the roster true until it is aborted or the mesh ends.
 pub(super) async fn follow(roster: Arc<Roster>) {
     let mut events = roster.mesh.subscribe();
-    while roster.refresh().await {
-        sleep(PAUSE).await;
+    loop {
+        let asked = Instant::now();
+        if !roster.refresh().await {
+            return;
+        }
+        sleep(pause_after(asked.elapsed())).await;
         if let Ok(false) = timeout(REFRESH, change(&mut events)).await {
             return;
         }
     }
+}
+
+fn pause_after(answer_took: Duration) -> Duration {
+    answer_took.saturating_mul(PAUSE_TIMES).clamp(PAUSE, REFRESH)
 }
 
 /// Waits for something that changes who is known or how they are reached; `false` at the end of all events.
@@ -146,4 +157,16 @@ fn concerns_members(event: &Event) -> bool {
                 | MeshEvent::RouteChanged { .. }
         )
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn asking_takes_a_fiftieth_of_the_time_however_long_the_answer() {
+        assert_eq!(pause_after(Duration::from_micros(100)), PAUSE);
+        assert_eq!(pause_after(Duration::from_millis(4)), Duration::from_millis(196));
+        assert_eq!(pause_after(Duration::from_secs(1)), REFRESH, "costs are never older than this and the answer");
+    }
 }

@@ -6,13 +6,19 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::process::{Running, wait};
+use super::process::{Running, wait_longer};
 use super::ring::Ring;
 use super::table::Row;
 use super::{Bench, Figure, api, median};
 
 /// Links of each node: those of the simulated networks of docs/SCALE.md.
 const MAX_LINKS: &str = "8";
+
+/// All processes share the processors of this machine: the last of them may be late.
+const START: Duration = Duration::from_secs(240);
+
+/// Between two looks at all nodes, whose answers cost them what they need to link up.
+const PAUSE: Duration = Duration::from_secs(2);
 
 /// Links are chosen so long after all are one mesh, before anything is measured.
 const SETTLE: Duration = Duration::from_secs(30);
@@ -33,10 +39,13 @@ fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     let began = Instant::now();
     let start = |number| ring.start_with(number, &["--max-links", MAX_LINKS]);
     let running = ring.numbers().map(start).collect::<Result<Vec<_>, _>>()?;
-    ring.wait_listening()?;
-    let listening_s = began.elapsed().as_secs_f64();
-    wait("all nodes are one mesh", Duration::from_secs(1), || is_one(&ring))?;
-    let one_s = began.elapsed().as_secs_f64();
+    let now_s = || began.elapsed().as_secs_f64();
+    wait_longer("all nodes listen", (PAUSE, START), || ring.all_listening())?;
+    let listening_s = now_s();
+    println!("{nodes} nodes listen after {listening_s:.1} s");
+    wait_longer("all nodes are one mesh", (PAUSE, START), || is_one(&ring))?;
+    let one_s = now_s();
+    println!("one mesh after {one_s:.1} s, {:.0} CPU-s", running.iter().map(Running::cpu_s).sum::<f64>());
     std::thread::sleep(SETTLE);
     let rss: Vec<f64> = running.iter().map(Running::rss_mib).collect();
     let cpu_before: f64 = running.iter().map(Running::cpu_s).sum();
@@ -44,9 +53,9 @@ fn run(bench: &Bench) -> Result<Vec<Row>, String> {
     std::thread::sleep(SETTLE);
     let cpu: f64 = running.iter().map(Running::cpu_s).sum::<f64>() - cpu_before;
     let idle_ms = cpu * 1e3 / f64::from(nodes) / (idle.elapsed().as_secs_f64() / 60.0);
+    println!("at rest {idle_ms:.0} CPU-ms a node and minute");
     let seen = messages(&ring)?;
     let most = |values: &[f64]| values.iter().copied().fold(0.0, f64::max);
-    println!("{nodes} nodes: listening {listening_s:.1} s, one mesh {one_s:.1} s");
     Ok(vec![
         Row::new(
             format!("{nodes} processes, {MAX_LINKS} links each, until all listen"),

@@ -78,11 +78,20 @@ impl Drop for Running {
 }
 
 /// Looks again and again until something holds.
-pub(super) fn wait(what: &str, pause: Duration, mut holds: impl FnMut() -> bool) -> Result<(), String> {
+pub(super) fn wait(what: &str, pause: Duration, holds: impl FnMut() -> bool) -> Result<(), String> {
+    wait_longer(what, (pause, PATIENCE), holds)
+}
+
+/// The same, for what takes longer: the pause between two looks, and when to give up.
+pub(super) fn wait_longer(
+    what: &str,
+    (pause, patience): (Duration, Duration),
+    mut holds: impl FnMut() -> bool,
+) -> Result<(), String> {
     let began = Instant::now();
     while !holds() {
-        if began.elapsed() > PATIENCE {
-            return Err(format!("{what}: not within {} s", PATIENCE.as_secs()));
+        if began.elapsed() > patience {
+            return Err(format!("{what}: not within {} s", patience.as_secs()));
         }
         std::thread::sleep(pause);
     }

@@ -101,8 +101,12 @@ impl Ring {
 
     /// Waits until all nodes listen for links.
     pub(super) fn wait_listening(&self) -> Result<(), String> {
-        let ports: Vec<u16> = self.numbers().map(|number| self.base + 1 + number).collect();
-        wait("all nodes listen", Duration::from_millis(2), || all_listen(&ports))
+        wait("all nodes listen", Duration::from_millis(2), || self.all_listening())
+    }
+
+    /// Whether every node takes connections.
+    pub(super) fn all_listening(&self) -> bool {
+        all_listen(&self.numbers().map(|number| self.base + 1 + number).collect::<Vec<_>>())
     }
 
     /// Waits until every node is linked to all others. One is asked at a time, so that asking costs next to nothing.
