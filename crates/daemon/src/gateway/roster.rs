@@ -22,8 +22,8 @@ const REFRESH: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// And not before so many times as long as the answer took: where there are hundreds of members, whose ways change all the
-/// time, asking takes a fiftieth of the time at most.
-const PAUSE_TIMES: u32 = 49;
+/// time, asking takes one part in five hundred of the time.
+const PAUSE_TIMES: u32 = 499;
 
 /// Fewer characters of an id are not taken for a prefix.
 const MIN_PREFIX: usize = 8;
@@ -164,9 +164,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn asking_takes_a_fiftieth_of_the_time_however_long_the_answer() {
-        assert_eq!(pause_after(Duration::from_micros(100)), PAUSE);
-        assert_eq!(pause_after(Duration::from_millis(4)), Duration::from_millis(196));
+    fn asking_takes_little_of_the_time_however_long_the_answer() {
+        assert_eq!(pause_after(Duration::from_micros(40)), PAUSE);
+        assert_eq!(pause_after(Duration::from_millis(4)), Duration::from_millis(1_996));
         assert_eq!(pause_after(Duration::from_secs(1)), REFRESH, "costs are never older than this and the answer");
     }
 }

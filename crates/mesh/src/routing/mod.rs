@@ -295,7 +295,8 @@ impl Routing {
         if self.damping.is_watching() && self.own.next_timeout().is_some_and(|at| at <= now) {
             self.own.changed(now);
         }
-        if self.own.is_due(now, &links) && !shared.leaving {
+        let many = self.is_large().then(|| u32::try_from(self.lsdb.len()).unwrap_or(u32::MAX));
+        if self.own.is_due(many, now, &links) && !shared.leaving {
             self.advertise(links(), shared);
         }
         if self.damping.is_watching() {

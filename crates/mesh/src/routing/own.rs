@@ -40,6 +40,12 @@ const BETTER_FOR: Duration = Duration::from_secs(10);
 const WORTH_PERCENT: u64 = 30;
 const WORTH_US: u64 = 2_000;
 
+/// In a large network what links cost is told again so much later for each member, and no later than the limit: however many
+/// there are, all together tell five times a second what they measure anew. Where all run on one busy machine each link is
+/// another one every second, and telling it keeps the machine busy.
+const COSTS_PER_MEMBER: Duration = Duration::from_millis(200);
+const COSTS_LIMIT: Duration = Duration::from_secs(60);
+
 /// An advertisement is renewed so often.
 const RENEW: Duration = Duration::from_secs(1_200);
 
@@ -99,8 +105,13 @@ impl Own {
         self.settling = Some((since, settled.max(told.unwrap_or_default())));
     }
 
-    /// Whether the links are to be told now.
-    pub(crate) fn is_due(&mut self, now: Mono, links: impl FnOnce() -> Vec<AdvertisedLink>) -> bool {
+    /// Whether the links are to be told now, to so many members if they are many.
+    pub(crate) fn is_due(
+        &mut self,
+        members: Option<u32>,
+        now: Mono,
+        links: impl FnOnce() -> Vec<AdvertisedLink>,
+    ) -> bool {
         if self.settling.is_some_and(|(_, at)| at <= now) {
             self.settling = None;
             self.changed(now);
@@ -111,11 +122,18 @@ impl Own {
         if self.look_at.is_some_and(|at| at <= now) {
             self.look(&links(), now);
             let has_lasted = |since: Option<Mono>, time: Duration| since.is_some_and(|since| now.since(since) >= time);
-            if has_lasted(self.worse_since, WORSE_FOR) || has_lasted(self.better_since, BETTER_FOR) {
+            let is_other = has_lasted(self.worse_since, WORSE_FOR) || has_lasted(self.better_since, BETTER_FOR);
+            if is_other && self.costs_from(members).is_none_or(|from| from <= now) {
                 self.changed(now);
             }
         }
         self.renew_at().is_some_and(|at| at <= now)
+    }
+
+    /// What links cost is not told again before.
+    fn costs_from(&self, members: Option<u32>) -> Option<Mono> {
+        let pause = COSTS_PER_MEMBER.saturating_mul(members.unwrap_or(0)).min(COSTS_LIMIT);
+        self.told_at.map(|told| told.after(pause))
     }
 
     /// A link was measured. As long as it costs about what was told nobody looks at the others; says whether somebody does.

@@ -162,7 +162,7 @@ fn a_change_is_told_at_once_and_many_changes_ever_more_slowly() {
     let (mut now, mut told) = (Mono(1_000_000), 0);
     for _ in 0..60_000 {
         own.changed(now);
-        if own.is_due(now, Vec::new) {
+        if own.is_due(None, now, Vec::new) {
             own.told(Vec::new(), now);
             told += 1;
         }
@@ -180,7 +180,7 @@ fn a_link_that_got_worse_is_told_sooner_than_one_that_got_better_and_noise_never
         (1..600_u64).find(|n| {
             let now = Mono(n * 100_000);
             own.measured(&link(1, after), now);
-            let due = own.is_due(now, || vec![link(1, after)]);
+            let due = own.is_due(None, now, || vec![link(1, after)]);
             if due {
                 own.told(vec![link(1, after)], now);
             }
@@ -191,6 +191,35 @@ fn a_link_that_got_worse_is_told_sooner_than_one_that_got_better_and_noise_never
     assert!(told_after(100_000, 10_000).is_some_and(|tenths| (95..=120).contains(&tenths)));
     assert_eq!(told_after(10_000, 11_000), None);
     assert_eq!(told_after(500, 2_000), None, "a millisecond is not worth it");
+}
+
+#[test]
+fn among_many_members_costs_are_told_again_so_much_later_for_each_and_a_lost_link_at_once() {
+    let told = |members: Option<u32>| -> Vec<u32> {
+        let mut own = Own::new();
+        own.told(vec![link(1, 1_000)], Mono(0));
+        let is_told = |tenth: &u32| {
+            let (now, links) = (Mono(u64::from(*tenth) * 100_000), vec![link(1, 1_000 + tenth * 1_000)]);
+            own.measured(&links[0], now);
+            let is_due = own.is_due(members, now, || links.clone());
+            if is_due {
+                own.told(links, now);
+            }
+            is_due
+        };
+        (1..3_000).filter(is_told).collect()
+    };
+    assert!(told(None).len() > 12, "{:?}", told(None));
+    let among_a_hundred = told(Some(100));
+    assert!(among_a_hundred.windows(2).all(|two| two[1] - two[0] >= 200), "{among_a_hundred:?}");
+    assert!(among_a_hundred.len() >= 7, "{among_a_hundred:?}");
+    let among_thousands = told(Some(5_000));
+    assert!(among_thousands.len() >= 3, "a minute at the longest: {among_thousands:?}");
+
+    let mut own = Own::new();
+    own.told(Vec::new(), Mono(0));
+    own.changed(Mono(1_000_000));
+    assert!(own.is_due(Some(5_000), Mono(1_010_000), Vec::new));
 }
 
 #[test]
@@ -215,7 +244,7 @@ fn links_that_come_up_one_after_the_other_are_told_together_and_a_lost_one_at_on
             if lost == Some(*ms) {
                 own.changed(now);
             }
-            own.is_due(now, Vec::new)
+            own.is_due(None, now, Vec::new)
         })
     };
     assert_eq!(told_at(&[10], None), Some(120));
