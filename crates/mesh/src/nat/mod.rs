@@ -155,6 +155,11 @@ impl Nat {
         &self.candidates
     }
 
+    /// Whether others are being asked where they see this node.
+    pub(crate) fn has_questions(&self) -> bool {
+        !self.questions.is_idle()
+    }
+
     /// Whether the addresses seen from outside are to be kept fresh: while a peer is punched, or wants to be.
     pub(crate) fn keep_fresh(&mut self, fresh: bool, shared: &mut Shared) {
         self.rounds.keep_fresh(fresh, &self.linked, shared);

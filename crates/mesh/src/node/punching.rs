@@ -34,6 +34,7 @@ impl Node {
             let seen: Vec<IpAddr> =
                 self.signal.observed.iter().filter_map(|address| address.host().parse().ok()).collect();
             self.punch.set_own(known, (self.listening.first(), &seen), &mut self.shared);
+            self.punch.set_asking(self.nat.has_questions());
             if self.punch.is_ready(&self.shared) {
                 self.punch.answer_held(&mut self.shared);
                 let wanted = self.wanted_directly();

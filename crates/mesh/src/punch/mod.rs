@@ -112,6 +112,8 @@ pub(crate) struct Punch {
     /// Attempts under way by their number.
     numbers: BTreeMap<u32, NodeId>,
     own: Option<Own>,
+    /// Where others see this node is being asked.
+    asking: bool,
     /// This host has other addresses than before, and those it tried in vain were not told to hurry yet.
     moved: bool,
     moved_at: Option<Mono>,
@@ -137,6 +139,7 @@ impl Punch {
             pursuits: BTreeMap::new(),
             numbers: BTreeMap::new(),
             own: None,
+            asking: false,
             moved: false,
             moved_at: None,
             known_since: None,
@@ -198,12 +201,23 @@ impl Punch {
         }
     }
 
-    /// Whether there is something to begin with.
+    /// Some of those that were asked where this node is seen have not answered yet.
+    pub(crate) fn set_asking(&mut self, asking: bool) {
+        self.asking = asking;
+    }
+
+    /// Whether there is something to begin with. That ports are chosen by chance, or counted by how much, is not known as
+    /// long as a witness is awaited.
     pub(crate) fn is_ready(&self, shared: &Shared) -> bool {
         let Some(own) = self.own.as_ref().filter(|own| own.has_udp() && shared.config.punch) else { return false };
         let waited = |since: Option<Mono>, wait| since.is_some_and(|since| shared.now.mono.since(since) >= wait);
         let waited = waited(self.seen_since, EVIDENCE_WAIT) || waited(self.known_since, NO_EVIDENCE_WAIT);
-        waited || own.mapping != PunchMapping::Unknown
+        let is_told = match own.mapping {
+            PunchMapping::Unknown => false,
+            PunchMapping::Independent => true,
+            PunchMapping::Random | PunchMapping::Counting(_) => !self.asking,
+        };
+        waited || is_told
     }
 
     /// Answers the calls that came before there was something to begin with.

@@ -41,9 +41,9 @@ pub(super) const SEARCH_SOCKETS: u32 = 256;
 /// Ports tried in an attempt: what the cap of all packets leaves.
 pub(super) const SEARCH_PORTS: usize = 1_900;
 
-/// Ports above the last one seen, where they are counted: as many as a busy home opens in a few seconds. From the second
-/// attempt on as many below it too, and none left out: the port for us was given at the first, others may have been counted
-/// since, and the step seen may have been of several ports.
+/// Ports above the last one seen, where they are counted: as many as a busy home opens in a few seconds. None is left out: the
+/// step seen may have been of several ports, if the witness of one in between was not heard. From the second attempt on as many
+/// below it too: the port for us was given at the first, and others may have been counted since.
 const AIMED: i32 = 20;
 
 /// Sockets where both sides count, and how many ports above the last one seen each aims: all steps up to 4 lead there, even
@@ -90,10 +90,14 @@ pub(super) enum Volley {
     Keep,
 }
 
+/// Each of the few ports that are foreseen gets so many packets: where every tenth is lost, one would miss a fifth of all
+/// holes, because its answer may be lost as well.
+const AIMED_ROUNDS: usize = 3;
+
 /// When the volleys leave, in milliseconds after the instant, the head start included. At addresses that were not heard
-/// the first three of each kind count, the rest wait for something heard.
+/// the first three of each kind count, the rest wait for something heard: some of it only comes of the search.
 pub(super) fn volleys(careful: bool) -> impl Iterator<Item = (Duration, Volley)> {
-    const HEARD: [u64; 6] = [100, 200, 700, 1_000, 1_500, 1_900];
+    const HEARD: [u64; 11] = [100, 200, 700, 1_000, 1_500, 1_900, 2_200, 2_500, 3_000, 4_000, 5_000];
     let near = [0, 150, 450].map(|at| (at, Volley::Near));
     let lead = 50 + if careful { CAREFUL_LEAD } else { OPENING_LEAD };
     let far = [(50, Volley::Openers), (50, Volley::Meet), (lead, Volley::Far), (lead + 340, Volley::Far)];
@@ -241,11 +245,12 @@ pub(super) fn shots(search: Search, aim: &Aim<'_>, ports: &mut Ports) -> VecDequ
     match search {
         Search::None => VecDeque::new(),
         Search::Aim(step) => {
-            let (step, below) = if aim.earlier == 0 { (step, 0) } else { (step.signum(), AIMED) };
-            let around = |seen| (-below..=AIMED).filter_map(move |nth| stepped(seen, step, nth));
+            let (far, below) = if aim.earlier == 0 { (Some(step), 0) } else { (None, AIMED) };
+            let around = |seen| (-below..=AIMED).filter_map(move |nth| stepped(seen, step.signum(), nth));
+            let far = far.into_iter().flat_map(|step| (0..=AIMED).filter_map(move |nth| stepped(aim.seen, step, nth)));
             let again = aim.before.filter(|before| aim.earlier > 0 && before.ip() == aim.seen.ip());
-            let ports: BTreeSet<u16> = around(aim.seen).chain(again.into_iter().flat_map(around)).collect();
-            ports.into_iter().map(from_own).collect()
+            let ports: BTreeSet<u16> = around(aim.seen).chain(far).chain(again.into_iter().flat_map(around)).collect();
+            (0..AIMED_ROUNDS).flat_map(|_| ports.iter().copied()).map(from_own).collect()
         }
         Search::Counted(step) => {
             let Some(port) = stepped(aim.seen, step.signum(), COUNTED_AIM) else { return VecDeque::new() };

@@ -242,6 +242,27 @@ fn ports_that_are_counted_are_predicted() {
     }
 }
 
+/// Every tenth packet is lost: what two legs that lose five of a hundred come to.
+const LOSSY: Line = Line { delay: 40 * MS, jitter: 5 * MS, loss: 10 };
+
+#[test]
+fn a_search_for_counted_ports_outlives_a_lost_packet() {
+    for left in [Site::Behind(Router::port()), Site::Behind(Router::counting())] {
+        let (mut runs, mut first) = (0, 0);
+        for seed in seeds(20) {
+            let (mut world, _) = sites(seed, left, Site::Behind(Router::counting()), LOSSY);
+            world.start_all();
+            let found = punched(&mut world, 60 * SECOND);
+            let failed = failures(&world, LEFT);
+            println!("seed {seed}: {found:?}, failed {failed:?}");
+            runs += 1;
+            first += u32::from(found.is_some() && failed.is_empty());
+        }
+        println!("{left:?}: {first} of {runs} at the first attempt");
+        assert!(first * 5 >= runs * 4, "{left:?}: {first} of {runs}");
+    }
+}
+
 #[test]
 fn ports_of_chance_are_found_by_many_sockets_and_many_tries() {
     for left in [Site::Behind(Router::port()), Site::Firewalled] {
