@@ -208,6 +208,8 @@ pub enum DialTarget {
         peer: NodeId,
         /// Whether this side acts as TLS client.
         client: bool,
+        /// The round trip as far as it is known, in microseconds: what is lost is sent again a little later.
+        rtt_us: Option<u64>,
     },
     /// Through a proxy that granted a ticket.
     Relay {

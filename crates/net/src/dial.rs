@@ -10,6 +10,7 @@ use bytes::BytesMut;
 use meshline_mesh::{DialTarget, Mono, Transport};
 use meshline_protocol::message::{Message, Relay};
 use meshline_protocol::{Address, Code, Encoding, Frame, NodeId, Ticket, frame};
+use socket2::SockRef;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 use tokio::time::{timeout, timeout_at};
@@ -52,8 +53,9 @@ impl Dialler {
                 let rtt = rtt_us.map(Duration::from_micros);
                 return self.quic.dial((socket, remote), peer, rtt).await;
             }
-            DialTarget::Meet { local, remote, peer, client } => {
-                met(self.meetings.begin(&local, remote).await?, peer, client, &hands.tls).await
+            DialTarget::Meet { local, remote, peer, client, rtt_us } => {
+                let rtt = rtt_us.map(Duration::from_micros);
+                met(self.meetings.begin(&local, remote, rtt).await?, peer, client, &hands.tls).await
             }
             DialTarget::Relay { proxy, ticket, peer, client } => {
                 let waiting = match self.approach.take() {
@@ -109,6 +111,14 @@ impl Opened {
         Ok(self)
     }
 
+    /// A connection that was met is used from now on: it ends in good order.
+    fn keep(&self) {
+        if let Some(socket) = &self.socket {
+            // Where this cannot be, its end only looks like a break.
+            let _ = SockRef::from(socket).set_linger(None);
+        }
+    }
+
     fn into_connection(self, spent_us: u64) -> Connection {
         Connection {
             stream: self.stream,
@@ -155,7 +165,10 @@ pub(crate) async fn met(
         let opened =
             timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(meeting.next().await), Transport::Tcp, client, tls)).await;
         match opened.map(|opened| opened.and_then(|opened| opened.expect(Some(peer)))) {
-            Ok(Ok(opened)) => return Ok(opened),
+            Ok(Ok(opened)) => {
+                opened.keep();
+                return Ok(opened);
+            }
             Ok(Err(error)) => tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail),
             Err(_) => tracing::debug!("met somebody who says nothing"),
         }

@@ -260,9 +260,19 @@ pub const MAX_COMPANIONS: usize = 1_024;
 /// Members met over TCP at the same time: one for each link.
 pub const MAX_MEETINGS: usize = 64;
 
-/// How long one connection to a member that is met may take. What came too early is dropped silently in places, and the
-/// system repeats itself after a second.
+/// How long one connection to a member that is met may take where the round trip is not known. What came too early is
+/// dropped silently in places, and the system repeats itself after a second.
 pub const MEET_CONNECT: Duration = Duration::from_secs(1);
+
+/// Where it is known one takes a round trip and a half and this at most: the two machines may be busy, and clocks differ.
+/// What was lost is sent again after that, and not after the system's second.
+pub const MEET_SLACK: Duration = Duration::from_millis(200);
+
+/// It gets so much in any case,
+pub const MEET_LEAST_CONNECT: Duration = Duration::from_millis(300);
+
+/// and no more than this: half of the time for all of them.
+pub const MEET_MOST_CONNECT: Duration = Duration::from_millis(1_500);
 
 /// Pauses between two such connections, in milliseconds, at random: where routers refuse what they do not expect, both
 /// sides have to ask within one round trip.

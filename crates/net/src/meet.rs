@@ -15,12 +15,13 @@ use std::time::Duration;
 
 use aws_lc_rs::rand;
 use meshline_protocol::{Address, Code};
+use socket2::SockRef;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 use crate::connection::keep_little_unsent;
-use crate::limits::{MAX_MEETINGS, MEET_CONNECT, MEET_PAUSE_MS};
+use crate::limits::{MAX_MEETINGS, MEET_CONNECT, MEET_LEAST_CONNECT, MEET_MOST_CONNECT, MEET_PAUSE_MS, MEET_SLACK};
 use crate::tls::ProveError;
 
 /// Connections handed over and not looked at yet, one after the other: there is one at a time between two ports.
@@ -36,12 +37,25 @@ pub(crate) struct Meeting {
     all: Arc<Meetings>,
     local: SocketAddr,
     remote: SocketAddr,
+    /// What one connection may take.
+    patience: Duration,
     handed: mpsc::Receiver<TcpStream>,
 }
 
+/// What one connection may take where a round trip is known: of three packets the first may have to be the other side's,
+/// and both sides begin at nearly the same time.
+fn patience(rtt: Option<Duration>) -> Duration {
+    rtt.map_or(MEET_CONNECT, |rtt| (rtt * 3 / 2 + MEET_SLACK).clamp(MEET_LEAST_CONNECT, MEET_MOST_CONNECT))
+}
+
 impl Meetings {
-    /// Begins to meet whoever is at `remote`.
-    pub(crate) async fn begin(self: &Arc<Self>, local: &Address, remote: SocketAddr) -> Result<Meeting, ProveError> {
+    /// Begins to meet whoever is at `remote`, which is so far away.
+    pub(crate) async fn begin(
+        self: &Arc<Self>,
+        local: &Address,
+        remote: SocketAddr,
+        rtt: Option<Duration>,
+    ) -> Result<Meeting, ProveError> {
         let unreachable = |detail: &str| ProveError::new(Code::Unreachable, &detail);
         let remote = canonical(remote);
         let mut locals =
@@ -54,7 +68,7 @@ impl Meetings {
             return Err(unreachable("too many are met at the same time, or this one already"));
         }
         met.insert(remote, sender);
-        Ok(Meeting { all: Arc::clone(self), local, remote, handed })
+        Ok(Meeting { all: Arc::clone(self), local, remote, patience: patience(rtt), handed })
     }
 
     /// Hands over a connection from somebody who is met: from that very address, or, where a router chose another port,
@@ -66,6 +80,7 @@ impl Meetings {
         let is_host = |met: &SocketAddr| met.ip() == remote.ip() && !remote.ip().is_loopback();
         let by_host = || met.iter().find(|(met, _)| is_host(met)).map(|(_, sender)| sender);
         let Some(sender) = met.get(&remote).or_else(by_host) else { return Some(stream) };
+        break_off_at_end(&stream);
         sender.try_send(stream).err().map(|error| error.into_inner())
     }
 
@@ -83,9 +98,9 @@ impl Drop for Meeting {
 impl Meeting {
     /// The next connection to or from the other side. The caller limits the time.
     pub(crate) async fn next(&mut self) -> TcpStream {
-        let (local, remote) = (self.local, self.remote);
+        let (local, remote, patience) = (self.local, self.remote, self.patience);
         loop {
-            let connecting = async { timeout(MEET_CONNECT, connect(local, remote)).await.ok().and_then(Result::ok) };
+            let connecting = async { timeout(patience, connect(local, remote)).await.ok().and_then(Result::ok) };
             if let Some(stream) = first(&mut self.handed, connecting).await {
                 return stream;
             }
@@ -124,11 +139,18 @@ async fn connect(local: SocketAddr, remote: SocketAddr) -> io::Result<TcpStream>
         SocketAddr::V6(_) if local.is_ipv4() => IpAddr::from([0_u16; 8]),
         SocketAddr::V4(_) | SocketAddr::V6(_) => local.ip(),
     };
+    break_off_at_end(&socket);
     socket.bind(SocketAddr::new(ip, local.port()))?;
     let stream = socket.connect(remote).await?;
     stream.set_nodelay(true)?;
     keep_little_unsent(&stream);
     Ok(stream)
+}
+
+/// What is given up is forgotten at once by both ends. One that was half open, or whose other end is slow, would otherwise
+/// hold both ports for up to a minute, and no further one between them could be tried.
+fn break_off_at_end<'a>(socket: impl Into<SockRef<'a>>) {
+    let _ = socket.into().set_linger(Some(Duration::ZERO));
 }
 
 fn pause() -> Duration {

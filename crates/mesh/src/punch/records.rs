@@ -202,13 +202,13 @@ impl Punch {
     pub(super) fn meet(&mut self, peer: NodeId, host: Option<IpAddr>, shared: &Shared) {
         let Some(local) = self.own.as_ref().and_then(|own| own.tcp.clone()) else { return };
         let Some(run) = self.pursuits.get(&peer).and_then(|pursuit| pursuit.run.as_ref()) else { return };
-        let client = shared.id > peer;
+        let (client, rtt_us) = (shared.id > peer, run.start.rtt_us);
         let is_met = |remote: &&SocketAddr| {
             host.is_none_or(|host| host.to_canonical() == remote.ip().to_canonical())
                 && self.hosts.is_confirmed(peer, remote.ip(), shared.now.mono)
         };
         for remote in run.start.meets.iter().filter(is_met) {
-            let target = DialTarget::Meet { local: local.clone(), remote: *remote, peer, client };
+            let target = DialTarget::Meet { local: local.clone(), remote: *remote, peer, client, rtt_us };
             self.wishes.push(Wish::Dial(peer, target));
         }
     }

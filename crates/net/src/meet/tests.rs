@@ -30,7 +30,7 @@ impl Place {
     /// Meets the other end, with the listener at work beside.
     async fn meet(&self, other: &Self, client: bool) -> crate::dial::Opened {
         let local = self.address().into();
-        let meeting = self.meetings.begin(&local, other.address()).await.unwrap();
+        let meeting = self.meetings.begin(&local, other.address(), None).await.unwrap();
         let mut met = pin!(crate::dial::met(meeting, other.tls.id(), client, &self.tls));
         let mut accepting = pin!(self.hand_all_over());
         let both = poll_fn(|context| {
@@ -64,7 +64,7 @@ async fn whoever_is_refused_at_first_asks_again() {
     let (one, other) = (Place::new(3), Place::new(4));
     let (address, tls) = (other.address(), other.tls.clone());
     drop(other.listener);
-    let mut meeting = one.meetings.begin(&one.address().into(), address).await.unwrap();
+    let mut meeting = one.meetings.begin(&one.address().into(), address, None).await.unwrap();
     let (opened, late) = tokio::join!(timeout(PATIENCE, meeting.next()), async {
         tokio::task::yield_now().await;
         let listener = bind_one(address).unwrap();
@@ -78,7 +78,7 @@ async fn whoever_is_refused_at_first_asks_again() {
 async fn somebody_else_at_that_address_is_passed_over() {
     let (one, wrong, right) = (Place::new(5), Place::new(6), Place::new(7));
     let local = one.address().into();
-    let meeting = one.meetings.begin(&local, wrong.address()).await.unwrap();
+    let meeting = one.meetings.begin(&local, wrong.address(), None).await.unwrap();
     let answering = async {
         let (stream, _) = wrong.listener.accept().await.unwrap();
         let _ = wrong.tls.accept(stream).await;
@@ -97,13 +97,13 @@ async fn nobody_is_met_twice_at_once_and_no_more_than_may_be() {
     let at = |port: usize| SocketAddr::from(([127, 0, 0, 1], u16::try_from(port).unwrap()));
     let mut met = vec![];
     for port in 1..=MAX_MEETINGS {
-        met.push(meetings.begin(&local, at(port)).await.unwrap());
+        met.push(meetings.begin(&local, at(port), None).await.unwrap());
     }
-    assert!(meetings.begin(&local, at(MAX_MEETINGS + 1)).await.is_err());
+    assert!(meetings.begin(&local, at(MAX_MEETINGS + 1), None).await.is_err());
     met.pop();
-    assert!(meetings.begin(&local, at(1)).await.is_err(), "it is met already");
-    met.push(meetings.begin(&local, at(MAX_MEETINGS + 1)).await.unwrap());
-    let v6 = meetings.begin(&local, "[2001:db8::1]:5".parse().unwrap()).await.unwrap_err();
+    assert!(meetings.begin(&local, at(1), None).await.is_err(), "it is met already");
+    met.push(meetings.begin(&local, at(MAX_MEETINGS + 1), None).await.unwrap());
+    let v6 = meetings.begin(&local, "[2001:db8::1]:5".parse().unwrap(), None).await.unwrap_err();
     assert_eq!(v6.code, Code::Unreachable);
 }
 
@@ -111,4 +111,26 @@ async fn nobody_is_met_twice_at_once_and_no_more_than_may_be() {
 async fn a_listener_still_finds_its_port_taken() {
     let place = Place::new(8);
     assert_eq!(bind_one(place.address()).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+}
+
+#[test]
+fn a_connection_may_take_a_round_trip_and_a_half_within_bounds() {
+    let of = |ms| patience(Some(Duration::from_millis(ms)));
+    assert_eq!(patience(None), MEET_CONNECT);
+    assert_eq!([of(0), of(66)], [MEET_LEAST_CONNECT; 2]);
+    assert_eq!([of(160), of(600)], [440, 1_100].map(Duration::from_millis));
+    assert_eq!([of(867), of(60_000)], [MEET_MOST_CONNECT; 2]);
+}
+
+#[tokio::test]
+async fn what_is_given_up_leaves_both_ports_free_at_once() {
+    let (one, other) = (Place::new(9), Place::new(10));
+    let mut meeting = one.meetings.begin(&one.address().into(), other.address(), None).await.unwrap();
+    for _ in 0..3 {
+        // In good order the first end would wait for a minute, and the next connection find the two ports taken.
+        let (met, (mut there, _)) = tokio::join!(meeting.next(), async { other.listener.accept().await.unwrap() });
+        drop(met);
+        let end = tokio::io::AsyncReadExt::read(&mut there, &mut [0]).await;
+        assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
 }

@@ -204,6 +204,7 @@ async fn nodes_meet_from_both_sides_over_tcp_and_chat() {
         remote: to.socket(),
         peer: to.running.id,
         client,
+        rtt_us: None,
     };
     let (there, back) = (meet(&small, &large, false), meet(&large, &small, true));
     tokio::join!(small.dial(there), large.dial(back));
