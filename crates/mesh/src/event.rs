@@ -236,6 +236,18 @@ pub enum Event {
         /// Through which proxy.
         proxy: PeerName,
     },
+    /// A relayed link to a peer broke, or became slow, while one through another proxy works and carries what is sent to it:
+    /// so it is the proxy that failed.
+    ProxyFailed {
+        /// To whom.
+        peer: PeerName,
+        /// The proxy.
+        proxy: PeerName,
+        /// Why: `slower`, or the code with which the link ended.
+        reason: &'static str,
+        /// More about it.
+        detail: String,
+    },
     /// The state of this node is another one: at the start it is `idle`.
     StateChanged {
         /// What it was.

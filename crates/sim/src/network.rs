@@ -341,6 +341,13 @@ impl Network {
         }
     }
 
+    /// Cuts every connection that a proxy carries, likewise.
+    pub(crate) fn cut_carried(&mut self, proxy: Run) {
+        for connection in self.connections.iter_mut().flatten() {
+            connection.cut |= connection.via.is_some_and(|(by, _)| by == proxy);
+        }
+    }
+
     /// The open links of a run, and those it carries as a proxy.
     pub(crate) fn links_of(&self, run: Run) -> (Vec<LinkId>, Vec<LinkId>) {
         let (mut own, mut carried) = (Vec::new(), Vec::new());

@@ -61,6 +61,20 @@ impl World {
         self.relays.delays.insert(node, micros);
     }
 
+    /// What a proxy relays breaks now, as TLS does when anything of it is lost, doubled, changed or out of order. It relays on.
+    pub fn break_relayed(&mut self, node: usize) {
+        let (_, carried) = self.network.links_of(self.run_of(node));
+        for link in carried {
+            self.break_end(link);
+        }
+    }
+
+    /// Of what a proxy relays now nothing arrives any more, and nobody is told. It relays on.
+    pub fn swallow_relayed(&mut self, node: usize) {
+        let run = self.run_of(node);
+        self.network.cut_carried(run);
+    }
+
     /// How long a proxy holds up what it relays.
     pub(crate) fn relay_delay(&self, node: usize) -> u64 {
         self.relays.delays.get(&node).copied().unwrap_or(0)

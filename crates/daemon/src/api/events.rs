@@ -100,6 +100,7 @@ pub(super) fn shapes(schemas: &mut SchemaGenerator) -> Vec<(&'static str, Schema
         ("punch_started", schemas.subschema_for::<Member>()),
         ("punch_succeeded", schemas.subschema_for::<PunchSucceeded>()),
         ("punch_failed", schemas.subschema_for::<PunchFailed>()),
+        ("proxy_failed", schemas.subschema_for::<ProxyFailed>()),
         ("service_added", schemas.subschema_for::<ServiceRow>()),
         ("service_changed", schemas.subschema_for::<ServiceRow>()),
         ("service_removed", schemas.subschema_for::<ServiceRemoved>()),
@@ -165,6 +166,10 @@ fn keep_mesh(feed: &Feed, event: &MeshEvent) {
             let Member { peer, name } = peer.into();
             put(feed, "punch_failed", &PunchFailed { peer, name, reason });
         }
+        MeshEvent::ProxyFailed { peer, proxy, reason, .. } => {
+            let (Member { peer, name }, Member { peer: proxy, name: proxy_name }) = (peer.into(), proxy.into());
+            put(feed, "proxy_failed", &ProxyFailed { peer, name, proxy, proxy_name, reason });
+        }
         MeshEvent::Rebuild { by, seq, at, dry_run, step } => {
             put(feed, "rebuild", &Rebuilt::new((*by, *seq), (*at, *dry_run), *step));
         }
@@ -223,6 +228,17 @@ struct PunchSucceeded {
 struct PunchFailed {
     peer: NodeId,
     name: String,
+    reason: &'static str,
+}
+
+/// `proxy_failed`: a link to a peer through a proxy broke or became slow, and one through another proxy carries.
+#[derive(Serialize, JsonSchema)]
+struct ProxyFailed {
+    peer: NodeId,
+    name: String,
+    proxy: NodeId,
+    proxy_name: String,
+    /// `slower`, or the code with which the link ended.
     reason: &'static str,
 }
 

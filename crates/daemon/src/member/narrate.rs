@@ -110,7 +110,7 @@ fn tell_mesh(event: &MeshEvent, retries: u32) {
         MeshEvent::SignalAnswered { url, members } => {
             debug!(target: "meshline", address = url, count = members, "signal server answered")
         }
-        MeshEvent::StandsBy { peer, proxy, .. } => tell_standby(peer, proxy),
+        MeshEvent::StandsBy { .. } | MeshEvent::ProxyFailed { .. } => tell_relays(event),
         MeshEvent::PunchStarted { .. } | MeshEvent::PunchSucceeded { .. } | MeshEvent::PunchFailed { .. } => {
             tell_punch(event)
         }
@@ -184,9 +184,14 @@ fn tell_route(peer: &PeerName, hops: usize, cost_us: Option<u64>, cause: &str) {
     debug!(target: "meshline", peer = %peer.id, hops, cost_us, cause, "route to {name} changed: {cause}");
 }
 
-fn tell_standby(peer: &PeerName, proxy: &PeerName) {
-    let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
-    info!(target: "meshline", peer = %peer.id, "a second relayed link to {name} stands by, through {proxy}");
+fn tell_relays(event: &MeshEvent) {
+    if let MeshEvent::StandsBy { peer, proxy, .. } = event {
+        let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
+        info!(target: "meshline", peer = %peer.id, "a second relayed link to {name} stands by, through {proxy}");
+    } else if let MeshEvent::ProxyFailed { peer, proxy, reason, detail } = event {
+        let (name, proxy) = (escape(&peer.name), escape(&proxy.name));
+        info!(target: "meshline", peer = %peer.id, reason, detail, "the link to {name} through {proxy} is left for another proxy's");
+    }
 }
 
 fn tell_failure(address: &Address, attempt: u32, retries: u32, code: &str, detail: &str) {

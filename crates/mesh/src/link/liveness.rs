@@ -19,8 +19,9 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(15);
 const IDLE_INTERVAL_UDP: Duration = Duration::from_secs(8);
 
 /// A QUIC link on which a message was sent is asked after this unless something comes back: a router between the two may
-/// have forgotten the way, and then nothing says so. With [`DEAD_AFTER`] it is left seven seconds after the message. Links
-/// over TCP are not: there the system says that nothing is acknowledged, and most messages of a large mesh go over them.
+/// have forgotten the way, and then nothing says so. The same goes for a relayed link: its proxy acknowledges what it need not
+/// pass on. With [`DEAD_AFTER`] it is left seven seconds after the message. Other links over TCP are not: there the system says
+/// that nothing is acknowledged, and most messages of a large mesh go over them.
 const SILENT_AFTER_WORD: Duration = Duration::from_millis(500);
 
 /// How long after the last message a link counts as one with traffic.
@@ -173,7 +174,8 @@ impl Liveness {
     /// Of a link that something bears.
     pub(crate) fn of(transport: Transport, now: Mono) -> Self {
         let idle_interval = if transport == Transport::Quic { IDLE_INTERVAL_UDP } else { IDLE_INTERVAL };
-        Self { idle_interval, minds_silence: transport == Transport::Quic, ..Self::new(now) }
+        let minds_silence = matches!(transport, Transport::Quic | Transport::Relay);
+        Self { idle_interval, minds_silence, ..Self::new(now) }
     }
 
     pub(crate) fn new(now: Mono) -> Self {

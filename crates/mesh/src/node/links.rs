@@ -87,7 +87,7 @@ impl Node {
         if link.is_up() || self.is_current(link) {
             self.on_down(link, code, detail);
         } else if link.standby {
-            self.standby_ended(link, code);
+            self.proxy_failed(link, code, detail);
         } else if matches!(link.stage, Stage::Opened) && link.dial.is_none() && code == Code::ConnectionLost {
             // A stranger who hangs up without a word, such as a signal server that only checks the address.
             self.shared.count(code);
@@ -118,6 +118,7 @@ impl Node {
         }
         let is_wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked);
         if self.fall_back(peer, is_wanted) {
+            self.proxy_failed(link, code, detail);
             return;
         }
         let ring = self.ring.side_of(&peer);

@@ -28,7 +28,7 @@ impl Node {
         for surplus in self.relay_client.surplus(&self.shared, &self.links) {
             match surplus {
                 Surplus::Idle(link) => self.end_link(link, Code::NotNeeded, "nothing was sent to the member for long"),
-                Surplus::Quicker(link) => self.change_to(link),
+                Surplus::Quicker { link, from_us, to_us } => self.leave_slow(link, (from_us, to_us)),
             }
         }
         let known = Known { links: &self.links, members: &self.gossip.members };
@@ -109,12 +109,31 @@ impl Node {
         self.broadcast.catch_up(member.id, self.gossip.members.len(), &mut self.shared);
     }
 
-    /// What stood by is gone; while the one in use carries something another is asked for, elsewhere first.
-    pub(super) fn standby_ended(&mut self, link: &Link, code: Code) {
-        let wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked | Code::DuplicateLink);
-        if let Some((peer, proxy)) = link.peer().zip(link.via).filter(|_| !wanted) {
-            self.relay_client.failed(peer, proxy, self.shared.now.mono);
+    /// Uses the quicker of two relayed links.
+    fn leave_slow(&mut self, id: LinkId, (from_us, to_us): (u64, u64)) {
+        let peer = self.links.get(id).and_then(Link::peer);
+        let used = peer.and_then(|peer| self.links.get(self.shared.up.get(&peer)?.link));
+        if let Some((peer, proxy)) = peer.zip(used.and_then(|used| used.via)) {
+            let detail = format!("{} ms there and back, {} ms through another proxy", from_us / 1_000, to_us / 1_000);
+            self.tell_proxy_failed((peer, proxy), "slower", detail);
         }
+        self.change_to(id);
+    }
+
+    /// One of two relayed links to a member is gone and the other works: it was the proxy that failed. While the one in use
+    /// carries something another is asked for, elsewhere.
+    pub(super) fn proxy_failed(&mut self, link: &Link, code: Code, detail: &str) {
+        let wanted = matches!(code, Code::ShuttingDown | Code::NotNeeded | Code::Revoked | Code::DuplicateLink);
+        let Some((peer, proxy)) = link.peer().zip(link.via).filter(|_| !wanted) else { return };
+        let now = self.shared.now.mono;
+        self.relay_client.broke(peer, proxy, now);
+        self.peers.relay_broke(peer, (link.remote.to_string(), code, detail), now);
+        self.tell_proxy_failed((peer, proxy), code.name(), detail.to_owned());
+    }
+
+    fn tell_proxy_failed(&mut self, (peer, proxy): (NodeId, NodeId), reason: &'static str, detail: String) {
+        let (peer, proxy) = (self.peer_name(&peer), self.peer_name(&proxy));
+        self.shared.event(Event::ProxyFailed { peer, proxy, reason, detail });
     }
 
     /// A relayed connection came to nothing: another proxy is asked.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use meshline_protocol::message::RelayRefusal;
-use meshline_protocol::{Address, NodeId};
+use meshline_protocol::{Address, Code, NodeId};
 
 use super::{Attempt, Dialling, HEAD_START, Key, MAX_DIALS, Peers, Target};
 use crate::input::{DialId, Transport};
@@ -44,6 +44,14 @@ impl Peers {
                 outcome: Some(refusal.code),
                 detail: refusal.detail,
             });
+        }
+    }
+
+    /// A relayed link to a member broke after it had come up, and another one goes on.
+    pub(crate) fn relay_broke(&mut self, id: NodeId, (proxy, code, detail): (String, Code, &str), at: Mono) {
+        let transport = Transport::Relay.name();
+        if let Some(target) = self.targets.get_mut(&Key::Member(id)) {
+            target.note(Attempt { at, transport, address: proxy, outcome: Some(code), detail: detail.to_owned() });
         }
     }
 

@@ -46,6 +46,13 @@ const STANDBY_FOR: Duration = Duration::from_secs(60);
 /// go with every message.
 const STANDBY_IDLE: Duration = Duration::from_secs(300);
 
+/// A proxy through which a link broke is not asked for one that stands by, for the same member, for so long: it would break
+/// again, as often as it was made. Where no link is left it is asked all the same.
+const BROKEN_FOR: Duration = Duration::from_secs(60);
+
+/// Such breaks remembered. Beyond it the oldest are forgotten.
+pub(crate) const MAX_BROKEN: usize = MAX_AWAITED;
+
 /// Between looks at which relayed links carry something. A link dies seldom in its first seconds.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -80,8 +87,8 @@ pub(crate) struct Known<'a> {
 pub(crate) enum Surplus {
     /// Nothing has been sent to the member for long.
     Idle(crate::LinkId),
-    /// It is quicker by far.
-    Quicker(crate::LinkId),
+    /// It is quicker by far: the round trips of the one in use and of this one, in microseconds.
+    Quicker { link: crate::LinkId, from_us: u64, to_us: u64 },
 }
 
 /// The requests of this node.
@@ -90,6 +97,8 @@ pub(crate) struct RelayClient {
     errands: BTreeMap<NodeId, Errand>,
     /// By member and proxy.
     awaited: BTreeMap<(NodeId, NodeId), Awaited>,
+    /// Links that broke after they had come up, likewise.
+    broken: BTreeMap<(NodeId, NodeId), Mono>,
     warm: Warm,
     /// The state of links and places that was looked at last.
     seen: Option<(u64, u64)>,
@@ -134,7 +143,8 @@ impl RelayClient {
         let mut relayed = false;
         for link in links.iter().filter(|link| link.is_up() && link.transport == Transport::Relay) {
             relayed = true;
-            let other = proxies.iter().any(|proxy| link.via != Some(*proxy));
+            let is_broken = |proxy| link.peer().is_some_and(|peer| self.is_broken(peer, proxy, now));
+            let other = proxies.iter().any(|proxy| link.via != Some(*proxy) && !is_broken(*proxy));
             if let Some(peer) = link.peer().filter(|peer| shared.id < *peer && other && wants_standby(link, links, now))
             {
                 wishes.insert(peer, (now, true));
@@ -160,7 +170,8 @@ impl RelayClient {
         for (id, errand) in self.errands.iter_mut().filter(|(_, errand)| errand.next_at <= now) {
             let taken: BTreeSet<NodeId> = links.relayed_to(*id).filter_map(|link| link.via).collect();
             let mut proxies = self.warm.linked();
-            proxies.retain(|proxy| !taken.contains(proxy));
+            let is_broken = |proxy: &NodeId| broke_of_late(&self.broken, (*id, *proxy), now);
+            proxies.retain(|proxy| !(taken.contains(proxy) || (errand.standby && is_broken(proxy))));
             proxies.sort_by_key(|proxy| errand.failed == Some(*proxy));
             let turn = usize::try_from(errand.attempts).unwrap_or(0).checked_rem(proxies.len()).unwrap_or(0);
             errand.attempts = errand.attempts.saturating_add(1);
@@ -271,6 +282,26 @@ impl RelayClient {
         self.seen = None;
     }
 
+    /// A relayed link broke after it had come up, while another one to the same member goes on.
+    pub(crate) fn broke(&mut self, peer: NodeId, proxy: NodeId, now: Mono) {
+        self.broken.retain(|_, at| now.since(*at) < BROKEN_FOR);
+        if self.broken.len() >= MAX_BROKEN && !self.broken.contains_key(&(peer, proxy)) {
+            let oldest = self.broken.iter().min_by_key(|(_, at)| **at).map(|(key, _)| *key);
+            oldest.map(|key| self.broken.remove(&key));
+        }
+        self.broken.insert((peer, proxy), now);
+        self.blame(peer, proxy, now);
+    }
+
+    fn is_broken(&self, peer: NodeId, proxy: NodeId, now: Mono) -> bool {
+        broke_of_late(&self.broken, (peer, proxy), now)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn broken(&self) -> usize {
+        self.broken.len()
+    }
+
     /// The last relayed link to a member broke: the other proxies are asked first.
     pub(crate) fn lost(&mut self, peer: NodeId, proxy: Option<NodeId>, shared: &Shared) {
         let now = shared.now.mono;
@@ -328,6 +359,11 @@ impl RelayClient {
     }
 }
 
+/// Whether a link to a member through a proxy broke a short while ago.
+fn broke_of_late(broken: &BTreeMap<(NodeId, NodeId), Mono>, of: (NodeId, NodeId), now: Mono) -> bool {
+    broken.get(&of).is_some_and(|at| now.since(*at) < BROKEN_FOR)
+}
+
 /// Whether a relayed link in use carries something and nothing stands by for it.
 fn wants_standby(link: &Link, links: &Links, now: Mono) -> bool {
     let is_used = link.liveness.last_traffic().is_some_and(|at| now.since(at) < STANDBY_FOR);
@@ -355,7 +391,8 @@ fn judge_standby(standby: &Link, links: &Links, shared: &Shared) -> Option<Surpl
         return Some(Surplus::Idle(standby.id));
     }
     let (slow, quick) = (used.clock.rtt_us()?, standby.clock.rtt_us()?);
-    super::warm::is_quicker(quick, slow).then_some(Surplus::Quicker(standby.id))
+    let quicker = Surplus::Quicker { link: standby.id, from_us: slow, to_us: quick };
+    super::warm::is_quicker(quick, slow).then_some(quicker)
 }
 
 /// Where a proxy that is linked is reached: the address we dialled it at.

@@ -5,7 +5,9 @@ mod server;
 mod warm;
 
 pub(crate) use client::{Known, RelayClient, Surplus};
+#[cfg(test)]
+pub(crate) use client::{MAX_AWAITED, MAX_BROKEN};
+#[cfg(test)]
+pub(crate) use server::MAX_COUNTED;
 pub(crate) use server::RelayServer;
 pub(crate) use warm::is_quicker;
-#[cfg(test)]
-pub(crate) use {client::MAX_AWAITED, server::MAX_COUNTED};

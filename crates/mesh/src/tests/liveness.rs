@@ -94,7 +94,12 @@ fn an_answered_link_loses_nothing() {
 
 /// A QUIC link on which nothing was said yet: asked at the start, and answered.
 fn quic() -> Liveness {
-    let mut liveness = Liveness::of(Transport::Quic, s(0.0));
+    quiet(Transport::Quic)
+}
+
+/// The same over whatever.
+fn quiet(transport: Transport) -> Liveness {
+    let mut liveness = Liveness::of(transport, s(0.0));
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     liveness.heard(false, s(0.1));
     liveness.answered();
@@ -112,6 +117,16 @@ fn a_message_over_a_hole_that_is_shut_shows_it_within_seven_seconds() {
     }
     let mut liveness = quic();
     assert!(death(&mut liveness) > s(14.0), "nothing was said");
+}
+
+#[test]
+fn a_message_over_a_proxy_that_passes_nothing_on_shows_it_within_seven_seconds() {
+    for said in [0.2, 1.0, 7.5] {
+        let mut liveness = quiet(Transport::Relay);
+        liveness.spoke(s(said));
+        assert!(death(&mut liveness) <= s(said + 7.0), "said at {said}");
+    }
+    assert!(death(&mut quiet(Transport::Relay)) > s(21.0), "nothing was said");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use crate::link::Links;
 use crate::now::{Mono, Now};
 use crate::output::Output;
 use crate::peers::{Failure, Heard, Peers};
-use crate::relay::{Known, MAX_AWAITED, MAX_COUNTED, RelayClient, RelayServer};
+use crate::relay::{Known, MAX_AWAITED, MAX_BROKEN, MAX_COUNTED, RelayClient, RelayServer};
 use crate::shared::{Shared, UpPeer};
 
 fn id(n: u16) -> NodeId {
@@ -193,6 +193,17 @@ fn with_too_many_grants_awaited_offers_are_refused() {
     }
     let refusal = offer(most + 1, &mut shared);
     assert_eq!(refusal, Some((Code::RateLimited, "too many grants are awaited".to_owned())), "one past the bound");
+}
+
+#[test]
+fn so_many_broken_links_are_remembered_the_latest() {
+    let mut client = RelayClient::default();
+    for n in 0..=u16::try_from(MAX_BROKEN).expect("small") {
+        client.broke(id(n), id(60_000), Mono(u64::from(n)));
+    }
+    assert_eq!(client.broken(), MAX_BROKEN);
+    client.broke(id(1), id(60_000), Mono(61_000_000));
+    assert_eq!(client.broken(), 1, "those of more than a minute ago are forgotten");
 }
 
 struct Bench {

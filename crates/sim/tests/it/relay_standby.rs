@@ -103,6 +103,92 @@ fn what_is_sent_after_the_first_link_broke_goes_over_the_second_at_once() {
     assert_eq!(world.take_datagrams(1).len(), 1);
 }
 
+/// Which proxies a node told that failed, and why.
+fn failed_proxies(world: &World, node: usize) -> Vec<(usize, &'static str)> {
+    let failed = |event: &meshline_mesh::Event| match event {
+        meshline_mesh::Event::ProxyFailed { proxy, reason, .. } => {
+            Some(((2..4).find(|known| world.id(*known) == proxy.id).expect("a proxy"), *reason))
+        }
+        _ => None,
+    };
+    world.mesh_events(node).filter_map(failed).collect()
+}
+
+/// Two members that talk, one link in use and one that stands by; the proxy in use.
+fn talking(seed: u64) -> (World, usize) {
+    let mut world = two_proxies(seed);
+    settle(&mut world, 15 * SECOND, relayed);
+    world.say(0, "hello");
+    settle(&mut world, 20 * SECOND, stands_by);
+    let (used, _) = carriers(&mut world, 0);
+    (world, used)
+}
+
+#[test]
+fn a_proxy_that_breaks_what_it_relays_is_named_and_loses_and_doubles_no_text() {
+    for seed in seeds(20) {
+        let (mut world, used) = talking(seed);
+        for at in 0..60 {
+            for node in 0..2 {
+                world.say(node, &format!("{node} says {at}"));
+            }
+            if at == 30 {
+                world.break_relayed(used);
+            }
+            world.run_for(7 * MS);
+        }
+        world.run_for(2 * SECOND);
+        for node in 0..2_usize {
+            let wrong = (0..60).find(|at| world.times_heard(1 - node, &format!("{node} says {at}")) != 1);
+            assert_eq!(wrong, None, "seed {seed}: each text of {node} is heard once");
+            assert!(!world.mesh_events(node).any(|event| is_lost(event, &world, 1 - node)));
+            assert_eq!(failed_proxies(&world, node), [(used, "connection_lost")], "seed {seed}");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_swallows_what_it_relays_is_left_seven_seconds_after_the_first_word() {
+    for seed in seeds(20) {
+        let (mut world, used) = talking(seed);
+        world.run_for(seed * 700 * MS);
+        world.swallow_relayed(used);
+        let said = world.now();
+        for node in 0..2 {
+            world.say(node, &format!("{node} is there"));
+        }
+        // The proxies pass texts on as members, so it is the link that is looked at.
+        let has_moved = |world: &mut World| (0..2).all(|node| carriers(world, node).0 != used);
+        let took = world.run_until(30 * SECOND, 10 * MS, has_moved).expect("the other one is used");
+        println!("seed {seed}: left {:.2} s after something was said at {said}", crate::support::seconds(took));
+        assert!(took <= 7 * SECOND + 100 * MS, "seed {seed}: {took} us");
+        world.run_for(10 * SECOND);
+        for node in 0..2_usize {
+            assert!(!world.mesh_events(node).any(|event| is_lost(event, &world, 1 - node)));
+            assert_eq!(failed_proxies(&world, node).first().map(|(proxy, _)| *proxy), Some(used), "seed {seed}");
+            assert_eq!(world.times_heard(1 - node, &format!("{node} is there")), 1, "not doubled");
+        }
+    }
+}
+
+#[test]
+fn a_proxy_that_breaks_each_link_again_is_asked_for_another_once_a_minute() {
+    let (mut world, used) = talking(seed(1));
+    let joined = |world: &World| {
+        world.mesh_events(used).filter(|event| matches!(event, meshline_mesh::Event::Relayed { .. })).count()
+    };
+    let before = joined(&world);
+    for second in 0..130 {
+        world.say(0, &format!("at {second}"));
+        world.break_relayed(used);
+        world.run_for(SECOND);
+    }
+    let more = joined(&world) - before;
+    assert!((1..=2).contains(&more), "{more} links in 130 s");
+    assert_eq!((0..130).find(|second| world.times_heard(1, &format!("at {second}")) != 1), None);
+    assert_eq!((lost_links(&world, 0), lost_links(&world, 1)), (vec![], vec![]));
+}
+
 #[test]
 fn what_stands_by_ends_with_a_direct_link_and_with_a_goodbye() {
     let mut world = two_proxies(seed(1));
@@ -145,5 +231,6 @@ fn a_link_through_a_proxy_that_became_slow_gives_way_to_what_stands_by() {
         Ok(())
     };
     settle(&mut world, 120 * SECOND, quicker);
+    assert!((0..2).any(|node| failed_proxies(&world, node).contains(&(used, "slower"))), "it is named");
     assert_eq!(world.mesh_events(0).filter(|event| is_lost(event, &world, 1)).count(), 0);
 }

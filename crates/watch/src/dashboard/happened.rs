@@ -68,6 +68,10 @@ fn words(name: &str, what: &Value) -> (Weight, String) {
         "punch_started" => (Weight::Plain, format!("a direct way to {who} is tried")),
         "punch_succeeded" => (Weight::Good, format!("a direct way to {who}: {}", text(what, "kind"))),
         "punch_failed" => (Weight::Bad, format!("no direct way to {who}: {}", text(what, "reason"))),
+        "proxy_failed" => {
+            let (proxy, reason) = (text(what, "proxy_name"), text(what, "reason"));
+            (Weight::Bad, format!("the link to {who} is moved from {proxy}: {reason}"))
+        }
         "nat_changed" => (Weight::Plain, "this member is seen at other addresses".to_owned()),
         "service_added" => (Weight::Good, format!("{} is offered", service(who, what))),
         "service_changed" => (Weight::Plain, format!("{} is {}", service(who, what), text(what, "health"))),
