@@ -12,5 +12,6 @@ mod ledger;
 mod links;
 mod quic;
 mod relay;
+mod relay_turns;
 mod support;
 mod tunnels;
