@@ -28,7 +28,7 @@ pub const FIGURES: &[Figure] = &[
             ("time", |outcome| kinds(outcome, "time")),
             ("gossip", |outcome| kinds(outcome, "gossip")),
             ("routing", |outcome| kinds(outcome, "routing")),
-            ("broadcast", |outcome| kinds(outcome, "broadcast")),
+            ("addresses", |outcome| kinds(outcome, "peers")),
         ],
     },
     Figure {
@@ -45,7 +45,10 @@ pub const FIGURES: &[Figure] = &[
         name: "copies",
         title: "Copies of a message for each node it reached",
         unit: "copies",
-        curves: &[("copies", |outcome| Some(outcome.messages.first()?.copies_mean))],
+        curves: &[
+            ("on average", |outcome| Some(outcome.messages.first()?.copies_mean)),
+            ("the worst message", |outcome| Some(outcome.messages.first()?.copies_most)),
+        ],
     },
     Figure {
         name: "hops",
@@ -55,6 +58,22 @@ pub const FIGURES: &[Figure] = &[
             ("to the last node", |outcome| Some(f64::from(outcome.messages.first()?.hops_most))),
             ("on average", |outcome| Some(outcome.messages.first()?.hops_mean)),
         ],
+    },
+    Figure {
+        name: "cpu",
+        title: "Processor time that a simulated node takes in a minute",
+        unit: "milliseconds",
+        curves: &[("all of the run", |outcome| {
+            Some(outcome.machine?.cpu_s * 1e3 * 60.0 / (outcome.nodes as f64 * outcome.virtual_s))
+        })],
+    },
+    Figure {
+        name: "memory",
+        title: "Memory that a simulated node takes at most",
+        unit: "KiB",
+        curves: &[("all of the program", |outcome| {
+            Some(outcome.machine?.peak_rss_bytes as f64 / (1_024.0 * outcome.nodes as f64))
+        })],
     },
     Figure {
         name: "recovery",
@@ -165,7 +184,7 @@ fn axes(out: &mut String, figure: &Figure, frame: &Frame, step: f64, caption: &s
     writeln!(out, "<path class=\"axis\" d=\"M{left} {top}V{base}H{end}\" fill=\"none\"/>")?;
     let middle = f64::midpoint(left, end);
     writeln!(out, "<text x=\"{middle}\" y=\"{}\" text-anchor=\"middle\">nodes</text>", height - 12.0)?;
-    writeln!(out, "<text x=\"{left}\" y=\"{}\" text-anchor=\"end\">{}</text>", top - 8.0, figure.unit)
+    writeln!(out, "<text x=\"8\" y=\"{}\">{}</text>", top - 8.0, figure.unit)
 }
 
 fn ticks(out: &mut String, frame: &Frame, mut nodes: Vec<f64>) -> std::fmt::Result {

@@ -127,6 +127,10 @@ pub struct MessageRow {
     pub p99_ms: f64,
     /// Until the last was.
     pub last_ms: f64,
+    /// Frames by kind, for each message and node, from the first message until the last was judged: of those that carry
+    /// messages and the news of members.
+    #[serde(default)]
+    pub frames: BTreeMap<String, f64>,
 }
 
 impl MessageRow {
@@ -151,6 +155,19 @@ impl MessageRow {
             p50_ms: quantile(&took, 0.5) / 1e3,
             p99_ms: quantile(&took, 0.99) / 1e3,
             last_ms: quantile(&took, 1.0) / 1e3,
+            frames: BTreeMap::new(),
+        }
+    }
+
+    /// Notes what was sent meanwhile.
+    pub(super) fn count_frames(&mut self, before: &Traffic, after: &Traffic) {
+        let each = (self.count * self.audience).max(1) as f64;
+        let is_meant = |kind: &str| kind.starts_with("broadcast.") || kind.starts_with("gossip.");
+        for (kind, (frames, _)) in after.iter().filter(|(kind, _)| is_meant(kind)) {
+            let frames = frames - before.get(kind).map_or(0, |(frames, _)| *frames);
+            if frames > 0 {
+                self.frames.insert((*kind).to_owned(), frames as f64 / each);
+            }
         }
     }
 

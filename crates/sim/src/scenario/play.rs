@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use meshline_mesh::Config;
 use meshline_protocol::Address;
 
-use super::outcome::{MessageRow, Outcome, RecoveryRow, RestRow, StateRow};
+use super::outcome::{MessageRow, Outcome, RecoveryRow, RestRow, StateRow, Traffic};
 use super::types::{Deed, Fault, KillHow, Scenario, StartBy};
 use crate::{MS, SECOND, SIGNAL, Spoiling, World};
 
@@ -76,7 +76,10 @@ pub struct Play {
     said: Vec<Said>,
     /// Texts judged, by group of the file.
     judged: BTreeMap<usize, Vec<(usize, super::outcome::Reach)>>,
-    weighed: Option<(u64, crate::scenario::outcome::Traffic)>,
+    /// What had been sent when the first text of a group was said, and since then until the last one was judged.
+    sent_before: BTreeMap<usize, Traffic>,
+    sent_for: BTreeMap<usize, Traffic>,
+    weighed: Option<(u64, Traffic)>,
     outcome: Outcome,
     checked_at: u64,
 }
@@ -102,6 +105,8 @@ impl Play {
             waits: Vec::new(),
             said: Vec::new(),
             judged: BTreeMap::new(),
+            sent_before: BTreeMap::new(),
+            sent_for: BTreeMap::new(),
             weighed: None,
             outcome,
             checked_at: 0,
@@ -277,6 +282,7 @@ impl Play {
         let Some(author) = self.world.rng().pick(&sound).copied() else { return };
         let audience = honest.iter().filter(|node| **node != author).map(|node| (*node, self.world.boot(*node)));
         let audience = audience.collect();
+        self.sent_before.entry(group).or_insert_with(|| self.world.traffic());
         let number = self.world.say_marked(author, messages.bytes.size());
         let turn = self.said.len();
         self.said.push(Said { group, number, audience });
@@ -290,6 +296,7 @@ impl Play {
         let audience: Vec<usize> = said.audience.iter().filter(stayed).map(|(node, _)| *node).collect();
         let reach = super::outcome::Reach::of(&self.world, number, &audience);
         self.judged.entry(group).or_default().push((turn, reach));
+        self.sent_for.insert(group, self.world.traffic());
     }
 
     fn weighed(&mut self) {
@@ -394,7 +401,10 @@ impl Play {
         for (group, texts) in std::mem::take(&mut self.judged) {
             let Some(messages) = self.scenario.messages.get(group) else { continue };
             let reaches: Vec<_> = texts.into_iter().map(|(_, reach)| reach).collect();
-            let row = MessageRow::of(messages, &reaches);
+            let mut row = MessageRow::of(messages, &reaches);
+            if let (Some(before), Some(after)) = (self.sent_before.get(&group), self.sent_for.get(&group)) {
+                row.count_frames(before, after);
+            }
             self.outcome.broken.extend(row.broken(messages));
             self.outcome.messages.push(row);
         }

@@ -73,5 +73,7 @@ fn message(out: &mut String, row: &MessageRow) -> std::fmt::Result {
         row.repairs_mean,
         format!("{:.1} / {}", row.hops_mean, row.hops_most),
         format!("{:.0} / {:.0} / {:.0}", row.p50_ms, row.p99_ms, row.last_ms),
-    )
+    )?;
+    let frames: Vec<String> = row.frames.iter().map(|(kind, frames)| format!("{kind} {frames:.3}")).collect();
+    if frames.is_empty() { Ok(()) } else { writeln!(out, "  frames a message and node: {}", frames.join(", ")) }
 }

@@ -68,6 +68,8 @@ fn a_quiet_network_carries_what_is_said_to_all() {
     let outcome = holds(scenario);
     let row = &outcome.messages[0];
     assert!(row.count == 10 && row.copies_mean >= 1.0 && row.hops_most >= 1, "{row:?}");
+    let frames = row.frames.get("broadcast.flood").expect("they were sent");
+    assert!((frames - row.copies_mean).abs() < 0.01, "{frames} frames, {} copies", row.copies_mean);
     let rest = outcome.rest.expect("it was weighed");
     assert!(rest.bytes_a_minute > 0.0 && rest.kinds.contains_key("time"), "{rest:?}");
 }
@@ -150,7 +152,13 @@ fn charts_show_what_outcomes_hold_and_nothing_else() {
     let copies = FIGURES.iter().find(|figure| figure.name == "copies").expect("it is there");
     let svg = chart(copies, &[outcome(1_000, 1.5), outcome(100, 1.0)], "one & two").expect("drawn");
     assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.contains("one &amp; two"), "{svg}");
-    assert_eq!(svg.matches("<circle").count(), 2);
+    assert_eq!(svg.matches("<circle").count(), 4, "two outcomes on two curves");
     let rest = FIGURES.iter().find(|figure| figure.name == "control").expect("it is there");
     assert!(chart(rest, &[outcome(100, 1.0)], "").is_err(), "no outcome was weighed");
+    let machine = scenario::Machine { cpu_s: 30.0, wall_s: 60.0, peak_rss_bytes: 100 << 20 };
+    let ran = |nodes| Outcome { virtual_s: 600.0, machine: Some(machine), ..outcome(nodes, 1.0) };
+    let cpu = FIGURES.iter().find(|figure| figure.name == "cpu").expect("it is there");
+    // 30 s of 100 nodes in ten minutes are 30 ms a node and minute.
+    let svg = chart(cpu, &[ran(100), ran(1_000)], "").expect("drawn");
+    assert!(svg.contains(">30</text>") && svg.matches("<circle").count() == 2, "{svg}");
 }
