@@ -14,9 +14,9 @@ fn file(name: &str) -> Scenario {
     scenario::read(&path, &text).unwrap_or_else(|fault| panic!("{fault}"))
 }
 
-/// The scenario of a file with so many nodes, and a link for each of them.
+/// The scenario of a file with so many nodes. They have as few links each as those of the file.
 fn small(name: &str, nodes: u64) -> Scenario {
-    Scenario { nodes: Nodes::clamped(nodes), max_links: Count::clamped(64), ..file(name) }
+    Scenario { nodes: Nodes::clamped(nodes), ..file(name) }
 }
 
 fn play(scenario: Scenario, seed: u64) -> Outcome {
@@ -30,6 +30,9 @@ fn holds(scenario: Scenario) -> Outcome {
     let outcome = play(scenario, meshline_sim::seed(1));
     println!("{}", print(&outcome));
     assert_eq!(outcome.broken, Vec::<String>::new(), "seed {}", outcome.seed);
+    // Nobody ever has a link to each of the others, or it would be another mesh than the large ones.
+    let most = u64::try_from(outcome.most_links).expect("few");
+    assert!(most + 1 < outcome.nodes, "{most} links of {} nodes", outcome.nodes);
     outcome
 }
 
@@ -67,7 +70,7 @@ fn a_quiet_network_carries_what_is_said_to_all() {
     scenario.messages[0].at_s = Seconds::clamped(20);
     let outcome = holds(scenario);
     let row = &outcome.messages[0];
-    assert!(row.count == 10 && row.copies_mean >= 1.0 && row.hops_most >= 1, "{row:?}");
+    assert!(row.count == 10 && row.copies_mean >= 1.0 && row.hops_most >= 2, "{row:?}");
     let frames = row.frames.get("broadcast.flood").expect("they were sent");
     assert!((frames - row.copies_mean).abs() < 0.01, "{frames} frames, {} copies", row.copies_mean);
     let rest = outcome.rest.expect("it was weighed");
