@@ -40,16 +40,14 @@ fn protect<K: Ord>(candidates: &mut Vec<Candidate>, kept: usize, key: impl Fn(&C
     candidates.drain(..kept.min(candidates.len()));
 }
 
-/// The members of the prefix that has most links; all of them where prefixes mean nothing.
+/// The members of the prefix that has most links, or of all that have as many: which of them is the lowest says nothing.
+/// All of them where prefixes mean nothing.
 fn most_crowded(candidates: &[Candidate]) -> BTreeSet<NodeId> {
     let mut groups: BTreeMap<Option<Group>, BTreeSet<NodeId>> = BTreeMap::new();
     for candidate in candidates {
         let group = is_counted(&candidate.address).then(|| Group::of(&candidate.address));
         groups.entry(group).or_default().insert(candidate.peer);
     }
-    groups
-        .into_iter()
-        .max_by_key(|(group, members)| (members.len(), Reverse(group.clone())))
-        .map(|(_, members)| members)
-        .unwrap_or_default()
+    let most = groups.values().map(BTreeSet::len).max().unwrap_or(0);
+    groups.into_values().filter(|members| members.len() == most).flatten().collect()
 }

@@ -192,6 +192,13 @@ fn who_goes_is_of_the_most_crowded_prefix_and_any_of_it() {
 }
 
 #[test]
+fn where_prefixes_have_as_many_links_each_anybody_goes() {
+    let of = candidates(&["11.1.0.1:1", "198.51.100.1:1", "203.0.113.1:1"]);
+    let gone: BTreeSet<NodeId> = (0..3).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
+    assert_eq!(gone, BTreeSet::from([id(0), id(1), id(2)]));
+}
+
+#[test]
 fn the_longest_lived_the_quickest_and_the_most_useful_do_not_go() {
     // Eight of one prefix: two are spared for each of the three reasons.
     let mut of = candidates(&["203.0.113.1:1"; 8]);
