@@ -190,11 +190,11 @@ pub struct SavedPeer {
     pub id: NodeId,
     /// Its name.
     pub name: Name,
-    /// Where it could be reached, the address that worked last first.
+    /// Where it could be reached, the address at which it was found first.
     pub addresses: Vec<Address>,
     /// When a link to it was last up.
     pub last_linked: UnixMicros,
-    /// When it was last found at one of them.
+    /// When it was last found there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub found: Option<UnixMicros>,
     /// Whether it was linked for long, by this node's own choice: such are tried first.

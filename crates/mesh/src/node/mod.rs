@@ -219,8 +219,9 @@ impl Node {
                 let member = admit_by(&config.verifier, record, &config.network, &self.shared.revoked, never);
                 if let Ok(member) = member.map_err(|error| self.shared.count(error.code())) {
                     self.peers.book.note_heard(&member, None);
-                    if let Some(found) = peer.found {
-                        self.peers.book.note_found(peer.id, found);
+                    // What was kept has the address first at which it was found.
+                    if let (Some(found), Some(address)) = (peer.found, peer.addresses.first()) {
+                        self.peers.book.note_found(peer.id, address, found);
                     }
                     self.gossip.members.insert(member);
                 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use meshline_protocol::UnixMicros;
+use meshline_protocol::{Address, UnixMicros};
 
 use super::Node;
 use crate::config::{Saved, SavedPeer};
@@ -78,8 +78,8 @@ impl Node {
 
     fn saved_peer(&self, known: &Known, last_linked: UnixMicros) -> SavedPeer {
         let id = known.member.id;
-        let mut addresses = self.peers.addresses(id);
-        for address in &known.member.addresses {
+        let mut addresses: Vec<Address> = self.peers.book.found_at(&id).cloned().into_iter().collect();
+        for address in self.peers.addresses(id).iter().chain(&known.member.addresses) {
             if !addresses.contains(address) {
                 addresses.push(address.clone());
             }

@@ -26,9 +26,7 @@ impl Peers {
         self.feel_at = shared.jittered(FEELER_PAUSE);
         let Some(member) = self.book.to_try(shared) else { return };
         if links.any_to(member.id) {
-            if self.book.is_tried(&member.id) {
-                self.book.note_found(member.id, shared.now.wall);
-            }
+            self.book.note_linked(&member.id, shared.now.wall);
             return;
         }
         let Some(address) = member.addresses.get(shared.below(member.addresses.len())).cloned() else { return };
@@ -49,8 +47,9 @@ impl Peers {
             return false;
         }
         self.feeler = None;
-        dial.and_then(|dial| self.dialling.remove(&dial));
-        self.book.note_found(peer, shared.now.wall);
+        if let Some(dialled) = dial.and_then(|dial| self.dialling.remove(&dial)) {
+            self.book.note_found(peer, &dialled.address, shared.now.wall);
+        }
         true
     }
 

@@ -280,9 +280,9 @@ impl Peers {
         let key = dialled.as_ref().map_or(Key::Member(id), |dialled| dialled.key.clone());
         let key = self.known_by(key, id, now);
         // Whoever was dialled at an address is there; whoever came in may be anywhere.
-        if dialled.as_ref().is_some_and(|dialled| dialled.via.is_none() && !dialled.met) && transport != Transport::Quic
-        {
-            self.book.note_found(id, shared.now.wall);
+        let is_direct = |dialled: &&Dialling| dialled.via.is_none() && !dialled.met && transport != Transport::Quic;
+        if let Some(dialled) = dialled.as_ref().filter(is_direct) {
+            self.book.note_found(id, &dialled.address, shared.now.wall);
         }
         let name = if dialled.is_some() { transport.name() } else { "inbound" };
         let attempt =

@@ -44,8 +44,9 @@ struct Entry {
     bucket: u16,
     /// Failures since it was found last.
     failures: u8,
-    /// When it was found last.
+    /// When it was found last, and where: that it is at its other addresses only it says.
     found: UnixMicros,
+    found_at: Option<Address>,
 }
 
 /// The book.
@@ -90,6 +91,11 @@ impl Book {
         self.entries.get(id).map(|entry| entry.found).filter(|found| *found > UnixMicros::default())
     }
 
+    /// Where a member was found last.
+    pub(crate) fn found_at(&self, id: &NodeId) -> Option<&Address> {
+        self.entries.get(id)?.found_at.as_ref()
+    }
+
     pub(crate) fn is_tried(&self, id: &NodeId) -> bool {
         self.entries.get(id).is_some_and(|entry| entry.is_tried)
     }
@@ -109,8 +115,14 @@ impl Book {
             return;
         }
         self.heard.insert(bucket, member.id);
-        let entry =
-            Entry { member: Arc::clone(member), is_tried: false, bucket, failures: 0, found: UnixMicros::default() };
+        let entry = Entry {
+            member: Arc::clone(member),
+            is_tried: false,
+            bucket,
+            failures: 0,
+            found: UnixMicros::default(),
+            found_at: None,
+        };
         self.entries.insert(member.id, entry);
     }
 
@@ -122,20 +134,27 @@ impl Book {
         true
     }
 
-    /// A member was found at one of its addresses. Says who must be tried before it gets a place among the tried, if all
-    /// are taken.
-    pub(crate) fn note_found(&mut self, id: NodeId, at: UnixMicros) {
+    /// A member answered at an address. Its place among the tried is that of this address, whatever others it tells of;
+    /// if all places there are taken, one of those who have them must be tried before.
+    pub(crate) fn note_found(&mut self, id: NodeId, address: &Address, now: UnixMicros) {
         let Some(entry) = self.entries.get_mut(&id) else { return };
-        (entry.failures, entry.found) = (0, at);
+        (entry.failures, entry.found, entry.found_at) = (0, now, Some(address.clone()));
+        let is_tried = entry.is_tried;
         self.challenges.retain(|(_, holder)| *holder != id);
-        if !entry.is_tried {
+        if !is_tried {
             self.promote(id);
         }
     }
 
+    /// A member that was found before is linked: it is still there.
+    pub(crate) fn note_linked(&mut self, id: &NodeId, now: UnixMicros) {
+        let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.is_tried) else { return };
+        (entry.failures, entry.found) = (0, now);
+        self.challenges.retain(|(_, holder)| holder != id);
+    }
+
     fn promote(&mut self, id: NodeId) {
-        let Some(entry) = self.entries.get(&id) else { return };
-        let Some(address) = entry.member.addresses.first() else { return };
+        let Some(address) = self.found_at(&id) else { return };
         let part = self.key.hash(address) % TRIED_SPREAD;
         let bucket = self.tried.number(self.key.hash(&(self.group(address), part)));
         if !self.tried.has_place(bucket) {
