@@ -12,6 +12,7 @@ mod faults;
 mod fuzz;
 mod history;
 mod history_attacks;
+mod link_attacks;
 mod link_set;
 mod links;
 mod membership;

@@ -81,6 +81,11 @@ impl Book {
         }
     }
 
+    /// Whether this node is where all members have the same prefix.
+    pub(crate) fn is_in_lab(&self) -> bool {
+        self.in_lab
+    }
+
     /// Members tried and members only heard of.
     pub(crate) fn counts(&self) -> (usize, usize) {
         (self.tried.len(), self.heard.len())

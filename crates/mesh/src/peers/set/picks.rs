@@ -10,6 +10,7 @@ use super::group::{Group, is_counted};
 use super::shape::Shape;
 use super::{Around, is_linkable, link_to};
 use crate::gossip::Known;
+use crate::input::Transport;
 use crate::now::Mono;
 use crate::shared::Shared;
 
@@ -41,11 +42,24 @@ const DRAWS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
+/// A choice.
+#[derive(Clone, Copy, Debug)]
+struct Pick {
+    since: Mono,
+    /// It came up, and where it leads was looked at.
+    is_judged: bool,
+}
+
+impl Pick {
+    fn new(since: Mono) -> Self {
+        Self { since, is_judged: false }
+    }
+}
+
 /// The choices.
 #[derive(Debug, Default)]
 pub(super) struct Picks {
-    /// With the time each was made.
-    picks: BTreeMap<NodeId, Mono>,
+    picks: BTreeMap<NodeId, Pick>,
     avoided: BTreeMap<NodeId, Mono>,
     hints: VecDeque<NodeId>,
     /// Linked for long before a restart.
@@ -67,7 +81,7 @@ impl Picks {
 
     /// All choices are these from now on; the others are made anew.
     pub(super) fn redraw(&mut self, agreed: impl Iterator<Item = NodeId>, now: Mono) {
-        self.picks = agreed.map(|id| (id, now)).collect();
+        self.picks = agreed.map(|id| (id, Pick::new(now))).collect();
         (self.pick_at, self.pause) = (now, Duration::ZERO);
     }
 
@@ -103,7 +117,8 @@ impl Picks {
         (around, shared): (Around<'_>, &mut Shared),
     ) -> Option<Mono> {
         let now = shared.now.mono;
-        self.picks.retain(|id, since| shared.up.contains_key(id) || now.since(*since) < PICK_LIMIT);
+        self.picks.retain(|id, pick| shared.up.contains_key(id) || now.since(pick.since) < PICK_LIMIT);
+        self.judge_linked(shape, regular, (around, &*shared));
         let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id)).count();
         if pending < self.picks.len() && regular >= shape.fill {
             self.pause = Duration::ZERO;
@@ -112,7 +127,7 @@ impl Picks {
         if self.pick_at <= now {
             for _ in 0..missing.min(MAX_PENDING.saturating_sub(pending)) {
                 let Some(id) = self.pick(shape, regular, (around, &mut *shared)) else { break };
-                self.picks.insert(id, now);
+                self.picks.insert(id, Pick::new(now));
             }
         }
         let again = now.after(SEARCH);
@@ -154,17 +169,50 @@ impl Picks {
         good.or_else(|| shape.is_poor(regular).then(any).flatten()).map(|known| known.member.id)
     }
 
-    fn is_good(&self, shape: Shape, known: &Known, (around, shared): (Around<'_>, &Shared)) -> bool {
-        let address = known.member.addresses.first();
-        address.is_some_and(|address| self.is_open(known, shared) && self.has_share(shape, address, (around, shared)))
+    /// Looks where choices lead that came up. One that leads to a prefix that has its share, and that the member did not
+    /// tell of, is none.
+    fn judge_linked(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &Shared)) {
+        if shape.is_poor(regular) {
+            return;
+        }
+        for (id, pick) in std::mem::take(&mut self.picks) {
+            let link = link_to(&id, around.links, shared);
+            let new = link.filter(|link| !pick.is_judged && link.transport != Transport::Relay);
+            let goes = new.is_some_and(|link| {
+                is_elsewhere(&link.remote, around.members.get(&id))
+                    && count_in(&link.remote, linked(around, shared)) > shape.share()
+            });
+            if goes {
+                self.avoided.insert(id, shared.now.mono.after(AVOID_FOR));
+            } else {
+                self.picks.insert(id, Pick { is_judged: pick.is_judged || new.is_some(), ..pick });
+            }
+        }
+    }
+
+    fn is_good(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
+        self.is_open(known, around.1) && self.has_shares(shape, known, around)
     }
 
     /// Whether a member that was drawn can be linked, or is.
     pub(super) fn could_be_drawn(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
         let (id, now) = (known.member.id, around.1.now.mono);
         let is_avoided = self.avoided.get(&id).is_some_and(|until| *until > now);
-        let has_share = |address| self.has_share(shape, address, around);
-        around.1.up.contains_key(&id) || (!is_avoided && known.member.addresses.first().is_some_and(has_share))
+        let has_address = !known.member.addresses.is_empty();
+        around.1.up.contains_key(&id) || (!is_avoided && has_address && self.has_shares(shape, known, around))
+    }
+
+    /// Whether one link more may lead to a member, wherever it is of the places it tells of: all but one may be made up.
+    fn has_shares(&self, shape: Shape, known: &Known, (around, shared): (Around<'_>, &Shared)) -> bool {
+        if !tells_place(known) {
+            return around.book.is_in_lab() || self.hidden(around) < shape.most_hidden();
+        }
+        known.member.addresses.iter().all(|address| self.has_share(shape, address, (around, shared)))
+    }
+
+    /// Choices of members that tell of no place that counts. Outside a lab they are anywhere.
+    fn hidden(&self, around: Around<'_>) -> usize {
+        self.picks.keys().filter_map(|id| around.members.get(id)).filter(|known| !tells_place(known)).count()
     }
 
     /// Whether a member could be linked at all.
@@ -183,12 +231,30 @@ impl Picks {
         if !is_counted(address) {
             return true;
         }
-        let group = Group::of(address);
-        let is_same = |address: &Address| is_counted(address) && Group::of(address) == group;
-        let linked = shared.up.keys().filter_map(|id| link_to(id, around.links, shared));
         let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id));
-        let pending = pending.filter_map(|id| around.members.get(id)?.member.addresses.first());
-        let count = linked.map(|link| &link.remote).chain(pending).filter(|address| is_same(address)).count();
-        count < (shape.room / 4).max(1)
+        let pending = pending.filter_map(|id| around.members.get(id));
+        let pending = pending.filter(|known| count_in(address, known.member.addresses.iter()) > 0).count();
+        count_in(address, linked(around, shared)) + pending < shape.share()
     }
+}
+
+/// The far ends of all links.
+fn linked<'a>(around: Around<'a>, shared: &'a Shared) -> impl Iterator<Item = &'a Address> {
+    shared.up.keys().filter_map(move |id| link_to(id, around.links, shared)).map(|link| &link.remote)
+}
+
+/// How many of these addresses are in the prefix of one that counts.
+fn count_in<'a>(address: &Address, others: impl Iterator<Item = &'a Address>) -> usize {
+    let group = Group::of(address);
+    others.filter(|other| is_counted(other) && Group::of(other) == group).count()
+}
+
+/// Whether a link's far end is in a prefix that counts and of which the member has not told.
+fn is_elsewhere(remote: &Address, known: Option<&Known>) -> bool {
+    let told = known.map(|known| count_in(remote, known.member.addresses.iter()));
+    is_counted(remote) && told.unwrap_or(0) == 0
+}
+
+fn tells_place(known: &Known) -> bool {
+    known.member.addresses.iter().any(is_counted)
 }

@@ -48,6 +48,17 @@ impl Shape {
         self.far.div_ceil(2)
     }
 
+    /// Links to one prefix at most: a quarter.
+    pub(super) fn share(self) -> usize {
+        (self.room / 4).max(1)
+    }
+
+    /// Long links to members that tell of no place by which they could be judged, at most: half. Many homes behind routers
+    /// tell of none, and whoever makes up members need not.
+    pub(super) fn most_hidden(self) -> usize {
+        self.far.div_ceil(2)
+    }
+
     /// With fewer links a node asks to be let in where there is no room.
     pub(super) fn is_poor(&self, links: usize) -> bool {
         links < self.fill.div_ceil(2)
