@@ -190,13 +190,10 @@ impl LinkSet {
             let link = link_to(id, around.links, shared).filter(|link| now.since(link.since) >= SETTLED)?;
             let brought = self.brought.get(id).copied().unwrap_or(0);
             let (since, rtt_us) = (link.since, link.rtt_us());
-            Some(Candidate { peer: *id, since, rtt_us, brought, address: link.remote.clone() })
+            let is_needed = self.purposes(id).1.is_needed();
+            Some(Candidate { peer: *id, since, rtt_us, brought, address: link.remote.clone(), is_needed })
         };
         let candidates: Vec<Candidate> = shared.up.keys().filter(|id| may_go(id)).filter_map(candidate).collect();
-        // What neither end needs goes first.
-        let is_needed = |candidate: &Candidate| self.purposes(&candidate.peer).1.is_needed();
-        let (needed, idle): (Vec<_>, Vec<_>) = candidates.into_iter().partition(is_needed);
-        let candidates = if idle.is_empty() { needed } else { idle };
         evicted(candidates, |bound| shared.below(bound))
     }
 }

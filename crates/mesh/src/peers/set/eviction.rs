@@ -1,11 +1,12 @@
 //! Which link goes when room is needed: none that an outsider could aim at.
 //!
 //! Only links that others made and this node does not need may go. Of those the longest lived, the quickest and the most
-//! useful stay, a quarter each, because a newcomer cannot buy any of it; of the rest those of the most crowded prefix are
-//! drawn from by chance.
+//! useful stay, a quarter each, because a newcomer cannot buy any of it; of the rest the most crowded prefix loses one by
+//! chance, and there one that the other end does not need. That counts only inside a prefix: it costs nothing to say that
+//! a link is needed, and those who say so would all stay.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use meshline_protocol::NodeId;
 
@@ -21,17 +22,23 @@ pub(super) struct Candidate {
     /// News it brought first.
     pub(super) brought: u32,
     pub(super) address: meshline_protocol::Address,
+    /// The other end says that it needs the link.
+    pub(super) is_needed: bool,
 }
 
 /// The one to go, or `None` if there is none; `draw` gives a number below its argument.
-pub(super) fn evicted(mut candidates: Vec<Candidate>, draw: impl FnOnce(usize) -> usize) -> Option<NodeId> {
+pub(super) fn evicted(mut candidates: Vec<Candidate>, mut draw: impl FnMut(usize) -> usize) -> Option<NodeId> {
     let kept = candidates.len() / 4;
     protect(&mut candidates, kept, |candidate| (candidate.since, candidate.peer));
     protect(&mut candidates, kept, |candidate| (candidate.rtt_us.unwrap_or(u64::MAX), candidate.peer));
     protect(&mut candidates, kept, |candidate| (Reverse(candidate.brought), candidate.peer));
-    let crowd = most_crowded(&candidates);
-    let at = draw(crowd.len());
-    crowd.into_iter().nth(at)
+    let mut crowds = most_crowded(&candidates);
+    let at = draw(crowds.len());
+    let crowd = (at < crowds.len()).then(|| crowds.swap_remove(at))?;
+    let idle: Vec<NodeId> = crowd.iter().filter(|one| !one.is_needed).map(|one| one.peer).collect();
+    let goes = if idle.is_empty() { crowd.iter().map(|one| one.peer).collect() } else { idle };
+    let at = draw(goes.len());
+    goes.into_iter().nth(at)
 }
 
 /// Takes those out that come first by a key.
@@ -40,14 +47,14 @@ fn protect<K: Ord>(candidates: &mut Vec<Candidate>, kept: usize, key: impl Fn(&C
     candidates.drain(..kept.min(candidates.len()));
 }
 
-/// The members of the prefix that has most links, or of all that have as many: which of them is the lowest says nothing.
-/// All of them where prefixes mean nothing.
-fn most_crowded(candidates: &[Candidate]) -> BTreeSet<NodeId> {
-    let mut groups: BTreeMap<Option<Group>, BTreeSet<NodeId>> = BTreeMap::new();
+/// The links of the prefix that has most, or of each that has as many: which of them is the lowest says nothing. All are
+/// one where prefixes mean nothing.
+fn most_crowded(candidates: &[Candidate]) -> Vec<Vec<&Candidate>> {
+    let mut groups: BTreeMap<Option<Group>, Vec<&Candidate>> = BTreeMap::new();
     for candidate in candidates {
         let group = is_counted(&candidate.address).then(|| Group::of(&candidate.address));
-        groups.entry(group).or_default().insert(candidate.peer);
+        groups.entry(group).or_default().push(candidate);
     }
-    let most = groups.values().map(BTreeSet::len).max().unwrap_or(0);
-    groups.into_values().filter(|members| members.len() == most).flatten().collect()
+    let most = groups.values().map(Vec::len).max().unwrap_or(0);
+    groups.into_values().filter(|group| group.len() == most).collect()
 }

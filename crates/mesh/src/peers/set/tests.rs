@@ -178,24 +178,43 @@ fn far_places_are_as_often_in_each_octave_of_distance() {
 fn candidates(addresses: &[&str]) -> Vec<Candidate> {
     let candidate = |(n, text): (usize, &&str)| {
         let n = u8::try_from(n).expect("small");
-        Candidate { peer: id(n), since: Mono(u64::from(n)), rtt_us: Some(1_000), brought: 0, address: address(text) }
+        let since = Mono(u64::from(n));
+        Candidate { peer: id(n), since, rtt_us: Some(1_000), brought: 0, address: address(text), is_needed: true }
     };
     addresses.iter().enumerate().map(candidate).collect()
+}
+
+/// Whoever may go.
+fn all_evicted(of: &[Candidate]) -> BTreeSet<NodeId> {
+    let draws = (0..8).flat_map(|first| (0..8).map(move |second| [first, second]));
+    draws
+        .filter_map(|draws| {
+            let mut draws = draws.into_iter();
+            evicted(of.to_vec(), |bound| draws.next().map_or(0, |draw| draw % bound.max(1)))
+        })
+        .collect()
 }
 
 #[test]
 fn who_goes_is_of_the_most_crowded_prefix_and_any_of_it() {
     let of = candidates(&["198.51.100.1:1", "203.0.113.1:1", "203.0.113.2:1"]);
-    let gone: BTreeSet<NodeId> = (0..2).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
-    assert_eq!(gone, BTreeSet::from([id(1), id(2)]));
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(1), id(2)]));
     assert_eq!(evicted(Vec::new(), |_| 0), None);
 }
 
 #[test]
 fn where_prefixes_have_as_many_links_each_anybody_goes() {
     let of = candidates(&["11.1.0.1:1", "198.51.100.1:1", "203.0.113.1:1"]);
-    let gone: BTreeSet<NodeId> = (0..3).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
-    assert_eq!(gone, BTreeSet::from([id(0), id(1), id(2)]));
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(0), id(1), id(2)]));
+}
+
+#[test]
+fn who_says_that_it_needs_the_link_stays_before_others_of_its_prefix_only() {
+    let mut of = candidates(&["11.1.0.1:1", "203.0.113.1:1", "203.0.113.2:1"]);
+    of[0].is_needed = false;
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(1), id(2)]), "a crowd goes before one that is idle elsewhere");
+    of[1].is_needed = false;
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(1)]));
 }
 
 #[test]
@@ -204,8 +223,7 @@ fn the_longest_lived_the_quickest_and_the_most_useful_do_not_go() {
     let mut of = candidates(&["203.0.113.1:1"; 8]);
     (of[4].rtt_us, of[5].rtt_us) = (Some(1), Some(2));
     (of[6].brought, of[7].brought) = (9, 8);
-    let gone: BTreeSet<NodeId> = (0..8).filter_map(|draw| evicted(of.clone(), |_| draw)).collect();
-    assert_eq!(gone, BTreeSet::from([id(2), id(3)]));
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(2), id(3)]));
 }
 
 #[test]
