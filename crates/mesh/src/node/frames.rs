@@ -162,7 +162,6 @@ impl Node {
             Message::Revocation(record) => self.on_revocation(peer, &record),
             Message::Gossip(message) => {
                 let (news, done) = self.gossip.handle(peer, message, (&mut self.shared, &self.routing));
-                self.peers.set.note_brought(peer, news.len());
                 self.on_news(news);
                 done
             }

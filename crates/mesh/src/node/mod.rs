@@ -285,6 +285,9 @@ impl Node {
                 News::Member { member, arrived, from } => {
                     let teller = from.and_then(|from| self.links.get(self.shared.up.get(&from)?.link));
                     self.peers.book.note_heard(&member, teller.map(|link| &link.remote));
+                    if let Some(from) = from.filter(|from| *from != member.id) {
+                        self.peers.book.note_brought(&member.id, from);
+                    }
                     self.peers.encourage(&mut self.shared, &member);
                     if arrived {
                         let peer = self.shared.shown(&member.id, member.name.as_str());

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use meshline_protocol::{Code, NodeId};
+use meshline_protocol::{Address, Code, NodeId};
 
 use super::{Dialling, Key, MAX_DIALS, Peers};
 use crate::input::{DialId, Transport};
@@ -48,9 +48,17 @@ impl Peers {
         }
         self.feeler = None;
         if let Some(dialled) = dial.and_then(|dial| self.dialling.remove(&dial)) {
-            self.book.note_found(peer, &dialled.address, shared.now.wall);
+            self.note_found(peer, &dialled.address, shared);
         }
         true
+    }
+
+    /// A member answered where it was dialled. Who told of it first did something useful: of such as can be made up nobody
+    /// is found.
+    pub(super) fn note_found(&mut self, id: NodeId, address: &Address, shared: &Shared) {
+        if let Some(by) = self.book.note_found(id, address, shared.now.wall) {
+            self.set.note_brought(by);
+        }
     }
 
     /// Whether an attempt that failed was only to find out about somebody.

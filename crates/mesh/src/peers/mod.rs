@@ -282,7 +282,7 @@ impl Peers {
         // Whoever was dialled at an address is there; whoever came in may be anywhere.
         let is_direct = |dialled: &&Dialling| dialled.via.is_none() && !dialled.met && transport != Transport::Quic;
         if let Some(dialled) = dialled.as_ref().filter(is_direct) {
-            self.book.note_found(id, &dialled.address, shared.now.wall);
+            self.note_found(id, &dialled.address, shared);
         }
         let name = if dialled.is_some() { transport.name() } else { "inbound" };
         let attempt =

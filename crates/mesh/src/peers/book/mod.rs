@@ -47,6 +47,8 @@ struct Entry {
     /// When it was found last, and where: that it is at its other addresses only it says.
     found: UnixMicros,
     found_at: Option<Address>,
+    /// The peer that told of it first, until it was found.
+    brought_by: Option<NodeId>,
 }
 
 /// The book.
@@ -127,8 +129,16 @@ impl Book {
             failures: 0,
             found: UnixMicros::default(),
             found_at: None,
+            brought_by: None,
         };
         self.entries.insert(member.id, entry);
+    }
+
+    /// A peer told of a member. Who was found before, or told of by somebody else, is nobody's news.
+    pub(crate) fn note_brought(&mut self, id: &NodeId, by: NodeId) {
+        if let Some(entry) = self.entries.get_mut(id).filter(|entry| entry.found_at.is_none()) {
+            entry.brought_by.get_or_insert(by);
+        }
     }
 
     /// Drops somebody from a bucket of those heard of who was never found.
@@ -140,15 +150,17 @@ impl Book {
     }
 
     /// A member answered at an address. Its place among the tried is that of this address, whatever others it tells of;
-    /// if all places there are taken, one of those who have them must be tried before.
-    pub(crate) fn note_found(&mut self, id: NodeId, address: &Address, now: UnixMicros) {
-        let Some(entry) = self.entries.get_mut(&id) else { return };
+    /// if all places there are taken, one of those who have them must be tried before. Says who brought the news of it, if
+    /// it has such a place now and had none.
+    pub(crate) fn note_found(&mut self, id: NodeId, address: &Address, now: UnixMicros) -> Option<NodeId> {
+        let entry = self.entries.get_mut(&id)?;
         (entry.failures, entry.found, entry.found_at) = (0, now, Some(address.clone()));
-        let is_tried = entry.is_tried;
+        let (is_tried, brought_by) = (entry.is_tried, entry.brought_by.take());
         self.challenges.retain(|(_, holder)| *holder != id);
         if !is_tried {
             self.promote(id);
         }
+        brought_by.filter(|_| self.is_tried(&id))
     }
 
     /// A member that was found before is linked: it is still there.

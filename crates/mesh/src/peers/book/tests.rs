@@ -131,6 +131,38 @@ fn whoever_works_keeps_its_place_until_it_was_tried_and_did_not_answer() {
 }
 
 #[test]
+fn who_told_of_a_member_first_is_named_once_it_is_found_and_never_again() {
+    let mut book = book(1);
+    let (first, second) = (id(90_001), id(90_002));
+    let (real, made_up) = (member(1, "99.9.9.9:6000"), member(2, "98.9.9.9:6000"));
+    for member in [&real, &made_up] {
+        book.note_heard(member, Some(&teller("45.1.0.1:6000")));
+        book.note_brought(&member.id, first);
+        book.note_brought(&member.id, second);
+    }
+    book.note_missed(&made_up.id);
+    let now = UnixMicros::new(1);
+    assert_eq!(book.note_found(real.id, place(&real), now), Some(first));
+    book.note_brought(&real.id, second);
+    assert_eq!(book.note_found(real.id, place(&real), now), None);
+    assert_eq!(book.note_found(id(3), place(&real), now), None, "nobody told of it");
+}
+
+#[test]
+fn a_flood_of_found_members_of_one_prefix_is_worth_its_places_alone() {
+    let (mut book, by) = (book(1), id(90_001));
+    let worth = (0..1_000).filter(|n| {
+        let member = member(*n, &crowded(1, *n));
+        book.note_heard(&member, None);
+        book.note_brought(&member.id, by);
+        book.note_found(member.id, place(&member), UnixMicros::new(1)).is_some()
+    });
+    let most = usize::try_from(TRIED_SPREAD).expect("small") * TRIED_PLACES;
+    let worth = worth.count();
+    assert!(worth <= most && worth > 0, "{worth} of {most}");
+}
+
+#[test]
 fn who_was_never_found_gives_its_place_after_three_failures() {
     let mut book = book(1);
     let attacker = teller("45.1.0.1:6000");

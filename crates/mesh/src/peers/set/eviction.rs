@@ -19,7 +19,7 @@ pub(super) struct Candidate {
     pub(super) peer: NodeId,
     pub(super) since: Mono,
     pub(super) rtt_us: Option<u64>,
-    /// News it brought first.
+    /// Members found of which it told first.
     pub(super) brought: u32,
     pub(super) address: meshline_protocol::Address,
     /// The other end says that it needs the link.

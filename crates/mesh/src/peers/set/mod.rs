@@ -92,7 +92,7 @@ pub(crate) struct LinkSet {
     told: BTreeMap<NodeId, Purposes>,
     /// Peers that are linked for a moment only, with the time they came.
     guests: BTreeMap<NodeId, Mono>,
-    /// News that peers brought first.
+    /// Members found of which peers told first.
     brought: BTreeMap<NodeId, u32>,
     /// Links that end soon.
     parting: Parting,
@@ -305,10 +305,10 @@ impl LinkSet {
         self.changed(now);
     }
 
-    /// A peer brought news of so many members first.
-    pub(crate) fn note_brought(&mut self, from: NodeId, count: usize) {
-        let brought = self.brought.entry(from).or_default();
-        *brought = brought.saturating_add(u32::try_from(count).unwrap_or(u32::MAX));
+    /// A member was found of which a peer told first. Of peers that are not linked any more it is forgotten.
+    pub(crate) fn note_brought(&mut self, by: NodeId) {
+        let brought = self.brought.entry(by).or_default();
+        *brought = brought.saturating_add(1);
     }
 
     /// Whether more links are badly needed.
