@@ -131,6 +131,7 @@ impl Node {
         for peer in peers {
             self.shared.send_frame(&peer, &frame);
         }
+        self.peers.set.hold_anchors(&self.links, &self.shared);
         let links: Vec<LinkId> = self.links.iter().map(|link| link.id).collect();
         for link in links {
             self.links.remove(link);

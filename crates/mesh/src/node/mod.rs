@@ -213,7 +213,8 @@ impl Node {
         }
         self.rebuild.review(&mut self.shared);
         for peer in &saved.peers {
-            self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, Heard::Listed);
+            let heard = if peer.anchor { Heard::Listed } else { Heard::Kept };
+            self.peers.add_member(&mut self.shared, peer.id, &peer.addresses, heard);
             if let Some(record) = &peer.record {
                 let (config, never) = (&self.shared.config, UnixMicros::new(0));
                 let member = admit_by(&config.verifier, record, &config.network, &self.shared.revoked, never);

@@ -1,8 +1,9 @@
 //! What is kept on disk: when it is handed out, and what is in it.
 
+use std::cmp::Reverse;
 use std::time::Duration;
 
-use meshline_protocol::{Address, UnixMicros};
+use meshline_protocol::{Address, NodeId, UnixMicros};
 
 use super::Node;
 use crate::config::{Saved, SavedPeer};
@@ -39,7 +40,10 @@ impl Node {
 
     fn saved(&self) -> Saved {
         let shared = &self.shared;
-        let peers = if self.peers.set.is_bounded() { self.chosen_peers() } else { self.all_peers() };
+        let anchors = self.peers.set.anchors(&self.links, shared);
+        let mut peers =
+            if self.peers.set.is_bounded() { self.chosen_peers(&anchors) } else { self.all_peers(&anchors) };
+        peers.iter_mut().filter(|peer| anchors.contains(&peer.id)).for_each(|peer| peer.anchor = true);
         Saved {
             announcement_seq: shared.announcement_seq.last(),
             broadcast_seq: shared.broadcast_seq.last(),
@@ -56,24 +60,20 @@ impl Node {
     }
 
     /// Chosen before anything is copied: of thousands of members few are kept.
-    fn all_peers(&self) -> Vec<SavedPeer> {
+    fn all_peers(&self, anchors: &[NodeId]) -> Vec<SavedPeer> {
         let mut members: Vec<(UnixMicros, &Known)> =
             self.gossip.members.iter().map(|known| (self.last_linked(known), known)).collect();
-        members.sort_by_key(|(last_linked, _)| std::cmp::Reverse(*last_linked));
+        members.sort_by_key(|(last_linked, known)| Reverse((anchors.contains(&known.member.id), *last_linked)));
         let peers = members.into_iter().map(|(last_linked, known)| self.saved_peer(known, last_linked));
         peers.filter(|peer| !peer.addresses.is_empty()).take(MAX_SAVED_PEERS).collect()
     }
 
     /// Of more members than are kept: those linked longest, then those found before, then others, of no prefix more
     /// than the book has places for. Who announced itself last would be whoever does nothing else.
-    fn chosen_peers(&self) -> Vec<SavedPeer> {
-        let anchors = self.peers.set.anchors(&self.links, &self.shared);
+    fn chosen_peers(&self, anchors: &[NodeId]) -> Vec<SavedPeer> {
         let others = self.peers.book.in_turns().filter(|id| !anchors.contains(id));
         let known = anchors.iter().copied().chain(others).filter_map(|id| self.gossip.members.get(&id));
-        let mut peers: Vec<SavedPeer> =
-            known.take(MAX_SAVED_PEERS).map(|known| self.saved_peer(known, self.last_linked(known))).collect();
-        peers.iter_mut().filter(|peer| anchors.contains(&peer.id)).for_each(|peer| peer.anchor = true);
-        peers
+        known.take(MAX_SAVED_PEERS).map(|known| self.saved_peer(known, self.last_linked(known))).collect()
     }
 
     fn saved_peer(&self, known: &Known, last_linked: UnixMicros) -> SavedPeer {

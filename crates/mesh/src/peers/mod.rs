@@ -5,6 +5,7 @@ mod book;
 mod choice;
 mod feeler;
 mod found;
+mod heard;
 mod indirect;
 mod set;
 mod target;
@@ -20,6 +21,8 @@ pub(crate) use ask::Asks;
 pub(crate) use book::Book;
 #[cfg(test)]
 pub(crate) use found::FOUND_ATTEMPTS;
+pub(crate) use heard::Heard;
+use heard::{FIRST_DIAL_LARGER, FIRST_DIAL_SMALLER};
 pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
@@ -37,11 +40,6 @@ pub(crate) const MAX_TARGETS: usize = 1_024;
 /// Connections being opened at once: enough for a full mesh at the start, few enough for any router.
 pub(crate) const MAX_DIALS: usize = 64;
 
-/// How the smaller of two ids waits before it dials a member it heard of, and the larger: by then the
-/// connection of the other is there, and no second one is made for nothing.
-const FIRST_DIAL_SMALLER: Duration = Duration::from_millis(150);
-const FIRST_DIAL_LARGER: Duration = Duration::from_millis(1_200);
-
 /// What a direct dial gets before a proxy is asked beside it. On one segment a dial ends within some milliseconds, over
 /// a round trip of 100 ms after two of them: such members burden no proxy, and one behind a wall waits no longer for its
 /// first byte than people notice.
@@ -52,15 +50,6 @@ const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// Before a member is dialled again that said it was linked already.
 const DUPLICATE_PAUSE: Duration = Duration::from_secs(1);
-
-/// How a member came to our knowledge, as far as it matters for the first dial.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Heard {
-    /// From a list or the disk: the member may not know us, so it is dialled at once.
-    Listed,
-    /// From the member itself or another one: it hears of us as well.
-    Told,
-}
 
 /// A connection being opened, or opened and not accepted yet.
 #[derive(Clone, Debug)]
@@ -129,11 +118,7 @@ impl Peers {
         if id == shared.id || (self.targets.get(&key).is_none() && !self.has_place()) {
             return;
         }
-        let wait = match heard {
-            Heard::Listed => Duration::ZERO,
-            Heard::Told if shared.id < id => FIRST_DIAL_SMALLER,
-            Heard::Told => FIRST_DIAL_LARGER,
-        };
+        let wait = heard.wait(&shared.id, &id);
         let first = shared.jittered(wait);
         self.changes += 1;
         // Whoever dials first, this is when a direct link would be there.

@@ -149,3 +149,16 @@ fn who_failed_waits_and_is_dialled_again_when_its_time_has_come() {
     assert_eq!(bench.dialled(next.0 - 1), Vec::new());
     assert_eq!(bench.dialled(next.0).len(), 1);
 }
+
+#[test]
+fn of_those_known_from_the_disk_who_was_linked_for_long_is_dialled_first() {
+    let mut bench = Bench::new(2);
+    for n in 0..20 {
+        // Names could be searched for that come first.
+        let heard = if n == 19 { Heard::Listed } else { Heard::Kept };
+        bench.peers.add_member(&mut bench.shared, id(n), &[address(n)], heard);
+    }
+    let first: Vec<Address> = bench.dialled(0).into_iter().map(|(_, address)| address).collect();
+    assert_eq!(first, [address(19)]);
+    assert_eq!(bench.dialled(10_000).len(), 1, "the other place is for any of those who waited");
+}

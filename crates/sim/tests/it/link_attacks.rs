@@ -1,5 +1,6 @@
 //! Members of an attacker want the links that a node chooses itself.
 
+use meshline_protocol::NodeId;
 use meshline_sim::{MS, PORT, SECOND, World, seed};
 
 /// Links a node: a quarter of those that stay is one.
@@ -45,4 +46,47 @@ fn who_tells_of_places_it_is_not_at_has_no_more_than_its_share_of_the_long_links
         }
     }
     assert!(long > 0, "there are long links");
+}
+
+/// Whom a node has on its disk as linked for long by its own choice.
+fn anchors(world: &World, node: usize) -> Vec<NodeId> {
+    world.saved(node).peers.iter().filter(|peer| peer.anchor).map(|peer| peer.id).collect()
+}
+
+/// Runs until one of these is a long link of a node.
+fn until_chosen(world: &mut World, node: usize, ids: &[NodeId]) -> u64 {
+    let took = world.run_until(60 * SECOND, 100 * MS, |world| {
+        let links = world.status(node).links;
+        links.iter().any(|link| ids.contains(&link.peer) && link.purposes.contains(&"far"))
+    });
+    took.unwrap_or_else(|| panic!("after a minute: {:?}", world.status(node).links))
+}
+
+#[test]
+fn who_comes_back_after_hours_or_was_stopped_chooses_those_it_chose_before() {
+    let mut world = World::new(seed(10)).verified_once().latency(5 * MS, 20 * MS);
+    let honest: Vec<usize> = (0..HONEST).map(|n| placed(&mut world, &[&format!("{}.1.0.1", 11 + n)])).collect();
+    for n in 0..MADE_UP {
+        placed(&mut world, &[&format!("{}.9.0.1", 60 + n)]);
+    }
+    world.start_all();
+    world.run_for(60 * SECOND);
+    let victim = honest[HONEST - 1];
+    // All are off for hours, and nobody is known to be there any more.
+    for node in 0..world.len() {
+        world.power_off(node);
+    }
+    let before = anchors(&world, victim);
+    assert!(!before.is_empty(), "it has chosen some");
+    world.run_for(2 * 3_600 * SECOND);
+    world.edit(victim, |config, _| config.peers.clear());
+    (0..world.len()).filter(|node| *node != victim).for_each(|node| world.start(node));
+    world.run_for(30 * SECOND);
+    world.start(victim);
+    // There may be no room at some of them.
+    let took = until_chosen(&mut world, victim, &before);
+    println!("one of {} is chosen again after {took} µs", before.len());
+    world.stop(victim);
+    let stopped = anchors(&world, victim);
+    assert!(!stopped.is_empty(), "an orderly end keeps them");
 }

@@ -6,6 +6,7 @@
 //! Up to `max_links` members all of this rests, and every member is linked.
 
 mod admission;
+mod anchors;
 mod around;
 mod draw;
 mod eviction;
@@ -49,9 +50,6 @@ const PACE: Duration = Duration::from_millis(100);
 /// Between choices when nothing happens, for round trips change too; and while there are guests to be judged.
 const REVIEW: Duration = Duration::from_secs(30);
 const JUDGE: Duration = Duration::from_secs(1);
-
-/// Links that are tried first after a restart: with one of them honest, nobody can shut this node in.
-const MAX_ANCHORS: usize = 4;
 
 /// What the choice is made from.
 #[derive(Clone, Copy)]
@@ -197,7 +195,7 @@ impl LinkSet {
         (self.ring, self.near, self.kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         self.guests.clear();
         self.redraw = None;
-        self.far = Picks::default();
+        self.far.rest();
     }
 
     /// Nothing is kept of who is not linked any more.
@@ -314,19 +312,6 @@ impl LinkSet {
     /// Whether more links are badly needed.
     pub(crate) fn is_poor(&self, shared: &Shared) -> bool {
         self.shape.is_some_and(|shape| shape.is_poor(shared.up.len()))
-    }
-
-    /// The long links that have lasted longest, to be tried first after a restart.
-    pub(crate) fn anchors(&self, links: &Links, shared: &Shared) -> Vec<NodeId> {
-        let since = |id: &NodeId| link_to(id, links, shared).map(|link| (link.since, *id));
-        let mut lasting: Vec<(Mono, NodeId)> = self.far.ids().filter_map(|id| since(&id)).collect();
-        lasting.sort_unstable();
-        lasting.into_iter().map(|(_, id)| id).take(MAX_ANCHORS).collect()
-    }
-
-    /// These were linked for long before a restart.
-    pub(crate) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
-        self.far.restore(anchors.take(MAX_ANCHORS));
     }
 
     /// Somebody named these members as worth a try.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use meshline_protocol::{Address, Code, NodeId};
 
+use super::anchors::MAX_ANCHORS;
 use super::far::far_place;
 use super::group::{Group, is_counted};
 use super::shape::Shape;
@@ -62,7 +63,7 @@ pub(super) struct Picks {
     picks: BTreeMap<NodeId, Pick>,
     avoided: BTreeMap<NodeId, Mono>,
     hints: VecDeque<NodeId>,
-    /// Linked for long before a restart.
+    /// Linked for long before a restart, and not tried since.
     anchors: VecDeque<NodeId>,
     /// Every other choice is of somebody found before.
     turn: bool,
@@ -85,8 +86,27 @@ impl Picks {
         (self.pick_at, self.pause) = (now, Duration::ZERO);
     }
 
+    /// These were linked for long; they are tried before others.
     pub(super) fn restore(&mut self, anchors: impl Iterator<Item = NodeId>) {
-        self.anchors.extend(anchors);
+        for id in anchors {
+            if self.anchors.len() < MAX_ANCHORS && !self.anchors.contains(&id) {
+                self.anchors.push_back(id);
+            }
+        }
+    }
+
+    /// Those that are still to be tried.
+    pub(super) fn anchors(&self) -> impl Iterator<Item = NodeId> {
+        self.anchors.iter().copied()
+    }
+
+    /// There is nothing to choose. Whom this node chose before it tries first when there is again: it may know of nobody
+    /// for an hour and be among strangers then.
+    pub(super) fn rest(&mut self) {
+        let mut lasting: Vec<(Mono, NodeId)> = self.picks.iter().map(|(id, pick)| (pick.since, *id)).collect();
+        lasting.sort_unstable();
+        *self = Self { anchors: std::mem::take(&mut self.anchors), ..Self::default() };
+        self.restore(lasting.into_iter().map(|(_, id)| id));
     }
 
     pub(super) fn hint(&mut self, ids: impl Iterator<Item = NodeId>) {
@@ -137,11 +157,8 @@ impl Picks {
     }
 
     fn pick(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
-        while let Some(id) = self.anchors.pop_front() {
-            let known = around.members.get(&id);
-            if known.is_some_and(|known| self.is_good(shape, known, (around, &*shared))) {
-                return Some(id);
-            }
+        if let Some(id) = self.next_anchor(shape, (around, &*shared)) {
+            return Some(id);
         }
         // Others' words are taken where there is hardly anything else: who has links chooses itself.
         while let Some(id) = self.hints.pop_front().filter(|_| shape.is_poor(regular)) {
@@ -167,6 +184,23 @@ impl Picks {
         // In a network that is all in one place there is nobody else.
         let any = || around.members.clockwise(&place).take(MAX_LOOK).find(|known| self.is_open(known, shared));
         good.or_else(|| shape.is_poor(regular).then(any).flatten()).map(|known| known.member.id)
+    }
+
+    /// Somebody who was linked for long. Whoever is linked again is chosen, and whoever is not known to be there yet waits.
+    fn next_anchor(&mut self, shape: Shape, (around, shared): (Around<'_>, &Shared)) -> Option<NodeId> {
+        for _ in 0..self.anchors.len() {
+            let id = self.anchors.pop_front()?;
+            let known = around.members.get(&id).filter(|known| is_linkable(known, shared.judged()));
+            let Some(known) = known else {
+                self.anchors.push_back(id);
+                continue;
+            };
+            let is_linked = shared.up.contains_key(&id) && !self.picks.contains_key(&id);
+            if is_linked || self.is_good(shape, known, (around, shared)) {
+                return Some(id);
+            }
+        }
+        None
     }
 
     /// Looks where choices lead that came up. One that leads to a prefix that has its share, and that the member did not

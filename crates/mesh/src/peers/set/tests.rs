@@ -16,6 +16,7 @@ use super::parting::{MAX_PARTING, PARTED};
 use super::purposes::Purposes;
 use super::shape::Shape;
 use crate::config::Config;
+use crate::link::Links;
 use crate::now::{Mono, Now};
 use crate::shared::Shared;
 
@@ -224,6 +225,15 @@ fn the_longest_lived_the_quickest_and_the_most_useful_do_not_go() {
     (of[4].rtt_us, of[5].rtt_us) = (Some(1), Some(2));
     (of[6].brought, of[7].brought) = (9, 8);
     assert_eq!(all_evicted(&of), BTreeSet::from([id(2), id(3)]));
+}
+
+#[test]
+fn whom_a_node_chose_before_is_remembered_while_every_member_is_linked() {
+    let (mut set, mut shared) = (LinkSet::default(), shared());
+    set.restore((1..=5).map(id));
+    set.unbound(&mut shared);
+    let anchors = set.anchors(&Links::default(), &shared);
+    assert_eq!(anchors, [id(1), id(2), id(3), id(4)], "four are kept");
 }
 
 #[test]
