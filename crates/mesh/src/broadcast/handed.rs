@@ -38,7 +38,7 @@ impl Broadcast {
             Freshness::LaterAttempt if line.attempt > MAX_ATTEMPTS => return Ok(()),
             Freshness::LaterAttempt => {
                 verified(line, &arrival.body, shared)?;
-                self.seen.note(line.by, line.seq, line.attempt, from);
+                self.seen.note((line.by, line.seq), line.attempt, from, shared.judged());
             }
             Freshness::New if !self.has_allowance(line.by, from, shared) => return Ok(()),
             Freshness::New => {

@@ -197,7 +197,7 @@ impl Broadcast {
     ) {
         let (members, shared) = around;
         let Arrival { from, line, body } = arrival;
-        self.seen.note(line.by, line.seq, line.attempt, *from);
+        self.seen.note((line.by, line.seq), line.attempt, *from, shared.judged());
         self.rates.count(line.by, shared.now.mono);
         self.note_clock(text.clock, shared);
         let name = members.get(&line.by).map_or("", |known| known.member.name.as_str());
