@@ -6,7 +6,7 @@ use meshline_mesh::{Config, Event};
 use meshline_protocol::limits::MAX_RECORDS;
 use meshline_protocol::message::{Announcement, Echo, Gossip, Hello, Peers, PeersShuffle, Records};
 use meshline_protocol::{Bounded, Code, Message, NetworkId, SignedRecord};
-use meshline_sim::{MS, Puppet, SECOND, World, address, seed};
+use meshline_sim::{MS, Puppet, SECOND, Spoiling, World, address, seed};
 
 use crate::support::seconds;
 
@@ -179,4 +179,28 @@ fn who_exchanges_addresses_that_nobody_signed_is_refused_by_name() {
     assert_eq!(world.puppet_refusal(&puppet), Some(Code::BadSignature));
     assert_eq!(world.status(NEW).refused.get(Code::BadSignature.name()), Some(&1), "counted once");
     assert!(world.peers(NEW).len() >= 2, "what was good beside it is known");
+}
+
+#[test]
+fn accomplices_tell_of_nobody_but_each_other() {
+    let mut world = World::new(seed(4)).verified_once();
+    for node in 0..8 {
+        world.add(|config| config.peers = (node > 0).then(|| address(0)).into_iter().collect());
+    }
+    let accomplices = [NEW, 1, 2];
+    accomplices.iter().for_each(|node| world.spoil(*node, Spoiling::Conspire));
+    world.start_all();
+    world.run_for(10 * SECOND);
+    let puppet = linked(&mut world);
+    world.run_for(SECOND);
+    let records = Bounded::from_first([made_up(&mut world, 1)]);
+    world.puppet_send(&puppet, Message::Peers(Peers::Shuffle(PeersShuffle { records, reply: true })));
+    world.run_for(SECOND);
+    let told = world.puppet_got(&puppet).into_iter().find_map(|message| match message {
+        Message::Peers(Peers::Shuffle(told)) => Some(told.records.clone()),
+        _ => None,
+    });
+    let told: Vec<Option<usize>> = told.expect("an answer").iter().map(|record| world.index(record.by)).collect();
+    assert!(told.len() > 1, "{told:?}");
+    assert!(told.iter().all(|node| node.is_some_and(|node| accomplices.contains(&node))), "{told:?}");
 }
