@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::body::{Body, Bytes};
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::header::{AUTHORIZATION, CONTENT_TYPE};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use bytes::{BufMut, BytesMut};
@@ -83,7 +83,8 @@ async fn leave(
     Ok(app.depart(&record, id)?)
 }
 
-/// `GET /v1/nodes`.
+/// `GET /v1/nodes`. Who has the same list already is told so; what stands beside the members is the caller's own and
+/// counts for nothing there.
 pub(crate) async fn list(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
@@ -93,12 +94,23 @@ pub(crate) async fn list(
     let query = parameters(query)?;
     let network = query.network.ok_or_else(|| invalid("which network? expected ?network=…"))?;
     let now = now();
-    let head = {
+    let (head, tag) = {
         let mut registry = app.registry();
         registry.may_list(&network, bearer(&headers), now)?;
-        registry.list(&network, rows(query.limit), now)
+        registry.list_tagged(&network, rows(query.limit), now)
     };
-    Ok(json(StatusCode::OK, with_observed(&head, peer, "}")))
+    let tag = format!("W/\"{tag:016x}\"");
+    let mut response = if has_already(&headers, &tag) {
+        StatusCode::NOT_MODIFIED.into_response()
+    } else {
+        json(StatusCode::OK, with_observed(&head, peer, "}"))
+    };
+    // To be kept by the caller alone, and asked for each time.
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
+    if let Ok(tag) = HeaderValue::try_from(tag) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
 }
 
 /// `POST /v1/revocations`.
@@ -131,6 +143,17 @@ fn invalid(detail: impl Into<String>) -> Problem {
 fn bearer(headers: &HeaderMap) -> Option<&str> {
     let (scheme, token) = headers.get(AUTHORIZATION)?.to_str().ok()?.split_once(' ')?;
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Whether one of the tags of `If-None-Match` is this one, by the weak comparison.
+fn has_already(headers: &HeaderMap, tag: &str) -> bool {
+    let tags = headers.get_all(IF_NONE_MATCH).iter().filter_map(|value| value.to_str().ok());
+    let mut tags = tags.flat_map(|value| value.split(',')).map(str::trim);
+    tags.any(|one| one == "*" || opaque(one) == opaque(tag))
+}
+
+fn opaque(tag: &str) -> &str {
+    tag.strip_prefix("W/").unwrap_or(tag)
 }
 
 fn note_refusal(app: &App, peer: Peer, code: &'static str) {

@@ -78,16 +78,28 @@ fn announce(schemas: &mut SchemaGenerator) -> Value {
 }
 
 fn list(schemas: &mut SchemaGenerator) -> Value {
+    let mut responses = responses(schemas, "200", &["400", "403"]);
+    let tag = json!({ "ETag": { "description": "names the list; weak, for `observed` is not in it",
+                                "schema": { "type": "string" } } });
+    if let Some(responses) = responses.as_object_mut() {
+        responses.insert("304".to_owned(), json!({ "description": "the list has not changed", "headers": tag }));
+        if let Some(found) = responses.get_mut("200").and_then(Value::as_object_mut) {
+            found.insert("headers".to_owned(), tag);
+        }
+    }
     json!({
         "operationId": "list",
         "summary": "Read who is listed. Closed networks answer their members only.",
         "parameters": [
             { "name": "network", "in": "query", "required": true,
               "schema": schemas.subschema_for::<meshline_protocol::NetworkId>() },
-            limit()
+            limit(),
+            { "name": "If-None-Match", "in": "header", "required": false,
+              "description": "The ETag of the list that the caller has. In a network of more members than are listed each choice is another list.",
+              "schema": { "type": "string" } }
         ],
         "security": [{}, { "refresh": [] }],
-        "responses": responses(schemas, "200", &["400", "403"])
+        "responses": responses
     })
 }
 

@@ -292,6 +292,14 @@ impl Registry {
         }
     }
 
+    /// The same, with a number that another list has not. It is of this process alone.
+    pub fn list_tagged(&mut self, network: &NetworkId, limit: usize, now: UnixMicros) -> (Bytes, u64) {
+        let head = self.list(network, limit, now);
+        let number = self.networks.number(network);
+        let tag = number.and_then(|number| self.networks.get_mut(number)).map_or(0, |held| held.tag(&self.slots));
+        (head, tag)
+    }
+
     /// Drops some of what has ended; whether there may be more. Nothing that has ended is listed or prolonged, dropped
     /// or not: this only makes room, a little at a time, so that nobody waits for a million entries that end at once.
     pub fn sweep(&mut self, now: UnixMicros) -> bool {

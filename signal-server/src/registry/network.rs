@@ -85,6 +85,12 @@ impl Network {
         head
     }
 
+    /// What tells the list that was given out last from others.
+    pub(super) fn tag(&mut self, slots: &Slots) -> u64 {
+        let tag = |sample: &mut Sample| *sample.tag.get_or_insert_with(|| slots.tag(&sample.head));
+        self.sample.as_mut().map_or(0, tag)
+    }
+
     fn choose(&self, limit: usize, slots: &Slots, chance: &mut Chance, now: UnixMicros) -> Sample {
         let mut pick = |from: &[Slot]| -> Vec<Slot> {
             let picked = chance.pick(from.len(), limit).into_iter().filter_map(|at| from.get(at).copied());
@@ -104,7 +110,7 @@ impl Network {
         let mut members: Vec<Slot> = nodes.into_iter().chain(proxies).collect();
         members.sort_unstable();
         let until = entries(&members).iter().map(|entry| entry.ends).min();
-        Sample { limit, made: now, until, whole: self.members.len() <= limit, members, head: head.freeze() }
+        Sample { limit, made: now, until, whole: self.members.len() <= limit, members, head: head.freeze(), tag: None }
     }
 }
 

@@ -23,6 +23,8 @@ pub(super) struct Sample {
     /// Who is in it, sorted.
     pub(super) members: Vec<Slot>,
     pub(super) head: Bytes,
+    /// What tells this list from another one, once somebody asked for it.
+    pub(super) tag: Option<u64>,
 }
 
 impl Sample {

@@ -123,6 +123,11 @@ impl Slots {
         self.due.values().map(chain).sum()
     }
 
+    /// A number for some bytes that nobody outside can compute.
+    pub(super) fn tag(&self, bytes: &[u8]) -> u64 {
+        self.hasher.hash_one(bytes)
+    }
+
     fn hash(&self, selector: &[u8; SELECTOR_LEN]) -> u64 {
         self.hasher.hash_one(selector)
     }

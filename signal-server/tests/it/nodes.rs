@@ -119,6 +119,35 @@ async fn the_list_of_a_closed_network_is_for_its_members() {
 }
 
 #[tokio::test]
+async fn who_has_the_list_already_is_told_so_until_it_changes() {
+    let server = start().await;
+    let path = "/v1/nodes?network=lab";
+    server.post("/v1/nodes", signed(&announcement(1), 1)).await;
+    let first = server.get(path).await;
+    let tag = first.header("etag").expect("a tag").to_owned();
+    assert!(tag.starts_with("W/\""), "{tag}");
+    assert_eq!(first.header("cache-control"), Some("private, no-cache"));
+    for known in [tag.clone(), format!("\"x\", {tag}"), tag.replace("W/", ""), "*".to_owned()] {
+        let same = server.send("GET", path, &format!("if-none-match: {known}\r\n"), b"").await;
+        assert_eq!((same.status, same.body.len(), same.header("etag")), (304, 0, Some(tag.as_str())), "{known}");
+        assert_eq!(same.header("cache-control"), Some("private, no-cache"));
+    }
+    let header = format!("if-none-match: {tag}\r\n");
+    assert_eq!(server.send("GET", &format!("{path}&limit=0"), &header, b"").await.status, 200, "another list");
+    server.post("/v1/nodes", signed(&announcement(2), 2)).await;
+    let changed = server.send("GET", path, &header, b"").await;
+    assert_eq!(names(&changed), ["member-1", "member-2"]);
+    assert_ne!(changed.header("etag"), Some(tag.as_str()));
+    // Whoever may not read it is not told whether it changed.
+    server.post("/v1/nodes", signed(&member(1), 1)).await;
+    let closed = server.send("GET", &format!("/v1/nodes?network={}", closed()), "if-none-match: *\r\n", b"").await;
+    assert_eq!((closed.status, closed.code().as_str()), (403, "not_member"));
+    // An announcement is answered with who is listed, always.
+    assert_eq!(server.post("/v1/nodes", signed(&announcement(3), 3)).await.header("etag"), None);
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn a_revoked_member_is_dropped_and_refused_and_the_others_read_why() {
     let server = start().await;
     server.post("/v1/nodes", signed(&member(1), 1)).await;

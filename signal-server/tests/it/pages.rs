@@ -57,12 +57,15 @@ async fn the_page_runs_nothing_and_shows_open_networks_alone() {
 }
 
 #[tokio::test]
-async fn no_answer_invites_another_origin_or_is_kept() {
+async fn no_answer_invites_another_origin_or_is_used_again_unasked() {
     let server = start().await;
-    for path in ["/", "/v1/nodes?network=lab", "/metrics", "/nowhere"] {
+    // The list alone has a tag to be asked for again with.
+    let kept = [("/v1/nodes?network=lab", "private, no-cache")];
+    let dropped = ["/", "/metrics", "/nowhere", "/v1/nodes"].map(|path| (path, "no-store"));
+    for (path, caching) in kept.into_iter().chain(dropped) {
         let answer = server.send("GET", path, "origin: http://example.org\r\n", b"").await;
         assert!(!answer.head.contains("access-control"), "{answer:?}");
-        assert_eq!(answer.header("cache-control"), Some("no-store"), "{path}");
+        assert_eq!(answer.header("cache-control"), Some(caching), "{path}");
         assert_eq!(answer.header("x-content-type-options"), Some("nosniff"), "{path}");
     }
     server.stop().await;
@@ -78,6 +81,7 @@ async fn the_description_is_complete_in_itself() {
     {
         assert!(document["paths"][path].is_object(), "{path}");
     }
+    assert!(document["paths"]["/v1/nodes"]["get"]["responses"]["304"].is_object());
     let mut references = Vec::new();
     collect_references(&document, &mut references);
     assert!(references.len() > 10);
