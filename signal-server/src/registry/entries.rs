@@ -95,7 +95,7 @@ impl Registry {
         let number = self.slots.get(slot).map(|entry| entry.network);
         let network = number.and_then(|number| self.networks.get(number)).map(|held| held.id.clone());
         if let (Some(entry), Some(network)) = (self.take(slot), network) {
-            self.touch_changed(entry.id, &network);
+            self.touch_ended(entry.id, &network);
             self.floors.raise((entry.id, network), entry.seq, entry.expires, now);
         }
     }

@@ -28,6 +28,8 @@ pub enum Change {
     Refreshed(Key, UnixMicros),
     /// An entry is gone; what is remembered of it.
     Gone(Key, Option<Floor>),
+    /// An entry came to its end here: it may have been prolonged elsewhere. What is remembered of it.
+    Ended(Key, Floor),
     /// A revocation.
     Revoked(SignedRecord),
 }
@@ -67,10 +69,17 @@ pub(super) struct Journal {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Touch {
     Refreshed,
+    Ended,
     Changed,
 }
 
 impl Journal {
+    /// An entry came to its end: nothing that happened to it before is worth telling.
+    fn note_end(&mut self, key: Key, most: usize) {
+        self.touched.remove(&key);
+        self.note(key, Touch::Ended, most);
+    }
+
     fn note(&mut self, key: Key, touch: Touch, most: usize) {
         // Who keeps it cannot follow: what is lost then is announced again by its owner.
         if self.touched.len() < most || self.touched.contains_key(&key) {
@@ -98,7 +107,7 @@ impl Registry {
         let mut changes: Vec<Change> = self.journal.revoked.drain(..).map(Change::Revoked).collect();
         for _ in 0..most {
             let Some((key, touch)) = self.journal.touched.pop_first() else { break };
-            changes.push(self.change_of(key, touch));
+            changes.extend(self.change_of(key, touch));
         }
         changes
     }
@@ -109,6 +118,7 @@ impl Registry {
             match change {
                 Change::Entry(key, _) | Change::Gone(key, _) => self.touch(key.clone(), Touch::Changed),
                 Change::Refreshed(key, _) => self.touch(key.clone(), Touch::Refreshed),
+                Change::Ended(key, _) => self.touch(key.clone(), Touch::Ended),
                 Change::Revoked(record) => self.journal.revoked.push(record.clone()),
             }
         }
@@ -126,6 +136,7 @@ impl Registry {
                 }
             }
             Change::Gone(key, floor) => self.forget(key, floor, now),
+            Change::Ended(key, floor) => self.outdate(key, floor, now),
             // One that has ended meanwhile is refused, as it should be.
             Change::Revoked(record) => drop(self.revoke(&record, now)),
         }
@@ -136,6 +147,19 @@ impl Registry {
     pub(super) fn touch_changed(&mut self, id: NodeId, network: &NetworkId) {
         if self.journal.recording != Recording::Off {
             self.touch((id, network.clone()), Touch::Changed);
+        }
+    }
+
+    /// An entry came to its end. A file has to drop it; in what servers share it ends by itself, unless another one of them
+    /// prolonged it while this one did not hear.
+    pub(super) fn touch_ended(&mut self, id: NodeId, network: &NetworkId) {
+        match self.journal.recording {
+            Recording::Off => {}
+            Recording::Entries => self.touch_changed(id, network),
+            Recording::Refreshes => {
+                let most = self.rules.caps.total.saturating_mul(2);
+                self.journal.note_end((id, network.clone()), most);
+            }
         }
     }
 
@@ -167,19 +191,24 @@ impl Registry {
         entries.map(|entry| (entry.id, held.id.clone()))
     }
 
-    fn change_of(&self, key: Key, touch: Touch) -> Change {
+    /// What is told of an entry now; nothing of one that ended so long ago that nothing is remembered of it.
+    fn change_of(&self, key: Key, touch: Touch) -> Option<Change> {
         let entry = self.slot_of(&key).and_then(|slot| self.slots.get(slot));
-        match (entry, touch) {
-            (None, _) => {
+        Some(match (entry, touch) {
+            (None, Touch::Ended) => {
+                let floor = self.floors.whole(&key)?;
+                Change::Ended(key, floor)
+            }
+            (None, Touch::Refreshed | Touch::Changed) => {
                 let floor = self.floors.whole(&key);
                 Change::Gone(key, floor)
             }
-            (Some(entry), Touch::Refreshed) => Change::Refreshed(key, entry.ends),
+            (Some(entry), Touch::Refreshed | Touch::Ended) => Change::Refreshed(key, entry.ends),
             (Some(entry), Touch::Changed) => {
                 let (seq, expires, ends, nonce) = (entry.seq, entry.expires, entry.ends, entry.nonce);
                 Change::Entry(key, Stored { seq, expires, ends, nonce, packed: entry.packed.clone() })
             }
-        }
+        })
     }
 
     fn slot_of(&self, (id, network): &Key) -> Option<Slot> {
@@ -199,8 +228,11 @@ impl Registry {
         if outdated || ended || revoked || self.check_served(&key.1).is_err() {
             return;
         }
-        if let Some(slot) = self.slot_of(key) {
-            self.take(slot);
+        let mut ends = stored.ends;
+        if let Some(older) = self.slot_of(key).and_then(|slot| self.take(slot)).filter(|older| older.seq == stored.seq)
+        {
+            // Whoever told it may not have heard that it was prolonged.
+            ends = ends.max(older.ends);
         }
         if self.slots.len() >= self.rules.caps.total {
             return;
@@ -209,7 +241,18 @@ impl Registry {
         if let Some(entry) = self.slots.get_mut(slot) {
             entry.nonce = stored.nonce;
         }
-        self.slots.set_end(slot, stored.ends.min(stored.expires).min(now.offset(self.rules.ttl_micros)));
+        self.slots.set_end(slot, ends.min(stored.expires).min(now.offset(self.rules.ttl_micros)));
+    }
+
+    /// Drops an entry that is older than one that has ended elsewhere.
+    fn outdate(&mut self, key: Key, floor: Floor, now: UnixMicros) {
+        let older = self.slot_of(&key).filter(|slot| self.slots.get(*slot).is_some_and(|entry| entry.seq < floor.seq));
+        if let Some(slot) = older {
+            self.take(slot);
+        }
+        if self.slot_of(&key).is_none() {
+            self.floors.raise(key, floor.seq, floor.until, now);
+        }
     }
 
     fn forget(&mut self, key: Key, floor: Option<Floor>, now: UnixMicros) {

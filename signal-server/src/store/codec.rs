@@ -65,6 +65,7 @@ const ENTRY: u8 = 1;
 const REFRESHED: u8 = 2;
 const GONE: u8 = 3;
 const REVOKED: u8 = 4;
+const ENDED: u8 = 5;
 
 /// Appends a change to a batch.
 pub(super) fn put_change(change: &Change, batch: &mut Vec<u8>) {
@@ -76,6 +77,7 @@ pub(super) fn put_change(change: &Change, batch: &mut Vec<u8>) {
         }
         Change::Refreshed(key, ends) => (REFRESHED, key_text(key), ends.get().to_le_bytes().to_vec()),
         Change::Gone(key, floor) => (GONE, key_text(key), floor.map(floor_bytes).map_or(Vec::new(), Vec::from)),
+        Change::Ended(key, floor) => (ENDED, key_text(key), floor_bytes(*floor).to_vec()),
         Change::Revoked(record) => (REVOKED, String::new(), serde_json::to_vec(record).unwrap_or_default()),
     };
     batch.push(kind);
@@ -100,6 +102,7 @@ fn change_of(kind: u8, key: &[u8], mut body: &[u8]) -> Option<Change> {
         ENTRY => Some(Change::Entry(key()?, stored_of(body)?)),
         REFRESHED => Some(Change::Refreshed(key()?, take_time(&mut body)?)),
         GONE => Some(Change::Gone(key()?, floor_of(body))),
+        ENDED => Some(Change::Ended(key()?, floor_of(body)?)),
         REVOKED => serde_json::from_slice::<SignedRecord>(body).ok().map(Change::Revoked),
         _ => None,
     }
@@ -130,7 +133,8 @@ mod tests {
             Change::Entry(key.clone(), stored),
             Change::Refreshed(key.clone(), time(9)),
             Change::Gone(key.clone(), None),
-            Change::Gone(key, Some(Floor { seq: time(1), until: time(2) })),
+            Change::Gone(key.clone(), Some(Floor { seq: time(1), until: time(2) })),
+            Change::Ended(key, Floor { seq: time(3), until: time(4) }),
             Change::Revoked(record),
         ]
     }

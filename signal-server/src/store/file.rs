@@ -193,7 +193,8 @@ fn write(database: &Database, changes: &[Change]) -> Result<(), redb::Error> {
                     let text = serde_json::to_string(record).map_err(io::Error::other)?;
                     revocations.insert(&*record.sig, &*text)?;
                 }
-                Change::Refreshed(..) => {}
+                // A file is told none of these.
+                Change::Refreshed(..) | Change::Ended(..) => {}
             }
         }
     }

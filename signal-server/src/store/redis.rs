@@ -15,7 +15,7 @@ use tokio::time::{interval, sleep, timeout};
 
 use super::codec::{changes_of, floor_bytes, floor_of, key_of, key_text, put_change, put_stored, stored_of};
 use crate::app::{App, now, random_bytes};
-use crate::registry::{Change, Recording, SecretKey, Stored};
+use crate::registry::{Change, Floor, Recording, SecretKey, Stored};
 
 /// Before every key in Redis, so that others may use the same database.
 const PREFIX: &str = "meshline:signal:1:";
@@ -237,7 +237,7 @@ fn kept(name: &str, value: &[u8]) -> Option<Change> {
             let ends = stored.expires;
             Some(Change::Entry(key_of(key)?, Stored { ends, ..stored }))
         }),
-        "f" => Some(Change::Gone(key_of(key)?, Some(floor_of(value)?))),
+        "f" => Some(Change::Ended(key_of(key)?, floor_of(value)?)),
         "r" => serde_json::from_slice::<SignedRecord>(value).ok().map(Change::Revoked),
         _ => None,
     }
@@ -259,15 +259,19 @@ fn keep(change: &Change, to: &mut Pipeline) {
         Change::Gone(key, floor) => {
             let key = key_text(key);
             to.del(name("e", &key)).ignore();
-            if let Some(floor) = floor {
-                let until = floor.until.get() / 1_000;
-                to.cmd("SET").arg(name("f", &key)).arg(&floor_bytes(*floor)[..]).arg("PXAT").arg(until).ignore();
-            }
+            floor.iter().for_each(|floor| keep_floor(name("f", &key), *floor, to));
         }
+        // What stands there of the entry ends by itself, and later if somebody else prolonged it.
+        Change::Ended(key, floor) => keep_floor(name("f", &key_text(key)), *floor, to),
         Change::Revoked(record) => {
             let text = serde_json::to_vec(record).unwrap_or_default();
             let until = super::codec::ends_of(record).map_or(0, |ends| ends.get() / 1_000);
             to.cmd("SET").arg(name("r", &record.sig)).arg(text).arg("PXAT").arg(until).ignore();
         }
     }
+}
+
+fn keep_floor(name: String, floor: Floor, to: &mut Pipeline) {
+    let until = floor.until.get() / 1_000;
+    to.cmd("SET").arg(name).arg(&floor_bytes(floor)[..]).arg("PXAT").arg(until).ignore();
 }

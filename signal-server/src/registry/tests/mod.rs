@@ -5,6 +5,7 @@ mod caps;
 mod closed;
 mod entries;
 mod lists;
+mod shared;
 
 use std::net::IpAddr;
 
