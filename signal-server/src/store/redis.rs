@@ -9,7 +9,7 @@ use std::time::Duration;
 use data_encoding::BASE64URL_NOPAD;
 use meshline_protocol::SignedRecord;
 use redis::aio::MultiplexedConnection;
-use redis::streams::{StreamMaxlen, StreamReadOptions, StreamReadReply};
+use redis::streams::{StreamId, StreamMaxlen, StreamReadOptions, StreamReadReply};
 use redis::{AsyncCommands, AsyncConnectionConfig, Client, Pipeline, RedisResult, Value};
 use tokio::time::{interval, sleep, timeout};
 
@@ -41,6 +41,9 @@ const APPLIED_AT_ONCE: usize = 256;
 
 /// Batches that stay in the stream: minutes of a busy network. Who is further behind reads everything anew.
 const MAX_STREAM: usize = 4_096;
+
+/// Batches read from it in one go.
+const READ_AT_ONCE: usize = 64;
 
 /// Keys read in one go.
 const SCANNED: usize = 1_000;
@@ -188,16 +191,26 @@ impl Shared {
 
     async fn listen(&self, mut connection: MultiplexedConnection, mut from: String, app: &App) -> RedisResult<()> {
         let stream = format!("{PREFIX}log");
-        let options = StreamReadOptions::default().block(WAIT_MS).count(64);
+        let options = StreamReadOptions::default().block(WAIT_MS).count(READ_AT_ONCE);
         loop {
             let reply: Option<StreamReadReply> = connection.xread_options(&[&stream], &[&from], &options).await?;
-            for entry in reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids) {
-                from = entry.id.clone();
+            let read: Vec<StreamId> = reply.into_iter().flat_map(|reply| reply.keys).flat_map(|key| key.ids).collect();
+            // Only who is far behind can have missed anything.
+            if read.len() >= READ_AT_ONCE
+                && first_of(&mut connection).await?.is_some_and(|first| is_after(&first, &from))
+            {
+                from = last_of(&mut connection).await?;
+                let entries = self.read_all(&mut connection, app).await?;
+                tracing::info!(entries, "read everything anew: changes were dropped before they were read here");
+                continue;
+            }
+            for entry in read {
                 let by: Option<String> = entry.get("by");
                 let batch: Option<Vec<u8>> = entry.get("changes");
                 if by.as_deref() != Some(&self.name) {
                     apply(batch.map(|batch| changes_of(&batch)).unwrap_or_default(), app).await;
                 }
+                from = entry.id;
             }
         }
     }
@@ -205,15 +218,33 @@ impl Shared {
 
 /// Where the stream ends.
 async fn last_of(connection: &mut MultiplexedConnection) -> RedisResult<String> {
-    let last: Vec<(String, Value)> = redis::cmd("XREVRANGE")
-        .arg(format!("{PREFIX}log"))
-        .arg("+")
-        .arg("-")
-        .arg("COUNT")
-        .arg(1)
-        .query_async(connection)
-        .await?;
-    Ok(last.into_iter().next().map_or_else(|| "0-0".to_owned(), |(id, _)| id))
+    Ok(end_of(connection, "XREVRANGE", ["+", "-"]).await?.unwrap_or_else(|| "0-0".to_owned()))
+}
+
+/// Where the stream begins.
+async fn first_of(connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+    end_of(connection, "XRANGE", ["-", "+"]).await
+}
+
+async fn end_of(
+    connection: &mut MultiplexedConnection,
+    command: &str,
+    range: [&str; 2],
+) -> RedisResult<Option<String>> {
+    let found: Vec<(String, Value)> =
+        redis::cmd(command).arg(format!("{PREFIX}log")).arg(&range).arg("COUNT").arg(1).query_async(connection).await?;
+    Ok(found.into_iter().next().map(|(id, _)| id))
+}
+
+/// Whether one place in the stream comes after another one: what stood between them may be gone.
+fn is_after(one: &str, other: &str) -> bool {
+    place_of(one) > place_of(other)
+}
+
+/// A time and a number, of which either may be left out at the end.
+fn place_of(id: &str) -> (u64, u64) {
+    let (time, number) = id.split_once('-').unwrap_or((id, "0"));
+    (time.parse().unwrap_or(0), number.parse().unwrap_or(0))
 }
 
 /// Takes changes in, some at a time: requests wait for the same lock.
@@ -274,4 +305,15 @@ fn keep(change: &Change, to: &mut Pipeline) {
 fn keep_floor(name: String, floor: Floor, to: &mut Pipeline) {
     let until = floor.until.get() / 1_000;
     to.cmd("SET").arg(name).arg(&floor_bytes(floor)[..]).arg("PXAT").arg(until).ignore();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_in_the_stream_are_compared_as_numbers() {
+        assert!(is_after("1000-0", "999-7") && is_after("1000-10", "1000-9") && is_after("5-1", "0-0"));
+        assert!(!is_after("999-7", "1000-0") && !is_after("1000-9", "1000-9") && !is_after("", "0-0"));
+    }
 }

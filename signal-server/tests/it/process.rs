@@ -24,10 +24,16 @@ impl Program {
     }
 
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        Self::start_in(arguments, &[])
+    }
+
+    /// The same with variables of the environment.
+    pub(crate) fn start_in(arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signal-server"))
             .args(["--listen", "127.0.0.1:0"])
             .args(arguments)
             .env_remove("MESHLINE_CONFIG")
+            .envs(variables.iter().copied())
             .stderr(Stdio::piped())
             .spawn()
             .expect("it was built");

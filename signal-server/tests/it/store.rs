@@ -4,6 +4,8 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::Instant;
 
+use meshline_protocol::message::Announcement;
+use redis::AsyncCommands;
 use serde_json::{Value, json};
 
 use super::client::{PATIENCE, send};
@@ -197,4 +199,47 @@ async fn servers_go_on_without_redis_and_agree_again_when_it_is_back() {
     for at in [one, other] {
         until_listed(at, &[1, 2, 3]).await;
     }
+}
+
+#[tokio::test]
+async fn what_a_key_may_have_is_counted_by_servers_that_share_a_redis_together() {
+    let Some(redis) = Redis::start(free_port()) else { return };
+    let url = redis.url();
+    let servers = [(); 2].map(|()| Program::start_in(&["--store", &url], &[("MESHLINE_MAX_PER_KEY", "1")]));
+    let [one, other] = [servers[0].address, servers[1].address];
+    announce(one, &signed(&announcement(1), 1)).await;
+    until_listed(other, &[1]).await;
+    let elsewhere = Announcement { network: "zoo".parse().expect("a name"), ..announcement(1) };
+    let refused = send(other, "POST", "/v1/nodes", "", signed(&elsewhere, 1).as_bytes()).await;
+    assert_eq!((refused.status, refused.code().as_str()), (429, "too_many_per_key"));
+    announce(other, &signed(&announcement(2), 2)).await;
+}
+
+#[tokio::test]
+async fn who_was_too_slow_for_the_stream_reads_everything_anew() {
+    let Some(redis) = Redis::start(free_port()) else { return };
+    let url = redis.url();
+    let [one, other] = [(); 2].map(|()| Program::start_with(&["--store", &url]));
+    announce(one.address, &signed(&announcement(1), 1)).await;
+    until_listed(other.address, &[1]).await;
+    let client = redis::Client::open(url).expect("an address");
+    let mut connection = client.get_multiplexed_async_connection().await.expect("it listens");
+    let log = "meshline:signal:1:log";
+    other.signal("-STOP");
+    // What it waits for is answered with the first of these, and the second is lost to it.
+    for n in [2, 3] {
+        let before: usize = connection.xlen(log).await.expect("a stream");
+        announce(one.address, &signed(&announcement(n), n)).await;
+        let begin = Instant::now();
+        while connection.xlen::<_, usize>(log).await.expect("a stream") == before {
+            assert!(begin.elapsed() < PATIENCE, "nothing is told");
+        }
+    }
+    let _: usize = connection.xtrim(log, redis::streams::StreamMaxlen::Equals(0)).await.expect("a stream");
+    for _ in 0..100 {
+        let _: String = connection.xadd(log, "*", &[("by", "nobody")]).await.expect("a stream");
+    }
+    other.signal("-CONT");
+    until_listed(other.address, &[1, 2, 3]).await;
+    drop(redis);
 }
