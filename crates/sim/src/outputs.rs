@@ -327,7 +327,7 @@ impl World {
     pub(crate) fn on_signal(&mut self, run: Run, url: String, request: meshline_mesh::SignalRequest) {
         let unanswered =
             matches!(request, meshline_mesh::SignalRequest::Leave(_) | meshline_mesh::SignalRequest::Revoke(_));
-        let result = self.signal.answer(request, self.now);
+        let result = self.signals.at(&url).answer(request, self.now);
         if !unanswered {
             let at = self.later();
             self.schedule.enter(at, Due::SignalAnswer { run, url, result });

@@ -8,6 +8,7 @@ use meshline_protocol::signal::{LIST_SCHEMA, ListedNode, NodeList};
 use meshline_protocol::{Bounded, NodeId, SignedRecord, UnixMicros};
 
 use crate::rng::Rng;
+use crate::world::World;
 
 /// Seconds until an entry ends unless refreshed.
 const EXPIRES_S: u32 = 90;
@@ -37,6 +38,23 @@ pub(crate) struct SignalServer {
     /// The ids of all entries, to choose from.
     ids: Vec<NodeId>,
     chance: Rng,
+}
+
+/// The signal servers of a world, by URL. Whoever is asked is there.
+#[derive(Debug, Default)]
+pub(crate) struct Signals(BTreeMap<String, SignalServer>);
+
+impl Signals {
+    pub(crate) fn at(&mut self, url: &str) -> &mut SignalServer {
+        self.0.entry(url.to_owned()).or_default()
+    }
+}
+
+impl World {
+    /// One of several signal servers answers no more, or again.
+    pub fn set_signal_down_at(&mut self, url: &str, down: bool) {
+        self.signals.at(url).down = down;
+    }
 }
 
 impl Default for SignalServer {

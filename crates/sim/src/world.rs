@@ -14,7 +14,7 @@ use crate::relay::Relays;
 use crate::rng::Rng;
 use crate::schedule::{Due, Run, Schedule};
 use crate::shelf::Shelf;
-use crate::signal::SignalServer;
+use crate::signal::Signals;
 use crate::spoil::Spoiling;
 use crate::udp::Udp;
 use crate::watch::Watch;
@@ -38,7 +38,7 @@ pub struct World {
     pub(crate) hosts: Vec<Host>,
     pub(crate) network: Network,
     pub(crate) relays: Relays,
-    pub(crate) signal: SignalServer,
+    pub(crate) signals: Signals,
     /// The key of the closed network, or the name of the open one.
     key: Option<KeyPair>,
     pub(crate) requests: u64,
@@ -81,7 +81,7 @@ impl World {
             hosts: Vec::new(),
             network: Network::new(),
             relays: Relays::default(),
-            signal: SignalServer::default(),
+            signals: Signals::default(),
             key: None,
             requests: 0,
             verifier: Verifier::default(),
@@ -337,13 +337,13 @@ impl World {
 
     /// The signal server answers no more, or again.
     pub fn set_signal_down(&mut self, down: bool) {
-        self.signal.down = down;
+        self.signals.at(SIGNAL).down = down;
     }
 
     /// The signal server serves a revocation.
     pub fn revoke_at_signal(&mut self, node: usize, record: meshline_protocol::SignedRecord) {
         let id = self.id(node);
-        self.signal.revoke(id, record);
+        self.signals.at(SIGNAL).revoke(id, record);
     }
 
     /// Starts a node with what it kept on disk.

@@ -37,5 +37,6 @@ mod scenarios;
 mod services;
 mod services_attacks;
 mod services_churn;
+mod signal_servers;
 mod spread;
 mod support;
