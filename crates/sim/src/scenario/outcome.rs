@@ -244,6 +244,9 @@ pub struct StateRow {
     pub links_mean: f64,
     /// Most.
     pub links_most: usize,
+    /// Where there is an attacker: links to honest nodes that a node made itself, least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_honest_least: Option<usize>,
 }
 
 impl StateRow {

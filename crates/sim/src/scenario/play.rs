@@ -25,8 +25,7 @@ const SAMPLED: usize = 32;
 const HONEST_GROUPS: usize = 11 << 8;
 const SYBIL_GROUPS: usize = 120 << 8;
 
-/// Links of an attacker's node, and honest addresses that each is given.
-const SYBIL_LINKS: usize = 64;
+/// Honest addresses that each of an attacker's nodes is given.
 const SYBIL_TARGETS: usize = 16;
 
 /// Something to do.
@@ -154,7 +153,7 @@ impl Play {
                 .collect();
             let node = self.world.add(|config: &mut Config| {
                 config.listen = vec![address(SYBIL_GROUPS, sybils.groups.size(), member)];
-                config.max_links = SYBIL_LINKS;
+                config.max_links = sybils.links.size();
                 config.peers = targets;
                 config.signal = vec![SIGNAL.to_owned()];
             });
@@ -324,7 +323,27 @@ impl Play {
             row.add(&self.world.status(*node));
         }
         row.links(honest.iter().map(|node| self.world.living_links(*node)));
+        if self.scenario.sybils.is_some() {
+            row.own_honest_least = honest.iter().map(|node| self.own_honest_links(*node)).min();
+        }
         self.outcome.state = Some(row);
+    }
+
+    /// Links of a node to honest ones that it made itself.
+    fn own_honest_links(&mut self, node: usize) -> usize {
+        let own = self.world.status(node).links.into_iter().filter(|link| link.direction == "outbound");
+        own.filter(|link| self.world.index(link.peer).is_some_and(|peer| !self.world.conspires(peer))).count()
+    }
+
+    /// Whether every honest node has links that nobody else decided on.
+    fn judge_own_links(&mut self) {
+        let Some(wanted) = self.scenario.expect.own_honest_links else { return };
+        for node in self.honest() {
+            let links = self.own_honest_links(node);
+            if links < usize::try_from(wanted).unwrap_or(usize::MAX) {
+                self.complain(format!("node {node} has made {links} links to honest ones itself, not {wanted}"));
+            }
+        }
     }
 
     /// Whether what is waited for holds.
@@ -398,6 +417,7 @@ impl Play {
         if self.outcome.state.is_none() {
             self.sample();
         }
+        self.judge_own_links();
         for (group, texts) in std::mem::take(&mut self.judged) {
             let Some(messages) = self.scenario.messages.get(group) else { continue };
             let reaches: Vec<_> = texts.into_iter().map(|(_, reach)| reach).collect();

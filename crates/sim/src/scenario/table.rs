@@ -51,6 +51,9 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
             state.routes_mean
         )?;
         writeln!(out, "links: {} to {}, {:.1} on average", state.links_least, state.links_most, state.links_mean)?;
+        if let Some(least) = state.own_honest_least {
+            writeln!(out, "links to honest nodes that a node made itself: {least} at least")?;
+        }
     }
     writeln!(out, "\n{:.0} s, {} events, digest {}", outcome.virtual_s, outcome.events, outcome.digest)?;
     if let Some(machine) = &outcome.machine {

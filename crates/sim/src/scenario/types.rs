@@ -134,6 +134,13 @@ pub struct Sybils {
     pub members: Count,
     /// Address groups (IPv4 /16) they have.
     pub groups: Count,
+    /// Links each of them has.
+    #[serde(default = "sybil_links")]
+    pub links: Count,
+}
+
+fn sybil_links() -> Count {
+    Count::clamped(64)
 }
 
 /// Something happens.
@@ -315,4 +322,7 @@ pub struct Expect {
     pub whole_within_s: Option<Seconds>,
     /// At rest a node sends so many bytes a minute at most, on average.
     pub rest_bytes_a_minute: Option<f64>,
+    /// At the end each honest node has so many links to honest ones, at least, that it made itself: nobody else decides who
+    /// these lead to.
+    pub own_honest_links: Option<u32>,
 }

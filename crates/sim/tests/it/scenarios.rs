@@ -5,7 +5,7 @@ use std::io::{Cursor, Write};
 use std::rc::Rc;
 
 use meshline_sim::scenario::{
-    self, Count, EXAMPLE, FIGURES, Header, Journal, Nodes, Outcome, Play, Scenario, Seconds, chart, print,
+    self, Count, Deed, EXAMPLE, FIGURES, Header, Journal, Nodes, Outcome, Play, Scenario, Seconds, chart, print,
 };
 
 fn file(name: &str) -> Scenario {
@@ -90,6 +90,46 @@ fn all_choose_their_links_anew_twice_and_everything_said_meanwhile_reaches_all()
 fn half_of_the_nodes_die_and_those_that_live_hear_everything() {
     holds(small("dies-50-reset", 24));
     holds(small("dies-50-silent", 24));
+}
+
+/// The first fault begins and the messages of each group are said at these times, and the world ends then: a small mesh has
+/// settled sooner than a large one.
+fn hastened(mut scenario: Scenario, (fault_s, says_s, run_s): (u64, &[u64], u64)) -> Scenario {
+    scenario.run_s = Seconds::clamped(run_s);
+    scenario.faults.iter_mut().for_each(|fault| fault.at_s = Seconds::clamped(fault_s));
+    for (messages, at_s) in scenario.messages.iter_mut().zip(says_s) {
+        messages.at_s = Seconds::clamped(*at_s);
+    }
+    scenario
+}
+
+#[test]
+fn halves_that_were_parted_for_an_hour_become_one_again_and_hear_what_was_said_in_either() {
+    // What is said in the first minutes is under way for an hour at most.
+    holds(hastened(small("parted-hour", 24), (30, &[300, 3_700], 3_730)));
+}
+
+#[test]
+fn one_node_in_ten_dies_and_comes_back_each_minute_and_what_is_said_meanwhile_reaches_all() {
+    let mut scenario = hastened(small("churn", 30), (30, &[40, 200], 240));
+    match &mut scenario.faults[0].what {
+        Deed::Churn(churn) => churn.for_s = Seconds::clamped(150),
+        other => panic!("{other}"),
+    }
+    scenario.messages[0].every_ms = Count::clamped(10_000);
+    holds(scenario);
+}
+
+#[test]
+fn one_member_in_five_drops_or_delays_what_it_should_pass_on_and_it_reaches_all_others() {
+    for name in ["droppers", "delayers"] {
+        holds(hastened(small(name, 30), (20, &[30], 60)));
+    }
+}
+
+#[test]
+fn clocks_that_are_off_by_up_to_a_minute_keep_nobody_out() {
+    holds(hastened(small("clocks", 20), (60, &[40], 130)));
 }
 
 /// A place to write to that can be looked into afterwards.
