@@ -133,7 +133,11 @@ async fn exchange(local: Box<dyn Local>, read: &[u8], stream: &mut Box<dyn Strea
         let mut saying = pin!(join(&mut reading, &mut going));
         tokio::select! {
             said = &mut saying => said?,
-            heard = &mut hearing => return heard.and(saying.await),
+            heard = &mut hearing => {
+                // Whoever broke off hears no more, and who has nothing to say would wait for ever.
+                heard?;
+                return saying.await;
+            }
         }
     }
     // Nothing more is said, so whatever is read now is that nobody is there to hear.

@@ -47,8 +47,20 @@ pub(super) async fn run(client: &Client, args: &ConnectArgs) -> anyhow::Result<(
         (_, Ok(Err(error))) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         (_, Ok(Err(error))) => Err(error.into()),
         (Ok(_), Ok(Ok(()))) => Ok(()),
-        (Err(error), _) => Err(Stop::new(Exit::Failed, format!("the connection broke: {error}")).into()),
+        (Err(error), _) => Err(Stop::new(Exit::Failed, broken(&error)).into()),
         (_, Err(_)) => Err(Stop::new(Exit::Failed, "what came was not written whole").into()),
+    }
+}
+
+/// Why it ended before its end, and what to do about it.
+fn broken(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
+            "the connection broke off before its end: what it led to reset it, or its member is gone; connect anew, \
+             a service then goes to whoever else offers it"
+                .to_owned()
+        }
+        _ => format!("the connection broke: {error}"),
     }
 }
 

@@ -211,6 +211,25 @@ async fn a_client_that_goes_without_an_end_breaks_the_connection() {
 }
 
 #[tokio::test]
+async fn a_server_that_breaks_off_ends_the_connection_of_a_client_with_nothing_to_say() {
+    let pair = Pair::start().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let expose = json!([{"name": "server", "target": format!("tcp://{address}"), "allow": [id(1)]}]);
+    let config = json!({"name": "second", "network": "lab", "data_dir": "", "expose": expose});
+    pair.second.gateway.reconfigure(&serde_json::from_value(config).unwrap()).await;
+    let mut client = pair.first.connect_unix().await;
+    client.say(&request("GET", "/api/v1/connect?peer=server", &format!("Host: x\r\n{UPGRADE}"), "")).await;
+    let (server, _) = listener.accept().await.unwrap();
+    client.head().await;
+    // What was said and not read makes the end a reset.
+    client.say("\0\0\0\u{1}x").await;
+    server.readable().await.unwrap();
+    drop(server);
+    client.closed().await;
+}
+
+#[tokio::test]
 async fn refusals_of_a_connection_have_the_code_of_whoever_refuses() {
     let pair = Pair::start().await;
     let connect = async |query: &str| {

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::process::Command;
 use std::time::Duration;
 
-use meshline_lab::{Answer, Member, Process, Ring, has_tool, program, until};
+use meshline_lab::{Answer, Member, Process, Ring, has_tool, program, soak, until};
 use serde_json::{Value, json};
 
 /// A web server that says the same to everybody; its port.
@@ -119,6 +119,29 @@ fn a_service_is_reached_by_its_name_and_goes_on_when_the_first_instance_is_kille
         if is_away { Ok(()) } else { Err(format!("{rows:?}")) }
     });
     assert_eq!(left.first().map(|row| &row["member_name"]), Some(&json!(second)), "the one that answers comes first");
+}
+
+#[test]
+fn a_connection_with_nothing_to_say_ends_with_its_member_and_a_new_one_goes_to_another() {
+    let (_ring, mut nodes) = ring();
+    wait_for_rows(&nodes[0], "web", 2);
+    let mut command = Command::new(program("node"));
+    command.args(["connect", "web@donald", "--config"]).arg(nodes[0].config());
+    let mut left_open = Process::start("connect", command);
+    until("the connection is there", || {
+        let tunnels = nodes[0].try_json(&["tunnels"])?;
+        let streams = tunnels["tunnels"].as_array().into_iter().flatten().filter(|tunnel| tunnel["name"] == "donald");
+        if streams.clone().any(|tunnel| tunnel["streams"] == 1) { Ok(()) } else { Err(tunnels.to_string()) }
+    });
+    nodes[1].process_mut().kill();
+    assert_eq!(spoken_through(&nodes[0], "node", "web"), "eddy", "a new connection, at once");
+    // Out of reach it may be for a minute; one that comes back knows nothing of the connection, and says so sooner.
+    if !soak() {
+        nodes[1].start();
+    }
+    assert_eq!(left_open.wait(Duration::from_secs(120)), Some(1));
+    let said = left_open.since(0).join("\n");
+    assert!(said.contains("broke off") && said.contains("connect anew"), "{said}");
 }
 
 #[test]

@@ -111,6 +111,10 @@ impl AsyncRead for TunnelStream {
 
 impl AsyncWrite for TunnelStream {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        // What is over still takes what fits its window, and nobody would ever read it.
+        if self.tunnel.over().is_some() {
+            return Poll::Ready(Err(self.ended(0)));
+        }
         let id = self.id;
         let written = self.tunnel.with(|state, now| {
             let written = state.connection.write(id, data, now);

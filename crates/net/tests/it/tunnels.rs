@@ -143,6 +143,20 @@ async fn a_stream_survives_the_member_it_went_through() {
 }
 
 #[tokio::test]
+async fn nothing_is_written_into_a_tunnel_that_is_over() {
+    let (one, other) = pair().await;
+    echo(other.handle.tunnels().clone());
+    let mut stream = opens(&one, &other).await;
+    stream.write_all(b"x").await.unwrap();
+    stream.read_u8().await.unwrap();
+    one.handle.tunnels().close();
+    let read = timeout(PATIENCE, stream.read_u8()).await.expect("it ends");
+    assert!(read.is_err(), "over");
+    let written = timeout(PATIENCE, stream.write(b"y")).await.expect("at once");
+    assert!(written.is_err(), "nobody will ever read it: {written:?}");
+}
+
+#[tokio::test]
 async fn nobody_is_reached_where_no_way_leads() {
     let one = run(config("one")).await;
     let stranger = new_key().id();
