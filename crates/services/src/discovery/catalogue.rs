@@ -10,7 +10,7 @@ use meshline_protocol::limits::{MAX_SERVICES, MAX_TEXT};
 use meshline_protocol::message::{Health, OfferedService, ServiceList, ServicesLists, SignedBroadcast};
 use meshline_protocol::{Bounded, Code, Fault, Frame, Message as Wire, NodeId, ServiceName, UnixMicros};
 
-use super::directory::{Change, Directory, List};
+use super::directory::{Change, Directory, List, Room};
 use super::flaps::Flaps;
 use super::sync::{Heard, Sync};
 use super::{Cause, Command, Entry, Event, Filter, Reply, Report, Settings, service};
@@ -310,9 +310,16 @@ impl Discovery {
         }
         let list: ServiceList = serde_json::from_str(&message.text).map_err(|_| Code::InvalidMessage)?;
         let until = self.until(&list, context)?;
-        let services = by_name(list)?;
-        if !self.directory.has_room(&owner, services.len(), signed.body.len()) {
-            return Err(Code::TooManyServices);
+        let mut services = by_name(list)?;
+        match self.directory.room(&owner, services.len(), signed.body.len()) {
+            Room::All => {}
+            // A member that adds something stays with what it had.
+            Room::Listed => {
+                self.refuse(Code::TooManyServices);
+                services
+                    .retain(|name, _| self.directory.get(&owner).is_some_and(|list| list.services.contains_key(name)));
+            }
+            Room::None => return Err(Code::TooManyServices),
         }
         let changes = self.directory.put(List { signed, until, services });
         self.tell(changes, Cause::Withdrawn, context);

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use data_encoding::HEXLOWER;
 use meshline_mesh::{Mono, SignedText};
+use meshline_protocol::limits::{MAX_SERVICES, MAX_TEXT};
 use meshline_protocol::message::{OfferedService, ServicesName};
 use meshline_protocol::{NodeId, ServiceKind, ServiceName, UnixMicros};
 use sha2::{Digest, Sha256};
@@ -17,6 +18,16 @@ pub const MAX_TOTAL: usize = 16_384;
 
 /// Bytes of signed lists: sixteen thousand services with 500 bytes each.
 pub const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Services that only members who are listed may add: of a hundred that are listed sixteen may offer one more.
+pub const GROWTH: usize = 1_024;
+
+/// Bytes that only members who are listed may add: 128 each, which a reading or a word in a text takes.
+const GROWTH_BYTES: usize = 128 * MAX_LISTS;
+
+/// What others leave to this member's own list, which is always kept: all that a member may offer, as long as a list may be.
+const OWN: usize = MAX_SERVICES;
+const OWN_BYTES: usize = 2 * MAX_TEXT;
 
 /// Bytes of a digest that are compared: nobody can make two sets of lists of the same digest.
 const DIGEST_BYTES: usize = 16;
@@ -38,6 +49,15 @@ pub(super) enum Change {
     Added(NodeId, OfferedService),
     Changed { owner: NodeId, before: OfferedService, after: OfferedService },
     Removed(NodeId, OfferedService, Mono),
+}
+
+/// What of a list there is room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    All,
+    /// What was listed of this member before.
+    Listed,
+    None,
 }
 
 /// The lists of all members.
@@ -78,18 +98,29 @@ impl Directory {
         self.bytes
     }
 
-    /// Whether a list of so many services and bytes would fit in place of the one that is kept of its owner.
-    pub(super) fn has_room(&self, owner: &NodeId, services: usize, bytes: usize) -> bool {
-        let before = self.lists.get(owner);
-        let (old_services, old_bytes) = before.map_or((0, 0), |list| (list.services.len(), list.signed.body.len()));
-        (before.is_some() || self.lists.len() < MAX_LISTS)
-            && self.services - old_services + services <= MAX_TOTAL
-            && self.bytes - old_bytes + bytes <= MAX_BYTES
+    /// What there is room for of another member's list of so many services and bytes, in place of the one that is kept of it.
+    /// What does not grow always fits; a list that grows has the reserve that newcomers leave.
+    pub(super) fn room(&self, owner: &NodeId, services: usize, bytes: usize) -> Room {
+        let Some(before) = self.lists.get(owner) else {
+            let fits = self.lists.len() < MAX_LISTS - 1
+                && self.services + services <= MAX_TOTAL - OWN - GROWTH
+                && self.bytes + bytes <= MAX_BYTES - OWN_BYTES - GROWTH_BYTES;
+            return if fits { Room::All } else { Room::None };
+        };
+        let (old_services, old_bytes) = (before.services.len(), before.signed.body.len());
+        let fits = |old: usize, new: usize, all: usize, most: usize| new <= old || all - old + new <= most;
+        if !fits(old_bytes, bytes, self.bytes, MAX_BYTES - OWN_BYTES) {
+            return Room::None;
+        }
+        let all = fits(old_services, services, self.services, MAX_TOTAL - OWN);
+        if all { Room::All } else { Room::Listed }
     }
 
     /// Whether there is no room for the list of anybody of whom none is kept.
     pub(super) fn is_full(&self) -> bool {
-        self.lists.len() >= MAX_LISTS || self.services >= MAX_TOTAL || self.bytes >= MAX_BYTES
+        self.lists.len() >= MAX_LISTS - 1
+            || self.services >= MAX_TOTAL - OWN - GROWTH
+            || self.bytes >= MAX_BYTES - OWN_BYTES - GROWTH_BYTES
     }
 
     /// Keeps a list in place of the one before.

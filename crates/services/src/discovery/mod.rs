@@ -16,7 +16,7 @@ use meshline_protocol::{Code, NodeId, ServiceKind, ServiceName, ServiceText};
 
 pub(crate) use catalogue::Discovery;
 pub use catalogue::{MAX_CLOCK_ERROR, MAX_TTL, MIN_TTL};
-pub use directory::{MAX_BYTES, MAX_LISTS, MAX_TOTAL};
+pub use directory::{GROWTH, MAX_BYTES, MAX_LISTS, MAX_TOTAL};
 
 /// What somebody on this machine wants of the directory.
 #[derive(Clone, Debug, PartialEq, Eq)]

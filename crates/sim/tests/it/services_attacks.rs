@@ -1,13 +1,16 @@
 //! Lists of services that are forged, oversized, over, replayed or foreign.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use meshline_identity::KeyPair;
+use meshline_protocol::limits::MAX_SERVICES;
 use meshline_protocol::message::{
     Broadcast, BroadcastMessage, Health, RecordText, ServiceList, Services, ServicesCompare, ServicesEntry,
     ServicesLists, ServicesName, ServicesNames, SignedBroadcast,
 };
-use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, UnixMicros};
-use meshline_services::discovery::{DEFAULT_TTL_S, MAX_CLOCK_ERROR, MAX_TTL, MIN_TTL};
+use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, SignedRecord, UnixMicros};
+use meshline_services::discovery::{DEFAULT_TTL_S, GROWTH, MAX_CLOCK_ERROR, MAX_TOTAL, MAX_TTL, MIN_TTL};
 use meshline_sim::{MS, Pair, Puppet, SECOND, World, offered, seed};
 
 use crate::support::{linked_puppet, misbehaved};
@@ -200,4 +203,83 @@ fn a_member_that_asks_without_end_is_answered_as_often_as_anybody_needs() {
     let got = pair.puppet_got(&puppet);
     let answers = got.into_iter().filter(|message| matches!(message, Message::Services(Services::Names(_)))).count();
     assert!((256..300).contains(&answers), "{answers} answers");
+}
+
+/// Lists that a puppet has of members it made up, with their announcements.
+#[derive(Default)]
+struct Shelf {
+    lists: BTreeMap<NodeId, (ServicesEntry, Bytes, SignedRecord)>,
+    /// Messages that were answered.
+    answered: usize,
+}
+
+impl Shelf {
+    /// A member offers so many services.
+    fn put(&mut self, pair: &Pair, key: &KeyPair, services: usize) {
+        let (seq, record) = (pair.wall(), pair.puppet_announcement(key, &pair.announcement_text()));
+        let names: Vec<String> = (0..services).map(|n| format!("s{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let (entry, body) = signed(pair, key, seq, &text_of(&list(seq, MAX_TTL, &names)));
+        self.lists.insert(key.id(), (entry, body, record));
+    }
+
+    /// The puppet answers what it is asked for so long, six lists at a time: they fit a message.
+    fn serve(&mut self, pair: &mut Pair, puppet: &Puppet, time: u64) {
+        for _ in 0..time / (50 * MS) {
+            pair.run_for(50 * MS);
+            let got: Vec<Message> = pair.puppet_got(puppet).into_iter().skip(self.answered).cloned().collect();
+            self.answered += got.len();
+            for message in got {
+                match message {
+                    Message::Services(Services::Compare(_)) => {
+                        let names =
+                            self.lists.values().map(|(entry, ..)| ServicesName { by: entry.by, seq: entry.seq });
+                        let names = ServicesNames { names: Bounded::from_first(names), more: false };
+                        pair.puppet_send(puppet, Message::Services(Services::Names(names)));
+                    }
+                    Message::Services(Services::Want(want)) => {
+                        let found: Vec<_> = want.owners.iter().filter_map(|by| self.lists.get(by)).take(6).collect();
+                        let lists = ServicesLists {
+                            lists: Bounded::from_first(found.iter().map(|(entry, ..)| entry.clone())),
+                            owners: Bounded::from_first(found.iter().map(|(.., record)| record.clone())),
+                        };
+                        let body = found.iter().flat_map(|(_, body, _)| body.to_vec()).collect::<Vec<u8>>();
+                        let message = Message::Services(Services::Lists(lists));
+                        pair.puppet_send(puppet, Frame { message, body: Some(body.into()) });
+                    }
+                    Message::Ping(echo) => pair.puppet_send(puppet, Message::Pong(echo)),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn in_a_full_directory_who_is_listed_renews_and_grows_and_a_newcomer_is_refused_by_name() {
+    let (mut pair, puppet) = linked_puppet(seed(1));
+    let keys: Vec<KeyPair> = (1..=240).map(|number| KeyPair::from_secret([number; 32])).collect();
+    let newcomers = MAX_TOTAL - MAX_SERVICES - GROWTH;
+    let (first, last) = (&keys[0], &keys[239]);
+    let mut shelf = Shelf::default();
+    shelf.put(&pair, first, MAX_SERVICES - 1);
+    keys[1..239].iter().for_each(|key| shelf.put(&pair, key, MAX_SERVICES));
+    shelf.serve(&mut pair, &puppet, 60 * SECOND);
+    let listed = |pair: &mut Pair| pair.service_report(0).services;
+    assert_eq!(listed(&mut pair), newcomers - 1);
+    assert_eq!(refused(&mut pair, Code::TooManyServices), 0);
+    shelf.put(&pair, last, 2);
+    shelf.serve(&mut pair, &puppet, 90 * SECOND);
+    assert!(refused(&mut pair, Code::TooManyServices) > 0, "there is room for one");
+    assert_eq!(listed(&mut pair), newcomers - 1);
+    // Its own are always listed, and whoever is listed goes on.
+    let own: Vec<String> = (0..MAX_SERVICES).map(|n| format!("own{n}")).collect();
+    pair.offer_named(0, &own);
+    shelf.put(&pair, first, MAX_SERVICES);
+    keys[1..239].iter().for_each(|key| shelf.put(&pair, key, MAX_SERVICES));
+    shelf.serve(&mut pair, &puppet, 90 * SECOND);
+    assert_eq!(listed(&mut pair), newcomers + MAX_SERVICES);
+    let of_first = pair.services(0).into_iter().filter(|entry| entry.member == first.id()).count();
+    assert_eq!(of_first, MAX_SERVICES, "a member that is listed may add something");
+    assert!(misbehaved(&pair).is_empty());
 }

@@ -84,21 +84,46 @@ fn what_ends_goes_in_its_time_and_what_left_is_remembered_until_then() {
 #[test]
 fn there_is_room_up_to_each_bound_and_not_beyond() {
     let mut directory = large();
-    assert!(
-        directory.has_room(&id(999), MAX_TOTAL - 10_000, 100) && !directory.has_room(&id(999), MAX_TOTAL - 9_999, 100)
-    );
-    assert!(directory.has_room(&id(1), MAX_TOTAL - 9_950, 100), "in place of its own fifty");
-    let bytes = MAX_BYTES - directory.bytes();
-    assert!(directory.has_room(&id(999), 1, bytes) && !directory.has_room(&id(999), 1, bytes + 1));
-    for owner in 200..u16::try_from(MAX_LISTS).expect("small") {
+    let newcomers = MAX_TOTAL - OWN - GROWTH - 10_000;
+    assert_eq!(directory.room(&id(999), newcomers, 100), Room::All);
+    assert_eq!(directory.room(&id(999), newcomers + 1, 100), Room::None);
+    let bytes = MAX_BYTES - OWN_BYTES - GROWTH_BYTES - directory.bytes();
+    assert_eq!(directory.room(&id(999), 1, bytes), Room::All);
+    assert_eq!(directory.room(&id(999), 1, bytes + 1), Room::None);
+    for owner in 200..u16::try_from(MAX_LISTS - 1).expect("small") {
         directory.put(list(owner, 1, &[]));
     }
-    assert!(!directory.has_room(&id(60_000), 0, 100) && directory.has_room(&id(1), 50, 100));
+    assert_eq!(directory.room(&id(60_000), 0, 100), Room::None);
     assert!(directory.is_full(), "who came first stays");
     directory.put(list(4_000, 2, &[]));
-    assert_eq!(directory.lists(), MAX_LISTS, "and renews");
+    assert_eq!(directory.lists(), MAX_LISTS - 1, "and renews; the last place is this member's own");
     directory.expire(Mono(1_001));
-    assert!(!directory.is_full() && directory.has_room(&id(60_000), 1, 100), "what ends makes room");
+    assert!(!directory.is_full() && directory.room(&id(60_000), 1, 100) == Room::All, "what ends makes room");
+}
+
+#[test]
+fn who_is_listed_grows_into_a_reserve_and_stays_when_that_is_used_up() {
+    let mut directory = large();
+    let reserved = MAX_TOTAL - OWN - 9_950;
+    assert_eq!(directory.room(&id(1), reserved, 100), Room::All, "in place of its own fifty");
+    assert_eq!(directory.room(&id(1), reserved + 1, 100), Room::Listed);
+    let bytes = MAX_BYTES - OWN_BYTES - (directory.bytes() - 100);
+    assert_eq!(directory.room(&id(1), 50, bytes), Room::All);
+    assert_eq!(directory.room(&id(1), 50, bytes + 1), Room::None);
+    // Up to the bound, and this member's own beyond it.
+    let many: Vec<_> = (0..MAX_TOTAL - 10_000).map(|n| service(&format!("n{n}"), "_http._tcp")).collect();
+    directory.put(list(999, 1, &many));
+    assert_eq!(directory.services(), MAX_TOTAL);
+    for (services, room) in [(50, Room::All), (49, Room::All), (51, Room::Listed)] {
+        assert_eq!(directory.room(&id(1), services, 100), room, "{services}");
+    }
+    let mut long = list(998, 1, &[]);
+    let body = bytes::Bytes::from(vec![b'x'; MAX_BYTES - directory.bytes()]);
+    long.signed = Arc::new(SignedText { by: id(998), seq: UnixMicros::new(1), sig: String::new(), body });
+    directory.put(long);
+    for (bytes, room) in [(100, Room::All), (99, Room::All), (101, Room::None)] {
+        assert_eq!(directory.room(&id(1), 50, bytes), room, "{bytes} bytes");
+    }
 }
 
 #[test]
