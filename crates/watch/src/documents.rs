@@ -176,6 +176,8 @@ pub struct Service {
     pub expires_ms: Option<u64>,
     /// Expected delivery time to the member in microseconds.
     pub cost: Option<u64>,
+    /// Whether it comes and goes.
+    pub damped: bool,
 }
 
 /// A message of the chat.
@@ -258,9 +260,23 @@ pub struct Task {
     pub of: u64,
 }
 
+/// An event of before.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Past {
+    /// When, by the member's clock.
+    pub time: String,
+    /// Its name.
+    pub event: String,
+    /// What is said of it.
+    pub data: serde_json::Value,
+}
+
 /// Rows under the name of their listing.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Listing {
+    #[serde(default)]
+    pub(crate) events: Vec<Past>,
     #[serde(default)]
     pub(crate) peers: Vec<Peer>,
     #[serde(default)]

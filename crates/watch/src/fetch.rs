@@ -35,7 +35,8 @@ const fn path(source: Source) -> &'static str {
         Source::Chat => "/api/v1/chat?limit=300",
         Source::Services => "/api/v1/services",
         Source::Ledger => "/api/v1/ledger",
-        Source::Events => "/api/v1/events",
+        // What happened before; then they are told as they come.
+        Source::Events => "/api/v1/events/past?limit=1024",
     }
 }
 
@@ -146,19 +147,31 @@ pub(crate) fn answer(source: Source, document: Value) -> Result<Answer, Fault> {
     if source == Source::Ledger {
         return understood::<Ledger>(document).map(Answer::Ledger);
     }
-    let Listing { peers, routes, services, messages } = understood(document)?;
+    let Listing { peers, routes, services, messages, events } = understood(document)?;
     match source {
         Source::Peers => Ok(Answer::Peers(peers)),
         Source::Routes => Ok(Answer::Routes(routes)),
         Source::Services => Ok(Answer::Services(services)),
         Source::Chat => Ok(Answer::Chat(messages)),
-        Source::Status | Source::Ledger | Source::Events => Err(Fault::Missing),
+        Source::Events => Ok(Answer::Events(events)),
+        Source::Status | Source::Ledger => Err(Fault::Missing),
     }
 }
 
 async fn listen(data_dir: Arc<PathBuf>, wake: Arc<Notify>, told: Sender<Event>) {
     let mut last = None;
     loop {
+        // A member of another version may not know of it: then there is what comes.
+        if last.is_none()
+            && let Ok(past) = document(&data_dir, Source::Events).await
+        {
+            last = past.get("last_event_id").and_then(Value::as_str).map(ToOwned::to_owned);
+            if let Ok(past) = answer(Source::Events, past)
+                && told.send(Event::Answered(past)).await.is_err()
+            {
+                return;
+            }
+        }
         if let Err(fault) = hear(&data_dir, &mut last, &told).await
             && told.send(Event::Failed(Source::Events, fault)).await.is_err()
         {

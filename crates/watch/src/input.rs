@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::documents::{Ledger, Message, Peer, Route, Service, Status};
+use crate::documents::{Ledger, Message, Past, Peer, Route, Service, Status};
 
 /// When something happens: nobody else is asked for the time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -86,6 +86,8 @@ pub enum Answer {
     Services(Vec<Service>),
     /// The tip.
     Ledger(Ledger),
+    /// What happened before.
+    Events(Vec<Past>),
 }
 
 impl Answer {
@@ -99,6 +101,7 @@ impl Answer {
             Self::Chat(_) => Source::Chat,
             Self::Services(_) => Source::Services,
             Self::Ledger(_) => Source::Ledger,
+            Self::Events(_) => Source::Events,
         }
     }
 }

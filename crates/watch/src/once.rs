@@ -9,7 +9,7 @@ use meshline_daemon::output::print;
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
-use crate::dashboard::{Dashboard, Settings};
+use crate::dashboard::{Dashboard, Settings, is_said};
 use crate::fetch::{answer, document};
 use crate::input::{Event, Fault, Now, Source};
 
@@ -21,10 +21,10 @@ struct Taken {
 
 async fn take(data_dir: &Path) -> Taken {
     let ask = |source| async move { (source, document(data_dir, source).await) };
-    let [status, peers, routes, chat, services, ledger, _] = Source::ALL;
-    let (status, peers, routes, chat, services, ledger) =
-        tokio::join!(ask(status), ask(peers), ask(routes), ask(chat), ask(services), ask(ledger));
-    Taken { at: Timestamp::now(), each: vec![status, peers, routes, chat, services, ledger] }
+    let [status, peers, routes, chat, services, ledger, events] = Source::ALL;
+    let (status, peers, routes, chat, services, ledger, events) =
+        tokio::join!(ask(status), ask(peers), ask(routes), ask(chat), ask(services), ask(ledger), ask(events));
+    Taken { at: Timestamp::now(), each: vec![status, peers, routes, chat, services, ledger, events] }
 }
 
 /// Prints what the member does now.
@@ -57,7 +57,8 @@ fn whole(taken: Taken) -> Value {
     let mut faults = Map::new();
     for (source, said) in taken.each {
         let value = said.map(|mut document| match source {
-            Source::Status | Source::Ledger | Source::Events => document,
+            Source::Status | Source::Ledger => document,
+            Source::Events => happened(&document),
             Source::Peers | Source::Routes | Source::Chat | Source::Services => {
                 document.get_mut(source.name()).map_or(Value::Null, Value::take)
             }
@@ -69,6 +70,13 @@ fn whole(taken: Taken) -> Value {
     }
     all.insert("faults".to_owned(), Value::Object(faults));
     Value::Object(all)
+}
+
+/// The events of before without those of the chat, which has a listing of its own.
+fn happened(document: &Value) -> Value {
+    let all = document.get("events").and_then(Value::as_array).into_iter().flatten();
+    let of_chat = |event: &Value| event.get("event").and_then(Value::as_str).is_some_and(is_said);
+    all.filter(|event| !of_chat(event)).cloned().collect()
 }
 
 fn text(taken: Taken, settings: Settings, columns: usize) -> String {

@@ -5,6 +5,7 @@ mod ledger;
 
 use std::sync::Arc;
 
+use axum::Json;
 use axum::extract::State;
 use axum::http::HeaderMap;
 use axum::response::Response;
@@ -17,11 +18,11 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::error::RecvError;
 
 use super::Api;
-use super::documents::MessageRow;
+use super::documents::{MessageRow, rfc3339};
 use super::extract::Params;
 use super::problem::Problem;
 use super::services::{ServiceRemoved, ServiceRow};
-use crate::feed::{Bounds, Feed};
+use crate::feed::{Bounds, Entry, Feed};
 use crate::files::{FileError, random_bytes};
 #[cfg(feature = "ledger")]
 pub(super) use ledger::fill_ledger;
@@ -36,6 +37,9 @@ const MAX_EVENT_BYTES: usize = 1024 * 1024;
 const MAX_EVENT_READERS: usize = 64;
 
 const BOUNDS: Bounds = Bounds { entries: MAX_EVENTS, bytes: MAX_EVENT_BYTES, readers: MAX_EVENT_READERS };
+
+/// Events of before that are told unless `limit` says otherwise: a few screens.
+const DEFAULT_LIMIT: usize = 200;
 
 /// All events matter the same.
 const RANK: u8 = 0;
@@ -53,6 +57,52 @@ pub(super) async fn stream(
 ) -> Result<Response, Problem> {
     let reader = api.events.read(last_id(&headers, resume.last_event_id.as_deref()), RANK);
     std::future::ready(reader.map(crate::feed::Reader::into_response).map_err(|_| Problem::too_many_readers())).await
+}
+
+/// What may stand behind the `?` of what happened before.
+#[derive(Debug, Deserialize)]
+pub(super) struct Wanted {
+    limit: Option<usize>,
+}
+
+/// The document of what happened before.
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Past {
+    /// `meshline/events/1`.
+    schema: &'static str,
+    /// Oldest first.
+    events: Vec<Happened>,
+    /// The stream of events goes on behind them with this id.
+    last_event_id: String,
+}
+
+/// One event of before.
+#[derive(Serialize, JsonSchema)]
+struct Happened {
+    /// RFC 3339 in UTC with microseconds, by the clock of this host.
+    time: String,
+    /// Its name, as in the stream.
+    event: String,
+    /// What the stream has as its data.
+    data: serde_json::Value,
+}
+
+impl From<&Entry> for Happened {
+    fn from(entry: &Entry) -> Self {
+        // It was written as JSON.
+        let data = serde_json::from_slice(entry.data()).unwrap_or_default();
+        Self { time: rfc3339(entry.at()), event: entry.name().to_owned(), data }
+    }
+}
+
+pub(super) async fn past(State(api): State<Api>, Params(wanted): Params<Wanted>) -> Result<Json<Past>, Problem> {
+    let limit = wanted.limit.unwrap_or(DEFAULT_LIMIT);
+    if !(1..=MAX_EVENTS).contains(&limit) {
+        return Err(Problem::bad_request(format!("`limit` is 1 to {MAX_EVENTS}")));
+    }
+    let (entries, last_event_id) = api.events.last_with_id(limit, RANK);
+    let events = entries.iter().map(Happened::from).collect();
+    std::future::ready(Ok(Json(Past { schema: "meshline/events/1", events, last_event_id }))).await
 }
 
 /// The header wins: a browser that lost the connection sets it and leaves the query as it was at first.

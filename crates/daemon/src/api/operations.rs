@@ -91,6 +91,13 @@ const LOG_LIMIT: Parameter = Parameter {
     shape: |_| schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 2_000}),
 };
 
+const EVENT_LIMIT: Parameter = Parameter {
+    name: "limit",
+    place: "query",
+    description: "Events at most, 1 to 1,024; 200 unless told.",
+    shape: |_| schemars::json_schema!({"type": "integer", "minimum": 1, "maximum": 1_024}),
+};
+
 const CHAT_LIMIT: Parameter = Parameter {
     name: "limit",
     place: "query",
@@ -361,6 +368,18 @@ const OPERATIONS: &[Operation] = &[
         refusals: &[],
         token: true,
         handler: |method| on(method, events::stream),
+    },
+    Operation {
+        method: Verb::Get,
+        path: "/api/v1/events/past",
+        id: "pastEvents",
+        summary: "What happened last, as far as it is kept, and the id with which the stream goes on behind it.",
+        parameters: &[EVENT_LIMIT],
+        body: None,
+        answer: Answer::Json(|schemas| schemas.subschema_for::<events::Past>(), &[]),
+        refusals: &[StatusCode::BAD_REQUEST],
+        token: true,
+        handler: |method| on(method, events::past),
     },
     Operation {
         method: Verb::Get,

@@ -15,7 +15,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
 use axum::body::Bytes;
+use meshline_protocol::UnixMicros;
 
+use crate::config::now;
 pub(crate) use stream::Reader;
 
 /// How much is kept, and for how many.
@@ -38,12 +40,26 @@ pub(crate) struct Entry {
     text: Bytes,
     /// Where in it the data are.
     data: Range<usize>,
+    /// Its name.
+    name: String,
+    /// When it was kept.
+    at: UnixMicros,
 }
 
 impl Entry {
     /// The data alone.
     pub(crate) fn data(&self) -> &[u8] {
         self.text.get(self.data.clone()).unwrap_or_default()
+    }
+
+    /// What it is called.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// When it was kept, by this host's clock.
+    pub(crate) const fn at(&self) -> UnixMicros {
+        self.at
     }
 }
 
@@ -102,7 +118,7 @@ impl Feed {
         text.push_str("\n\n");
         kept.next += 1;
         kept.bytes += text.len();
-        kept.entries.push_back(Entry { rank, text: text.into(), data });
+        kept.entries.push_back(Entry { rank, text: text.into(), data, name: name.to_owned(), at: now() });
         kept.forget_beyond(self.bounds);
         let waiting: Vec<Waker> = kept.readers.values_mut().filter_map(Option::take).collect();
         drop(kept);
@@ -111,11 +127,13 @@ impl Feed {
 
     /// The last `count` entries of at most this rank, oldest first.
     pub(crate) fn last(&self, count: usize, rank: u8) -> Vec<Entry> {
+        newest(&self.lock(), count, rank)
+    }
+
+    /// The same, with the id of the newest of all: a reader with it goes on behind them without a gap.
+    pub(crate) fn last_with_id(&self, count: usize, rank: u8) -> (Vec<Entry>, String) {
         let kept = self.lock();
-        let mut found: Vec<Entry> =
-            kept.entries.iter().rev().filter(|entry| entry.rank <= rank).take(count).cloned().collect();
-        found.reverse();
-        found
+        (newest(&kept, count, rank), format!("{}{}", self.prefix, kept.next - 1))
     }
 
     /// A reader of what comes from now on, or of all that came after the event with the id `last`.
@@ -176,4 +194,11 @@ impl Feed {
     fn lock(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn newest(kept: &Kept, count: usize, rank: u8) -> Vec<Entry> {
+    let mut found: Vec<Entry> =
+        kept.entries.iter().rev().filter(|entry| entry.rank <= rank).take(count).cloned().collect();
+    found.reverse();
+    found
 }

@@ -32,6 +32,27 @@ async fn a_stream_begins_with_how_soon_to_come_back_and_an_id_to_come_back_with(
 }
 
 #[tokio::test]
+async fn what_happened_before_is_told_with_its_time_and_the_stream_goes_on_behind_it() {
+    let member = Member::start().await;
+    for text in ["one", "two", "three"] {
+        member.write(text).await;
+    }
+    let document = member.get("/api/v1/events/past?limit=2").await.json();
+    assert_eq!(document["schema"], "meshline/events/1");
+    let events: Vec<_> = document["events"].as_array().unwrap().iter().collect();
+    let texts: Vec<_> = events.iter().map(|event| (event["event"].as_str(), event["data"]["text"].as_str())).collect();
+    assert_eq!(texts, [(Some("chat"), Some("two")), (Some("chat"), Some("three"))]);
+    assert!(events[0]["time"].as_str().is_some_and(|time| time.ends_with('Z')), "{document}");
+    let last = document["last_event_id"].as_str().unwrap();
+    let mut reader = member.stream(&format!("/api/v1/events?last_event_id={last}"), "").await;
+    member.write("four").await;
+    assert_eq!(reader.event().await.data["text"], "four", "none twice, none left out");
+    for limit in ["0", "1025", "x"] {
+        assert_eq!(member.get(&format!("/api/v1/events/past?limit={limit}")).await.status, 400, "{limit}");
+    }
+}
+
+#[tokio::test]
 async fn who_lost_the_connection_hears_all_it_missed_in_order_and_once() {
     let member = Member::start().await;
     let mut reader = member.stream("/api/v1/events", "").await;

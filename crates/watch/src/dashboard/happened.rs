@@ -2,8 +2,10 @@
 
 use std::collections::VecDeque;
 
+use jiff::Timestamp;
 use serde_json::Value;
 
+use crate::documents::Past;
 use crate::text::clean;
 use crate::words::micros;
 
@@ -36,6 +38,14 @@ pub(crate) struct AllHappened {
 }
 
 impl AllHappened {
+    /// Takes in what happened before this began; what was said stands in the chat.
+    pub(crate) fn read(&mut self, past: &[Past]) {
+        for Past { time, event, data } in past.iter().filter(|past| !is_said(&past.event)) {
+            let unix_ms = time.parse::<Timestamp>().map_or(0, Timestamp::as_millisecond);
+            self.push(unix_ms, event, data);
+        }
+    }
+
     pub(crate) fn push(&mut self, unix_ms: i64, name: &str, what: &Value) {
         let (weight, words) = words(name, what);
         self.rows.push_back(Happened { unix_ms, weight, words: clean(&words) });
@@ -43,6 +53,11 @@ impl AllHappened {
             self.rows.pop_front();
         }
     }
+}
+
+/// Events of the chat.
+pub(crate) fn is_said(event: &str) -> bool {
+    matches!(event, "chat" | "delivered")
 }
 
 fn text<'a>(what: &'a Value, key: &str) -> &'a str {
@@ -116,6 +131,7 @@ mod tests {
     use serde_json::json;
 
     use super::{AllHappened, MAX_HAPPENED};
+    use crate::documents::Past;
 
     fn told(name: &str, what: &serde_json::Value) -> String {
         let mut all = AllHappened::default();
@@ -142,6 +158,19 @@ mod tests {
             "moon rises kind=_http._tcp port=80"
         );
         assert_eq!(told("odd", &json!(null)), "odd");
+    }
+
+    #[test]
+    fn what_happened_before_is_taken_in_with_its_time_and_the_chat_left_out() {
+        let past = |time: &str, event: &str| Past {
+            time: time.to_owned(),
+            event: event.to_owned(),
+            data: json!({"name": "eddy", "text": "x"}),
+        };
+        let mut all = AllHappened::default();
+        all.read(&[past("1970-01-01T00:00:01.500000Z", "member_joined"), past("", "chat"), past("odd", "member_left")]);
+        let rows: Vec<_> = all.rows.iter().map(|row| (row.unix_ms, row.words.as_str())).collect();
+        assert_eq!(rows, [(1_500, "eddy joined"), (0, "eddy left")]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::Value;
 pub(crate) use cursor::{Cursor, Scroll};
 pub(crate) use freshness::{Age, Freshness};
 pub use happened::MAX_HAPPENED;
-pub(crate) use happened::{AllHappened, Weight};
+pub(crate) use happened::{AllHappened, Happened, Weight, is_said};
 pub(crate) use line::Line;
 pub(crate) use series::{AllSeries, Sample, Series};
 pub use series::{MAX_SAMPLES, MAX_SERIES};
@@ -240,6 +240,7 @@ impl Dashboard {
             }
             Answer::Chat(page) => self.talk.read(page),
             Answer::Ledger(ledger) => self.ledger = Some(ledger),
+            Answer::Events(past) => self.happened.read(&past),
         }
     }
 

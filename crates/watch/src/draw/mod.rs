@@ -143,7 +143,7 @@ fn nothing(dashboard: &Dashboard, panel: Panel, is_filtered: bool, now: Now) -> 
         (Age::Fresh | Age::Stale(_), Panel::Routes) => "there is no way to any other member".to_owned(),
         (Age::Fresh | Age::Stale(_), Panel::Chat) => "nobody wrote anything yet".to_owned(),
         (Age::Fresh | Age::Stale(_), Panel::Services) => "no member offers anything".to_owned(),
-        (Age::Fresh | Age::Stale(_), Panel::Events) => "nothing happened since this began".to_owned(),
+        (Age::Fresh | Age::Stale(_), Panel::Events) => "nothing has happened yet".to_owned(),
     }
 }
 

@@ -1,16 +1,20 @@
 //! The panels below each other as plain text, for a file or a pipe.
 
+use jiff::Timestamp;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use super::table::{Part, Table};
 use super::{frame, links, lists, members, nothing};
-use crate::dashboard::{Dashboard, Panel};
+use crate::dashboard::{Dashboard, Happened, Panel};
 use crate::input::Now;
 use crate::text::clean;
 
 /// The newest messages that are printed.
 const MESSAGES: usize = 10;
+
+/// The newest events that are printed.
+const EVENTS: usize = 20;
 
 pub(crate) fn plain(dashboard: &Dashboard, now: Now, columns: usize) -> String {
     let name = clean(&dashboard.status.name);
@@ -25,6 +29,7 @@ pub(crate) fn plain(dashboard: &Dashboard, now: Now, columns: usize) -> String {
         parts.push(format!("{}\n{rows}", panel.name()));
     }
     parts.push(format!("{}\n{}", Panel::Chat.name(), messages(dashboard, now)));
+    parts.push(format!("{}\n{}", Panel::Events.name(), events(dashboard, now)));
     parts.join("\n\n")
 }
 
@@ -77,6 +82,19 @@ fn messages(dashboard: &Dashboard, now: Now) -> String {
     let line = |row: &crate::documents::Message| {
         let time = super::chat::clock(row.time.parse().ok(), &dashboard.settings.zone);
         format!("{time}{}: {}", clean(&row.name), clean(&row.text))
+    };
+    newest.map(line).collect::<Vec<_>>().join("\n")
+}
+
+fn events(dashboard: &Dashboard, now: Now) -> String {
+    let rows = &dashboard.happened.rows;
+    if rows.is_empty() {
+        return nothing(dashboard, Panel::Events, false, now);
+    }
+    let newest = rows.iter().skip(rows.len().saturating_sub(EVENTS));
+    let line = |row: &Happened| {
+        let time = super::chat::clock(Timestamp::from_millisecond(row.unix_ms).ok(), &dashboard.settings.zone);
+        format!("{time}{}", row.words)
     };
     newest.map(line).collect::<Vec<_>>().join("\n")
 }

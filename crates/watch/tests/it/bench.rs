@@ -241,6 +241,7 @@ fn services() -> Vec<Service> {
         health: health.to_owned(),
         expires_ms: Some(45_000),
         cost: Some(600),
+        damped: false,
     };
     vec![
         service("web", "_http._tcp", 'd', "donald", 8080, "up"),
