@@ -23,3 +23,4 @@ pub mod log;
 pub mod member;
 pub mod output;
 mod topics;
+pub mod words;

@@ -1,27 +1,6 @@
 //! Figures as people read them in narrow columns.
 
-/// A duration in microseconds.
-#[must_use]
-pub(crate) fn micros(value: u64) -> String {
-    match value {
-        0..10_000 => format!("{value} µs"),
-        10_000..100_000 => format!("{}.{} ms", value / 1_000, value % 1_000 / 100),
-        100_000..10_000_000 => format!("{} ms", value / 1_000),
-        _ => format!("{} s", value / 1_000_000),
-    }
-}
-
-/// A duration in milliseconds.
-#[must_use]
-pub(crate) fn millis(value: u64) -> String {
-    match value / 1_000 {
-        0 => format!("{value} ms"),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds @ 7_200..172_800 => format!("{} h", seconds / 3_600),
-        seconds => format!("{} d", seconds / 86_400),
-    }
-}
+pub(crate) use meshline_daemon::words::{condition, distance, micros, millis};
 
 /// Bits a second; a dash while nobody knows.
 #[must_use]
@@ -65,18 +44,14 @@ pub(crate) fn short(id: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{count, micros, millis, percent, rate};
+    use super::{count, percent, rate};
 
     #[test]
     fn figures_fit_into_narrow_columns() {
-        let shown: Vec<String> = [0, 9_999, 12_345, 123_456, 12_000_000].map(micros).into();
-        assert_eq!(shown, ["0 µs", "9999 µs", "12.3 ms", "123 ms", "12 s"]);
         let shown: Vec<String> = [0, 999, 45_000, 5_000_000, 50_000_000_000].map(rate).into();
         assert_eq!(shown, ["-", "999 bit/s", "45 kbit/s", "5.0 Mbit/s", "50 Gbit/s"]);
         let shown: Vec<String> = [0.0, 0.000_5, 0.012, 0.5, 7.0, f64::NAN].map(percent).into();
         assert_eq!(shown, ["0 %", "<0.1 %", "1.2 %", "50 %", "100 %", "-"]);
-        let shown: Vec<String> = [10, 3_000, 600_000, 10_000_000, 200_000_000].map(millis).into();
-        assert_eq!(shown, ["10 ms", "3 s", "10 min", "2 h", "2 d"]);
         assert_eq!((count(1, "link", "links"), count(0, "link", "links")), ("1 link".into(), "0 links".into()));
     }
 }

@@ -1,6 +1,7 @@
 //! Rows with columns of equal width, for people.
 
 use crate::log::escape;
+pub(super) use crate::words::millis;
 
 /// Lays out rows; the first is the heading.
 ///
@@ -23,21 +24,7 @@ pub(super) fn heading(names: &[&str]) -> Vec<String> {
     names.iter().map(|name| (*name).to_owned()).collect()
 }
 
-/// A duration in microseconds as people read it.
+/// A duration in microseconds; a dash while nobody knows.
 pub(super) fn micros(value: Option<u64>) -> String {
-    match value {
-        None => "-".to_owned(),
-        Some(value) if value < 10_000 => format!("{value} µs"),
-        Some(value) => format!("{}.{} ms", value / 1_000, value % 1_000 / 100),
-    }
-}
-
-/// A duration in milliseconds as people read it.
-pub(super) fn millis(value: u64) -> String {
-    match value / 1_000 {
-        0 => format!("{value} ms"),
-        seconds @ 1..120 => format!("{seconds} s"),
-        seconds @ 120..7_200 => format!("{} min", seconds / 60),
-        seconds => format!("{} h", seconds / 3_600),
-    }
+    value.map_or_else(|| "-".to_owned(), crate::words::micros)
 }

@@ -11,7 +11,7 @@ use crate::dashboard::{Dashboard, Panel, Series};
 use crate::documents::{Bearer, Link, Peer, Route, Service};
 use crate::text::{pad, wrap};
 use crate::theme::Theme;
-use crate::words::{micros, millis, percent, rate};
+use crate::words::{condition, distance, micros, millis, percent, rate};
 
 const HELP: [(&str, &str); 17] = [
     ("Tab, Shift-Tab, ←, →", "next, previous panel"),
@@ -165,9 +165,9 @@ fn of_service(service: &Service) -> Rows {
         fact("kind", &service.kind),
         fact("member", format!("{} {}", service.member_name, service.member)),
         fact("port", service.port.to_string()),
-        fact("health", &service.health),
+        fact("health", condition(&service.health, service.damped)),
         fact("text", note(&service.text)),
-        fact("cost", service.cost.map_or_else(|| "-".to_owned(), micros)),
+        fact("cost", distance(service.cost)),
         fact("expires in", service.expires_ms.map_or_else(|| "-".to_owned(), millis)),
     ]
 }

@@ -85,6 +85,8 @@ pub(super) fn facts(dashboard: &Dashboard, now: Now) -> String {
         return String::new();
     }
     let mut facts = vec![format!("{} in {}", short(&status.id), network(&status.network))];
+    // What stands last is cut off where there is no room.
+    facts.extend(ledger(dashboard, now));
     if status.time.members > 0 {
         let off = status.time.offset_us.unsigned_abs();
         let side = if status.time.offset_us > 0 { "behind" } else { "ahead" };
@@ -93,7 +95,6 @@ pub(super) fn facts(dashboard: &Dashboard, now: Now) -> String {
     if let Some(ring) = &status.ring {
         facts.push(if ring.complete { format!("ring closed, {}", ring.length) } else { "ring open".to_owned() });
     }
-    facts.extend(ledger(dashboard, now));
     facts.join(" · ")
 }
 

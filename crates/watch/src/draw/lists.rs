@@ -9,7 +9,7 @@ use crate::dashboard::Dashboard;
 use crate::documents::Service;
 use crate::text::clean;
 use crate::theme::Theme;
-use crate::words::micros;
+use crate::words::{condition, distance, micros};
 
 pub(super) fn routes(dashboard: &Dashboard) -> Table {
     let theme = dashboard.settings.theme;
@@ -43,7 +43,7 @@ pub(super) fn services(dashboard: &Dashboard) -> Table {
         Column::text("KIND", 6, 18),
         Column::text("MEMBER", 6, 20),
         Column::figure("PORT", 5).rank(3),
-        Column::text("HEALTH", 4, 10).rank(1),
+        Column::text("HEALTH", 4, 14).rank(1),
         Column::figure("COST", 7).rank(2),
         Column::text("TEXT", 8, 60).rank(4),
     ];
@@ -59,19 +59,10 @@ fn service_row(service: &Service, theme: Theme) -> Row {
             Cell::plain(clean(&service.kind)),
             Cell::plain(clean(&service.member_name)),
             Cell::plain(if service.port == 0 { "-".to_owned() } else { service.port.to_string() }),
-            Cell::Text(clean(&service.health), health_style(&service.health, theme)),
+            Cell::Text(clean(&condition(&service.health, service.damped)), health_style(&service.health, theme)),
             Cell::plain(distance(service.cost)),
             Cell::Text(clean(&note(&service.text)), theme.dim()),
         ],
-    }
-}
-
-/// As the command line says it.
-fn distance(cost: Option<u64>) -> String {
-    match cost {
-        None => "away".to_owned(),
-        Some(0) => "here".to_owned(),
-        Some(cost) => micros(cost),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Whole screens.
 
-use meshline_watch::documents::Ledger;
+use meshline_watch::documents::{Clock, Ledger, Service};
 use meshline_watch::{Answer, Event, Fault, Key, Source};
 use ratatui::style::{Color, Modifier};
 
@@ -43,15 +43,36 @@ fn on_80_by_24_the_tip_of_a_ledger_is_shown_that_is_kept_or_followed() {
     for (ledger, shown) in [
         (kept, "ledger 1207 …c3d4e5f6, of 1210"),
         (followed, "ledger 1207 …c3d4e5f6, looked through to 900"),
-        (synced, "ledger 1207 …c3d4e5f6\n"),
+        (synced, "ledger 1207 …c3d4e5f6 · clock 12.3 ms ahead"),
     ] {
         let mut bench = Bench::with_mesh(80, 24, PLAIN);
         bench.answer(Answer::Ledger(ledger));
+        // What else is known of a member does not push it out.
+        let mut status = on_ring(status(20));
+        status.network = "a-network-of-24-letters".to_owned();
+        status.time = Clock { offset_us: -12_345, error_us: 90, members: 5 };
+        bench.answer(Answer::Status(Box::new(status)));
         for panel in "123456".chars() {
             bench.press(&[Key::Char(panel)]);
             bench.shows(shown);
         }
     }
+}
+
+#[test]
+fn a_service_that_comes_and_goes_is_shown_as_that() {
+    let mut bench = Bench::with_mesh(80, 24, PLAIN);
+    let service = |name: &str, damped| Service {
+        name: name.to_owned(),
+        kind: "_http._tcp".to_owned(),
+        health: "up".to_owned(),
+        damped,
+        ..Service::default()
+    };
+    bench.answer(Answer::Services(vec![service("calm", false), service("lamp", true)]));
+    bench.press(&[Key::Char('5')]);
+    bench.shows("up, flapping");
+    assert_eq!(bench.screen().matches("flapping").count(), 1);
 }
 
 #[test]
