@@ -96,6 +96,20 @@ impl Member {
         &self.config
     }
 
+    /// Adds keys to its configuration.
+    ///
+    /// # Panics
+    /// If it cannot be read or written.
+    #[track_caller]
+    pub fn configure(&self, keys: &Value) {
+        let text = std::fs::read_to_string(&self.config).expect("its configuration");
+        let mut config: Value = serde_json::from_str(&text).expect("JSON");
+        if let (Some(config), Some(keys)) = (config.as_object_mut(), keys.as_object()) {
+            config.extend(keys.clone());
+        }
+        std::fs::write(&self.config, config.to_string()).expect("written");
+    }
+
     /// Its own id, from the running process.
     ///
     /// # Panics

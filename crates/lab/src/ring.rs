@@ -101,13 +101,7 @@ impl Ring {
     /// If it cannot be read or written.
     #[track_caller]
     pub fn configure(&self, number: u16, keys: &Value) {
-        let node = self.node(number);
-        let text = std::fs::read_to_string(node.config()).expect("its configuration");
-        let mut config: Value = serde_json::from_str(&text).expect("JSON");
-        if let (Some(config), Some(keys)) = (config.as_object_mut(), keys.as_object()) {
-            config.extend(keys.clone());
-        }
-        std::fs::write(node.config(), config.to_string()).expect("written");
+        self.node(number).configure(keys);
     }
 
     /// The script that starts node `number`.

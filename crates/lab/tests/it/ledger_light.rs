@@ -5,16 +5,6 @@ use serde_json::{Value, json};
 
 use crate::ledger::{EASY, PASSPHRASE, new, send, text};
 
-/// Adds keys to a configuration.
-fn configure(member: &Member, keys: &Value) {
-    let text = std::fs::read_to_string(member.config()).expect("its configuration");
-    let mut config: Value = serde_json::from_str(&text).expect("JSON");
-    if let (Some(config), Some(keys)) = (config.as_object_mut(), keys.as_object()) {
-        config.extend(keys.clone());
-    }
-    std::fs::write(member.config(), config.to_string()).expect("written");
-}
-
 #[track_caller]
 fn holds(member: &Member, balance: &str) {
     until(&format!("{} holds {balance}", member.name()), || {
@@ -58,7 +48,7 @@ fn a_view_sees_what_it_is_paid_and_pays_back() {
     let none = view.ask(&["wallet", "new"]);
     assert!(none.code == Some(1) && none.stderr.contains("genesis"), "{none:?}");
     view.process_mut().terminate();
-    configure(&view, &json!({"ledger": {"genesis": made["genesis"]}}));
+    view.configure(&json!({"ledger": {"genesis": made["genesis"]}}));
     view.start();
     view.wait_for_links(2);
     let address = new(&view);

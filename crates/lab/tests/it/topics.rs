@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::Write;
 use std::ops::RangeInclusive;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use meshline_lab::{Lab, Member, Process, Ring, Site, program, skipped, soak, until};
 use serde_json::{Value, json};
@@ -80,6 +81,40 @@ fn whoever_may_not_read_a_topic_is_refused_and_it_is_not_told() {
     assert!([Some(4), Some(5)].contains(&refused.code), "{refused:?}");
     assert_eq!(refused.stdout, "");
     assert!(!view.json(&["services"]).to_string().contains("secret"), "nor does the directory tell of it");
+}
+
+/// Whether a member that may not read a topic is told nothing but that.
+#[track_caller]
+fn refused(member: &Member, topic: &str) {
+    let answer = member.ask(&["read", topic]);
+    assert!([Some(4), Some(5)].contains(&answer.code), "{} reads {topic}: {answer:?}", member.name());
+    assert_eq!(answer.stdout, "", "{} reads {topic}", member.name());
+}
+
+#[test]
+fn each_topic_of_a_view_has_rules_of_its_own() {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let nodes = ring.start(2);
+    crate::all_linked(&nodes);
+    let mut view = ring.view();
+    let path = ring.path().join("attic.jsonl");
+    std::fs::write(&path, "2\n").expect("written");
+    let cellar = json!({"name": "cellar", "exec": "echo 1", "every_s": 1, "allow": ["bobby"]});
+    view.configure(&json!({"topics": [cellar, {"name": "attic", "file": path, "allow": ["donald"]}]}));
+    view.start();
+    view.wait_for_links(2);
+    for (reader, topic, value, other) in [(&nodes[0], "cellar", "1", "attic"), (&nodes[1], "attic", "2", "cellar")] {
+        assert_eq!(read(reader, &[topic]).trim(), value);
+        refused(reader, other);
+        refused(reader, &format!("{other}@{}", view.name()));
+    }
+    // By flags, in place of those of the file.
+    view.process_mut().terminate();
+    view.start_with(&["--topic", "door", "--exec", "echo 3", "--every", "1s", "--readers", "donald"]);
+    view.wait_for_links(2);
+    assert_eq!(read(&nodes[1], &["door"]).trim(), "3");
+    refused(&nodes[0], "door");
+    refused(&nodes[1], "attic");
 }
 
 #[test]
@@ -217,4 +252,110 @@ fn a_fast_topic_holds_up_nobody_and_a_reader_that_stops_is_told_what_it_missed()
     let told = stopped.wait_for("\"missed\":");
     println!("{told}");
     stopped.wait_for("\"burst\":39,\"number\":5000");
+}
+
+/// Lines that come every ten milliseconds, and how often: ten thousand a second for three seconds.
+const LINES: u64 = 100;
+const TICKS: u64 = 300;
+
+/// The one in the middle.
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+#[test]
+fn ten_thousand_readings_a_second_slow_neither_another_topic_nor_the_chat() {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let nodes = ring.start(2);
+    crate::all_linked(&nodes);
+    let mut view = ring.view();
+    let path = ring.path().join("slow.jsonl");
+    let mut slow = Numbers(File::create(&path).expect("made"));
+    let fast = json!({"name": "fast", "stdin": true, "allow": ["*"]});
+    view.configure(&json!({"topics": [fast, {"name": "slow", "file": path, "allow": ["*"]}]}));
+    view.start();
+    view.wait_for_links(2);
+    slow.say(1..=1);
+    view.process_mut().say("1");
+    read(&nodes[0], &["slow"]);
+    let live = following(&nodes[0], &["fast", "--json"]);
+    // One at a reader of both topics, one at a member that has nothing to do with the fast one.
+    let readers = [following(&nodes[0], &["slow", "--json"]), following(&nodes[1], &["slow", "--json"])];
+    for reader in [&live, &readers[0], &readers[1]] {
+        reader.wait_for("\"value\":1}");
+    }
+    let (mut seen, mut said, mut number) = (Vec::new(), Vec::new(), 1);
+    std::thread::scope(|scope| {
+        let source = view.process_mut();
+        let flood = scope.spawn(move || {
+            let begin = Instant::now();
+            for tick in 0..TICKS {
+                let lines: Vec<String> = (1..=LINES).map(|line| (1 + tick * LINES + line).to_string()).collect();
+                source.say(&lines.join("\n"));
+                let next = begin + Duration::from_millis(10 * (tick + 1));
+                std::thread::sleep(next.saturating_duration_since(Instant::now())); // paced: so many a second
+            }
+        });
+        while !flood.is_finished() || number < 4 {
+            number += 1;
+            let began = Instant::now();
+            slow.say(number..=number);
+            readers.iter().for_each(|reader| drop(reader.wait_for(&format!("\"value\":{number}}}"))));
+            seen.push(began.elapsed());
+            let began = Instant::now();
+            nodes[1].chat_to(&format!("meanwhile {number}"), 2);
+            said.push(began.elapsed());
+        }
+    });
+    let last = 1 + TICKS * LINES;
+    live.wait_for(&format!("\"value\":{last}}}"));
+    let missed = whole(&live, last);
+    readers.iter().for_each(|reader| assert_eq!(whole(reader, number), 0, "none of the slow topic"));
+    let (seen, said) = (median(seen), median(said));
+    println!("seen after {seen:?}, said within {said:?}, {missed} of {last} missed");
+    let generous = Duration::from_secs(1);
+    assert!(seen < generous && said < generous, "a reading of the other topic {seen:?}, a message {said:?}");
+    // A tenth of a second is kept: on a busy machine a reader may not run for as long.
+    assert!(missed == 0 || !soak(), "{missed} of {last} missed");
+}
+
+/// Half of a hundredth of a core.
+const ASLEEP: f64 = 0.005;
+
+/// A build without optimisation takes so many times longer for the same.
+const SLOWER: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+
+#[test]
+fn a_view_sleeps_while_its_cable_is_cut_and_goes_on_when_it_is_mended() {
+    let Some(lab) = Lab::new() else { return };
+    let (home, away) = (lab.site(), lab.site());
+    let ring = Ring::write_on(std::slice::from_ref(&home), &home, "--no-signal");
+    let path = ring.path().join("numbers.jsonl");
+    let mut numbers = Numbers(File::create(&path).expect("made"));
+    numbers.say(1..=1);
+    let nodes = ring.start(1);
+    let mut view = ring.view();
+    view.move_to(&away);
+    view.start_with(&["--topic", "count", "--file", path.to_str().expect("a path")]);
+    view.wait_for_links(1);
+    read(&nodes[0], &["count"]);
+    let follower = following(&nodes[0], &["count", "--json"]);
+    follower.wait_for("\"value\":1}");
+    away.cut();
+    let gone = until("the view notices", || {
+        let links = view.try_json(&["status"])?["links"].as_array().map_or(0, Vec::len);
+        if links == 0 { Ok(Instant::now()) } else { Err(format!("{links} links")) }
+    });
+    let mark = follower.mark();
+    numbers.say(2..=20);
+    let before = view.process().cpu();
+    follower.wait_after(mark, "trying again");
+    let (used, over) = ((view.process().cpu() - before).as_secs_f64(), gone.elapsed().as_secs_f64());
+    println!("{:.2} % of a core over {over:.1} s", 100.0 * used / over);
+    assert!(over > 3.0, "too short to tell: {over} s");
+    assert!(used / over < ASLEEP * SLOWER, "{used} s on a processor in {over} s");
+    away.mend();
+    follower.wait_for("\"value\":20}");
+    assert_eq!(whole(&follower, 20), 0, "all of it was kept meanwhile, by the same run");
 }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use meshline_lab::{Member, Ring, bin_dir, has_tool, skipped, until};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use crate::ledger::{EASY, PASSPHRASE};
 
 /// A terminal in which a shell runs one command, on a server of its own that ends with this.
 struct Terminal {
@@ -93,6 +95,8 @@ fn watch(member: &Member, program: &str, flags: &str) -> String {
 #[test]
 fn a_view_is_watched_on_80_by_24_and_on_more() {
     let ring = Ring::write("--nodes 2 --no-signal");
+    let shop = json!({"name": "shop", "kind": "_http._tcp", "target": "tcp://127.0.0.1:9", "allow": ["*"]});
+    ring.configure(2, &json!({"expose": [shop]}));
     let nodes = ring.start(2);
     let mut view = ring.view();
     view.start();
@@ -108,6 +112,19 @@ fn a_view_is_watched_on_80_by_24_and_on_more() {
     terminal.press(&["Enter"]);
     terminal.shows("127.0.0.1:");
     terminal.press(&["Escape"]);
+    terminal.press(&["3"]);
+    for text in ["BY WAY OF", "its link"] {
+        terminal.shows(text);
+    }
+    terminal.press(&["5"]);
+    for text in ["SERVICE", "shop", "_http._tcp", "donald"] {
+        terminal.shows(text);
+    }
+    // What happened before it began is there, too.
+    terminal.press(&["6"]);
+    for text in ["link to bobby is up", "link to donald is up", "shop (_http._tcp) of donald is offered"] {
+        terminal.shows(text);
+    }
     // A message there and one back.
     terminal.press(&["m"]);
     terminal.write("typed on a terminal, ёж 🦔");
@@ -134,6 +151,24 @@ fn a_view_is_watched_on_80_by_24_and_on_more() {
     terminal.shows("LINK TO");
     terminal.press(&["q"]);
     terminal.is_given_back(0);
+}
+
+#[test]
+fn the_tip_of_a_ledger_is_shown_on_80_by_24() {
+    let ring = Ring::write("--nodes 2 --no-signal");
+    let mut node = ring.node(1);
+    node.ask_with(PASSPHRASE.0, PASSPHRASE.1);
+    let _ = node.json(&["ledger", "create", "--preset", "test", "--bits", EASY]);
+    node.start();
+    let mut other = ring.node(2);
+    other.start();
+    node.wait_until_linked_to(&["donald"]);
+    let kept = node.json(&["ledger", "status"]);
+    let document = node.json(&["watch", "--once"]);
+    assert_eq!((&document["ledger"]["tip"], document["faults"].get("ledger")), (&kept["tip"], None), "{document}");
+    let Some(terminal) = Terminal::open(80, 24, &watch(&node, "node", "")) else { return };
+    let tip = kept["tip"].as_str().expect("a name");
+    terminal.shows(&format!("ledger {} …{}", kept["height"], &tip[tip.len() - 8..]));
 }
 
 #[test]
@@ -167,19 +202,32 @@ fn a_member_that_hangs_dies_and_comes_back_is_shown_as_that() {
 #[test]
 fn once_is_for_scripts() {
     let ring = Ring::write("--nodes 2 --no-signal");
+    let shop = json!({"name": "shop", "kind": "_http._tcp", "target": "tcp://127.0.0.1:9", "allow": ["*"]});
+    ring.configure(2, &json!({"expose": [shop]}));
     let nodes = ring.start(2);
     super::all_linked(&nodes);
-    let document: Value = nodes[0].json(&["watch", "--once"]);
+    nodes[1].chat_to("said before", 1);
+    let document = until("the directory has what donald offers", || {
+        let document = nodes[0].try_json(&["watch", "--once"])?;
+        if document["services"][0]["name"] == "shop" { Ok(document) } else { Err(document.to_string()) }
+    });
     assert_eq!(document["schema"], "meshline/watch/1");
     assert_eq!(document["status"]["name"], "bobby");
     assert_eq!(document["status"]["links"][0]["name"], "donald");
     assert_eq!(document["peers"][0]["name"], "donald");
-    for listing in ["routes", "messages"] {
+    for listing in ["routes", "messages", "events"] {
         assert!(document[listing].is_array(), "{listing}: {document}");
     }
-    assert!(document["faults"].get("status").is_none(), "{document}");
+    let events = document["events"].as_array().expect("checked");
+    let has = |name: &str, of: &str| events.iter().any(|event| event["event"] == name && event["data"]["name"] == of);
+    assert!(has("link_up", "donald") && has("service_added", "shop"), "{document}");
+    assert!(events.iter().all(|event| event["time"].is_string() && event["event"] != "chat"), "{document}");
+    let missing: Vec<&String> = document["faults"].as_object().into_iter().flatten().map(|(name, _)| name).collect();
+    assert_eq!(missing, ["ledger"], "this node has none: {document}");
     let text = nodes[0].ask(&["watch", "--once"]).done();
-    assert!(text.contains("LINK TO") && text.contains("donald"), "{text}");
+    for part in ["LINK TO", "donald", "shop", "said before", "link to donald is up"] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
     let nowhere = nodes[0].ask(&["watch"]);
     assert_eq!(nowhere.code, Some(2), "no terminal: {nowhere:?}");
     assert!(nowhere.stderr.contains("--once"), "{nowhere:?}");
