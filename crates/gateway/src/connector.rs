@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use meshline_protocol::message::Role;
 use meshline_protocol::opening::{OpenStream, StreamOpened, StreamRequest};
-use meshline_protocol::{Code, NodeId, Target};
+use meshline_protocol::{Code, NodeId, ServiceName, Target};
 use tokio::time::{Instant, timeout};
 
 use crate::carrier::{Carrier, Flow, Stream};
@@ -76,8 +76,8 @@ pub(crate) struct Connector {
 struct Memory {
     searches: u64,
     reached: BTreeMap<String, (NodeId, u64)>,
-    /// Who failed to serve a service, and when.
-    failed: BTreeMap<NodeId, Instant>,
+    /// Who failed to serve which service, and when: what else it offers may be well.
+    failed: BTreeMap<(ServiceName, NodeId), Instant>,
 }
 
 impl Memory {
@@ -92,15 +92,17 @@ impl Memory {
 }
 
 impl Memory {
-    fn note_failed(&mut self, id: NodeId) {
+    fn note_served(&mut self, service: &ServiceName, by: NodeId, is_served: bool) {
         self.failed.retain(|_, at| at.elapsed() < FAILED_FOR);
-        if self.failed.len() < MAX_FAILED {
-            self.failed.insert(id, Instant::now());
+        if is_served {
+            self.failed.remove(&(service.clone(), by));
+        } else if self.failed.len() < MAX_FAILED {
+            self.failed.insert((service.clone(), by), Instant::now());
         }
     }
 
-    fn has_failed(&self, id: &NodeId) -> bool {
-        self.failed.get(id).is_some_and(|at| at.elapsed() < FAILED_FOR)
+    fn has_failed(&self, service: &ServiceName, id: NodeId) -> bool {
+        self.failed.get(&(service.clone(), id)).is_some_and(|at| at.elapsed() < FAILED_FOR)
     }
 }
 
@@ -182,7 +184,7 @@ impl Connector {
     async fn search(&self, wish: &OpenStream) -> Result<Connected, Refusal> {
         let key = serde_json::to_string(wish).unwrap_or_default();
         let candidates = self.candidates(wish, &key);
-        let found = self.first_of(candidates, wish).await;
+        let found = self.first_of(candidates, wish, None).await;
         match &found {
             Ok(connected) => self.lock().remember(key, connected.by),
             Err(_) => drop(self.lock().reached.remove(&key)),
@@ -190,19 +192,26 @@ impl Connector {
         found
     }
 
-    /// Asks one after the other.
-    async fn first_of(&self, candidates: Vec<NodeId>, wish: &OpenStream) -> Result<Connected, Refusal> {
+    /// Asks one after the other. Who offers the service is remembered if it fails, and forgotten if it does not; of those
+    /// who are only asked because nobody offers it nothing is known.
+    async fn first_of(
+        &self,
+        candidates: Vec<NodeId>,
+        wish: &OpenStream,
+        offered: Option<&ServiceName>,
+    ) -> Result<Connected, Refusal> {
         let mut failed = Failures::default();
         let end = Instant::now() + SEARCH_LIMIT;
         for id in candidates {
             let limit = CANDIDATE_LIMIT.min(end.saturating_duration_since(Instant::now()));
             let asked = timeout(limit, self.ask(id, wish, limit)).await;
-            match asked.unwrap_or_else(|_| Err(refuse(Code::TunnelLost, "no answer in time"))) {
+            let answer = asked.unwrap_or_else(|_| Err(refuse(Code::TunnelLost, "no answer in time")));
+            if let Some(service) = offered {
+                self.lock().note_served(service, id, answer.is_ok());
+            }
+            match answer {
                 Ok(connected) => return Ok(connected),
-                Err(refusal) => {
-                    self.lock().note_failed(id);
-                    failed.add(label(self.directory.as_ref(), id), refusal);
-                }
+                Err(refusal) => failed.add(label(self.directory.as_ref(), id), refusal),
             }
         }
         Err(failed.sum(wish))

@@ -26,7 +26,7 @@ pub const MAX_CANDIDATES: usize = 8;
 /// A member that failed to serve a service is asked after all others for so long: until its links are known to be dead.
 pub const FAILED_FOR: Duration = Duration::from_secs(20);
 
-/// Members remembered for that.
+/// Members and services remembered for that.
 pub const MAX_FAILED: usize = 256;
 
 /// Targets of which it is remembered who reached them.

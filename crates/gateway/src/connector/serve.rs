@@ -19,7 +19,7 @@ impl Connector {
             return self.serve_unlisted(word, at, &wish).await;
         }
         let wanted = wanted(word, at, offers)?;
-        let has_failed = |id: &NodeId| self.lock().has_failed(id);
+        let has_failed = |id: &NodeId| self.lock().has_failed(&word.name, *id);
         let order = order(&wanted, has_failed);
         if order.is_empty() {
             if wanted.iter().any(|offer| offer.cost_us == Some(0)) {
@@ -32,7 +32,7 @@ impl Connector {
             let why = format!("{} is offered by {}, and no way leads there", word.name, who.join(", "));
             return Err(refuse(Code::NoRoute, why));
         }
-        self.first_of(order, &wish).await
+        self.first_of(order, &wish, Some(&word.name)).await
     }
 
     fn member_at(&self, at: &str) -> Result<NodeId, Refusal> {
@@ -48,11 +48,14 @@ impl Connector {
         wish: &OpenStream,
     ) -> Result<Connected, Refusal> {
         if let Some(at) = at {
-            return self.first_of(vec![at], wish).await;
+            return self.first_of(vec![at], wish, None).await;
         }
         let name = word.name.as_str();
         if wish.target.is_none() && find(&self.directory.members(), name)?.is_some() {
-            return Err(refuse(Code::InvalidMessage, format!("{name} is a member: say what to connect to there")));
+            return Err(refuse(
+                Code::InvalidMessage,
+                format!("{name} is a member: say what to connect to there, as in `connect {name} 127.0.0.1:22`"),
+            ));
         }
         self.search(wish).await
     }

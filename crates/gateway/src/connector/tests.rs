@@ -46,6 +46,22 @@ fn the_oldest_memory_makes_room() {
 }
 
 #[test]
+fn who_failed_at_one_service_has_not_at_another_and_is_forgotten_once_it_serves() {
+    let (mut memory, id) = (Memory::default(), NodeId::from_bytes([1; 32]));
+    let [web, ssh] = ["web", "ssh"].map(|name| name.parse::<ServiceName>().expect("a name"));
+    memory.note_served(&web, id, false);
+    assert!(memory.has_failed(&web, id) && !memory.has_failed(&ssh, id));
+    memory.note_served(&ssh, id, true);
+    assert!(memory.has_failed(&web, id));
+    memory.note_served(&web, id, true);
+    assert!(!memory.has_failed(&web, id));
+    for number in 0..=MAX_FAILED {
+        memory.note_served(&format!("s{number}").parse().expect("a name"), id, false);
+    }
+    assert_eq!(memory.failed.len(), MAX_FAILED);
+}
+
+#[test]
 fn the_sum_of_failures_has_the_code_of_who_came_closest() {
     let mut failures = Failures::default();
     failures.add("near".to_owned(), refuse(Code::Forbidden, "no"));
