@@ -12,6 +12,7 @@ use super::Api;
 use super::extract::{Posted, Segment};
 use super::problem::Problem;
 use super::select::{look_for, sought};
+use super::services;
 
 /// The document of `forward list`.
 #[derive(Debug, Serialize, JsonSchema)]
@@ -65,13 +66,14 @@ pub(super) async fn add(
     if forward.target.is_some() {
         one_at_most(&api, &mut forward.peer).await?;
     }
+    let (word, has_target) = (forward.peer.clone(), forward.target.is_some());
     match api.gateway.add(forward).await {
         Ok(forward) => Ok(Json(Added { schema: "meshline/forward/1", forward })),
         // Nothing was dialled yet, so it is the listener that failed.
         Err(Refusal { code: Code::TargetRefused | Code::TargetUnreachable, detail }) => {
             Err(Problem::cannot_listen(detail))
         }
-        Err(Refusal { code, detail }) => Err(Problem::refused(code, detail)),
+        Err(refusal) => Err(services::refused(&api, &word, has_target, refusal)),
     }
 }
 

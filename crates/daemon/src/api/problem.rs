@@ -89,7 +89,11 @@ impl Problem {
     }
 
     pub(crate) fn no_such_service(word: &str) -> Self {
-        let detail = format!("nobody is called {word:?}, and no member offers a service of that name");
+        Self::no_service(format!("nobody is called {word:?}, and no member offers a service of that name"))
+    }
+
+    /// No service is meant by what was said, as `detail` tells.
+    pub(crate) fn no_service(detail: String) -> Self {
         Self::new(StatusCode::NOT_FOUND, Code::NoSuchService.name(), detail)
     }
 

@@ -177,6 +177,8 @@ struct Advertised {
     name: ServiceName,
     kind: ServiceKind,
     target: Target,
+    /// Names in `allow` that no known member has: they allow nobody, until somebody is called so.
+    unknown: Vec<String>,
 }
 
 /// The form of the data of each event.
@@ -195,8 +197,17 @@ pub(super) async fn advertise(State(api): State<Api>, Posted(advert): Posted<Adv
     if allow.is_empty() {
         return Err(Problem::bad_request("nobody may use it: `allow` names those who may, \"*\" is everybody"));
     }
-    let advertised =
-        Advertised { schema: "meshline/advertised/1", name: name.clone(), kind: kind.clone(), target: target.clone() };
+    if target.is_udp() != kind.as_str().ends_with("._udp") {
+        return Err(Problem::bad_request(format!("what is of kind {kind} is not at {target}")));
+    }
+    let unknown = allow.iter().filter_map(|entry| unknown_name(&api, entry)).collect();
+    let advertised = Advertised {
+        schema: "meshline/advertised/1",
+        name: name.clone(),
+        kind: kind.clone(),
+        target: target.clone(),
+        unknown,
+    };
     let (advertise, kind) = (Some(true), Some(kind));
     let expose = Expose { advertise, kind, text, check_s, ..Expose::new(name, target, allow) };
     let held = api.gateway.hold(expose).await.map_err(|Refusal { code, detail }| Problem::refused(code, detail))?;
@@ -204,6 +215,23 @@ pub(super) async fn advertise(State(api): State<Api>, Posted(advert): Posted<Adv
     let reader = feed.read(None, 0).map_err(|_| Problem::too_many_readers())?;
     feed.push("advertised", 0, |_, data| data.push_str(&serde_json::to_string(&advertised).unwrap_or_default()));
     Ok(reader.into_response_holding(held))
+}
+
+/// A name that nobody has.
+fn unknown_name(api: &Api, entry: &Allow) -> Option<String> {
+    let Allow::Name(name) = entry else { return None };
+    api.gateway.meant(name.as_str()).is_empty().then(|| name.to_string())
+}
+
+/// A refusal of words that may mean a service: what does not name a member names none, and `services` lists them.
+pub(super) fn refused(shared: &Shared, word: &str, has_target: bool, refusal: Refusal) -> Problem {
+    let Refusal { code, detail } = refusal;
+    let word = word.parse::<meshline_gateway::ServiceWord>();
+    let is_service = word.is_ok_and(|word| word.at.is_none_or(|at| !shared.gateway.meant(&at).is_empty()));
+    if code == Code::NoSuchPeer && is_service && !has_target {
+        return Problem::no_service(detail);
+    }
+    Problem::refused(code, detail)
 }
 
 /// Whether anybody offers a service that a word may mean.
@@ -215,10 +243,9 @@ pub(super) async fn is_offered(shared: &Shared, word: &str) -> bool {
 
 /// What became of a word that nobody could be found by.
 pub(super) async fn unknown(shared: &Shared, word: &str, has_target: bool, refusal: Refusal) -> Problem {
-    let Refusal { code, detail } = refusal;
-    let is_nobody = code == Code::NoSuchService && shared.gateway.meant(word).is_empty();
+    let is_nobody = refusal.code == Code::NoSuchService && shared.gateway.meant(word).is_empty();
     if !is_nobody || (!has_target && is_offered(shared, word).await) {
-        return Problem::refused(code, detail);
+        return refused(shared, word, has_target, refusal);
     }
     if has_target { Problem::no_such_peer(word) } else { Problem::no_such_service(word) }
 }

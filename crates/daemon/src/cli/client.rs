@@ -198,7 +198,9 @@ fn refusal(response: &Response) -> Stop {
 
 /// A refusal as the user reads it: why, its name unless that was said, and what to do next.
 fn words(code: &str, detail: &str) -> String {
-    let name = if detail.contains(code) { String::new() } else { format!(" ({code})") };
+    // That a request was not as it should be says nothing to people.
+    let is_said = detail.contains(code) || (code == "invalid_message" && !detail.is_empty());
+    let name = if is_said { String::new() } else { format!(" ({code})") };
     let next = match code {
         "no_such_peer" => "; `peers` lists all members known here",
         "no_such_service" => "; `services` lists what is offered",
@@ -237,6 +239,7 @@ mod tests {
             ("no_such_peer", "nobody", "nobody (no_such_peer); `peers` lists all members known here"),
             ("target_refused", "eddy: target_refused (closed)", "eddy: target_refused (closed)"),
             ("forbidden", "no", "no (forbidden)"),
+            ("invalid_message", "say what to connect to there", "say what to connect to there"),
         ] {
             assert_eq!(words(code, detail), shown);
         }

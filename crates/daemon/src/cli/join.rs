@@ -20,10 +20,10 @@ pub struct JoinArgs {
     #[arg(long, value_name = "FILE", env = "MESHLINE_OUT", default_value = "request.json")]
     out: PathBuf,
     /// Id of the closed network to join, if there is no configuration file yet
-    #[arg(long, value_name = "ID")]
+    #[arg(long, value_name = "ID", env = "MESHLINE_NETWORK")]
     network: Option<String>,
     /// Private key; made if it is not there
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", env = "MESHLINE_KEY_FILE")]
     key_file: Option<PathBuf>,
 }
 

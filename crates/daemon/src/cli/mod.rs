@@ -33,6 +33,7 @@ mod services;
 mod status;
 mod table;
 mod tap;
+mod topic;
 mod trace;
 mod tunnels;
 mod wait;

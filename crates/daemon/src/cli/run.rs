@@ -1,13 +1,9 @@
 //! `run`: the flags that stand for keys of the configuration.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::place::Place;
-use super::wait::duration;
+use super::topic::TopicArgs;
 use crate::config::{Effective, Flags, MemberConfig};
 
 /// Where a member listens: not for a view, which only connects out.
@@ -48,52 +44,6 @@ impl LedgerArgs {
     #[must_use]
     pub fn flags(&self, flags: Flags) -> Flags {
         flags.set("/ledger/genesis", self.ledger_genesis.clone()).set("/ledger/mine_to", self.mine_to.clone())
-    }
-}
-
-/// A topic that is published while the member runs.
-#[derive(Debug, Args)]
-pub(super) struct TopicArgs {
-    /// Publish readings under this name: those of --exec, --file or --stdin, one a line, JSON or text
-    #[arg(long, value_name = "NAME", env = "MESHLINE_TOPIC", requires = "source")]
-    topic: Option<String>,
-    /// Run this command again and again; each line it prints is a reading
-    #[arg(long, value_name = "COMMAND", env = "MESHLINE_EXEC", requires = "topic", group = "source")]
-    exec: Option<String>,
-    /// How often: 5s, 1m
-    #[arg(long, value_name = "TIME", env = "MESHLINE_EVERY", requires = "exec", value_parser = duration)]
-    every: Option<Duration>,
-    /// Follow this file or pipe
-    #[arg(long, value_name = "FILE", env = "MESHLINE_FILE", requires = "topic", group = "source")]
-    file: Option<PathBuf>,
-    /// Read standard input
-    #[arg(long, requires = "topic", group = "source", env = "MESHLINE_STDIN", value_parser = clap::builder::FalseyValueParser::new())]
-    stdin: bool,
-    /// Readings before the last that may be asked for
-    #[arg(long, value_name = "N", requires = "topic", env = "MESHLINE_HISTORY")]
-    history: Option<u32>,
-    /// Who may read it, with commas between [default: *]
-    #[arg(long, value_name = "WHO", requires = "topic", env = "MESHLINE_READERS", value_delimiter = ',')]
-    readers: Vec<String>,
-}
-
-impl TopicArgs {
-    /// As an entry of `topics`, in place of those of the file.
-    fn entry(&self) -> Option<Value> {
-        let name = self.topic.as_ref()?;
-        let readers = if self.readers.is_empty() { vec!["*".to_owned()] } else { self.readers.clone() };
-        let mut entry =
-            json!({"name": name, "allow": readers, "history": self.history.unwrap_or(0), "stdin": self.stdin});
-        let members = entry.as_object_mut()?;
-        if let Some(exec) = &self.exec {
-            let every = self.every.map_or(10, |every| every.as_secs().max(1));
-            members.insert("exec".to_owned(), json!(exec));
-            members.insert("every_s".to_owned(), json!(every));
-        }
-        if let Some(file) = &self.file {
-            members.insert("file".to_owned(), json!(file));
-        }
-        Some(entry)
     }
 }
 
@@ -153,8 +103,9 @@ impl RunArgs {
     /// # Errors
     /// If it is invalid.
     pub fn load<T: MemberConfig>(&self, place: &Place, flags: Flags) -> anyhow::Result<Effective<T>> {
+        let topic = self.topic.entry(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))?;
         let flags = flags
-            .set("/topics", self.topic.entry().map(|entry| [entry]))
+            .set("/topics", topic.map(|entry| [entry]))
             .set("/topology", self.topology.clone())
             .set("/peers", Some(self.peers.clone()))
             .set("/signal", Some(self.signal.clone()))

@@ -9,11 +9,12 @@ use serde_json::{Value, json};
 
 use super::client::{Client, in_path};
 use super::place::Place;
-use super::table::{heading, micros, millis, table};
+use super::table::{heading, millis, table};
 use crate::config::MemberConfig;
 use crate::exit::{Exit, Stop};
 use crate::log::escape;
 use crate::output::{print, print_error};
+use crate::words::{condition, distance};
 
 const SERVICES: &str = "/api/v1/services";
 
@@ -54,7 +55,7 @@ pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> any
     let events = if args.watch { Some(client.events(None).await?) } else { None };
     let kind = args.kind.as_ref().map(|kind| format!("?kind={}", in_path(kind.as_str()))).unwrap_or_default();
     let document: Value = client.get(&format!("{SERVICES}{kind}")).await?;
-    print(&if json { document.to_string() } else { text(&serde_json::from_value(document)?) })?;
+    print(&if json { document.to_string() } else { text(&serde_json::from_value(document)?, args.kind.as_ref()) })?;
     let Some(mut events) = events else { return Ok(()) };
     while let Some(event) = events.next().await? {
         let Some(change) = event.name.strip_prefix("service_") else {
@@ -76,23 +77,22 @@ pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> any
     Err(Stop::new(Exit::NoDaemon, "the member has stopped").into())
 }
 
-fn text(document: &Services) -> String {
+fn text(document: &Services, kind: Option<&ServiceKind>) -> String {
     if document.services.is_empty() {
-        return "no member offers anything".to_owned();
+        return kind.map_or_else(
+            || "no member offers anything".to_owned(),
+            |kind| format!("nobody offers {kind}; without --kind all are listed"),
+        );
     }
     let mut rows = vec![heading(&["NAME", "KIND", "MEMBER", "PORT", "HEALTH", "COST", "EXPIRES", "TEXT"])];
     for service in &document.services {
-        let health = if service.damped { format!("{}, flapping", service.health) } else { service.health.clone() };
         rows.push(vec![
             service.name.clone(),
             service.kind.clone(),
             service.member_name.clone(),
             if service.port == 0 { "-".to_owned() } else { service.port.to_string() },
-            health,
-            service.cost.map_or_else(
-                || "away".to_owned(),
-                |cost| if cost == 0 { "here".to_owned() } else { micros(Some(cost)) },
-            ),
+            condition(&service.health, service.damped),
+            distance(service.cost),
             millis(service.expires_ms),
             pairs(&service.text),
         ]);
@@ -123,21 +123,26 @@ pub struct AdvertiseArgs {
     /// What is spoken there, as in DNS-SD: _http._tcp, _ssh._tcp, _coap._udp …
     #[arg(long, value_name = "KIND", env = "MESHLINE_KIND")]
     kind: ServiceKind,
-    /// Its port on this host
-    #[arg(long, value_name = "PORT", env = "MESHLINE_PORT", required_unless_present = "target", value_parser = value_parser!(u16).range(1..))]
+    /// Its port on this host [env: MESHLINE_PORT]
+    #[arg(long, value_name = "PORT", value_parser = value_parser!(u16).range(1..))]
     port: Option<u16>,
-    /// Where it is, if not on 127.0.0.1: tcp://host:port, udp://host:port or unix:/path
-    #[arg(long, value_name = "TARGET", env = "MESHLINE_TARGET", conflicts_with = "port")]
+    /// Where it is, if not on 127.0.0.1: tcp://host:port, udp://host:port or unix:/path [env: MESHLINE_TARGET]
+    #[arg(long, value_name = "TARGET", conflicts_with = "port")]
     target: Option<Target>,
-    /// What else there is to say of it; may stand several times
+    /// What else there is to say of it; may stand several times [env: MESHLINE_TEXT, with commas between]
     #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
     text: Vec<(String, String)>,
-    /// Who may use it: '*' for everybody, a full id, a name of a closed network, role:…; may stand several times
-    #[arg(long, value_name = "WHO", default_value = "*")]
+    /// Who may use it: '*' for everybody, a full id, a name of a closed network, role:…; several with commas between
+    #[arg(long, value_name = "WHO", default_value = "*", env = "MESHLINE_ALLOW", value_delimiter = ',')]
     allow: Vec<String>,
-    /// Try to connect to it so often, in seconds, and tell whether it is up
-    #[arg(long, value_name = "SECONDS", env = "MESHLINE_CHECK")]
+    /// Try to connect to it so often, in seconds from 1 to 3600, and tell whether it is up
+    #[arg(long, value_name = "SECONDS", env = "MESHLINE_CHECK", value_parser = value_parser!(u32).range(1..=3_600))]
     check: Option<u32>,
+}
+
+/// Variables stand for what no flag said: a flag of one is not held against the variable of the other.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -156,25 +161,67 @@ impl AdvertiseArgs {
         Ok((name, Place { name: None, ..place.clone() }))
     }
 
-    fn advert(&self, name: &ServiceName) -> Value {
+    /// Where it is, by flags or else by variables.
+    fn place(&self, variable: impl Fn(&str) -> Option<String>) -> Result<Target, Stop> {
         let transport = if self.kind.as_str().ends_with("._udp") { "udp" } else { "tcp" };
-        let here = || format!("{transport}://127.0.0.1:{}", self.port.unwrap_or_default());
-        let target = self.target.as_ref().map_or_else(here, ToString::to_string);
-        let text: BTreeMap<&String, &String> = self.text.iter().map(|(key, value)| (key, value)).collect();
+        let read = |name: &str, text: &str| {
+            text.parse::<Target>().map_err(|error| Stop::usage(format!("{name} {text:?}: {error}")))
+        };
+        let here = |name: &str, port: &str| read(name, &format!("{transport}://127.0.0.1:{port}"));
+        let target = match (&self.target, self.port) {
+            (Some(target), _) => target.clone(),
+            (None, Some(port)) => here("--port", &port.to_string())?,
+            (None, None) => match (variable("MESHLINE_TARGET"), variable("MESHLINE_PORT")) {
+                (Some(text), _) => read("MESHLINE_TARGET", &text)?,
+                (None, Some(port)) => here("MESHLINE_PORT", &port)?,
+                (None, None) => {
+                    return Err(Stop::usage("say where it is: --port PORT on this host, or --target TARGET"));
+                }
+            },
+        };
+        if target.is_udp() != (transport == "udp") {
+            return Err(Stop::usage(format!("what is of kind {} is not at {target}", self.kind)));
+        }
+        Ok(target)
+    }
+
+    fn texts(&self, variable: impl Fn(&str) -> Option<String>) -> Result<BTreeMap<String, String>, Stop> {
+        let Some(set) = variable("MESHLINE_TEXT").filter(|_| self.text.is_empty()) else {
+            return Ok(self.text.iter().cloned().collect());
+        };
+        let pairs: Result<_, String> = set.split(',').map(pair).collect();
+        pairs.map_err(|error| Stop::usage(format!("MESHLINE_TEXT={set}: {error}")))
+    }
+
+    fn advert(&self, name: &ServiceName, variable: impl Fn(&str) -> Option<String>) -> Result<Value, Stop> {
+        let (target, text) = (self.place(&variable)?.to_string(), self.texts(&variable)?);
         let mut advert = json!({"name": name, "kind": self.kind, "target": target, "text": text, "allow": self.allow});
         if let (Some(check), Some(members)) = (self.check, advert.as_object_mut()) {
             members.insert("check_s".to_owned(), json!(check));
         }
-        advert
+        Ok(advert)
     }
+}
+
+/// What the member says of what is offered now.
+#[derive(Deserialize)]
+struct Advertised {
+    #[serde(default)]
+    unknown: Vec<String>,
 }
 
 pub(super) async fn advertise<T: MemberConfig>(args: &AdvertiseArgs, place: &Place) -> anyhow::Result<()> {
     let (name, of) = args.named(place)?;
     let client = of.client::<T>()?;
-    let mut events = client.held(SERVICES, &args.advert(&name)).await?;
+    let mut events = client.held(SERVICES, &args.advert(&name, variable)?).await?;
     while let Some(event) = events.next().await? {
         if event.name == "advertised" {
+            let said: Advertised = serde_json::from_str(&event.data)?;
+            for word in said.unknown {
+                print_error(&format!(
+                    "nobody known here is called {word}: until somebody is, that entry allows nobody"
+                ));
+            }
             print(&if place.json { event.data } else { format!("{name} is offered until this command ends") })?;
         }
     }
@@ -192,11 +239,15 @@ mod tests {
                 "text": {"path": "/\u{1b}[2J"}, "health": "up", "expires_ms": 61_000, "cost": cost, "damped": damped})
         };
         let document = json!({"services": [row("web", json!(1_500), false), row("old", Value::Null, true)]});
-        let shown = text(&serde_json::from_value(document).expect("fits"));
+        let shown = text(&serde_json::from_value(document).expect("fits"), None);
         for part in ["web   _http._tcp", "1500 µs", "61 s", "up, flapping", "away"] {
             assert!(shown.contains(part), "{part}\n{shown}");
         }
         assert!(!shown.contains('\u{1b}'), "{shown:?}");
+        let none = || serde_json::from_value(json!({"services": []})).expect("fits");
+        let kind = "_zz._tcp".parse().expect("a kind");
+        assert_eq!(text(&none(), Some(&kind)), "nobody offers _zz._tcp; without --kind all are listed");
+        assert_eq!(text(&none(), None), "no member offers anything");
         let removed = json!({"name": "web", "kind": "_http._tcp", "member_name": "bobby", "port": 80, "text": {},
             "health": "up", "expires_ms": 1, "cost": null, "damped": false, "cause": "expired"});
         let shown = line("removed", &serde_json::from_value(removed).expect("fits"));
@@ -214,10 +265,30 @@ mod tests {
             allow: vec!["*".to_owned()],
             check: None,
         };
-        let target = |args: AdvertiseArgs| args.advert(&"web".parse().expect("a name"))["target"].clone();
-        assert_eq!(target(args(Some(80), None, "_http._tcp")), "tcp://127.0.0.1:80");
-        assert_eq!(target(args(Some(5683), None, "_coap._udp")), "udp://127.0.0.1:5683");
-        assert_eq!(target(args(None, Some("unix:/run/x"), "_http._tcp")), "unix:/run/x");
+        let advert = |args: AdvertiseArgs, set: &[(&str, &str)]| {
+            let variable =
+                |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+            args.advert(&"web".parse().expect("a name"), variable).map_err(|stop| stop.message)
+        };
+        let target = |args: AdvertiseArgs, set| Ok::<_, String>(advert(args, set)?["target"].clone());
+        let at = |target: &str| Ok(json!(target));
+        assert_eq!(target(args(Some(80), None, "_http._tcp"), &[]), at("tcp://127.0.0.1:80"));
+        assert_eq!(target(args(Some(5683), None, "_coap._udp"), &[]), at("udp://127.0.0.1:5683"));
+        assert_eq!(target(args(None, Some("unix:/run/x"), "_http._tcp"), &[]), at("unix:/run/x"));
+        // A variable is not held against a flag, nor against another variable.
+        let both = [("MESHLINE_TARGET", "tcp://10.0.0.1:1"), ("MESHLINE_PORT", "7")];
+        assert_eq!(target(args(Some(80), None, "_http._tcp"), &both), at("tcp://127.0.0.1:80"));
+        assert_eq!(target(args(None, Some("unix:/run/x"), "_http._tcp"), &both), at("unix:/run/x"));
+        assert_eq!(target(args(None, None, "_http._tcp"), &both), at("tcp://10.0.0.1:1"));
+        assert_eq!(target(args(None, None, "_http._tcp"), &both[1..]), at("tcp://127.0.0.1:7"));
+        assert!(target(args(None, None, "_http._tcp"), &[]).is_err_and(|said| said.contains("--port")));
+        assert!(target(args(None, None, "_http._tcp"), &[("MESHLINE_PORT", "x")]).is_err());
+        for (at, kind) in [("udp://h:1", "_http._tcp"), ("tcp://h:1", "_coap._udp"), ("unix:/run/x", "_coap._udp")] {
+            assert!(target(args(None, Some(at), kind), &[]).is_err_and(|said| said.contains(kind)), "{at} {kind}");
+        }
+        let text = AdvertiseArgs { text: Vec::new(), ..args(Some(80), None, "_http._tcp") };
+        let said = advert(text, &[("MESHLINE_TEXT", "a=1,b=2")]).expect("pairs");
+        assert_eq!(said["text"], json!({"a": "1", "b": "2"}));
         let place = |name: Option<&str>| Place { config: None, name: name.map(ToOwned::to_owned), json: false };
         let named = |args: AdvertiseArgs, name| args.named(&place(name)).map(|(name, of)| (name.to_string(), of.name));
         let plain = || args(Some(80), None, "_http._tcp");

@@ -163,6 +163,22 @@ fn words_that_mean_nothing_or_several_things_are_refused_by_their_codes() {
         let answer = nodes[0].ask(words);
         assert_eq!(answer.code, Some(wanted), "{words:?}: {}{}", answer.stdout, answer.stderr);
     }
+    // Each says what to do next.
+    for (words, next) in [
+        (&["connect", "donald"][..], "connect donald 127.0.0.1:22"),
+        (&["connect", "box._ipp._tcp"], "`services` lists"),
+        (&["connect", "web@nobody"], "`peers` lists"),
+        (&["forward", "add", "tcp://127.0.0.1:0", "nothing"], "`services` lists"),
+        (&["advertise", "--name", "x", "--kind", "_http._tcp", "--port", "80", "--check", "0"], "--check"),
+        (&["advertise", "--name", "x", "--kind", "_http._tcp", "--target", "udp://127.0.0.1:80"], "_http._tcp"),
+    ] {
+        let said = nodes[0].ask(words).stderr;
+        assert!(
+            said.contains(next) && !said.contains("invalid_message") && !said.contains("check_s"),
+            "{words:?}: {said}"
+        );
+    }
+    assert!(nodes[0].ask(&["services", "--kind", "_zz._tcp"]).done().contains("without --kind"));
     let several = nodes[0].ask(&["connect", "box"]).stderr;
     assert!(several.contains("box._http._tcp") && several.contains("box._ssh._tcp"), "{several}");
     assert_eq!(code(&["services", "--kind", "_http._tcp", "--json"]), Some(0));
@@ -197,6 +213,25 @@ fn what_a_view_advertises_is_there_while_the_command_runs() {
     assert_eq!(spoken_through(&nodes[1], "node", "plan"), "from the view");
     let told = watching.wait_for(r#""event":"added""#);
     assert!(told.contains("meshline/service-event/1") && told.contains(r#""name":"plan""#), "{told}");
+    // A slip in a name is told, though somebody may be called so tomorrow.
+    let mut command = Command::new(program("view"));
+    command.args([
+        "advertise",
+        "--name",
+        "odd",
+        "--kind",
+        "_http._tcp",
+        "--port",
+        &port,
+        "--allow",
+        "bobby,nobodyknown",
+    ]);
+    let slip = Process::start("advertise", {
+        command.arg("--config").arg(view.config());
+        command
+    });
+    slip.wait_for("nobody known here is called nobodyknown");
+    assert!(!slip.since(0).iter().any(|line| line.contains("called bobby")), "{:?}", slip.since(0));
     let again = view.ask(&["advertise", "--name", "plan", "--kind", "_http._tcp", "--port", &port]);
     assert_eq!(again.code, Some(2), "a name is taken once: {}", again.stderr);
     advertising.kill();
