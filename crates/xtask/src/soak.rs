@@ -1,7 +1,8 @@
 //! `cargo xtask soak`: the scenarios of `crates/sim/scenarios` at their own size, one after the other. They take up to an
 //! hour; the tests run the same files with few nodes. `ledger-rules` among them has the two implementations of the ledger's
 //! rules judge the same 10,000 blocks; `ledger-kills` kills real nodes that share a ledger 1,000 times (`--kills N`) and
-//! has a simulated disk fail at 1,000 commits.
+//! has a simulated disk fail at 1,000 commits; `services` has a hundred simulated members offer a thousand services through
+//! churn, kills, a parting and a heal.
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -21,6 +22,7 @@ const SMALLER: u64 = 10;
 /// The runs that are not scenarios.
 const RULES: &str = "ledger-rules";
 const KILLS: &str = "ledger-kills";
+const SERVICES: &str = "services";
 /// Kills of real nodes, about a second each.
 const MANY_KILLS: &str = "1000";
 /// Blocks it generates, valid and broken; some minutes, because the second implementation is slow.
@@ -42,10 +44,12 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     let name = |path: &str| path.trim_start_matches(FOLDER).trim_end_matches(".json").to_owned();
     let rules = names.is_empty() || names.iter().any(|name| *name == RULES);
     let is_killing = names.is_empty() || names.iter().any(|name| *name == KILLS);
-    let scenarios = names.iter().any(|name| *name != RULES && *name != KILLS) || names.is_empty();
-    names.retain(|name| *name != RULES && *name != KILLS);
+    let is_serving = names.is_empty() || names.iter().any(|name| *name == SERVICES);
+    let others = [RULES, KILLS, SERVICES];
+    let scenarios = names.iter().any(|name| !others.contains(&name.as_str())) || names.is_empty();
+    names.retain(|name| !others.contains(&name.as_str()));
     if let Some(unknown) = names.iter().find(|wanted| !all.iter().any(|path| name(path) == ***wanted)) {
-        let there: Vec<String> = all.iter().map(|path| name(path)).chain([RULES, KILLS].map(str::to_owned)).collect();
+        let there: Vec<String> = all.iter().map(|path| name(path)).chain(others.map(str::to_owned)).collect();
         return Err(format!("there is no scenario `{unknown}`; there are {}", there.join(", ")));
     }
     let mut failed = Vec::new();
@@ -54,6 +58,9 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     }
     if is_killing && !kill_often(root, if small { "100" } else { kills })? {
         failed.push(KILLS.to_owned());
+    }
+    if is_serving && !serve(root, small)? {
+        failed.push(SERVICES.to_owned());
     }
     if scenarios {
         build(root, &["--release", "-p", "meshline-sim"])?;
@@ -105,6 +112,29 @@ fn judge_twice(root: &Path, blocks: u64) -> Result<bool, String> {
     ]);
     command.env("MESHLINE_CHECK_BLOCKS", blocks.to_string()).current_dir(root);
     command.status().map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
+}
+
+/// Whether every listing of services agrees with who lives, in the large unless it is to be small.
+fn serve(root: &Path, small: bool) -> Result<bool, String> {
+    println!("\n== {SERVICES}");
+    let mut command = cargo();
+    command.args([
+        "test",
+        "-q",
+        "--release",
+        "-p",
+        "meshline-sim",
+        "--test",
+        "it",
+        "services_churn::",
+        "--",
+        "--nocapture",
+    ]);
+    if !small {
+        command.env("MESHLINE_SOAK", "1");
+    }
+    let status = command.current_dir(root).status();
+    status.map(|status| status.success()).map_err(|error| format!("cargo cannot be started: {error}"))
 }
 
 /// What the test of real nodes says at its end begins so.

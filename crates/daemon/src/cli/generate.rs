@@ -75,8 +75,8 @@ fn generated(mut command: Command, matches: &ArgMatches) -> Option<std::io::Resu
 }
 
 fn pages(command: Command, folder: &Path) -> std::io::Result<()> {
-    std::fs::create_dir_all(folder)?;
-    clap_mangen::generate_to(command, folder)
+    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
+    written.map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
 }
 
 #[cfg(test)]
