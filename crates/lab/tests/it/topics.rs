@@ -324,7 +324,7 @@ fn ten_thousand_readings_a_second_slow_neither_another_topic_nor_the_chat() {
 const ASLEEP: f64 = 0.005;
 
 /// A build without optimisation takes so many times longer for the same.
-const SLOWER: f64 = if cfg!(debug_assertions) { 5.0 } else { 1.0 };
+const SLOWER: f64 = if cfg!(debug_assertions) { 2.0 } else { 1.0 };
 
 #[test]
 fn a_view_sleeps_while_its_cable_is_cut_and_goes_on_when_it_is_mended() {

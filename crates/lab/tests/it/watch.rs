@@ -120,8 +120,10 @@ fn a_view_is_watched_on_80_by_24_and_on_more() {
     for text in ["SERVICE", "shop", "_http._tcp", "donald"] {
         terminal.shows(text);
     }
-    // What happened before it began is there, too.
-    terminal.press(&["6"]);
+    // What happened before it began is there, too, among the ways that were found.
+    terminal.press(&["6", "/"]);
+    terminal.write("is ");
+    terminal.press(&["Enter"]);
     for text in ["link to bobby is up", "link to donald is up", "shop (_http._tcp) of donald is offered"] {
         terminal.shows(text);
     }

@@ -49,7 +49,6 @@ fn on_80_by_24_the_tip_of_a_ledger_is_shown_that_is_kept_or_followed() {
         bench.answer(Answer::Ledger(ledger));
         // What else is known of a member does not push it out.
         let mut status = on_ring(status(20));
-        status.network = "a-network-of-24-letters".to_owned();
         status.time = Clock { offset_us: -12_345, error_us: 90, members: 5 };
         bench.answer(Answer::Status(Box::new(status)));
         for panel in "123456".chars() {
