@@ -84,6 +84,7 @@ struct Happened {
     /// Its name, as in the stream.
     event: String,
     /// What the stream has as its data.
+    #[schemars(with = "std::collections::BTreeMap<String, serde_json::Value>")]
     data: serde_json::Value,
 }
 

@@ -1,7 +1,7 @@
 //! A view follows the ledger of others: it sees what it is paid and pays back, and keeps no chain.
 
 use meshline_lab::{Member, Ring, until};
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::ledger::{EASY, PASSPHRASE, new, send, text};
 

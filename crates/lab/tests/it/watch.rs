@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use meshline_lab::{Member, Ring, bin_dir, has_tool, skipped, until};
-use serde_json::{Value, json};
+use serde_json::json;
 use tempfile::TempDir;
 
 use crate::ledger::{EASY, PASSPHRASE};

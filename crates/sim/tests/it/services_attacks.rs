@@ -13,7 +13,7 @@ use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, SignedRecord, Uni
 use meshline_services::discovery::{DEFAULT_TTL_S, GROWTH, MAX_CLOCK_ERROR, MAX_TOTAL, MAX_TTL, MIN_TTL};
 use meshline_sim::{MS, Pair, Puppet, SECOND, World, offered, seed};
 
-use crate::support::{linked_puppet, misbehaved};
+use crate::support::{link, linked_puppet, misbehaved};
 
 const MINUTE: i64 = 60_000_000;
 
@@ -223,9 +223,11 @@ impl Shelf {
         self.lists.insert(key.id(), (entry, body, record));
     }
 
-    /// The puppet answers what it is asked for so long, six lists at a time: they fit a message.
-    fn serve(&mut self, pair: &mut Pair, puppet: &Puppet, time: u64) {
-        for _ in 0..time / (50 * MS) {
+    /// A puppet links with node 0, and answers what it is asked for ten seconds, six lists at a time: they fit a message.
+    fn serve(&mut self, pair: &mut Pair) {
+        let puppet = &link(pair);
+        self.answered = 0;
+        for _ in 0..200 {
             pair.run_for(50 * MS);
             let got: Vec<Message> = pair.puppet_got(puppet).into_iter().skip(self.answered).cloned().collect();
             self.answered += got.len();
@@ -247,29 +249,29 @@ impl Shelf {
                         let message = Message::Services(Services::Lists(lists));
                         pair.puppet_send(puppet, Frame { message, body: Some(body.into()) });
                     }
-                    Message::Ping(echo) => pair.puppet_send(puppet, Message::Pong(echo)),
                     _ => {}
                 }
             }
         }
+        pair.puppet_close(puppet);
     }
 }
 
 #[test]
 fn in_a_full_directory_who_is_listed_renews_and_grows_and_a_newcomer_is_refused_by_name() {
-    let (mut pair, puppet) = linked_puppet(seed(1));
+    let mut pair = Pair::linked(seed(1));
     let keys: Vec<KeyPair> = (1..=240).map(|number| KeyPair::from_secret([number; 32])).collect();
     let newcomers = MAX_TOTAL - MAX_SERVICES - GROWTH;
     let (first, last) = (&keys[0], &keys[239]);
     let mut shelf = Shelf::default();
     shelf.put(&pair, first, MAX_SERVICES - 1);
     keys[1..239].iter().for_each(|key| shelf.put(&pair, key, MAX_SERVICES));
-    shelf.serve(&mut pair, &puppet, 60 * SECOND);
+    shelf.serve(&mut pair);
     let listed = |pair: &mut Pair| pair.service_report(0).services;
     assert_eq!(listed(&mut pair), newcomers - 1);
     assert_eq!(refused(&mut pair, Code::TooManyServices), 0);
     shelf.put(&pair, last, 2);
-    shelf.serve(&mut pair, &puppet, 90 * SECOND);
+    shelf.serve(&mut pair);
     assert!(refused(&mut pair, Code::TooManyServices) > 0, "there is room for one");
     assert_eq!(listed(&mut pair), newcomers - 1);
     // Its own are always listed, and whoever is listed goes on.
@@ -277,7 +279,7 @@ fn in_a_full_directory_who_is_listed_renews_and_grows_and_a_newcomer_is_refused_
     pair.offer_named(0, &own);
     shelf.put(&pair, first, MAX_SERVICES);
     keys[1..239].iter().for_each(|key| shelf.put(&pair, key, MAX_SERVICES));
-    shelf.serve(&mut pair, &puppet, 90 * SECOND);
+    shelf.serve(&mut pair);
     assert_eq!(listed(&mut pair), newcomers + MAX_SERVICES);
     let of_first = pair.services(0).into_iter().filter(|entry| entry.member == first.id()).count();
     assert_eq!(of_first, MAX_SERVICES, "a member that is listed may add something");

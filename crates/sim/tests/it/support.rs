@@ -68,6 +68,12 @@ pub(crate) fn lost_links(world: &World, node: usize) -> Vec<Code> {
 /// A puppet that is linked with node 0 of a pair.
 pub(crate) fn linked_puppet(seed: u64) -> (Pair, Puppet) {
     let mut pair = Pair::linked(seed);
+    let puppet = link(&mut pair);
+    (pair, puppet)
+}
+
+/// Another puppet that is linked with node 0.
+pub(crate) fn link(pair: &mut Pair) -> Puppet {
     let puppet = pair.puppet(0);
     let hello = pair.puppet_hello(&puppet.key);
     pair.puppet_send(&puppet, Message::Hello(Box::new(hello)));
@@ -75,7 +81,7 @@ pub(crate) fn linked_puppet(seed: u64) -> (Pair, Puppet) {
     // Any message after the hellos shows that we accepted.
     pair.puppet_send(&puppet, Message::Ping(Echo { nonce: 1, text: String::new() }));
     pair.run_for(100 * MS);
-    (pair, puppet)
+    puppet
 }
 
 /// What node 0 told that others did wrong.
