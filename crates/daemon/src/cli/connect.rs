@@ -54,14 +54,13 @@ pub(super) async fn run(client: &Client, args: &ConnectArgs) -> anyhow::Result<(
 
 /// Why it ended before its end, and what to do about it.
 fn broken(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
-            "the connection broke off before its end: what it led to reset it, or its member is gone; connect anew, \
-             a service then goes to whoever else offers it"
-                .to_owned()
-        }
-        _ => format!("the connection broke: {error}"),
+    let is_cut = [io::ErrorKind::UnexpectedEof, io::ErrorKind::BrokenPipe, io::ErrorKind::ConnectionReset];
+    if !is_cut.contains(&error.kind()) {
+        return format!("the connection broke: {error}");
     }
+    "the connection broke off before its end: what it led to reset it, or its member is gone; connect anew, a service then \
+     goes to whoever else offers it"
+        .to_owned()
 }
 
 /// Says what is typed, and its end; as [`crate::chunks::cut`] does.

@@ -72,9 +72,9 @@ impl TopicArgs {
         };
         let mut entry = json!({"name": name, "allow": readers, "history": history});
         let Some(members) = entry.as_object_mut() else { return Ok(None) };
-        match self.source(&variable).ok_or_else(|| {
-            Stop::usage(format!("where do the readings of {name} come from? Say --exec, --file or --stdin"))
-        })? {
+        let nowhere = || format!("where do the readings of {name} come from? Say --exec, --file or --stdin");
+        let source = self.source(&variable).ok_or_else(|| Stop::usage(nowhere()))?;
+        match source {
             Source::Exec(command) => {
                 members.insert("every_s".to_owned(), json!(self.every(&variable)?.as_secs()));
                 members.insert("exec".to_owned(), json!(command));
@@ -136,7 +136,7 @@ fn whole_seconds(text: &str) -> Result<Duration, String> {
 mod tests {
     use super::*;
 
-    fn entry(args: TopicArgs, set: &[(&str, &str)]) -> Result<Option<Value>, String> {
+    fn entry(args: &TopicArgs, set: &[(&str, &str)]) -> Result<Option<Value>, String> {
         let variable = |name: &str| set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
         args.entry(variable).map_err(|stop| stop.message)
     }
@@ -150,37 +150,37 @@ mod tests {
         let shared = [("MESHLINE_HISTORY", "5"), ("MESHLINE_EVERY", "10s")];
         let own = [("MESHLINE_TOPIC_HISTORY", "5"), ("MESHLINE_TOPIC_EVERY", "1m"), ("MESHLINE_FILE", "/x")];
         for set in [&shared[..], &own[..]] {
-            assert_eq!(entry(TopicArgs::default(), set), Ok(None));
+            assert_eq!(entry(&TopicArgs::default(), set), Ok(None));
         }
-        let found = entry(exec(Some("temp")), &shared);
+        let found = entry(&exec(Some("temp")), &shared);
         assert_eq!(
             found,
             Ok(Some(json!({"name": "temp", "allow": ["*"], "history": 0, "every_s": 10, "exec": "date"})))
         );
-        let found = entry(exec(Some("temp")), &own);
+        let found = entry(&exec(Some("temp")), &own);
         assert_eq!(
             found,
             Ok(Some(json!({"name": "temp", "allow": ["*"], "history": 5, "every_s": 60, "exec": "date"})))
         );
         let set = [("MESHLINE_TOPIC", "door"), ("MESHLINE_FILE", "/x"), ("MESHLINE_READERS", "bobby,role:view")];
         let wanted = json!({"name": "door", "allow": ["bobby", "role:view"], "history": 0, "file": "/x"});
-        assert_eq!(entry(TopicArgs::default(), &set), Ok(Some(wanted)));
+        assert_eq!(entry(&TopicArgs::default(), &set), Ok(Some(wanted)));
         let set = [("MESHLINE_TOPIC", "door"), ("MESHLINE_STDIN", "true")];
         let wanted = json!({"name": "door", "allow": ["*"], "history": 0, "stdin": true});
-        assert_eq!(entry(TopicArgs::default(), &set), Ok(Some(wanted)));
+        assert_eq!(entry(&TopicArgs::default(), &set), Ok(Some(wanted)));
     }
 
     #[test]
     fn what_is_missing_is_asked_for() {
-        assert!(entry(exec(None), &[]).is_err_and(|said| said.contains("--topic")));
+        assert!(entry(&exec(None), &[]).is_err_and(|said| said.contains("--topic")));
         let bare = || TopicArgs { topic: Some("temp".to_owned()), ..TopicArgs::default() };
         assert!(
-            entry(bare(), &[("MESHLINE_STDIN", "0")]).is_err_and(|said| said.contains("--exec, --file or --stdin"))
+            entry(&bare(), &[("MESHLINE_STDIN", "0")]).is_err_and(|said| said.contains("--exec, --file or --stdin"))
         );
         let every = TopicArgs { stdin: true, every: Some(EVERY), ..bare() };
-        assert!(entry(every, &[]).is_err_and(|said| said.contains("--exec")));
+        assert!(entry(&every, &[]).is_err_and(|said| said.contains("--exec")));
         for (name, value) in [("MESHLINE_TOPIC_HISTORY", "many"), ("MESHLINE_TOPIC_EVERY", "500ms")] {
-            assert!(entry(exec(Some("temp")), &[(name, value)]).is_err_and(|said| said.contains(name)));
+            assert!(entry(&exec(Some("temp")), &[(name, value)]).is_err_and(|said| said.contains(name)));
         }
     }
 

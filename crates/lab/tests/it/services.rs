@@ -226,10 +226,8 @@ fn what_a_view_advertises_is_there_while_the_command_runs() {
         "--allow",
         "bobby,nobodyknown",
     ]);
-    let slip = Process::start("advertise", {
-        command.arg("--config").arg(view.config());
-        command
-    });
+    command.arg("--config").arg(view.config());
+    let slip = Process::start("advertise", command);
     slip.wait_for("nobody known here is called nobodyknown");
     assert!(!slip.since(0).iter().any(|line| line.contains("called bobby")), "{:?}", slip.since(0));
     let again = view.ask(&["advertise", "--name", "plan", "--kind", "_http._tcp", "--port", &port]);
