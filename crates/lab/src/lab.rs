@@ -69,7 +69,7 @@ impl Namespace {
     }
 
     /// A command inside that is killed with the thread that starts it, however that ends.
-    fn enter_bound(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
+    pub(crate) fn enter_bound(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         bound(program, |program| self.enter(program))
     }
 
@@ -265,6 +265,11 @@ impl Site {
 
     pub(crate) fn of(host: Host) -> Self {
         Self(Some(Arc::new(host)))
+    }
+
+    /// Of a host of a lab.
+    pub(crate) fn namespace(&self) -> Option<&Namespace> {
+        self.0.as_ref().map(|host| &*host.namespace)
     }
 
     /// Its address.

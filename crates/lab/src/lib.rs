@@ -57,7 +57,7 @@ pub use insider::Insider;
 pub use lab::{Lab, Site};
 pub use load::run_load;
 pub use member::{Answer, Member};
-pub use nat::{By, Carrier, Cell, Edge, Home, Meeting, Nat, Ports, Soft};
+pub use nat::{Between, By, Carrier, Cell, Edge, Home, Meeting, Nat, PortDaemon, Ports, Soft};
 pub use probe::{Dialled, Probe, Socket, run_probe};
 pub use process::Process;
 pub use programs::{bin_dir, has_tool, program, tool};

@@ -93,6 +93,13 @@ impl Cell {
         let sites = [lab.behind(Nat::None), lab.behind(Nat::None), lab.behind(Nat::None)];
         let hosts = [&sites[1], &sites[2], &homes[0], &homes[1]].map(|home| Site::clone(home));
         let ring = Ring::write_on(&hosts, &sites[0], &format!("--names {NAMES}"));
+        for (number, home) in [(3, &homes[0]), (4, &homes[1])] {
+            if let Some(ipv6) = home.ipv6_address() {
+                let port = ring.port(number);
+                let listen = [format!("{}:{port}", home.address()), format!("[{ipv6}]:{port}")];
+                ring.configure(number, &serde_json::json!({ "listen": listen }));
+            }
+        }
         let signal = ring.start_signal();
         let proxy = ring.start_proxy();
         let [mut first, mut second, mut one, other] = [1, 2, 3, 4].map(|number| ring.node(number));

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::Nat;
 use super::router::{Router, Upstream, try_rules};
 use crate::cable::LaidCable;
-use crate::lab::{Lab, Site};
+use crate::lab::{Lab, Namespace, Site};
 use crate::programs::has_tool;
 use crate::skipped;
 
@@ -68,7 +68,7 @@ impl Lab {
 }
 
 /// Another network for each home.
-fn lan() -> String {
+pub(super) fn lan() -> String {
     format!("192.168.{}", HOMES.fetch_add(1, Ordering::Relaxed) % 250 + 2)
 }
 
@@ -77,6 +77,7 @@ fn lan() -> String {
 pub struct Home {
     site: Site,
     router: Arc<Router>,
+    pub(super) ipv6: Option<String>,
 }
 
 impl Deref for Home {
@@ -88,9 +89,18 @@ impl Deref for Home {
 }
 
 impl Home {
-    fn new(upstream: Upstream, nat: Nat, lan: &str) -> Self {
+    pub(super) fn new(upstream: Upstream, nat: Nat, lan: &str) -> Self {
         let router = Arc::new(Router::new(upstream, nat, lan));
-        Self { site: router.host(None), router }
+        Self { site: router.host(None), router, ipv6: None }
+    }
+
+    /// That of the host.
+    pub(super) fn namespace(&self) -> &Namespace {
+        self.site.namespace().expect("a home is a host of a lab")
+    }
+
+    pub(super) fn router(&self) -> &Arc<Router> {
+        &self.router
     }
 
     /// From now on a packet takes so many milliseconds one way over the leg, up and down.
@@ -141,7 +151,7 @@ impl Home {
 
     fn another(&self, number: Option<u8>) -> Self {
         assert_ne!(self.router.nat(), Nat::None, "a host alone has no twin");
-        Self { site: self.router.host(number), router: Arc::clone(&self.router) }
+        Self { site: self.router.host(number), router: Arc::clone(&self.router), ipv6: None }
     }
 
     /// The address that others see: the router's, its carrier's, or its own.
@@ -216,8 +226,8 @@ impl Edge<'_> {
         self.0.refused()
     }
 
-    /// Counts the UDP packets that leave for an address, from now on.
-    pub fn watch_udp_to(&self, address: &str) {
+    /// Counts the packets that leave for an address, from now on.
+    pub fn watch_to(&self, address: &str) {
         self.0.watch(address);
     }
 
@@ -231,6 +241,12 @@ impl Edge<'_> {
     #[must_use]
     pub fn flows(&self) -> Vec<String> {
         self.0.flows()
+    }
+
+    /// How many flows of any kind the router remembers.
+    #[must_use]
+    pub fn flow_count(&self) -> usize {
+        self.0.flow_count()
     }
 
     /// Lets everything vanish on the leg without a word, or no more.

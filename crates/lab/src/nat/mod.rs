@@ -11,15 +11,22 @@
 //! home.run("true"); // and all else that a `Site` can do
 //! ```
 //!
+//! With [`Home::with_ipv6`] its host has a public IPv6 address as well.
+//!
 //! What the kernel's rules cannot do (a cone that does not keep ports, ports that two hosts never share, a limit of
 //! mappings, mappings that only outgoing packets keep) [`Soft`] does in user space, in the cable of the leg.
 
+mod between;
 mod cell;
+mod forwards;
 mod home;
+mod ipv6;
 mod router;
 mod rules;
 
+pub use between::Between;
 pub use cell::{Cell, Meeting};
+pub use forwards::PortDaemon;
 pub use home::{Carrier, Edge, Home};
 pub(crate) use router::Router;
 

@@ -1,7 +1,8 @@
 //! A router, its leg to the core or to a carrier, and what can be done to both while they are in use.
 
+use std::process::Command;
 use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::rules::{self, Place};
 use super::{Nat, Soft};
@@ -10,6 +11,10 @@ use crate::lab::{Host, Lab, Namespace, Site};
 
 /// Addresses outside: from those kept for documentation, which no rule of anybody takes for private ones.
 const CORE: &str = "203.0.113";
+
+/// Such addresses are no public ones to `miniupnpd`, which forwards nothing behind them. These are somebody's, and never
+/// leave the namespaces.
+const ROUTABLE: &str = "11.0.0";
 
 /// Addresses of homes at a carrier, kept for that; each carrier has the same.
 const CARRIER: &str = "100.64.0";
@@ -36,6 +41,11 @@ impl Upstream {
     pub(super) fn core(lab: &Lab) -> Self {
         let (namespace, legs) = (Arc::clone(&lab.switch), Arc::clone(&lab.legs));
         Self { lab: lab.clone(), namespace, pool: CORE, legs, carrier: None }
+    }
+
+    /// The core, with addresses that are public to everybody.
+    pub(super) fn routable(lab: &Lab) -> Self {
+        Self { pool: ROUTABLE, ..Self::core(lab) }
     }
 
     pub(super) fn carrier(router: Arc<Router>) -> Self {
@@ -78,7 +88,7 @@ impl Upstream {
     }
 }
 
-/// Brings up an end of a leg. IPv6 is off there: it is not part of what is told apart here.
+/// Brings up an end of a leg. IPv6 is off there unless a home is to have it.
 fn up(device: &str) -> String {
     format!(
         "ip link set {device} address 02:77:00:00:00:01 arp off
@@ -96,6 +106,8 @@ pub(crate) struct Router {
     /// First three numbers of the addresses inside.
     lan: String,
     hosts: AtomicU8,
+    /// First half of the addresses of IPv6 inside, once there are any.
+    pub(super) ipv6: OnceLock<String>,
     /// The upper end of its leg.
     leg: String,
     cable: Mutex<LaidCable>,
@@ -107,6 +119,8 @@ pub(crate) struct Router {
 struct Now {
     address: String,
     forgets_s: Option<u64>,
+    /// What somebody else's rules forward gets in.
+    forwards: bool,
 }
 
 impl Router {
@@ -114,9 +128,9 @@ impl Router {
     pub(super) fn new(upstream: Upstream, nat: Nat, lan: &str) -> Self {
         let namespace = Arc::new(Namespace::within(&upstream.namespace).expect("one can be made, so can another"));
         let (leg, cable) = upstream.lay(&namespace);
-        let now = Mutex::new(Now { address: String::new(), forgets_s: nat.forgets_s() });
+        let now = Mutex::new(Now { address: String::new(), forgets_s: nat.forgets_s(), forwards: false });
         let (lan, hosts, cable) = (lan.to_owned(), AtomicU8::new(0), Mutex::new(cable));
-        let router = Self { nat, namespace, upstream, lan, hosts, leg, cable, now };
+        let router = Self { nat, namespace, upstream, lan, hosts, ipv6: OnceLock::new(), leg, cable, now };
         router.renumber();
         if nat == Nat::NoUdp {
             router.block_udp(true);
@@ -227,7 +241,7 @@ impl Router {
         if self.nat == Nat::None {
             return;
         }
-        let Now { address, forgets_s } = &*self.now();
+        let Now { address, forgets_s, forwards } = &*self.now();
         if let Nat::Soft(soft) = self.nat {
             let soft = Soft { forgets_s: forgets_s.unwrap_or(soft.forgets_s), ..soft };
             self.cable().translate(soft, address.parse().expect("an address"));
@@ -236,6 +250,7 @@ impl Router {
             address: address.clone(),
             lan: format!("{}.0/24", self.lan),
             forgets_s: forgets_s.unwrap_or(FORGETS_S),
+            forwards: *forwards,
         };
         self.nft(&rules::table(self.nat, &place));
         if let Some(seconds) = forgets_s {
@@ -251,6 +266,12 @@ impl Router {
         self.flush();
     }
 
+    /// From now on what another table forwards gets in.
+    pub(super) fn let_forwarded_in(&self) {
+        self.now().forwards = true;
+        self.flush();
+    }
+
     /// Lets no UDP pass any more, or lets it again.
     pub(super) fn block_udp(&self, is_blocked: bool) {
         self.nft(if is_blocked { rules::NO_UDP } else { rules::UDP_AGAIN });
@@ -261,7 +282,7 @@ impl Router {
         self.count("router refused")
     }
 
-    /// Counts the UDP packets to an address from now on.
+    /// Counts the packets to an address from now on.
     pub(super) fn watch(&self, address: &str) {
         self.nft(&rules::watch(address));
     }
@@ -273,9 +294,13 @@ impl Router {
 
     #[track_caller]
     fn count(&self, counter: &str) -> u64 {
-        let text = self.namespace.feed("nft", &format!("list counter ip {counter}"), "").expect("there is one");
-        let count = text.split_once("packets ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
-        count.unwrap_or_else(|| panic!("no count: {text}"))
+        packets_in(&self.namespace, &format!("ip {counter}"))
+    }
+
+    /// How many flows it remembers.
+    pub(super) fn flow_count(&self) -> usize {
+        let text = self.namespace.feed("conntrack", "--count", "").expect("it was there when the lab was made");
+        text.trim().parse().unwrap_or_else(|_| panic!("no count: {text}"))
     }
 
     /// The flows of UDP and TCP it remembers, a line each, as `conntrack` lists them.
@@ -298,16 +323,56 @@ impl Router {
         self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
+    /// Who is above it, and the device of its leg there.
+    pub(super) fn upstream(&self) -> (&Namespace, &str) {
+        assert!(self.upstream.carrier.is_none(), "carriers have no IPv6 here");
+        (&self.upstream.namespace, &self.leg)
+    }
+
+    /// How many hosts it has.
+    pub(super) fn hosts(&self) -> u8 {
+        self.hosts.load(Ordering::Relaxed)
+    }
+
+    /// First three numbers of the addresses inside.
+    pub(super) fn lan(&self) -> &str {
+        &self.lan
+    }
+
+    /// A command there that is killed with the thread that starts it.
+    pub(super) fn bound(&self, program: &str) -> Command {
+        self.namespace.enter_bound(program)
+    }
+
+    /// Rules, as `nft` lists them.
     #[track_caller]
-    fn nft(&self, rules: &str) {
+    pub(super) fn list(&self, what: &str) -> String {
+        self.namespace.feed("nft", &format!("list {what}"), "").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    #[track_caller]
+    pub(super) fn nft(&self, rules: &str) {
         self.namespace.feed("nft", "-f -", rules).unwrap_or_else(|error| panic!("{error}\nin\n{rules}"));
     }
+}
+
+/// How many packets a counter has counted, named by its family, its table and itself.
+#[track_caller]
+pub(super) fn packets_in(namespace: &Namespace, counter: &str) -> u64 {
+    let text = namespace.feed("nft", &format!("list counter {counter}"), "").expect("there is one");
+    let count = text.split_once("packets ").and_then(|(_, rest)| rest.split_whitespace().next()?.parse().ok());
+    count.unwrap_or_else(|| panic!("no count: {text}"))
 }
 
 /// Whether the kernel has all that the rules of every kind want; what is missing, in words.
 pub(super) fn try_rules(lab: &Lab) -> Result<(), String> {
     let trial = Namespace::within(&lab.switch)?;
-    let place = Place { address: "203.0.113.1".to_owned(), lan: "192.168.1.0/24".to_owned(), forgets_s: 1 };
+    let place =
+        Place { address: "203.0.113.1".to_owned(), lan: "192.168.1.0/24".to_owned(), forgets_s: 1, forwards: true };
     for nat in Nat::ALL {
         trial
             .feed("nft", "-f -", &rules::table(nat, &place))

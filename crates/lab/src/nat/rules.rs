@@ -11,6 +11,8 @@ pub(super) struct Place {
     pub(super) lan: String,
     /// After how many idle seconds a mapping that is open to others is forgotten.
     pub(super) forgets_s: u64,
+    /// What another table forwards gets in.
+    pub(super) forwards: bool,
 }
 
 /// Rules by the chain they stand in.
@@ -31,6 +33,9 @@ struct Chains {
 /// The whole table of a kind of router, for `nft -f -`; it takes the place of an earlier one.
 pub(super) fn table(nat: Nat, place: &Place) -> String {
     let mut chains = Chains::default();
+    if place.forwards {
+        chains.forwarded.push("ct status dnat accept".to_owned());
+    }
     match nat {
         Nat::None | Nat::Soft(_) => {}
         Nat::Firewall => only_answers(&mut chains),
@@ -216,7 +221,7 @@ table ip no_udp {
 /// Takes [`NO_UDP`] away.
 pub(super) const UDP_AGAIN: &str = "table ip no_udp {}\ndelete table ip no_udp\n";
 
-/// A table of its own that counts the UDP packets to an address.
+/// A table of its own that counts the packets to an address.
 pub(super) fn watch(address: &str) -> String {
     format!(
         "table ip watch {{}}
@@ -225,7 +230,7 @@ pub(super) fn watch(address: &str) -> String {
              counter seen {{}}
              chain leaving {{
                  type filter hook postrouting priority filter;
-                 oifname \"wan\" ip daddr {address} meta l4proto udp counter name seen
+                 oifname \"wan\" ip daddr {address} counter name seen
              }}
          }}\n"
     )

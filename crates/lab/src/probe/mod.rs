@@ -117,6 +117,22 @@ impl Probe {
         lines.iter().find(|line| line.contains(&wanted)).map(|line| from_in(line))
     }
 
+    /// All packets that have come by now, as text in which whatever is no plain character is written as an escape.
+    #[track_caller]
+    pub fn heard(&mut self) -> Vec<String> {
+        self.order("tell", "told");
+        let of = |line: &String| Some(line.strip_prefix("heard ")?.split_once(' ')?.1.rsplit_once(' ')?.0.to_owned());
+        self.process.since(0).iter().filter_map(of).collect()
+    }
+
+    /// What has come since this was last asked over each connection that stands, in hexadecimal digits.
+    #[track_caller]
+    pub fn read(&mut self) -> Vec<String> {
+        let mark = self.process.mark();
+        self.order("read", "told");
+        self.process.since(mark).iter().filter_map(|line| Some(line.strip_prefix("read ")?.to_owned())).collect()
+    }
+
     /// Listens for TCP connections, which stay as they are; port 0 leaves the choice to the system.
     ///
     /// # Panics

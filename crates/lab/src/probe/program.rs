@@ -13,6 +13,9 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
 /// Larger than any packet of a test.
 const MAX_PACKET: usize = 2048;
 
+/// What is read of a connection at once.
+const MAX_READ: u64 = 1 << 16;
+
 /// How long the other end of a connection, which stands, may take to say where it saw it come from.
 const SEEN_WITHIN: Duration = Duration::from_secs(10);
 
@@ -70,8 +73,9 @@ impl Sockets {
         for (number, socket) in self.udp.iter().enumerate() {
             // What is refused by ICMP shows as an error of the next call, and is nothing that was heard.
             while let Ok((len, from)) = socket.recv_from(&mut packet) {
-                let word = String::from_utf8_lossy(packet.get(..len).unwrap_or_default()).into_owned();
-                say(&format!("heard {number} {word} {from}"))?;
+                // On one line, whatever it is.
+                let word = String::from_utf8_lossy(packet.get(..len).unwrap_or_default());
+                say(&format!("heard {number} {} {from}", word.escape_debug()))?;
             }
         }
         Ok(())
@@ -107,6 +111,7 @@ impl Sockets {
                 say("sent")?;
             }
             ["tell"] => say("told")?,
+            ["read"] => self.read()?,
             ["listen", port] => {
                 let socket = TcpListener::bind((Ipv4Addr::UNSPECIFIED, port.parse().map_err(wrong)?))?;
                 socket.set_nonblocking(true)?;
@@ -120,6 +125,19 @@ impl Sockets {
             _ => return Err(wrong(&order)),
         }
         Ok(true)
+    }
+
+    /// Tells what has come over each connection since it was last asked for.
+    fn read(&self) -> std::io::Result<()> {
+        for connection in &self.connections {
+            connection.set_nonblocking(true)?;
+            let (mut bytes, mut hex) = (Vec::new(), String::new());
+            // That nothing more has come is an error too, after all that has.
+            let _ = connection.take(MAX_READ).read_to_end(&mut bytes);
+            bytes.iter().for_each(|byte| hex += &format!("{byte:02x}"));
+            say(&format!("read {hex}"))?;
+        }
+        say("told")
     }
 
     fn open(&mut self, port: u16) -> std::io::Result<()> {

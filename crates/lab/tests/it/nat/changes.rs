@@ -124,7 +124,7 @@ fn packets_to_an_address_are_counted() {
     for nat in [Nat::None, Nat::Port] {
         let mut inside = Inside::new(&mut public, lab.behind(nat));
         inside.writes();
-        inside.home.edge().watch_udp_to(&inside.public.address(0).ip().to_string());
+        inside.home.edge().watch_to(&inside.public.address(0).ip().to_string());
         inside.writes();
         inside.writes();
         let there = inside.public.address(2);
