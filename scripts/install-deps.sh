@@ -23,7 +23,7 @@ test|chromedriver|chromium-driver|browser tests are skipped
 test|ssh|openssh-client|tests that carry ssh through a tunnel are skipped
 test|sshd|openssh-server|tests that carry ssh through a tunnel are skipped
 test|rsync|rsync|tests that carry rsync through a tunnel are skipped
-test|miniupnpd|miniupnpd-nftables|the test that has a real router forward ports is skipped
+test|miniupnpd|miniupnpd-nftables|tests that have a real router forward ports are skipped
 test|redis-server|redis-server redis-tools|tests that carry redis through a tunnel, or share a list through it, are skipped
 test|psql|postgresql postgresql-client|tests that carry psql through a tunnel are skipped
 test|/usr/lib/python3/dist-packages/websockets|python3-websockets|tests that carry a WebSocket through a tunnel are skipped

@@ -4,6 +4,8 @@ mod execute;
 mod handle;
 mod looks;
 mod run;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -108,11 +110,17 @@ impl Settings {
 /// # Errors
 /// [`StartError`], which names the address that cannot be bound. Nothing is left running then.
 pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, StartError> {
+    start_with(settings, core, PortMaps::start).await
+}
+
+/// As [`start`], with another way to have ports forwarded.
+async fn start_with<C, P>(settings: Settings, core: C, port_maps: P) -> Result<MeshHandle, StartError>
+where
+    C: Core,
+    P: FnOnce(&[Address], mpsc::Sender<Notice>) -> Option<PortMaps>,
+{
     let tls = TlsIdentity::new(&settings.key)?;
-    let mut listeners = Vec::new();
-    for address in &settings.listen {
-        listeners.push(Listener::bind(address).await?);
-    }
+    let listeners = bind(&settings.listen).await?;
     let (notices, incoming) = mpsc::channel(MAX_INCOMING);
     let (orders, ordered) = mpsc::channel(MAX_COMMANDS);
     let (events, _) = broadcast::channel(MAX_EVENTS);
@@ -128,7 +136,7 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
         settings.keep.map(|sink| Keeper::new(sink, notices.clone())).transpose().map_err(StartError::Keeper)?;
     let detours = Detours::default();
     let listening: Arc<[Address]> = listeners.iter().map(|listener| listener.address.clone()).collect();
-    let port_maps = settings.port_mapping.then(|| PortMaps::start(&listening, notices.clone())).flatten();
+    let port_maps = settings.port_mapping.then(|| port_maps(&listening, notices.clone())).flatten();
     let bound = listeners.iter().flat_map(Listener::bound).collect();
     let (hub, packets) = Hub::bind(&bound, settings.is_local, settings.clock).map_err(StartError::Udp)?;
     let (quic, serving) = Quic::serve(Arc::clone(&hub), Arc::clone(&door));
@@ -175,6 +183,14 @@ pub async fn start<C: Core>(settings: Settings, core: C) -> Result<MeshHandle, S
     let port = LedgerPort::new(ledger, Arc::clone(&forwarder), settings.clock);
     let plane = Plane { port, forwarder, clock: settings.clock, tunnels, detours, hub };
     Ok(MeshHandle::new(orders, (events, datagrams, tap), plane, listening, refusals))
+}
+
+async fn bind(addresses: &[Address]) -> Result<Vec<Listener>, StartError> {
+    let mut listeners = Vec::new();
+    for address in addresses {
+        listeners.push(Listener::bind(address).await?);
+    }
+    Ok(listeners)
 }
 
 fn door(settings: &Settings, tls: &TlsIdentity, refusals: &Arc<Refusals>, notices: &mpsc::Sender<Notice>) -> Arc<Door> {

@@ -10,7 +10,7 @@ const MAX_ROUTES: usize = 256;
 
 /// A router, and this host as it knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Router {
+pub(crate) struct Router {
     pub(super) address: Ipv4Addr,
     pub(super) local: Ipv4Addr,
 }

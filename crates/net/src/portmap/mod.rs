@@ -1,8 +1,10 @@
 //! Ports that the router forwards here because we asked: by PCP or NAT-PMP, else by UPnP.
 //!
 //! What a router says is told to the core, which believes it when a member came in there. A lease is renewed at half its
-//! time (`hold`) and given back at the end; when addresses of this host or beyond the router change, it is asked anew.
+//! time (`hold`) and given back at the end; when addresses of this host or beyond the router change, or the router says that it
+//! was started (`announce`), it is asked anew.
 
+mod announce;
 mod gateway;
 mod hold;
 mod lease;
@@ -19,7 +21,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::driver::Notice;
-use gateway::Router;
+pub(crate) use gateway::Router;
 
 /// What giving the leases back may take at the end.
 const END_LIMIT: Duration = Duration::from_millis(800);
@@ -43,9 +45,10 @@ impl PortMaps {
         Some(Self::with(port, Router::find, notices))
     }
 
-    fn with<F>(port: u16, find: F, notices: mpsc::Sender<Notice>) -> Self
+    /// As [`Self::start`], for this port, with the router that `find` finds.
+    pub(crate) fn with<F>(port: u16, find: F, notices: mpsc::Sender<Notice>) -> Self
     where
-        F: Fn() -> Option<Router> + Send + 'static,
+        F: Fn() -> Option<Router> + Send + Sync + 'static,
     {
         let (end, ended) = oneshot::channel();
         let changed = Arc::new(Notify::new());
@@ -53,7 +56,8 @@ impl PortMaps {
         let task = tokio::spawn(async move {
             let mut leases = Vec::new();
             tokio::select! {
-                () = hold::hold(port, find, &mut leases, (&hears, &notices)) => {}
+                () = hold::hold(port, &find, &mut leases, (&hears, &notices)) => {}
+                () = announce::heed(announce::HEARD_AT, &find, &hears) => {}
                 _ = ended => {}
             }
             for lease in leases {

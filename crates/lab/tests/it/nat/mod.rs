@@ -4,6 +4,7 @@ mod bounds;
 mod cells;
 mod changes;
 mod collisions;
+mod forwarded;
 mod homes;
 mod ipv6;
 mod kinds;
