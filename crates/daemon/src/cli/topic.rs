@@ -103,7 +103,7 @@ impl TopicArgs {
 
     fn source(&self, variable: impl Fn(&str) -> Option<String>) -> Option<Source> {
         let exec = self.exec.clone().map(Source::Exec);
-        let flag = exec.or_else(|| self.file.clone().map(Source::File)).or(self.stdin.then_some(Source::Stdin));
+        let flag = exec.or_else(|| self.file.clone().map(Source::File)).or_else(|| self.stdin.then_some(Source::Stdin));
         let exec = || variable("MESHLINE_EXEC").map(Source::Exec);
         let file = || variable("MESHLINE_FILE").map(|file| Source::File(file.into()));
         let is_no = |text: &String| ["0", "n", "no", "f", "false", "off"].contains(&text.to_lowercase().as_str());

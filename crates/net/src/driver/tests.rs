@@ -18,7 +18,7 @@ impl Core for Seen {
     fn handle_input(&mut self, input: services::Input, _now: Now) {
         if let services::Input::Mesh(Input::Resolved { addresses: seen, .. }) = input {
             let event = mesh::Event::AddressesChanged { seen, mapping: "unknown", filtering: "unknown" };
-            self.0.push_back(services::Output::Event(services::Event::Mesh(event)));
+            self.0.push_back(services::Output::Event(Event::Mesh(event)));
         }
     }
 
