@@ -50,7 +50,7 @@ impl Between {
             .into();
         let rules = rules.into_iter().collect::<String>();
         // Before anything is routed: what leads nowhere has left its home all the same.
-        let chain = format!("chain all {{\ntype filter hook prerouting priority raw;\n{rules}}}\n");
+        let chain = format!("chain passing {{\ntype filter hook prerouting priority raw;\n{rules}}}\n");
         let core = Arc::clone(&lab.switch);
         core.feed("nft", "-f -", &format!("table ip {table} {{\ncounter seen {{}}\n{chain}}}\n"))
             .unwrap_or_else(|error| panic!("{error}\nin\n{chain}"));

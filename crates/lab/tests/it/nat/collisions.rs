@@ -19,6 +19,18 @@ fn homes(lab: &Lab) -> [Home; 3] {
     [one, wrong, other]
 }
 
+/// The records of TLS that bytes are, both in hexadecimal digits: a kind, a version, a length, and as much.
+fn records(mut bytes: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    while let Some(length) = bytes.get(6..10).and_then(|digits| usize::from_str_radix(digits, 16).ok()) {
+        let (record, rest) = bytes.split_at_checked((5 + length) * 2).unwrap_or_else(|| panic!("no TLS: {bytes}"));
+        found.push(record);
+        bytes = rest;
+    }
+    assert_eq!(bytes, "", "no TLS");
+    found
+}
+
 /// Nothing but the question whether the member is there, and who it is: a time frame, and the first record of TLS.
 #[track_caller]
 fn got_no_data(wrong: &mut Probe) {
@@ -29,12 +41,10 @@ fn got_no_data(wrong: &mut Probe) {
     }
     let connections = wrong.read();
     for bytes in &connections {
-        let length = bytes.get(6..10).and_then(|digits| usize::from_str_radix(digits, 16).ok());
-        let is_hello = bytes.starts_with("1603") && bytes.get(10..12) == Some("01");
-        assert!(
-            bytes.is_empty() || (is_hello && length.is_some_and(|length| bytes.len() == (5 + length) * 2)),
-            "{bytes}"
-        );
+        let records = records(bytes);
+        let is_hello = records.first().is_none_or(|first| first.starts_with("16") && first[10..].starts_with("01"));
+        // What may follow is an alert: whoever answered is no member.
+        assert!(is_hello && records.iter().skip(1).all(|record| record.starts_with("15")), "{records:?}");
     }
     eprintln!("{} packets, {} connections", heard.len(), connections.len());
 }
