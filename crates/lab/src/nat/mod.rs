@@ -61,6 +61,8 @@ pub enum Nat {
     NoUdp,
     /// As `Port`, and whoever comes unasked is refused aloud: TCP with a reset, the rest with ICMP.
     Rst,
+    /// As `Rst`, and no UDP gets through.
+    RstNoUdp,
     /// As `Port`, and hosts inside reach each other by their public ports.
     Hairpin,
     /// As `Port`, behind the `Port` of a carrier.
@@ -75,7 +77,7 @@ pub enum Nat {
 
 impl Nat {
     /// All of the kernel's.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::None,
         Self::Full,
         Self::Addr,
@@ -87,6 +89,7 @@ impl Nat {
         Self::Firewall,
         Self::NoUdp,
         Self::Rst,
+        Self::RstNoUdp,
         Self::Hairpin,
         Self::Carrier,
         Self::T20,
@@ -108,6 +111,7 @@ impl Nat {
             Self::Firewall => "fw",
             Self::NoUdp => "noudp",
             Self::Rst => "rst",
+            Self::RstNoUdp => "rstnoudp",
             Self::Hairpin => "hair",
             Self::Carrier => "cg",
             Self::T20 => "t20",
@@ -123,7 +127,7 @@ impl Nat {
             Self::T10 => Some(10),
             Self::None | Self::Full | Self::Addr | Self::Port | Self::Sym | Self::SymSeq | Self::SymAdm => None,
             Self::Lax | Self::Firewall | Self::NoUdp | Self::Rst | Self::Hairpin | Self::Carrier => None,
-            Self::Soft(_) => None,
+            Self::RstNoUdp | Self::Soft(_) => None,
         }
     }
 }

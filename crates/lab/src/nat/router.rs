@@ -132,7 +132,7 @@ impl Router {
         let (lan, hosts, cable) = (lan.to_owned(), AtomicU8::new(0), Mutex::new(cable));
         let router = Self { nat, namespace, upstream, lan, hosts, ipv6: OnceLock::new(), leg, cable, now };
         router.renumber();
-        if nat == Nat::NoUdp {
+        if matches!(nat, Nat::NoUdp | Nat::RstNoUdp) {
             router.block_udp(true);
         }
         router

@@ -78,7 +78,7 @@ pub(super) fn table(nat: Nat, place: &Place) -> String {
             keep_port(&mut chains);
             forward_only_answers(&mut chains);
         }
-        Nat::Rst => {
+        Nat::Rst | Nat::RstNoUdp => {
             keep_port(&mut chains);
             refuse_aloud(&mut chains);
             only_answers(&mut chains);

@@ -35,6 +35,7 @@ const CELLS: &[(&str, &str)] = &[
     ("noudp", "port"),
     ("noudp", "noudp"),
     ("noudp", "sym"),
+    ("rstnoudp", "rstnoudp"),
 ];
 
 /// With `--all` also these: the acceptance table without a cell left out, as far as two routers alone make one.

@@ -101,6 +101,9 @@ const NO_UDP: Row = (
     ],
 );
 
+/// Both first packets must be under way at the same time, or each router refuses the other's aloud.
+const REFUSED_ALOUD: Row = (Must::Tcp, &[(Nat::RstNoUdp, Nat::RstNoUdp), (Nat::RstNoUdp, Nat::NoUdp)]);
+
 const HOPELESS: Row = (Must::Relay, &[(Nat::Sym, Nat::Sym), (Nat::NoUdp, Nat::Sym)]);
 
 /// One way over each leg of the cells that are relayed: so that what the proxy adds is seen beside it.
@@ -222,6 +225,22 @@ fn without_udp_tcp_is_punched() {
     if punches() {
         check(NO_UDP);
     }
+}
+
+#[test]
+fn without_udp_two_routers_that_refuse_aloud_are_met_from_both_sides_at_once() {
+    if punches() {
+        check(REFUSED_ALOUD);
+    }
+}
+
+#[test]
+fn where_the_way_is_too_short_for_that_the_proxy_carries() {
+    let Some(lab) = Lab::with_nats() else { return };
+    let cell = cell(&lab, Nat::RstNoUdp, Nat::RstNoUdp);
+    // By chance they may meet.
+    assert!(matches!(cell.transport(0).as_deref(), Some("relay" | "tcp")), "{:?}", cell.transport(0));
+    talk(&cell, "over the proxy");
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn kind(nat: Nat) -> Kind {
         Nat::SymAdm => all(Mapping::ByAddress, Filter::Exact, Unasked::Silence),
         Nat::Lax | Nat::Rst => all(Mapping::Own, Filter::Exact, Unasked::Reset),
         Nat::NoUdp => (Mapping::Blocked, Mapping::Own, Filter::Blocked, Unasked::Silence),
+        Nat::RstNoUdp => (Mapping::Blocked, Mapping::Own, Filter::Blocked, Unasked::Reset),
         Nat::Soft(_) => panic!("it may be of many kinds"),
     }
 }
