@@ -131,6 +131,28 @@ mod tests {
         assert_eq!(both.turn(), RELAY_TURN);
     }
 
+    /// Members with so many streams each move a turn of each, one after the other, for so many rounds; bytes each has moved.
+    fn rounds(streams: &[usize], rounds: usize) -> Vec<usize> {
+        let pairs: Vec<[Arc<Share>; 2]> = streams.iter().map(|_| shares(None)).collect();
+        let both: Vec<Both<'_>> = pairs.iter().map(Both).collect();
+        let work: Vec<Vec<Work<'_>>> =
+            both.iter().zip(streams).map(|(both, count)| (0..*count).map(|_| both.work()).collect()).collect();
+        let moved = both.iter().zip(&work).map(|(both, work)| rounds * work.len() * both.turn()).collect();
+        drop(work);
+        moved
+    }
+
+    #[test]
+    fn a_member_that_floods_gets_what_each_of_nine_gets_and_no_round_takes_longer_for_it() {
+        for streams in [1, 2, 8, 16] {
+            let moved = rounds(&[&[streams][..], &[1; 9]].concat(), 100);
+            assert!(moved.iter().all(|bytes| *bytes == 100 * RELAY_TURN), "{streams} streams: {moved:?}");
+        }
+        // So many that each gets the least: then they get more together, up to what a member may have of pairs.
+        let moved = rounds(&[64, 1], 1);
+        assert_eq!(moved, [64 * RELAY_LEAST_TURN, RELAY_TURN]);
+    }
+
     #[test]
     fn bytes_that_nobody_takes_shorten_the_turns_at_the_bound() {
         let shares = shares(None);
