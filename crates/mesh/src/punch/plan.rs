@@ -38,8 +38,9 @@ pub(super) const MAX_PROBES: u32 = 2_000;
 /// 49 of 50.
 pub(super) const SEARCH_SOCKETS: u32 = 256;
 
-/// Ports tried in an attempt: what the cap of all packets leaves.
-pub(super) const SEARCH_PORTS: usize = 1_900;
+/// Ports tried in an attempt: enough for 99 of 100 searches. Routers remember each of them for half a minute, and two searches
+/// follow each other sooner: 2,500 flows are as many as a home router is to bear.
+pub(super) const SEARCH_PORTS: usize = 1_150;
 
 /// Ports above the last one seen, where they are counted: as many as a busy home opens in a few seconds. None is left out: the
 /// step seen may have been of several ports, if the witness of one in between was not heard. From the second attempt on as many

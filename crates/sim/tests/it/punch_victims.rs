@@ -12,7 +12,7 @@ use meshline_sim::{Misdeed, Puppet, Router, SECOND, World, seed};
 use crate::punch::{GOOD, LEFT, PROXY, RIGHT, STATIC, Site, WITNESS, sites};
 
 /// Ports that one search tries.
-const SEARCH: u32 = 1_900;
+const SEARCH: u32 = 1_150;
 
 fn victim(nth: u8) -> IpAddr {
     IpAddr::from([203, 0, 113, 200 + nth])

@@ -59,18 +59,18 @@ fn a_search_in_vain_stays_within_its_bounds_at_both_routers() {
     let cell = linked(&lab, homes);
     let mut peak = Peak::default();
     let searched = |attempts: &[Value]| attempts.iter().filter(|row| row["stage"] == "search").count();
-    let rows = within(Duration::from_secs(60), "both have searched in vain", || {
+    let rows = within(Duration::from_secs(60), "both have searched twice in vain", || {
         peak.look(&cell);
         let rows = [0, 1].map(|of| attempts(&cell, of));
-        if rows.iter().all(|rows| searched(rows) > 0) { Ok(rows) } else { Err(format!("{rows:?}")) }
+        if rows.iter().all(|rows| searched(rows) > 1) { Ok(rows) } else { Err(format!("{rows:?}")) }
     });
     let probes = rows.iter().flatten().filter_map(|row| row["probes"].as_u64()).max();
     eprintln!("{peak:?}, {probes:?} probes, {} packets between them", between.packets());
-    assert!(probes.is_some_and(|most| (1_500..=MAX_PROBES).contains(&most)), "{rows:?}");
+    assert!(probes.is_some_and(|most| (1_100..=MAX_PROBES).contains(&most)), "{rows:?}");
     let [_, searching] = peak.sockets;
     assert!((200..=MAX_SOCKETS + USUAL_SOCKETS).contains(&searching), "{peak:?}");
     assert!(peak.flows.iter().all(|most| *most <= MAX_FLOWS), "{peak:?}");
-    assert!(peak.flows[0] > 1_500 && peak.flows[1] > 200, "what a search costs was seen: {peak:?}");
+    assert!(peak.flows[0] > 1_100 && peak.flows[1] > 200, "what a search costs was seen: {peak:?}");
 }
 
 /// What leaves for a member from some instant on.
