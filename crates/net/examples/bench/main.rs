@@ -7,6 +7,7 @@
 //! | `forward` | frames a round | datagrams over a node in the middle, beside a plain copy of the same bytes |
 //! | `tunnel` | MiB a transfer | one stream through a node and direct, beside TLS through a copy and alone |
 //! | `relay` | MiB a transfer | a proxy's pipe, beside a copy relay and a splice relay, and memory of a pair |
+//! | `fair` | milliseconds a phase | nine members beside one that floods, on one proxy and on a copy relay |
 //! | `quic` | MiB a round | a full link over QUIC, beside the same two nodes over TLS and TCP |
 //! | `goodput` | nothing; `--rounds` seconds | what a node says of a link that is full |
 //! | `idle` | links | memory of a node an idle link, beside bare tokio-rustls |
@@ -30,6 +31,7 @@
 mod child;
 mod echo;
 mod ends;
+mod fairness;
 mod figures;
 mod forward;
 mod goodput;
@@ -71,6 +73,7 @@ fn main() {
         "serve-relay-copy" => with_many_files(|| block_on(relay::serve_copy(text("--to").expect("--to")))),
         "serve-relay-splice" => with_many_files(|| relay::serve_splice(text("--to").expect("--to"))),
         "relay" => with_many_files(|| block_on(relay::run(plan(5, 1_024)))),
+        "fair" => with_many_files(|| block_on(fairness::run(plan(5, 3_000)))),
         "serve-copy" => block_on(forward::serve_copy()),
         "serve-tunnel" => block_on(tunnel::serve(text("--middle"))),
         "serve-tcp-copy" => block_on(tunnel::serve_copy(text("--to").expect("--to"))),
@@ -93,7 +96,9 @@ fn main() {
         "goodput" => block_on(goodput::run(plan(5, 0))),
         "quic" => block_on(quic::run(plan(5, 256))),
         "forward" => block_on(forward::run(plan(5, 40_000))),
-        _ => println!("usage: bench quic|relay|tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]"),
+        _ => {
+            println!("usage: bench quic|relay|fair|tunnel|forward|echo|oneway|idle|handshakes [--rounds N] [--size N]")
+        }
     }
 }
 

@@ -103,7 +103,7 @@ struct Figures {
 
 pub(crate) async fn run(plan: Plan) {
     let proxy = Served::start(&["serve-proxy", "--relays", "16"]);
-    let ours = through_proxy(&proxy).await;
+    let ours = through_proxy(&proxy, [1, 2]).await;
     let listener = StdListener::bind("127.0.0.1:0").unwrap();
     let to = listener.local_addr().unwrap();
     let copy = Served::start(&["serve-relay-copy", "--to", &to.to_string()]);
@@ -187,7 +187,7 @@ fn take(mut from: &StdStream, bytes: usize) {
 }
 
 /// Two ends joined by a proxy: the tickets that two members got are shown here.
-async fn through_proxy(proxy: &Served) -> (StdStream, StdStream) {
+pub(crate) async fn through_proxy(proxy: &Served, keys: [u32; 2]) -> (StdStream, StdStream) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let shim = listener.local_addr().unwrap();
     let (tickets, mut came) = mpsc::unbounded_channel();
@@ -197,13 +197,17 @@ async fn through_proxy(proxy: &Served) -> (StdStream, StdStream) {
             drop(tokio::spawn(between(near, to, tickets.clone())));
         }
     }));
-    let _members = [member(1, shim).await, member(2, shim).await];
+    let members = [member(keys[0], shim).await, member(keys[1], shim).await];
     let mut ends = Vec::new();
     for _ in 0..2 {
         let ticket: String = came.recv().await.unwrap();
         let mut end = StdStream::connect(to).unwrap();
         end.write_all(ticket.as_bytes()).unwrap();
         ends.push(end);
+    }
+    // Their keys may be used again; the proxy lets what it carries for them go on.
+    for member in members {
+        member.shutdown().await;
     }
     (ends.pop().unwrap(), ends.pop().unwrap())
 }

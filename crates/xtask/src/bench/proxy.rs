@@ -9,7 +9,7 @@ use super::routing::hosts::Host;
 use super::table::Row;
 use super::{Bench, Figure, links, median, output};
 
-pub(super) const FIGURES: &[Figure] = &[pipe, kernel];
+pub(super) const FIGURES: &[Figure] = &[pipe, fair, kernel];
 
 /// By the example `bench` of `crates/net`, over loopback.
 fn pipe(bench: &Bench) -> Result<Vec<Row>, String> {
@@ -41,6 +41,35 @@ fn pipe(bench: &Bench) -> Result<Vec<Row>, String> {
     let memory = row("RSS of a relayed pair, of 1,035", format!("{:.1} KB", ours / 1e3), "")
         .beside(format!("copy relay: {:.1} KB, splice relay: {:.1} KB", copy / 1e3, splice / 1e3), ours / copy);
     Ok([rate, beside_splice].into_iter().chain(costs).chain([trip, memory]).collect())
+}
+
+/// Nine members that ask for 64 KiB every 10 ms each, beside one that floods through eight streams.
+fn fair(bench: &Bench) -> Result<Vec<Row>, String> {
+    let result = links::measure(bench, "fair", bench.rounds(5, 1), bench.size(3_000, 1_000))?;
+    let of = |who: &str, path: &str| {
+        let found = result.pointer(&format!("/{who}/{path}")).and_then(Value::as_f64);
+        found.unwrap_or(f64::NAN)
+    };
+    let times = |who: &str, when: &str| {
+        let of = |what| of(who, &format!("{when}/{what}"));
+        format!("{:.0} / {:.0} µs, {:.0} Mbit/s", of("p50_us"), of("p99_us"), of("mbit"))
+    };
+    let row = |figure: &str, when: &str| {
+        Row::new(figure, times("proxy", when), "").beside(
+            format!("copy relay: {}", times("copy", when)),
+            of("proxy", &format!("{when}/p99_us")) / of("copy", &format!("{when}/p99_us")),
+        )
+    };
+    let part = Row::new(
+        "What a member gets by eight streams against one of nine with one each, all greedy",
+        format!("{:.2} ×", of("proxy", "part")),
+        "≤ 1.25 ×",
+    );
+    Ok(vec![
+        row("Nine members, each 64 KiB every 10 ms, alone: p50 / p99, all together", "alone"),
+        row("… beside a member that floods by eight streams", "flooded"),
+        part.beside(format!("copy relay: {:.2} ×", of("copy", "part")), of("proxy", "part") / of("copy", "part")),
+    ])
 }
 
 /// What the kernel forwards between two hosts by way of a third, as a ceiling.
