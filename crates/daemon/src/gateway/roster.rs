@@ -13,17 +13,17 @@ use meshline_services::{Command as Ask, Event, Reply as Answer};
 use tokio::sync::Notify;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// Costs change without an event.
 const REFRESH: Duration = Duration::from_secs(5);
 
-/// After asking the core it is not asked again for so long, however much happens: what is not known meanwhile, is so late.
+/// After asking the core it is not asked again for so long, however much happens: who is new, is so late.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// And not before so many times as long as the answer took: where there are hundreds of members, whose ways change all the
-/// time, asking takes one part in five hundred of the time.
-const PAUSE_TIMES: u32 = 499;
+/// Ways change all the time where there are hundreds of members on a busy machine. For them alone the core is not asked before
+/// so many times as long as the answer took, which is a part in five hundred of the time.
+const WAYS_PAUSE_TIMES: u32 = 499;
 
 /// Fewer characters of an id are not taken for a prefix.
 const MIN_PREFIX: usize = 8;
@@ -54,6 +54,26 @@ impl Roster {
         *self.lock() = members;
         self.news.notify_waiters();
         true
+    }
+
+    /// What of it an event changes. Who was not reached and is now, or the other way round, is as good as new.
+    fn concern(&self, event: &Event) -> Concern {
+        if let Event::Mesh(MeshEvent::RouteChanged { peer, path, .. }) = event {
+            let was_reached = self.member(peer.id).is_some_and(|member| member.cost_us.is_some());
+            return if was_reached == path.is_empty() { Concern::Members } else { Concern::Ways };
+        }
+        let is_of_members = matches!(
+            event,
+            Event::Mesh(
+                MeshEvent::LinkUp { .. }
+                    | MeshEvent::LinkDown { .. }
+                    | MeshEvent::MemberJoined { .. }
+                    | MeshEvent::MemberLeft { .. }
+                    | MeshEvent::MemberRevoked { .. }
+                    | MeshEvent::RingClosed { .. }
+            )
+        );
+        if is_of_members { Concern::Members } else { Concern::Nothing }
     }
 
     /// Those whom `text` may mean: by name, by the name without regard to case if nobody is called exactly so, or by the
@@ -121,42 +141,49 @@ pub(super) async fn follow(roster: Arc<Roster>) {
         if !roster.refresh().await {
             return;
         }
-        sleep(pause_after(asked.elapsed())).await;
-        if let Ok(false) = timeout(REFRESH, change(&mut events)).await {
+        let ways_from = asked + ways_pause(asked.elapsed());
+        sleep(PAUSE).await;
+        if let Ok(false) = timeout(REFRESH, change(&roster, &mut events, ways_from)).await {
             return;
         }
     }
 }
 
-fn pause_after(answer_took: Duration) -> Duration {
-    answer_took.saturating_mul(PAUSE_TIMES).clamp(PAUSE, REFRESH)
+fn ways_pause(answer_took: Duration) -> Duration {
+    answer_took.saturating_mul(WAYS_PAUSE_TIMES).clamp(PAUSE, REFRESH)
 }
 
-/// Waits for something that changes who is known or how they are reached; `false` at the end of all events.
-async fn change(events: &mut Receiver<Arc<Event>>) -> bool {
+/// Waits for something that changes who is known, or how they are reached and it is time for that; `false` at the end of all
+/// events.
+async fn change(roster: &Roster, events: &mut Receiver<Arc<Event>>, ways_from: Instant) -> bool {
+    let mut are_ways_other = false;
     loop {
-        match events.recv().await {
-            Ok(event) if concerns_members(&event) => return true,
-            Ok(_) => {}
+        let event = if are_ways_other {
+            match timeout_at(ways_from, events.recv()).await {
+                Ok(event) => event,
+                Err(_) => return true,
+            }
+        } else {
+            events.recv().await
+        };
+        match event {
+            Ok(event) => match roster.concern(&event) {
+                Concern::Members => return true,
+                Concern::Ways => are_ways_other = true,
+                Concern::Nothing => {}
+            },
             Err(RecvError::Lagged(_)) => return true,
             Err(RecvError::Closed) => return false,
         }
     }
 }
 
-fn concerns_members(event: &Event) -> bool {
-    matches!(
-        event,
-        Event::Mesh(
-            MeshEvent::LinkUp { .. }
-                | MeshEvent::LinkDown { .. }
-                | MeshEvent::MemberJoined { .. }
-                | MeshEvent::MemberLeft { .. }
-                | MeshEvent::MemberRevoked { .. }
-                | MeshEvent::RingClosed { .. }
-                | MeshEvent::RouteChanged { .. }
-        )
-    )
+/// What of the roster an event changes.
+#[derive(Debug, PartialEq, Eq)]
+enum Concern {
+    Members,
+    Ways,
+    Nothing,
 }
 
 #[cfg(test)]
@@ -165,8 +192,8 @@ mod tests {
 
     #[test]
     fn asking_takes_little_of_the_time_however_long_the_answer() {
-        assert_eq!(pause_after(Duration::from_micros(40)), PAUSE);
-        assert_eq!(pause_after(Duration::from_millis(4)), Duration::from_millis(1_996));
-        assert_eq!(pause_after(Duration::from_secs(1)), REFRESH, "costs are never older than this and the answer");
+        assert_eq!(ways_pause(Duration::from_micros(40)), PAUSE);
+        assert_eq!(ways_pause(Duration::from_millis(4)), Duration::from_millis(1_996));
+        assert_eq!(ways_pause(Duration::from_secs(1)), REFRESH, "costs are never older than this and the answer");
     }
 }

@@ -15,8 +15,9 @@ const MAX_SOCKETS: usize = 256;
 /// Flows that either router may have to remember.
 const MAX_FLOWS: usize = 2_500;
 
-/// Sockets of a node that does not search: its own, and the one from which it calls others back.
-const USUAL_SOCKETS: usize = 2;
+/// Sockets of a node that does not search: its own, the one from which it calls others back, and the one that hears what
+/// routers announce.
+const USUAL_SOCKETS: usize = 3;
 
 /// Punching stops so long after the other is gone; and from then on at most one packet goes there in as long a time.
 const GONE: Duration = Duration::from_secs(10);
