@@ -35,8 +35,8 @@ pub(super) const BATCH: usize = 20;
 pub(super) const MAX_PROBES: u32 = 2_000;
 
 /// Sockets of a search among random ports: with as many, 580 ports tried find one in nine of ten cases, a thousand in
-/// 49 of 50.
-pub(super) const SEARCH_SOCKETS: u32 = 256;
+/// 49 of 50. An attempt may have 256, and a second one has one of its own already.
+pub(super) const SEARCH_SOCKETS: u32 = 255;
 
 /// Ports tried in an attempt: enough for 99 of 100 searches. Routers remember each of them for half a minute, and two searches
 /// follow each other sooner: 2,500 flows are as many as a home router is to bear.
