@@ -162,14 +162,18 @@ pub(crate) async fn met(
     tls: &TlsIdentity,
 ) -> Result<Opened, ProveError> {
     loop {
-        let opened =
-            timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(meeting.next().await), Transport::Tcp, client, tls)).await;
+        let stream = meeting.next().await;
+        let from = stream.peer_addr().ok();
+        let opened = timeout(MEET_HANDSHAKE, over_tls(Bearer::Socket(stream), Transport::Tcp, client, tls)).await;
         match opened.map(|opened| opened.and_then(|opened| opened.expect(Some(peer)))) {
             Ok(Ok(opened)) => {
                 opened.keep();
                 return Ok(opened);
             }
-            Ok(Err(error)) => tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail),
+            Ok(Err(error)) => {
+                meeting.was_somebody_else(from);
+                tracing::debug!(code = error.code.name(), "met somebody else: {}", error.detail);
+            }
             Err(_) => tracing::debug!("met somebody who says nothing"),
         }
     }

@@ -29,7 +29,16 @@ const MAX_HANDED: usize = 2;
 
 /// Who is being met now.
 #[derive(Debug, Default)]
-pub(crate) struct Meetings(Mutex<BTreeMap<SocketAddr, mpsc::Sender<TcpStream>>>);
+pub(crate) struct Meetings(Mutex<BTreeMap<SocketAddr, Met>>);
+
+/// Where connections from one who is met go.
+#[derive(Debug)]
+struct Met {
+    sender: mpsc::Sender<TcpStream>,
+    /// Whether those from other ports of the host are taken, too. The host may be the router of many, or a member through
+    /// whose exit others come: once it was somebody else, what comes from there is nobody's again.
+    takes_host: bool,
+}
 
 /// One attempt; it is nobody's any more when dropped.
 #[derive(Debug)]
@@ -67,7 +76,7 @@ impl Meetings {
         if met.len() >= MAX_MEETINGS || met.contains_key(&remote) {
             return Err(unreachable("too many are met at the same time, or this one already"));
         }
-        met.insert(remote, sender);
+        met.insert(remote, Met { sender, takes_host: true });
         Ok(Meeting { all: Arc::clone(self), local, remote, patience: patience(rtt), handed })
     }
 
@@ -78,13 +87,15 @@ impl Meetings {
         let met = self.lock();
         // On this host all members have one address.
         let is_host = |met: &SocketAddr| met.ip() == remote.ip() && !remote.ip().is_loopback();
-        let by_host = || met.iter().find(|(met, _)| is_host(met)).map(|(_, sender)| sender);
-        let Some(sender) = met.get(&remote).or_else(by_host) else { return Some(stream) };
+        let by_host = || met.iter().find(|(address, met)| met.takes_host && is_host(address)).map(|(_, met)| met);
+        let Some(met) = met.get(&remote).or_else(by_host) else { return Some(stream) };
+        let Ok(place) = met.sender.try_reserve() else { return Some(stream) };
         break_off_at_end(&stream);
-        sender.try_send(stream).err().map(|error| error.into_inner())
+        place.send(stream);
+        None
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, mpsc::Sender<TcpStream>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<SocketAddr, Met>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -96,6 +107,17 @@ impl Drop for Meeting {
 }
 
 impl Meeting {
+    /// Who came from there was somebody else. If that was another port of the host, only what comes from the very address is
+    /// taken from now on.
+    pub(crate) fn was_somebody_else(&self, from: Option<SocketAddr>) {
+        if from.map(canonical) == Some(self.remote) {
+            return;
+        }
+        if let Some(met) = self.all.lock().get_mut(&self.remote) {
+            met.takes_host = false;
+        }
+    }
+
     /// The next connection to or from the other side. The caller limits the time.
     pub(crate) async fn next(&mut self) -> TcpStream {
         let (local, remote, patience) = (self.local, self.remote, self.patience);

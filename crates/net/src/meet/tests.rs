@@ -91,6 +91,25 @@ async fn somebody_else_at_that_address_is_passed_over() {
 }
 
 #[tokio::test]
+async fn another_port_of_the_host_is_taken_until_somebody_else_came_from_there() {
+    let (meetings, place): (Arc<Meetings>, _) = (Arc::default(), Place::new(8));
+    let from = |port: u16| SocketAddr::from(([192, 0, 2, 1], port));
+    let meeting = meetings.begin(&"127.0.0.1:1".parse().unwrap(), from(5), None).await.unwrap();
+    let stream = async || {
+        let (here, there) = tokio::join!(TcpStream::connect(place.address()), place.listener.accept());
+        (here.unwrap(), there.unwrap().0)
+    };
+    let (mut kept, mut taken) = (vec![], vec![]);
+    for port in [77, 78, 5] {
+        let (here, there) = stream().await;
+        kept.push(here);
+        taken.push(meetings.hand_over(there, from(port)).is_none());
+        meeting.was_somebody_else(Some(from(port)));
+    }
+    assert_eq!(taken, [true, false, true]);
+}
+
+#[tokio::test]
 async fn nobody_is_met_twice_at_once_and_no_more_than_may_be() {
     let meetings: Arc<Meetings> = Arc::default();
     let local: Address = "127.0.0.1:1".parse().unwrap();
