@@ -84,6 +84,11 @@ fn six_nodes_choose_their_links_anew_by_hand_while_people_write_and_a_tunnel_is_
     until_all(&nodes, "it has a few links of its own choice", |status| {
         status["limits"]["link_set"]["bounded"] == true && status["limits"]["members"] == NODES
     });
+    until("a way leads to the far end of the tunnel", || {
+        let routes = nodes[0].try_json(&["routes"])?;
+        let rows = routes["routes"].as_array().cloned().unwrap_or_default();
+        if rows.iter().any(|row| row["name"] == "peer-4") { Ok(()) } else { Err(routes.to_string()) }
+    });
     say(&nodes[0], "before");
 
     let stop = Arc::new(AtomicBool::new(false));
