@@ -4,10 +4,9 @@
 The system maps 64 KiB around every page of a program that is touched. Where what is used lies scattered over all of it,
 nearly all of it is in memory. `view/used.ld` names what is used, and the linker puts that side by side.
 
-    cargo build --profile small -p view --no-default-features --config \
-        "build.rustflags=['-Csymbol-mangling-version=v0', '-Cforce-unwind-tables=no']"
-    valgrind --tool=callgrind --demangle=no --callgrind-out-file=used.out target/small/view run --config view.json …
-    scripts/used-functions.py used.out target/small/view > view/used.ld
+    scripts/used-functions.py RECORDING... PROGRAM > view/used.ld
+
+`cargo xtask thing` does all of it: a build with names, a view with two links under callgrind, and the list.
 
 Whatever the view is to be quick at (start, links, readings) it has to be asked for while it runs under callgrind; it is
 ended with SIGTERM. Names (`v0`, as `cargo thing` has them) stand without the hashes of a build. One that nothing has any

@@ -43,6 +43,11 @@ const VERBS: &[Verb] = &[
         run: man::run,
     },
     Verb {
+        name: "thing",
+        help: "the view for small devices: records what it uses (valgrind), builds and measures it: thing [--bin FOLDER]",
+        run: bench::thing,
+    },
+    Verb {
         name: "soak",
         help: "long runs: the scenarios of the simulator at their own size, or a tenth, and ledger-rules: soak [--small] [NAME…] [-- --json]",
         run: soak::run,

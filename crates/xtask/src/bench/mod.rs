@@ -89,6 +89,18 @@ pub(crate) fn run(root: &Path, words: &[String]) -> Outcome {
     Ok(())
 }
 
+/// Records and builds the view for small devices, and measures it: `thing [--bin FOLDER]`.
+pub(crate) fn thing(root: &Path, words: &[String]) -> Outcome {
+    let bin = match words {
+        [] => build(root, "services")?,
+        [flag, folder] if flag == "--bin" => PathBuf::from(folder),
+        _ => return Err("usage: cargo xtask thing [--bin FOLDER]".to_owned()),
+    };
+    let bench = Bench { bin, small: false, rounds: None, blocks: None, chain: None, alone: true, rivals: None };
+    table::print(&services::thing::run(root, &bench)?);
+    Ok(())
+}
+
 /// Builds the programs and the examples, and says where they are.
 fn build(root: &Path, what: &str) -> Result<PathBuf, String> {
     if what == "nat" {

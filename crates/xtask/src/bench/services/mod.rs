@@ -5,6 +5,7 @@ mod calm;
 mod idle;
 mod readings;
 mod seen;
+pub(super) mod thing;
 
 use std::process::Command;
 
