@@ -67,25 +67,13 @@ fn run(cli: &Cli) -> Result<Exit> {
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
+    use meshline_daemon::cli::without_variable;
 
     use super::Cli;
 
     #[test]
-    fn the_command_line_is_well_formed() {
+    fn the_command_line_is_well_formed_and_every_flag_has_an_environment_variable() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn every_flag_has_an_environment_variable() {
-        for command in Cli::command().get_subcommands() {
-            for flag in command.get_arguments().filter(|argument| !argument.is_positional()) {
-                let name = flag.get_id().as_str();
-                assert!(
-                    matches!(name, "help" | "version") || flag.get_env().is_some(),
-                    "{} {name}",
-                    command.get_name()
-                );
-            }
-        }
+        assert_eq!(without_variable(&Cli::command()), [""; 0]);
     }
 }

@@ -84,23 +84,10 @@ fn main() -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory};
+    use clap::CommandFactory;
+    use meshline_daemon::cli::without_variable;
 
     use super::Cli;
-
-    /// Flags of a command and of those below it that no variable stands for. Of those which the configuration has, or which
-    /// are read where they are used, the help says which it is.
-    fn without_variable(command: &Command) -> Vec<String> {
-        let flags = command.get_arguments().filter(|argument| !argument.is_positional());
-        let lacks = |flag: &&clap::Arg| {
-            let help = flag.get_help().map(ToString::to_string).unwrap_or_default();
-            !matches!(flag.get_id().as_str(), "help" | "version")
-                && flag.get_env().is_none()
-                && !help.contains("[env: MESHLINE_")
-        };
-        let of_this = flags.filter(lacks).map(|flag| format!("{} --{}", command.get_name(), flag.get_id()));
-        of_this.chain(command.get_subcommands().flat_map(without_variable)).collect()
-    }
 
     #[test]
     fn the_command_line_is_well_formed_and_every_flag_has_an_environment_variable() {

@@ -42,3 +42,17 @@ fn main() -> ExitCode {
         run(Launch { load, proxy: Some(limits) }).await
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use meshline_daemon::cli::without_variable;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_flag_has_an_environment_variable() {
+        Cli::command().debug_assert();
+        assert_eq!(without_variable(&Cli::command()), [""; 0]);
+    }
+}

@@ -26,16 +26,16 @@ struct Arguments {
     /// The configuration; without one all defaults hold.
     #[arg(long, env = "MESHLINE_CONFIG", value_name = "F")]
     config: Option<PathBuf>,
-    /// Where to listen (MESHLINE_LISTEN); may be given several times.
+    /// Where to listen; may be given several times [env: MESHLINE_LISTEN]
     #[arg(long, value_name = "HOST:PORT")]
     listen: Vec<String>,
-    /// Serve this network only (MESHLINE_NETWORKS); may be given several times.
+    /// Serve this network only; may be given several times [env: MESHLINE_NETWORKS]
     #[arg(long, value_name = "ID|NAME")]
     network: Vec<String>,
-    /// Where the list is kept: a file, redis://HOST:PORT/DB, or none (MESHLINE_STORE).
+    /// Where the list is kept: a file, redis://HOST:PORT/DB, or none [env: MESHLINE_STORE]
     #[arg(long, value_name = "FILE|URL|none")]
     store: Option<String>,
-    /// How much to log: off, error, warn, info, debug or trace (MESHLINE_LOG_LEVEL).
+    /// How much to log: off, error, warn, info, debug or trace [env: MESHLINE_LOG_LEVEL]
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
 }
@@ -136,5 +136,19 @@ async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
 async fn note_hangups(mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         tracing::warn!("nothing is reloaded: a changed configuration needs a restart");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use meshline_daemon::cli::without_variable;
+
+    use super::Arguments;
+
+    #[test]
+    fn the_command_line_is_well_formed_and_every_flag_has_an_environment_variable() {
+        Arguments::command().debug_assert();
+        assert_eq!(without_variable(&Arguments::command()), [""; 0]);
     }
 }

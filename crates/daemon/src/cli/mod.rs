@@ -36,6 +36,7 @@ mod tap;
 mod topic;
 mod trace;
 mod tunnels;
+mod variables;
 mod wait;
 #[cfg(feature = "ledger")]
 mod wallet;
@@ -51,6 +52,7 @@ pub use generate::parse;
 pub use ledger::{LedgerVerb, ledger};
 pub use place::Place;
 pub use run::{LedgerArgs, ListenArgs, RunArgs};
+pub use variables::without_variable;
 #[cfg(feature = "ledger")]
 pub use wallet::{WalletVerb, light_wallet, wallet};
 
