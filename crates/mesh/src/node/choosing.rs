@@ -67,6 +67,11 @@ impl Node {
                 self.routing.link_parting(&other, self.shared.now.mono);
                 true
             }
+            Admission::BesideInPlaceOf(parting, gone) => {
+                self.routing.link_parting(&parting, self.shared.now.mono);
+                self.let_go(gone);
+                true
+            }
             Admission::Full => {
                 if !is_ours && self.peers.set.may_be_bounded(&self.shared) {
                     self.tell_others((id, peer), MAX_REFUSED_TEXT);

@@ -138,7 +138,17 @@ fn a_newcomer_gets_in_where_everybody_is_full() {
 
 #[test]
 fn nothing_under_way_is_lost_when_links_go_for_want_of_room() {
-    let mut world = bounded(size(20), seed(8));
+    newcomers_take_places(seed(8));
+}
+
+/// With this seed a third neighbour comes while two links part.
+#[test]
+fn nothing_under_way_is_lost_when_more_links_go_than_may_part_at_once() {
+    newcomers_take_places(seed(24));
+}
+
+fn newcomers_take_places(seed: u64) {
+    let mut world = bounded(size(20), seed);
     settle(&mut world, 120 * SECOND, is_settled);
     let pairs = [(2, 9), (5, 14), (11, 17), (3, 18)];
     let (mut sent, mut got) = (0_u32, 0);

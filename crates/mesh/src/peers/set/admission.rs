@@ -41,6 +41,8 @@ pub(crate) enum Admission {
     InPlaceOf(NodeId),
     /// It is linked, and this one parts and goes then.
     Beside(NodeId),
+    /// The same, and this other one, which has parted longest, goes now.
+    BesideInPlaceOf(NodeId, NodeId),
     /// There is no room.
     Full,
 }
@@ -78,11 +80,17 @@ impl LinkSet {
             return Admission::InPlaceOf(gone);
         }
         let Some(victim) = self.victim(shape, around, shared).filter(|_| may_evict) else { return Admission::Full };
-        let may_part = !self.is_redrawing() && self.is_used(&victim, around, shared);
-        if may_part && self.begin_parting(victim, shared.now.mono) {
-            Admission::Beside(victim)
-        } else {
-            Admission::InPlaceOf(victim)
+        if self.is_redrawing() || !self.is_used(&victim, around, shared) {
+            return Admission::InPlaceOf(victim);
+        }
+        // Nothing new was sent over it for longest.
+        let longest = self.parting.longest_if_full();
+        longest.iter().for_each(|id| self.parting.forget(id));
+        let has_parted = self.begin_parting(victim, shared.now.mono);
+        match longest {
+            Some(longest) => Admission::BesideInPlaceOf(victim, longest),
+            None if has_parted => Admission::Beside(victim),
+            None => Admission::InPlaceOf(victim),
         }
     }
 

@@ -16,7 +16,7 @@ use crate::shared::Shared;
 pub(super) const PARTED: Duration = Duration::from_secs(4);
 
 /// Links that part at once, and stand above the limit meanwhile: a new neighbour on each side takes their place. Where more
-/// are too many the next one waits; if another neighbour comes before, it ends as if it were idle.
+/// are too many the next one waits; if another neighbour comes before, the one that has parted longest goes early.
 pub(super) const MAX_PARTING: usize = 2;
 
 /// The links that part, with the time since when.
@@ -38,6 +38,12 @@ impl Parting {
 
     pub(super) fn retain(&mut self, is_up: impl Fn(&NodeId) -> bool) {
         self.0.retain(|id, _| is_up(id));
+    }
+
+    /// The one that has parted longest, if no other may part beside them.
+    pub(super) fn longest_if_full(&self) -> Option<NodeId> {
+        let is_full = self.0.len() >= MAX_PARTING;
+        self.0.iter().min_by_key(|(_, since)| **since).filter(|_| is_full).map(|(id, _)| *id)
     }
 
     pub(super) fn next_timeout(&self) -> Option<Mono> {

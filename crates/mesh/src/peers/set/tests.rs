@@ -244,8 +244,10 @@ fn two_links_part_at_once_and_the_next_waits_until_one_is_gone() {
     }
     assert_eq!(MAX_PARTING, 2);
     assert!(!set.begin_parting(id(2), Mono(2)) && !set.is_parting(&id(2)));
+    assert_eq!(set.parting.longest_if_full(), Some(id(0)), "for a neighbour it goes early");
     assert_eq!(set.parting.next_timeout(), Some(Mono(0).after(PARTED)));
     set.failed(id(0), Code::NotNeeded, Mono(3));
     assert!(!set.is_parting(&id(0)) && set.is_parting(&id(1)));
+    assert_eq!(set.parting.longest_if_full(), None, "there is room");
     assert!(set.begin_parting(id(2), Mono(3)));
 }
