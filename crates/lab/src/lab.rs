@@ -203,6 +203,19 @@ impl Lab {
         Site::of(Host { namespace: Arc::new(host), lab: self.clone(), cable: String::new(), address, _router: None })
     }
 
+    /// Parts these hosts from all others of [`Self::site`], where nobody sees it: on either side all reach each other, and
+    /// what goes across is lost without a word, until it is healed.
+    ///
+    /// # Panics
+    /// If the system refuses it, or others are parted already.
+    #[track_caller]
+    pub fn part(&self, sites: &[Site]) -> Parted {
+        self.switch.ip("link add apart type bridge");
+        self.switch.ip("link set apart up");
+        sites.iter().for_each(|site| site.at_switch("link set CABLE master apart"));
+        Parted { lab: self.clone(), sites: sites.to_vec() }
+    }
+
     #[track_caller]
     fn host(&self) -> (u8, Namespace, String) {
         let number = self.sites.fetch_add(1, Ordering::Relaxed) + 1;
@@ -238,6 +251,26 @@ impl Lab {
         let joint = Process::start("lab-cable", command);
         joint.wait_for("ready");
         (names, joint)
+    }
+}
+
+/// Hosts on a switch of their own.
+#[derive(Debug)]
+#[must_use]
+pub struct Parted {
+    lab: Lab,
+    sites: Vec<Site>,
+}
+
+impl Parted {
+    /// All are on one switch again.
+    ///
+    /// # Panics
+    /// If the system refuses it.
+    #[track_caller]
+    pub fn heal(self) {
+        self.sites.iter().for_each(Site::mend);
+        self.lab.switch.ip("link del apart");
     }
 }
 

@@ -54,7 +54,7 @@ mod wait;
 
 pub use cable::{Cable, Carried, Direction, LaidCable, run_cable};
 pub use insider::Insider;
-pub use lab::{Lab, Site};
+pub use lab::{Lab, Parted, Site};
 pub use load::run_load;
 pub use member::{Answer, Member};
 pub use nat::{Between, By, Carrier, Cell, Edge, Home, Meeting, Nat, PortDaemon, Ports, Soft};

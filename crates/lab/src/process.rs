@@ -121,6 +121,17 @@ impl Process {
         assert!(sent.is_ok_and(|status| status.success()), "{}: not there for SIG{signal}", self.name);
     }
 
+    /// Sends a signal by name to several at one instant.
+    ///
+    /// # Panics
+    /// If one does not run any more.
+    #[track_caller]
+    pub fn signal_all(processes: &[&Self], signal: &str) {
+        let pids: Vec<String> = processes.iter().map(|process| process.pid().to_string()).collect();
+        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", pids.join(" "))]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "one of {pids:?} is not there for SIG{signal}");
+    }
+
     /// Asks it to end, and waits.
     ///
     /// # Panics

@@ -8,6 +8,7 @@ mod cable;
 mod clock;
 mod contract;
 mod disk;
+mod faults;
 mod generated;
 mod history;
 mod hosts;
