@@ -93,6 +93,12 @@ impl Insider {
         self.wait_for(mark, &format!("{{\"id\":\"{}\",\"seq\":{}}}", self.id(), self.seq));
     }
 
+    /// How many of the lines it heard contain a text.
+    #[must_use]
+    pub fn heard(&self, text: &str) -> usize {
+        self.heard.since(0).iter().filter(|line| line.contains(text)).count()
+    }
+
     #[track_caller]
     fn wait_for(&self, mark: usize, text: &str) {
         let found = self.heard.wait(mark, PATIENCE, |line| line.contains(text));

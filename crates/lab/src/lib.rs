@@ -59,7 +59,7 @@ pub use load::run_load;
 pub use member::{Answer, Member};
 pub use nat::{Between, By, Carrier, Cell, Edge, Home, Meeting, Nat, PortDaemon, Ports, Soft};
 pub use probe::{Dialled, Probe, Socket, run_probe};
-pub use process::Process;
+pub use process::{Process, signal_pids};
 pub use programs::{bin_dir, has_tool, program, tool};
 pub use ring::Ring;
 pub use stranger::{Ending, Stranger, TlsStranger};

@@ -117,8 +117,7 @@ impl Process {
     /// If it does not run any more.
     #[track_caller]
     pub fn signal(&self, signal: &str) {
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", self.pid())]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "{}: not there for SIG{signal}", self.name);
+        signal_pids(&[self.pid()], signal);
     }
 
     /// Sends a signal by name to several at one instant.
@@ -127,9 +126,7 @@ impl Process {
     /// If one does not run any more.
     #[track_caller]
     pub fn signal_all(processes: &[&Self], signal: &str) {
-        let pids: Vec<String> = processes.iter().map(|process| process.pid().to_string()).collect();
-        let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", pids.join(" "))]).status();
-        assert!(sent.is_ok_and(|status| status.success()), "one of {pids:?} is not there for SIG{signal}");
+        signal_pids(&processes.iter().map(|process| process.pid()).collect::<Vec<_>>(), signal);
     }
 
     /// Asks it to end, and waits.
@@ -205,6 +202,17 @@ impl Process {
             }
         }
     }
+}
+
+/// Sends a signal by name to processes that this one started and has not waited for, at one instant.
+///
+/// # Panics
+/// If one is not there.
+#[track_caller]
+pub fn signal_pids(pids: &[u32], signal: &str) {
+    let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
+    let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", pids.join(" "))]).status();
+    assert!(sent.is_ok_and(|status| status.success()), "one of {pids:?} is not there for SIG{signal}");
 }
 
 impl Drop for Process {

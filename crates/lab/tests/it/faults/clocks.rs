@@ -1,9 +1,9 @@
 //! Members whose clocks are a minute ahead and a minute behind, among those that are right.
 
-use meshline_lab::{Member, Ring, until};
+use meshline_lab::{Member, until};
 use serde_json::Value;
 
-use super::{Crowd, network, number_of};
+use super::{Crowd, network, numbers, texts};
 use crate::clock::shift;
 
 /// How far each clock is off, in seconds. Most are right, so whoever has a few links knows the time by them.
@@ -31,26 +31,26 @@ fn took_all(node: &Member) {
 
 #[test]
 fn clocks_a_minute_ahead_and_behind_agree_on_the_time_and_on_the_order_of_what_is_said() {
-    let ring: Ring = network(OFF_S.len(), &[]);
-    let mut nodes: Vec<Member> = (1..=OFF_S.len()).map(|number| ring.node(number_of(number))).collect();
+    let ring = network(OFF_S.len(), &[]);
+    let mut nodes: Vec<Member> = numbers(OFF_S.len()).map(|number| ring.node(number)).collect();
     for (node, off_s) in nodes.iter_mut().zip(OFF_S).filter(|(_, off_s)| *off_s != 0) {
         if !shift(node, &format!("{off_s:+}")) {
             return;
         }
     }
-    let mut crowd = Crowd { nodes, said: Vec::new(), ring };
-    crowd.meet();
-    let all: Vec<usize> = (0..OFF_S.len()).collect();
+    nodes.iter_mut().for_each(Member::start);
+    let mut crowd = Crowd { nodes, said: Vec::new() };
+    crowd.meet(&ring);
     for (node, off_s) in crowd.nodes.iter().zip(OFF_S) {
         wait_for_time(node, off_s);
     }
-    // Each has read what was said before: so it stands behind that, whatever its clock says.
+    // Whoever says something has read what was said before: so it stands behind that, whatever its clock says.
     for (turn, from) in [1, 3, 2, 3, 1, 0].into_iter().enumerate() {
         crowd.say(from, &format!("turn {turn}"));
-        crowd.wait_until_read(&all);
+        crowd.wait_until_read(&crowd.all());
     }
     for node in &crowd.nodes {
-        assert_eq!(super::texts(node).expect("it runs"), crowd.said, "{}", node.name());
+        assert_eq!(texts(node).expect("it runs"), crowd.said, "{}", node.name());
         took_all(node);
     }
 }

@@ -6,87 +6,95 @@ mod deaths;
 mod halves;
 mod slackers;
 
-use std::ops::Range;
+use std::collections::BTreeSet;
+use std::ops::{Range, RangeInclusive};
+use std::time::Instant;
 
-use meshline_lab::{Member, Ring, Site, until};
+use meshline_lab::{Member, Process, Ring, Site, until};
 use serde_json::json;
 
 const NODES: usize = 10;
 
 /// Links of a node: fewer than half of what it takes to link all.
-const LINKS: u64 = 4;
+const LINKS: usize = 4;
 
 /// Two that part may stand above that.
-const PARTING: u64 = 2;
+const PARTING: usize = 2;
 
 /// Members of one network, and what was said among them.
 struct Crowd {
     nodes: Vec<Member>,
     said: Vec<String>,
-    ring: Ring,
 }
 
-/// A network in which each node keeps a few links of its own choice.
+/// A network in which each node keeps a few links of its own choice and knows nobody but by the signal server.
 fn network(count: usize, sites: &[Site]) -> Ring {
     let ring = match sites.first() {
         Some(first) => Ring::write_on(sites, first, ""),
         None => Ring::write(&format!("--nodes {count}")),
     };
-    for number in 1..=count {
-        ring.configure(number_of(number), &json!({"max_links": LINKS, "peers": [], "next": null}));
+    for number in numbers(count) {
+        ring.configure(number, &json!({"max_links": LINKS, "peers": [], "next": null}));
     }
     ring
 }
 
-fn number_of(number: usize) -> u16 {
-    u16::try_from(number).expect("few")
+/// Nodes are counted from 1 in their files.
+fn numbers(count: usize) -> RangeInclusive<u16> {
+    1..=u16::try_from(count).expect("few")
+}
+
+/// Runs a test with nodes that are one mesh, on these hosts or all on this one.
+fn with_crowd(sites: &[Site], test: impl FnOnce(&mut Crowd)) {
+    let ring = network(NODES, sites);
+    let mut crowd = Crowd { nodes: ring.start(*numbers(NODES).end()), said: Vec::new() };
+    crowd.meet(&ring);
+    test(&mut crowd);
 }
 
 impl Crowd {
-    /// Nodes that are one mesh and have said something, on these hosts or all on this one.
-    #[track_caller]
-    fn start(count: usize, sites: &[Site]) -> Self {
-        let ring = network(count, sites);
-        let nodes = (1..=count).map(|number| ring.node(number_of(number))).collect();
-        let mut crowd = Self { nodes, said: Vec::new(), ring };
-        crowd.meet();
-        crowd
+    /// All of them.
+    fn all(&self) -> Vec<usize> {
+        (0..self.nodes.len()).collect()
     }
 
-    /// Starts all and waits until they are one mesh; whom they met by is gone then.
+    /// All but some.
+    fn but(&self, gone: &Range<usize>) -> Vec<usize> {
+        self.all().into_iter().filter(|at| !gone.contains(at)).collect()
+    }
+
+    /// Waits until all who were started are one mesh; what they met by is gone then.
     #[track_caller]
-    fn meet(&mut self) {
-        let signal = self.ring.start_signal();
-        self.nodes.iter_mut().for_each(Member::start);
-        let all: Vec<usize> = (0..self.nodes.len()).collect();
-        self.wait_for_one_mesh(&all);
+    fn meet(&mut self, ring: &Ring) {
+        let signal = ring.start_signal();
+        self.wait_for_one_mesh(&self.all());
         drop(signal);
         self.say(0, "we have met");
-        self.wait_until_read(&all);
+        self.wait_until_read(&self.all());
     }
 
     /// Sends a signal to the processes of these at one instant.
     #[track_caller]
     fn strike(&self, struck: &[usize], signal: &str) {
-        let processes: Vec<_> = struck.iter().map(|at| self.nodes[*at].process()).collect();
-        meshline_lab::Process::signal_all(&processes, signal);
+        let processes: Vec<&Process> = struck.iter().map(|at| self.nodes[*at].process()).collect();
+        Process::signal_all(&processes, signal);
     }
 
-    /// Says something. Those linked with it answer for it; how many these are is not known while others go.
+    /// Says something. How many have it at once is not known while others go.
     #[track_caller]
-    fn say(&mut self, from: usize, text: &str) {
-        let node = &self.nodes[from];
-        let said = node.ask(&["chat", "send", text]).done();
-        assert!(said.starts_with("delivered to "), "{}: {text:?}: {said}", node.name());
+    fn say(&mut self, from: usize, text: &str) -> String {
+        self.nodes[from].ask(&["chat", "send", text]).done();
         self.said.push(text.to_owned());
+        text.to_owned()
     }
 
     /// Waits until each of these lists a way to all others of them, and to nobody else.
     #[track_caller]
     fn wait_for_one_mesh(&self, alive: &[usize]) {
+        let begin = Instant::now();
         for at in alive {
-            let mut others: Vec<&str> =
-                alive.iter().filter(|other| *other != at).map(|other| self.nodes[*other].name()).collect();
+            let others = alive.iter().filter(|other| *other != at);
+            let mut others: Vec<&str> = others.map(|other| self.nodes[*other].name()).collect();
             others.sort_unstable();
             let node = &self.nodes[*at];
             until(&format!("{} has a way to just {others:?}", node.name()), || {
@@ -94,32 +102,39 @@ impl Crowd {
                 if reached == others { Ok(()) } else { Err(format!("{reached:?}")) }
             });
         }
+        println!("one mesh of {} after {:?}", alive.len(), begin.elapsed());
     }
 
-    /// Waits until each of these has read all that was said, each text once, and all in the same order.
+    /// Waits until each of these has read all that was said.
     #[track_caller]
     fn wait_until_read(&self, readers: &[usize]) {
-        let mut said = self.said.clone();
-        said.sort_unstable();
-        for at in readers {
-            let node = &self.nodes[*at];
-            until(&format!("{} has read all of it once", node.name()), || {
-                let mut read = texts(node)?;
-                read.sort_unstable();
-                if read == said { Ok(()) } else { Err(format!("{read:?} instead of {said:?}")) }
-            });
+        self.wait_until_just_read(readers, &self.said);
+    }
+
+    /// Waits until each of these has read these texts, each once, and all in the same order.
+    #[track_caller]
+    fn wait_until_just_read(&self, readers: &[usize], said: &[String]) {
+        let begin = Instant::now();
+        let mut wanted = said.to_vec();
+        wanted.sort_unstable();
+        let mut orders = BTreeSet::new();
+        for node in readers.iter().map(|at| &self.nodes[*at]) {
+            orders.insert(until(&format!("{} has read all of it once", node.name()), || {
+                let read = texts(node)?;
+                let mut sorted = read.clone();
+                sorted.sort_unstable();
+                if sorted == wanted { Ok(read) } else { Err(format!("{sorted:?} instead of {wanted:?}")) }
+            }));
+            shown_once(node, said);
         }
-        let first = texts(&self.nodes[readers[0]]).expect("it runs");
-        for at in readers {
-            assert_eq!(texts(&self.nodes[*at]).expect("it runs"), first, "the order of {}", self.nodes[*at].name());
-        }
+        assert_eq!(orders.len(), 1, "all show it in the same order: {orders:?}");
+        println!("{} have read {} messages after {:?}", readers.len(), said.len(), begin.elapsed());
     }
 }
 
 /// The names of those a member has a way to, sorted. It has a few links of its own choice.
 fn reached(node: &Member) -> Result<Vec<String>, String> {
-    let status = node.try_json(&["status"])?;
-    let links = status["links"].as_array().map_or(0, Vec::len) as u64;
+    let links = node.try_json(&["status"])?["links"].as_array().map_or(0, Vec::len);
     assert!(links <= LINKS + PARTING, "{} has {links} links", node.name());
     let peers = node.try_json(&["peers"])?;
     let rows = peers["peers"].as_array().into_iter().flatten().filter(|row| row["reachable"] == true);
@@ -135,7 +150,13 @@ fn texts(node: &Member) -> Result<Vec<String>, String> {
     Ok(rows.filter_map(|row| row["text"].as_str().map(str::to_owned)).collect())
 }
 
-/// All but some.
-fn but(count: usize, gone: &Range<usize>) -> Vec<usize> {
-    (0..count).filter(|at| !gone.contains(at)).collect()
+/// Nothing was shown twice on a member's terminal in this run.
+#[track_caller]
+fn shown_once(node: &Member, said: &[String]) {
+    let lines = node.process().since(0);
+    for text in said {
+        let end = format!(": {text}");
+        let count = lines.iter().filter(|line| line.starts_with("   ") && line.ends_with(&end)).count();
+        assert!(count <= 1, "{} showed {text:?} {count} times", node.name());
+    }
 }
