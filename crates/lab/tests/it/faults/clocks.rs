@@ -25,7 +25,8 @@ fn wait_for_time(node: &Member, off_s: i64) {
 #[track_caller]
 fn took_all(node: &Member) {
     let refused = node.status()["refused"].clone();
-    let dated = ["record_early", "record_expired", "record_outdated"].map(|code| refused.get(code).and_then(Value::as_u64));
+    let dated =
+        ["record_early", "record_expired", "record_outdated"].map(|code| refused.get(code).and_then(Value::as_u64));
     assert_eq!(dated, [None; 3], "{}: {refused}", node.name());
 }
 

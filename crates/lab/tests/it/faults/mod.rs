@@ -88,7 +88,7 @@ impl Crowd {
         text.to_owned()
     }
 
-    /// Waits until each of these lists a way to all others of them, and to nobody else.
+    /// Waits until each of these lists a way to all others of them, and to nobody else of the crowd.
     #[track_caller]
     fn wait_for_one_mesh(&self, alive: &[usize]) {
         let begin = Instant::now();
@@ -98,11 +98,23 @@ impl Crowd {
             others.sort_unstable();
             let node = &self.nodes[*at];
             until(&format!("{} has a way to just {others:?}", node.name()), || {
-                let reached = reached(node)?;
+                let reached = self.reached(node)?;
                 if reached == others { Ok(()) } else { Err(format!("{reached:?}")) }
             });
         }
         println!("one mesh of {} after {:?}", alive.len(), begin.elapsed());
+    }
+
+    /// Those of the crowd a member has a way to, sorted. It has a few links of its own choice.
+    fn reached(&self, node: &Member) -> Result<Vec<String>, String> {
+        let links = node.try_json(&["status"])?["links"].as_array().map_or(0, Vec::len);
+        assert!(links <= LINKS + PARTING, "{} has {links} links", node.name());
+        let peers = node.try_json(&["peers"])?;
+        let rows = peers["peers"].as_array().into_iter().flatten().filter(|row| row["reachable"] == true);
+        let names = rows.filter_map(|row| row["name"].as_str().map(str::to_owned));
+        let mut names: Vec<String> = names.filter(|name| self.nodes.iter().any(|one| one.name() == name)).collect();
+        names.sort_unstable();
+        Ok(names)
     }
 
     /// Waits until each of these has read all that was said.
@@ -130,17 +142,6 @@ impl Crowd {
         assert_eq!(orders.len(), 1, "all show it in the same order: {orders:?}");
         println!("{} have read {} messages after {:?}", readers.len(), said.len(), begin.elapsed());
     }
-}
-
-/// The names of those a member has a way to, sorted. It has a few links of its own choice.
-fn reached(node: &Member) -> Result<Vec<String>, String> {
-    let links = node.try_json(&["status"])?["links"].as_array().map_or(0, Vec::len);
-    assert!(links <= LINKS + PARTING, "{} has {links} links", node.name());
-    let peers = node.try_json(&["peers"])?;
-    let rows = peers["peers"].as_array().into_iter().flatten().filter(|row| row["reachable"] == true);
-    let mut names: Vec<String> = rows.filter_map(|row| row["name"].as_str().map(str::to_owned)).collect();
-    names.sort_unstable();
-    Ok(names)
 }
 
 /// What a member has read, in the order it shows.
