@@ -117,7 +117,7 @@ impl Process {
     /// If it does not run any more.
     #[track_caller]
     pub fn signal(&self, signal: &str) {
-        signal_pids(&[self.pid()], signal);
+        assert!(signal_pids(&[self.pid()], signal), "{}: not there for SIG{signal}", self.name);
     }
 
     /// Sends a signal by name to several at one instant.
@@ -126,7 +126,9 @@ impl Process {
     /// If one does not run any more.
     #[track_caller]
     pub fn signal_all(processes: &[&Self], signal: &str) {
-        signal_pids(&processes.iter().map(|process| process.pid()).collect::<Vec<_>>(), signal);
+        let pids: Vec<u32> = processes.iter().map(|process| process.pid()).collect();
+        let names: Vec<&str> = processes.iter().map(|process| process.name.as_str()).collect();
+        assert!(signal_pids(&pids, signal), "one of {names:?} is not there for SIG{signal}");
     }
 
     /// Asks it to end, and waits.
@@ -204,15 +206,13 @@ impl Process {
     }
 }
 
-/// Sends a signal by name to processes that this one started and has not waited for, at one instant.
-///
-/// # Panics
-/// If one is not there.
-#[track_caller]
-pub fn signal_pids(pids: &[u32], signal: &str) {
+/// Sends a signal by name to processes at one instant: to such as this one started and has not waited for, so that no
+/// other has their number. Whether all were there.
+#[must_use]
+pub fn signal_pids(pids: &[u32], signal: &str) -> bool {
     let pids: Vec<String> = pids.iter().map(u32::to_string).collect();
     let sent = Command::new("sh").args(["-c", &format!("kill -{signal} {}", pids.join(" "))]).status();
-    assert!(sent.is_ok_and(|status| status.success()), "one of {pids:?} is not there for SIG{signal}");
+    sent.is_ok_and(|status| status.success())
 }
 
 impl Drop for Process {

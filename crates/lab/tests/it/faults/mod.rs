@@ -102,7 +102,7 @@ impl Crowd {
                 if reached == others { Ok(()) } else { Err(format!("{reached:?}")) }
             });
         }
-        println!("one mesh of {} after {:?}", alive.len(), begin.elapsed());
+        eprintln!("one mesh of {} after {:?}", alive.len(), begin.elapsed());
     }
 
     /// Those of the crowd a member has a way to, sorted. It has a few links of its own choice.
@@ -140,7 +140,7 @@ impl Crowd {
             shown_once(node, said);
         }
         assert_eq!(orders.len(), 1, "all show it in the same order: {orders:?}");
-        println!("{} have read {} messages after {:?}", readers.len(), said.len(), begin.elapsed());
+        eprintln!("{} have read {} messages after {:?}", readers.len(), said.len(), begin.elapsed());
     }
 }
 

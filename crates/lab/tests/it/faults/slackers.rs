@@ -65,7 +65,7 @@ impl Stutter {
         let thread = std::thread::spawn(move || {
             while !told.load(Ordering::Relaxed) {
                 for (signal, pause) in [("STOP", HANGS), ("CONT", RUNS)] {
-                    signal_pids(&pids, signal);
+                    assert!(signal_pids(&pids, signal), "all of them are there for SIG{signal}");
                     std::thread::sleep(pause); // paced: how late they are is the fault itself
                 }
             }
@@ -77,7 +77,7 @@ impl Stutter {
 impl Drop for Stutter {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // If it failed, one of them is gone, and the test says so.
+        // If it failed, one of them is gone: whoever waits for what that one has read says so.
         let _ = self.thread.take().map(JoinHandle::join);
     }
 }
