@@ -1,5 +1,7 @@
 //! `signal-server`: reads its configuration, listens, and answers until it is told to stop.
 
+mod signals;
+
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -15,7 +17,9 @@ use meshline_daemon::{log, output};
 use meshline_net::tls::{TlsIdentity, connect_and_prove};
 use meshline_protocol::NodeId;
 use signal_server::{DialBack, NoDialBack, Server, Settings, StoreSetting};
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
+
+use self::signals::{note_hangups, told_to_stop};
 
 /// Tells the members of a mesh where the others are.
 ///
@@ -123,20 +127,6 @@ fn dial_back(config: &SignalServerConfig) -> anyhow::Result<Arc<dyn DialBack>> {
         let identity = identity.clone();
         async move { connect_and_prove(&address.into(), &identity, Some(id)).await.is_ok() }
     }))
-}
-
-async fn told_to_stop(mut terminate: Signal, mut interrupt: Signal) {
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    tracing::info!("stopping");
-}
-
-async fn note_hangups(mut hangup: Signal) {
-    while hangup.recv().await.is_some() {
-        tracing::warn!("nothing is reloaded: a changed configuration needs a restart");
-    }
 }
 
 #[cfg(test)]
