@@ -69,8 +69,13 @@ impl Log {
 
     /// The last lines, for somebody who wants to know why a test failed.
     pub(crate) fn tail(&self, name: &str) -> String {
+        self.last(SHOWN, name)
+    }
+
+    /// So many of the last lines.
+    pub(crate) fn last(&self, count: usize, name: &str) -> String {
         let lines = self.lines.lock().unwrap_or_else(PoisonError::into_inner);
-        let from = lines.len().saturating_sub(SHOWN);
+        let from = lines.len().saturating_sub(count);
         let shown = lines.iter().skip(from).map(|(at, line)| format!("[{:8.3} {name}] {line}\n", at.as_secs_f64()));
         format!("--- {name}: the last {} of {} lines\n{}", lines.len() - from, lines.len(), shown.collect::<String>())
     }

@@ -66,6 +66,12 @@ impl Process {
         self.log.since(mark)
     }
 
+    /// All it wrote, each line with its time by the clock of all logs.
+    #[must_use]
+    pub fn told(&self) -> String {
+        self.log.last(usize::MAX, &self.name)
+    }
+
     /// Waits for a line that contains `text`, from a mark on; the mark behind it, and the line.
     ///
     /// # Panics

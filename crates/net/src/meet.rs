@@ -120,32 +120,33 @@ impl Meeting {
 
     /// The next connection to or from the other side. The caller limits the time.
     pub(crate) async fn next(&mut self) -> TcpStream {
-        let (local, remote, patience) = (self.local, self.remote, self.patience);
-        loop {
-            let connecting = async { timeout(patience, connect(local, remote)).await.ok().and_then(Result::ok) };
-            if let Some(stream) = first(&mut self.handed, connecting).await {
-                return stream;
-            }
-            // Not in step with the other side: both must have asked before either is refused.
-            let pausing = async {
-                sleep(pause()).await;
-                None
-            };
-            if let Some(stream) = first(&mut self.handed, pausing).await {
-                return stream;
-            }
+        let (local, remote) = (self.local, self.remote);
+        first(&mut self.handed, one_after_the_other(self.patience, || connect(local, remote))).await
+    }
+}
+
+/// Connects until it comes about.
+///
+/// While nobody says anything there is always a connection under way. Without one, what the other side sends would be
+/// answered by the listener, with numbers of its own: a Linux router that has seen both sides ask takes that for no part of
+/// the connection, and for two minutes nothing else between the two ports either.
+async fn one_after_the_other<T, F: Future<Output = io::Result<T>>>(patience: Duration, connect: impl Fn() -> F) -> T {
+    loop {
+        // Not in step with the other side: what one of them lets go of the other still holds.
+        match timeout(patience + pause(), connect()).await {
+            Ok(Ok(stream)) => return stream,
+            // Both must have asked before either is refused again. Routers that saw the refusal let nothing in meanwhile.
+            Ok(Err(_)) => sleep(pause()).await,
+            Err(_) => {}
         }
     }
 }
 
 /// What was handed over, or else what the other future comes to.
-async fn first(
-    handed: &mut mpsc::Receiver<TcpStream>,
-    other: impl Future<Output = Option<TcpStream>>,
-) -> Option<TcpStream> {
+async fn first<T>(handed: &mut mpsc::Receiver<T>, other: impl Future<Output = T>) -> T {
     let mut other = pin!(other);
     poll_fn(|context| match handed.poll_recv(context) {
-        Poll::Ready(Some(stream)) => Poll::Ready(Some(stream)),
+        Poll::Ready(Some(stream)) => Poll::Ready(stream),
         Poll::Ready(None) | Poll::Pending => other.as_mut().poll(context),
     })
     .await

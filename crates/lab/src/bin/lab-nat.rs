@@ -1,5 +1,6 @@
 //! One cell of the figures behind NATs, again and again: `lab-nat ONE OTHER FIRST RUNS DELAY_MS LOSS_PERCENT PATIENCE_S`,
 //! the runs numbered from FIRST on. A line of JSON for each: how the two came together, or `null` if they did not.
+//! With `MESHLINE_LAB_LOG=debug` the two log as much, and what runs without a direct link left behind is on standard error.
 
 use std::io::Write;
 use std::process::ExitCode;
@@ -48,9 +49,14 @@ fn run(wanted: &Wanted, seed: u64) -> Result<(), String> {
     let lab = Lab::with_nats().ok_or("the lab has no NATs here")?;
     let Wanted { nats, delay_ms, loss_percent, patience, .. } = wanted;
     let homes = nats.map(|nat| lab.behind(nat).delay_ms(*delay_ms).seed(seed).loss(*loss_percent));
-    let meeting = Cell::between(&lab, homes).meet(*patience);
+    let mut cell = Cell::between(&lab, homes);
+    let meeting = cell.meet(*patience);
     if let Err(why) = &meeting {
         eprintln!("lab-nat: run {seed}: {why}");
+    }
+    let is_direct = meeting.as_ref().is_ok_and(|meeting| meeting.direct_us.is_some());
+    if let Some(told) = cell.told().filter(|_| !is_direct) {
+        eprintln!("lab-nat: run {seed}:\n{told}");
     }
     let line = serde_json::to_string(&meeting.ok()).map_err(|error| error.to_string())?;
     writeln!(std::io::stdout(), "{line}").map_err(|error| error.to_string())

@@ -18,6 +18,9 @@ use crate::wait::PATIENCE;
 /// The names of the members: two public ones, and those behind NATs.
 const NAMES: &str = "first,second,one,other";
 
+/// As verbose as this variable says are the members behind NATs, if it is set.
+const LOG_LEVEL: &str = "MESHLINE_LAB_LOG";
+
 /// Between two looks, when times are taken: an answer takes well under a millisecond.
 const INTERVAL: Duration = Duration::from_millis(5);
 
@@ -102,7 +105,11 @@ impl Cell {
         }
         let signal = ring.start_signal();
         let proxy = ring.start_proxy();
-        let [mut first, mut second, mut one, other] = [1, 2, 3, 4].map(|number| ring.node(number));
+        let [mut first, mut second, mut one, mut other] = [1, 2, 3, 4].map(|number| ring.node(number));
+        if let Some(level) = std::env::var_os(LOG_LEVEL) {
+            one.set_env("MESHLINE_LOG_LEVEL", &level);
+            other.set_env("MESHLINE_LOG_LEVEL", &level);
+        }
         for member in [&mut first, &mut second, &mut one] {
             member.start();
         }
@@ -190,6 +197,22 @@ impl Cell {
             after_agreed_ms: after_agreed(other, one.name()),
             punch: [attempts(one, other.name()), attempts(other, one.name())],
         })
+    }
+}
+
+impl Cell {
+    /// What the two wrote and know of their routers, and the flows that those remember; `None` if nobody asked for it by
+    /// [`LOG_LEVEL`].
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        std::env::var_os(LOG_LEVEL)?;
+        let told = self.members.iter().zip(&self.homes).map(|(member, home)| {
+            let nat = get(member, "/api/v1/status").and_then(|mut status| status.get_mut("nat").map(Value::take));
+            let nat = nat.unwrap_or_default();
+            let flows = home.edge().flows().join("\n");
+            format!("{}--- {}: {}: {nat}\n{flows}\n", member.process().told(), member.name(), home.address())
+        });
+        Some(told.collect())
     }
 }
 

@@ -1,8 +1,12 @@
 //! Two ends on loopback, each with its listener.
 
+use std::cell::RefCell;
+use std::future::pending;
+
 use meshline_identity::KeyPair;
 use meshline_mesh::Transport;
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use super::*;
 use crate::listener::bind_one;
@@ -151,5 +155,46 @@ async fn what_is_given_up_leaves_both_ports_free_at_once() {
         drop(met);
         let end = tokio::io::AsyncReadExt::read(&mut there, &mut [0]).await;
         assert_eq!(end.unwrap_err().kind(), io::ErrorKind::ConnectionReset);
+    }
+}
+
+/// When a connection was begun and let go.
+struct Tried<'a>(Instant, &'a RefCell<Vec<(Instant, Instant)>>);
+
+impl Drop for Tried<'_> {
+    fn drop(&mut self) {
+        self.1.borrow_mut().push((self.0, Instant::now()));
+    }
+}
+
+/// How long each of six connections was under way, and what lay between it and the next: the last one comes about.
+async fn tries(refused: bool) -> Vec<[Duration; 2]> {
+    let log = RefCell::new(vec![]);
+    let connect = async || {
+        let (_tried, last) = (Tried(Instant::now(), &log), log.borrow().len() == 5);
+        match (last, refused) {
+            (true, _) => Ok(()),
+            (false, true) => Err(io::ErrorKind::ConnectionRefused.into()),
+            (false, false) => pending().await,
+        }
+    };
+    one_after_the_other(MEET_CONNECT, || connect()).await;
+    log.borrow().windows(2).map(|two| [two[0].1 - two[0].0, two[1].0 - two[0].1]).collect()
+}
+
+#[tokio::test(start_paused = true)]
+async fn as_long_as_nobody_answers_a_connection_is_always_under_way() {
+    let most = MEET_CONNECT + Duration::from_millis(*MEET_PAUSE_MS.end());
+    for [lasted, gap] in tries(false).await {
+        assert!((MEET_CONNECT..=most + Duration::from_millis(1)).contains(&lasted), "{lasted:?}");
+        assert_eq!(gap, Duration::ZERO, "the listener would answer meanwhile");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn whoever_is_refused_pauses() {
+    for [lasted, gap] in tries(true).await {
+        assert_eq!(lasted, Duration::ZERO);
+        assert!(gap >= Duration::from_millis(*MEET_PAUSE_MS.start()), "{gap:?}");
     }
 }
