@@ -4,11 +4,11 @@ use std::cell::RefCell;
 use std::future::pending;
 
 use meshline_identity::KeyPair;
-use meshline_mesh::Transport;
+use meshline_mesh::{Mono, Transport};
 use tokio::net::TcpListener;
-use tokio::time::Instant;
 
 use super::*;
+use crate::clock::Clock;
 use crate::listener::bind_one;
 use crate::tls::TlsIdentity;
 
@@ -159,27 +159,27 @@ async fn what_is_given_up_leaves_both_ports_free_at_once() {
 }
 
 /// When a connection was begun and let go.
-struct Tried<'a>(Instant, &'a RefCell<Vec<(Instant, Instant)>>);
+struct Tried<'a>(Mono, Clock, &'a RefCell<Vec<(Mono, Mono)>>);
 
 impl Drop for Tried<'_> {
     fn drop(&mut self) {
-        self.1.borrow_mut().push((self.0, Instant::now()));
+        self.2.borrow_mut().push((self.0, self.1.mono()));
     }
 }
 
 /// How long each of six connections was under way, and what lay between it and the next: the last one comes about.
 async fn tries(refused: bool) -> Vec<[Duration; 2]> {
-    let log = RefCell::new(vec![]);
+    let (clock, log) = (Clock::start(), RefCell::new(vec![]));
     let connect = async || {
-        let (_tried, last) = (Tried(Instant::now(), &log), log.borrow().len() == 5);
+        let (_tried, last) = (Tried(clock.mono(), clock, &log), log.borrow().len() == 5);
         match (last, refused) {
             (true, _) => Ok(()),
             (false, true) => Err(io::ErrorKind::ConnectionRefused.into()),
             (false, false) => pending().await,
         }
     };
-    one_after_the_other(MEET_CONNECT, || connect()).await;
-    log.borrow().windows(2).map(|two| [two[0].1 - two[0].0, two[1].0 - two[0].1]).collect()
+    one_after_the_other(MEET_CONNECT, connect).await;
+    log.borrow().windows(2).map(|two| [two[0].1.since(two[0].0), two[1].0.since(two[0].1)]).collect()
 }
 
 #[tokio::test(start_paused = true)]
