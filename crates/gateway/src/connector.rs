@@ -123,6 +123,10 @@ impl Connector {
                 return word.map_err(nobody);
             }
         }
+        if self.directory.meant_own(text).is_some() {
+            let why = format!("{text} is this member: what it reaches is reached from this host without the mesh");
+            return Err(refuse(Code::NoRoute, why));
+        }
         if let Some(id) = find(&self.directory.members(), text)? {
             return Ok(Via::Member(id));
         }
@@ -238,6 +242,9 @@ pub(crate) fn candidates(members: Vec<Member>, wish: &OpenStream, remembered: Op
     members.into_iter().map(|member| member.id).take(MAX_CANDIDATES).collect()
 }
 
+/// Members that a refusal of all names.
+const MAX_ASKED_TOLD: usize = 4;
+
 /// Why each candidate could not.
 #[derive(Debug, Default)]
 struct Failures(Vec<(String, Refusal)>);
@@ -256,6 +263,11 @@ impl Failures {
                 None => refuse(Code::NoRoute, "no member with the role exit is in reach"),
             };
         };
+        if let Some(name) = wish.service.as_ref().filter(|_| best.code == Code::NoSuchService) {
+            let asked: Vec<&str> = self.0.iter().take(MAX_ASKED_TOLD).map(|(who, _)| who.as_str()).collect();
+            let why = format!("no service {name} is exposed to this member: asked {}", asked.join(", "));
+            return refuse(Code::NoSuchService, why);
+        }
         let reasons: Vec<String> = self
             .0
             .iter()

@@ -46,6 +46,19 @@ pub trait Directory: Send + Sync + 'static {
     /// All members known, without oneself, in any order.
     fn members(&self) -> Vec<Member>;
 
+    /// Oneself, if it knows.
+    fn own(&self) -> Option<(NodeId, String)> {
+        None
+    }
+
+    /// Oneself, if `text` names that: the name, with or without the piece of the id behind it that open networks show, the id,
+    /// or eight or more characters of its beginning.
+    fn meant_own(&self, text: &str) -> Option<NodeId> {
+        let (id, name) = self.own()?;
+        let is_name = name == text || name.rsplit_once('~').is_some_and(|(name, _)| name == text);
+        (is_name || (text.len() >= MIN_PREFIX && id.to_string().starts_with(text))).then_some(id)
+    }
+
     /// Ends when there is something new, if ever.
     fn changed(&self) -> Task<'_, ()> {
         Box::pin(std::future::pending())

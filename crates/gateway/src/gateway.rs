@@ -20,6 +20,7 @@ use crate::limits::{MAX_CONNECTIONS, MAX_UDP_PEERS, STREAM_IDLE, UDP_IDLE};
 use crate::proxy::{ProxyConfig, ProxyReport, ProxySlot};
 use crate::refusal::{Refusal, refuse};
 use crate::rules::{ExitRules, Expose, OwnPorts, Rules};
+use crate::service_word::ServiceWord;
 
 /// What a gateway does at its start. All but the own ports can be changed later.
 #[derive(Clone, Debug, Default)]
@@ -143,19 +144,24 @@ impl Gateway {
         let via = self.shared.connector.resolve(&config.peer, config.target.is_some())?;
         config.peer = via.to_string();
         if let Via::Service(word) = &via {
-            self.find_service(&config, word.name.as_str()).await?;
+            self.find_service(&config, word).await?;
         }
         let id = self.begin(Forward { config, origin: Origin::Added }, false).await?;
         let row = self.forwards().into_iter().find(|row| row.id == id);
         row.ok_or_else(|| refuse(Code::NotNeeded, "it was removed at once"))
     }
 
-    /// A word that names nobody is either a service somebody offers, or a slip.
-    async fn find_service(&self, config: &ForwardConfig, name: &str) -> Result<(), Refusal> {
-        let nobody =
-            |why: String| refuse(Code::NoSuchPeer, format!("nobody is called {name}, and as a service: {why}"));
+    /// A word that names nobody is either a service somebody offers, though it may be down at the moment, or exposes without
+    /// telling, or a slip.
+    async fn find_service(&self, config: &ForwardConfig, word: &ServiceWord) -> Result<(), Refusal> {
+        let nobody = |why: String| {
+            refuse(Code::NoSuchPeer, format!("nobody is called {}, and as a service: {why}", word.name.as_str()))
+        };
         if config.reverse {
             return Err(nobody("a reverse forward needs a member".to_owned()));
+        }
+        if self.shared.connector.is_offered(word).await? {
+            return Ok(());
         }
         let (via, wish) = config.wish(&self.shared.connector)?;
         match self.shared.connector.connect(&via, wish).await {

@@ -88,6 +88,11 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, Code::NoSuchPeer.name(), format!("no member is known as {selector:?}"))
     }
 
+    pub(crate) fn this_member(selector: &str) -> Self {
+        let detail = format!("{selector:?} is this member: `status` says how it is");
+        Self::new(StatusCode::BAD_REQUEST, "this_member", detail)
+    }
+
     pub(crate) fn no_such_service(word: &str) -> Self {
         Self::no_service(format!("nobody is called {word:?}, and no member offers a service of that name"))
     }

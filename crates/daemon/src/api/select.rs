@@ -21,6 +21,7 @@ pub(super) async fn meant(shared: &Shared, selector: &str) -> Result<NodeId, Pro
     match (known, look_for(shared, sought).await?.as_slice()) {
         (Ok(id), _) => Ok(id),
         (Err(_), [id]) => Ok(*id),
+        (Err(_), []) if shared.gateway.is_own(selector) => Err(Problem::this_member(selector)),
         (Err(problem), []) => Err(problem),
         (Err(_), found) => Err(Problem::ambiguous(selector, found.to_vec())),
     }

@@ -12,8 +12,8 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock, Weak};
 
 use meshline_gateway::{
-    Connected, Expose, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings, OwnPorts,
-    ProxyState, Refusal, Rules,
+    Connected, Directory, Expose, ForwardConfig, ForwardRow, ForwardState, Gateway, GatewayReport, GatewaySettings,
+    OwnPorts, ProxyState, Refusal, Rules,
 };
 use meshline_net::MeshHandle;
 use meshline_protocol::{Code, NodeId, Target};
@@ -49,6 +49,7 @@ impl LocalGateway {
     pub async fn start(config: &NodeConfig, mesh: &MeshHandle, own_ports: OwnPorts) -> Self {
         let roster = Arc::new(Roster::new(!config.network.is_open(), mesh.clone()));
         roster.refresh().await;
+        roster.learn_own().await;
         let following = tokio::spawn(roster::follow(Arc::clone(&roster)));
         let segment: Vec<ForwardConfig> = config.lan.forwards().collect();
         let stored = Stored::at(&config.data_dir);
@@ -145,6 +146,12 @@ impl LocalGateway {
     #[must_use]
     pub fn meant(&self, text: &str) -> Vec<NodeId> {
         self.roster.meant(text)
+    }
+
+    /// Whether `text` means this member itself, by name or by the beginning of its id.
+    #[must_use]
+    pub fn is_own(&self, text: &str) -> bool {
+        self.roster.meant_own(text).is_some()
     }
 
     /// Listens and serves no more. Open connections end with the tunnels.

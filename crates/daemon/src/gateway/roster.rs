@@ -1,6 +1,6 @@
 //! Who the members are, as the gateway asks: at once, from what was last heard of the core.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use meshline_gateway::{Directory, Member, Offer, Task};
@@ -33,6 +33,8 @@ const MIN_PREFIX: usize = 8;
 pub(super) struct Roster {
     mesh: MeshHandle,
     are_names_proved: bool,
+    /// This member, once the core has told.
+    own: OnceLock<(NodeId, String)>,
     members: Mutex<Vec<Member>>,
     news: Notify,
 }
@@ -40,7 +42,14 @@ pub(super) struct Roster {
 impl Roster {
     /// Nobody yet. On a closed network names are given by its key.
     pub(super) fn new(are_names_proved: bool, mesh: MeshHandle) -> Self {
-        Self { mesh, are_names_proved, members: Mutex::default(), news: Notify::new() }
+        Self { mesh, are_names_proved, own: OnceLock::new(), members: Mutex::default(), news: Notify::new() }
+    }
+
+    /// Learns who this member is.
+    pub(super) async fn learn_own(&self) {
+        if let Answer::Mesh(Reply::Status(status)) = self.mesh.command(Ask::Mesh(Command::Status)).await {
+            let _ = self.own.set((status.id, status.name));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<Member>> {
@@ -93,6 +102,10 @@ impl Roster {
 impl Directory for Roster {
     fn members(&self) -> Vec<Member> {
         self.lock().clone()
+    }
+
+    fn own(&self) -> Option<(NodeId, String)> {
+        self.own.get().cloned()
     }
 
     fn changed(&self) -> Task<'_, ()> {

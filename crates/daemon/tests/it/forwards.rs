@@ -331,3 +331,30 @@ async fn a_forward_that_cannot_be_kept_is_not_there() {
     assert_eq!(member.post("/api/v1/forwards", &body.to_string()).await.refusal(507), "storage_failed");
     assert_eq!(member.get("/api/v1/forwards").await.json()["forwards"], json!([]));
 }
+
+#[tokio::test]
+async fn a_forward_leads_to_a_service_that_is_offered_though_it_is_down_and_one_s_own_name_is_known() {
+    let pair = Pair::start().await;
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let advert = json!({"name": "plan", "kind": "_http._tcp", "target": format!("tcp://{closed}"), "allow": ["*"]});
+    let mut client = pair.second.connect_unix().await;
+    client.say(&request("POST", "/api/v1/services", "Host: x\r\n", &advert.to_string())).await;
+    assert!(client.head().await.starts_with("HTTP/1.1 200 "));
+    until("the first knows it", async || {
+        pair.first.get("/api/v1/services?name=plan").await.json()["services"] != json!([])
+    })
+    .await;
+    let add = async |peer: &str| {
+        let body = json!({"listen": "tcp://127.0.0.1:0", "peer": peer});
+        pair.first.post("/api/v1/forwards", &body.to_string()).await
+    };
+    let added = add("plan").await.json();
+    assert_eq!(added["peer"], "service:plan", "{added}");
+    let detail = |answer: Value| answer["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail(add("plan._ssh._tcp").await.json()), "plan is offered, but as plan._http._tcp");
+    assert_eq!(detail(add("plan@first").await.json()), "first does not offer plan; others offer plan._http._tcp");
+    let unknown = detail(add("nosuch").await.json());
+    assert!(unknown.ends_with("no service nosuch is exposed to this member: asked second"), "{unknown}");
+    assert_eq!(pair.first.get("/api/v1/explain/first").await.refusal(400), "this_member");
+    assert_eq!(pair.first.get("/api/v1/explain/nobody").await.refusal(404), "no_such_peer");
+}

@@ -1,7 +1,7 @@
 //! A service by its name: of those that offer it the nearest that answers, and the next one when it does not.
 
 use meshline_protocol::opening::OpenStream;
-use meshline_protocol::{Code, NodeId, ServiceKind};
+use meshline_protocol::{Code, NodeId, ServiceKind, ServiceName};
 
 use super::{Connected, Connector};
 use crate::directory::{Offer, find, label};
@@ -9,7 +9,20 @@ use crate::limits::MAX_CANDIDATES;
 use crate::refusal::{Refusal, refuse};
 use crate::service_word::ServiceWord;
 
+/// Kinds of a name that a refusal lists.
+const MAX_KINDS_TOLD: usize = 8;
+
 impl Connector {
+    /// What a word that is kept means now: an error if nobody offers it so, `false` if nobody offers it at all.
+    pub(crate) async fn is_offered(&self, word: &ServiceWord) -> Result<bool, Refusal> {
+        let at = word.at.as_deref().map(|at| self.member_at(at)).transpose()?;
+        let offers = self.directory.offers(&word.name).await;
+        if offers.is_empty() {
+            return Ok(false);
+        }
+        wanted(word, at, offers).map(|_| true)
+    }
+
     /// Connects to a service.
     pub(super) async fn serve(&self, word: &ServiceWord, mut wish: OpenStream) -> Result<Connected, Refusal> {
         wish.service = Some(word.name.clone());
@@ -36,6 +49,9 @@ impl Connector {
     }
 
     fn member_at(&self, at: &str) -> Result<NodeId, Refusal> {
+        if let Some(own) = self.directory.meant_own(at) {
+            return Ok(own);
+        }
         let nobody = || refuse(Code::NoSuchPeer, format!("nobody is called {at}"));
         find(&self.directory.members(), at)?.ok_or_else(nobody)
     }
@@ -67,18 +83,31 @@ fn wanted(word: &ServiceWord, at: Option<NodeId>, offers: Vec<Offer>) -> Result<
     let fits = |offer: &Offer| {
         word.kind.as_ref().is_none_or(|kind| offer.kind == *kind) && at.is_none_or(|at| offer.member == at)
     };
-    let wanted: Vec<Offer> = offers.into_iter().filter(fits).collect();
-    let mut kinds: Vec<&ServiceKind> = wanted.iter().map(|offer| &offer.kind).collect();
+    let (wanted, others): (Vec<Offer>, Vec<Offer>) = offers.into_iter().partition(fits);
+    match kinds(name, &wanted).as_slice() {
+        [] => {
+            let there = kinds(name, &others).join(", ");
+            let why = match &word.at {
+                Some(at) => format!("{at} does not offer {name}{}; others offer {there}", of_kind(word)),
+                None => format!("{name} is offered, but as {there}"),
+            };
+            Err(refuse(Code::NoSuchPeer, why))
+        }
+        [_] => Ok(wanted),
+        several => Err(refuse(Code::InvalidMessage, format!("{name} may be any of {}: say which", several.join(", ")))),
+    }
+}
+
+fn of_kind(word: &ServiceWord) -> String {
+    word.kind.as_ref().map_or_else(String::new, |kind| format!(".{kind}"))
+}
+
+/// Under which kinds a name is offered, each once: so many as can be read in a line.
+fn kinds(name: &ServiceName, offers: &[Offer]) -> Vec<String> {
+    let mut kinds: Vec<&ServiceKind> = offers.iter().map(|offer| &offer.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    match kinds.as_slice() {
-        [] => Err(refuse(Code::NoSuchPeer, format!("{name} is offered, but not so: {word} is unknown"))),
-        [_] => Ok(wanted),
-        several => {
-            let words: Vec<String> = several.iter().take(8).map(|kind| format!("{name}.{kind}")).collect();
-            Err(refuse(Code::InvalidMessage, format!("{name} may be any of {}: say which", words.join(", "))))
-        }
-    }
+    kinds.into_iter().take(MAX_KINDS_TOLD).map(|kind| format!("{name}.{kind}")).collect()
 }
 
 /// Whom to ask, in order; what is on this member itself is no way through the mesh.
@@ -128,6 +157,10 @@ mod tests {
         assert_eq!(refusal.detail, "box may be any of box._http._tcp, box._ssh._tcp: say which");
         assert_eq!(wanted(&word("box._ssh._tcp"), None, offers()).expect("one").len(), 1);
         assert_eq!(wanted(&word("box"), Some(id(1)), offers()).expect("one").len(), 1);
-        assert_eq!(wanted(&word("box._ipp._tcp"), None, offers()).expect_err("none").code, Code::NoSuchPeer);
+        let refusal = wanted(&word("box._ipp._tcp"), None, offers()).expect_err("none");
+        assert_eq!(refusal.code, Code::NoSuchPeer);
+        assert_eq!(refusal.detail, "box is offered, but as box._http._tcp, box._ssh._tcp");
+        let refusal = wanted(&word("box._ssh._tcp@bobby"), Some(id(1)), offers()).expect_err("another kind");
+        assert_eq!(refusal.detail, "bobby does not offer box._ssh._tcp; others offer box._http._tcp, box._ssh._tcp");
     }
 }
