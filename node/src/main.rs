@@ -40,9 +40,9 @@ enum NodeVerb {
     #[command(after_help = "Examples:
   node watch --config node.json                 the dashboard; ? lists the keys, q quits
   node watch --config node.json --panel chat    begins with the chat
-  node watch --once --json | jq .peers          one document with everything, for scripts
-  node watch --json --interval 10 >> log        one document a line, every ten seconds
-  NO_COLOR=1 node watch --characters ascii      for terminals that can do little")]
+  node watch --config node.json --once --json | jq .peers        one document with everything, for scripts
+  node watch --config node.json --json --interval 10 >> log      one document a line, every ten seconds
+  NO_COLOR=1 node watch --config node.json --characters ascii    for terminals that can do little")]
     Watch(WatchArgs),
     #[command(flatten)]
     Shared(Verb),

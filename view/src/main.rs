@@ -46,9 +46,9 @@ enum ViewVerb {
     #[command(after_help = "Examples:
   view watch --config view.json                 the dashboard; ? lists the keys, q quits
   view watch --config view.json --panel chat    begins with the chat
-  view watch --once --json | jq .peers          one document with everything, for scripts
-  view watch --json --interval 10 >> log        one document a line, every ten seconds
-  NO_COLOR=1 view watch --characters ascii      for terminals that can do little")]
+  view watch --config view.json --once --json | jq .peers        one document with everything, for scripts
+  view watch --config view.json --json --interval 10 >> log      one document a line, every ten seconds
+  NO_COLOR=1 view watch --config view.json --characters ascii    for terminals that can do little")]
     Watch(WatchArgs),
     #[cfg(not(feature = "watch"))]
     #[command(hide = true)]

@@ -102,6 +102,10 @@ fn advice(args: &RingArgs, plan: &Plan, content: &Content) -> String {
     if plan.nodes.len() > MAX_SHOWN {
         lines.push(format!("  … and {} more", plan.nodes.len() - MAX_SHOWN));
     }
+    if plan.with_proxy {
+        lines.push("And a proxy, for those who cannot reach each other:".to_owned());
+        lines.push(format!("  {} --config {}", program("proxy"), path("proxy.json")));
+    }
     lines.push("Then type m and a message in one of them, or see".to_owned());
     lines.push(format!("  {} status --config {}", program("node"), path("node-1.json")));
     if !plan.is_local() {

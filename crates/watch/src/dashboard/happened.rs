@@ -91,6 +91,10 @@ fn words(name: &str, what: &Value) -> (Weight, String) {
         "service_added" => (Weight::Good, format!("{} is offered", service(who, what))),
         "service_changed" => (Weight::Plain, format!("{} is {}", service(who, what), text(what, "health"))),
         "service_removed" => (Weight::Bad, format!("{} is gone: {}", service(who, what), text(what, "cause"))),
+        "rebuild" => (Weight::Plain, rebuild(what)),
+        "rebuild_proposed" => {
+            (Weight::Plain, format!("a rebuild is proposed: {}", text(what, "cause").replace('_', " ")))
+        }
         "lagged" => (Weight::Bad, format!("{} events were missed", number(what, "missed"))),
         "reset" => (Weight::Plain, "the member was started anew, or too much happened meanwhile".to_owned()),
         other => (Weight::Plain, unknown(other, what)),
@@ -110,6 +114,22 @@ fn route(who: &str, what: &Value) -> String {
     };
     let cost = what.get("cost").and_then(Value::as_u64).map_or_else(String::new, |cost| format!(", {}", micros(cost)));
     format!("{way}{cost} ({})", text(what, "cause"))
+}
+
+fn rebuild(what: &Value) -> String {
+    let (linked, let_go) = (number(what, "linked"), number(what, "let_go"));
+    let what_for =
+        if what.get("dry_run") == Some(&Value::Bool(true)) { "the trial of a rebuild" } else { "the rebuild" };
+    match text(what, "step") {
+        "planned" => format!("{what_for} is planned"),
+        "started" => format!("{what_for} has begun: {linked} links to come, {let_go} may go"),
+        "done" => format!("{what_for} is done: {linked} links came, {let_go} went"),
+        "tried" => format!("{what_for} is over: {linked} links would come, {let_go} could go"),
+        "skipped" => format!("{what_for} is skipped"),
+        "aborted" => format!("{what_for} is aborted"),
+        "superseded" => format!("another one stands in the place of {what_for}"),
+        step => format!("{what_for}: {step}"),
+    }
 }
 
 /// Its name and its plain members: a newer member tells things that are not known here.
@@ -153,6 +173,9 @@ mod tests {
         assert_eq!(told("service_added", &service), "web (_http._tcp) of bobby is offered");
         assert_eq!(told("service_changed", &service), "web (_http._tcp) of bobby is down");
         assert_eq!(told("service_removed", &service), "web (_http._tcp) of bobby is gone: left");
+        let rebuild = json!({"step": "done", "linked": 2, "let_go": 1, "dry_run": false, "seq": 1});
+        assert_eq!(told("rebuild", &rebuild), "the rebuild is done: 2 links came, 1 went");
+        assert_eq!(told("rebuild", &json!({"step": "aborted", "dry_run": true})), "the trial of a rebuild is aborted");
         assert_eq!(
             told("moon_rises", &json!({"kind": "_http._tcp", "port": 80, "x": []})),
             "moon rises kind=_http._tcp port=80"
