@@ -118,6 +118,12 @@ impl World {
         self.living_peers(node).count()
     }
 
+    /// Links of a node to some of those that run.
+    #[must_use]
+    pub fn peers_among(&self, node: usize, others: &[usize]) -> usize {
+        self.living_peers(node).filter(|peer| others.contains(peer)).count()
+    }
+
     /// The sizes of the pieces that the links between these nodes make of them, the largest first.
     #[must_use]
     pub fn pieces(&self, nodes: &[usize]) -> Vec<usize> {

@@ -8,8 +8,8 @@ use meshline_protocol::message::{Gossip as GossipMessage, Peers as Message, Peer
 use meshline_protocol::{Bounded, Code, Fault, Message as Wire, NodeId, SignedRecord};
 
 use super::Node;
-use crate::input::LinkId;
-use crate::peers::{Admission, Around, Purposes};
+use crate::input::{LinkId, Transport};
+use crate::peers::{Admission, Around, Newcomer, Purposes};
 
 /// Records told to somebody who is refused fit into a line before the hello is accepted, with the quotes in them.
 const MAX_REFUSED_TEXT: usize = 3_000;
@@ -55,9 +55,13 @@ impl Node {
             return true;
         }
         self.note_newcomer(member);
-        let is_ours = self.links.get(id).is_some_and(|link| link.dial.is_some());
+        let Some(link) = self.links.get(id) else { return false };
+        let (remote, is_ours) = (link.remote.clone(), link.dial.is_some());
+        // A relayed one comes out of its proxy's prefix.
+        let came = !is_ours && link.transport != Transport::Relay;
+        let newcomer = Newcomer { peer, remote: &remote, came, is_ours };
         let around = Around { links: &self.links, members: &self.gossip.members, book: &self.peers.book };
-        match self.peers.set.admit(peer, (self.links.accepted(), is_ours), around, &mut self.shared) {
+        match self.peers.set.admit(newcomer, self.links.accepted(), around, &mut self.shared) {
             Admission::In => true,
             Admission::InPlaceOf(other) => {
                 self.let_go(other);

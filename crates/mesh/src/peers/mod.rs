@@ -23,7 +23,7 @@ pub(crate) use book::Book;
 pub(crate) use found::FOUND_ATTEMPTS;
 pub(crate) use heard::Heard;
 use heard::{FIRST_DIAL_LARGER, FIRST_DIAL_SMALLER};
-pub(crate) use set::{Admission, Around, Choice, LinkSet, Purposes, RedrawPlan, Redrawn};
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Newcomer, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 

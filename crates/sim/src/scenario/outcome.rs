@@ -247,6 +247,15 @@ pub struct StateRow {
     /// Where there is an attacker: links to honest nodes that a node made itself, least.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub own_honest_least: Option<usize>,
+    /// On average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own_honest_mean: Option<f64>,
+    /// Links to honest nodes, whoever made them: least.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honest_least: Option<usize>,
+    /// On average.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub honest_mean: Option<f64>,
 }
 
 impl StateRow {
@@ -266,8 +275,19 @@ impl StateRow {
         let links: Vec<usize> = links.collect();
         self.links_least = links.iter().copied().min().unwrap_or(0);
         self.links_most = links.iter().copied().max().unwrap_or(0);
-        self.links_mean = links.iter().sum::<usize>() as f64 / links.len().max(1) as f64;
+        self.links_mean = mean(&links);
     }
+
+    /// Links of each honest node to honest ones, those it made itself and all.
+    pub(super) fn honest_links(&mut self, own: &[usize], all: impl Iterator<Item = usize>) {
+        let all: Vec<usize> = all.collect();
+        (self.own_honest_least, self.own_honest_mean) = (own.iter().copied().min(), Some(mean(own)));
+        (self.honest_least, self.honest_mean) = (all.iter().copied().min(), Some(mean(&all)));
+    }
+}
+
+fn mean(values: &[usize]) -> f64 {
+    values.iter().sum::<usize>() as f64 / values.len().max(1) as f64
 }
 
 impl Outcome {

@@ -128,6 +128,11 @@ impl Play {
         &self.world
     }
 
+    /// The world, to ask and to meddle with.
+    pub fn world_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+
     /// Adds the nodes.
     fn people(&mut self) {
         let count = self.scenario.nodes.size();
@@ -324,7 +329,8 @@ impl Play {
         }
         row.links(honest.iter().map(|node| self.world.living_links(*node)));
         if self.scenario.sybils.is_some() {
-            row.own_honest_least = honest.iter().map(|node| self.own_honest_links(*node)).min();
+            let own: Vec<usize> = honest.iter().map(|node| self.own_honest_links(*node)).collect();
+            row.honest_links(&own, honest.iter().map(|node| self.world.peers_among(*node, &honest)));
         }
         self.outcome.state = Some(row);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::outcome::{MessageRow, Outcome};
+use super::outcome::{MessageRow, Outcome, StateRow};
 
 /// The outcome as tables.
 #[must_use]
@@ -51,9 +51,7 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
             state.routes_mean
         )?;
         writeln!(out, "links: {} to {}, {:.1} on average", state.links_least, state.links_most, state.links_mean)?;
-        if let Some(least) = state.own_honest_least {
-            writeln!(out, "links to honest nodes that a node made itself: {least} at least")?;
-        }
+        honest_links(out, state)?;
     }
     writeln!(out, "\n{:.0} s, {} events, digest {}", outcome.virtual_s, outcome.events, outcome.digest)?;
     if let Some(machine) = &outcome.machine {
@@ -64,6 +62,19 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
         [] => writeln!(out, "everything held"),
         broken => broken.iter().try_for_each(|sentence| writeln!(out, "BROKEN: {sentence}")),
     }
+}
+
+fn honest_links(out: &mut String, state: &StateRow) -> std::fmt::Result {
+    let rows = [
+        ("links to honest nodes", state.honest_least, state.honest_mean),
+        ("those that a node made itself", state.own_honest_least, state.own_honest_mean),
+    ];
+    for (what, least, mean) in rows {
+        if let (Some(least), Some(mean)) = (least, mean) {
+            writeln!(out, "{what}: {least} at least, {mean:.1} on average")?;
+        }
+    }
+    Ok(())
 }
 
 fn message(out: &mut String, row: &MessageRow) -> std::fmt::Result {

@@ -40,3 +40,4 @@ mod services_churn;
 mod signal_servers;
 mod spread;
 mod support;
+mod sybils;

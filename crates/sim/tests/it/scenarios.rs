@@ -8,7 +8,7 @@ use meshline_sim::scenario::{
     self, Count, Deed, EXAMPLE, FIGURES, Header, Journal, Nodes, Outcome, Play, Scenario, Seconds, chart, print,
 };
 
-fn file(name: &str) -> Scenario {
+pub(crate) fn file(name: &str) -> Scenario {
     let path = format!("{}/scenarios/{name}.json", env!("CARGO_MANIFEST_DIR"));
     let text = std::fs::read_to_string(&path).expect("the file is there");
     scenario::read(&path, &text).unwrap_or_else(|fault| panic!("{fault}"))

@@ -7,11 +7,12 @@
 
 use std::time::Duration;
 
-use meshline_protocol::NodeId;
 use meshline_protocol::message::LinkPurpose;
+use meshline_protocol::{Address, NodeId};
 
 use super::eviction::{Candidate, evicted};
 use super::far::position;
+use super::group::is_counted;
 use super::shape::Shape;
 use super::{Around, Choice, LinkSet, Purposes, link_to};
 use crate::now::Mono;
@@ -25,12 +26,25 @@ const GUEST_LEAST: Duration = Duration::from_secs(2);
 /// Between two newcomers that take the place of others.
 const LET_IN_PAUSE: Duration = Duration::from_secs(5);
 
-/// A link that is younger does not go: its ends have hardly told each other what it is for.
+/// A link that is younger does not go, as its ends have hardly told each other what it is for; but out of a prefix from which
+/// many come there is always a young one at every place.
 const SETTLED: Duration = Duration::from_secs(5);
 
 /// Peers on a side that may say that we are their neighbour, for each neighbour there is: between an honest one and us
 /// there may be some that it has not found yet.
 const CLAIMS: usize = 2;
+
+/// Somebody whose hello is good.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Newcomer<'a> {
+    pub(crate) peer: NodeId,
+    /// Where it is.
+    pub(crate) remote: &'a Address,
+    /// It came by itself, and straight.
+    pub(crate) came: bool,
+    /// We dialled it.
+    pub(crate) is_ours: bool,
+}
 
 /// What becomes of somebody whose hello is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +65,15 @@ impl LinkSet {
     /// Judges a newcomer; `accepted` members are linked or about to be.
     pub(crate) fn admit(
         &mut self,
-        peer: NodeId,
-        (accepted, is_ours): (usize, bool),
+        newcomer: Newcomer<'_>,
+        accepted: usize,
         around: Around<'_>,
         shared: &mut Shared,
     ) -> Admission {
+        let Newcomer { peer, remote, is_ours, .. } = newcomer;
+        if newcomer.came {
+            self.far.knocks.note(peer, remote, shared.now.mono);
+        }
         let Some(shape) = self.shape else {
             return if accepted < shared.config.max_links { Admission::In } else { Admission::Full };
         };
@@ -63,7 +81,8 @@ impl LinkSet {
         let is_wanted = (is_ours && self.is_own(&peer)) || is_neighbour || self.is_agreed(shape, &peer, shared);
         let leaving = self.count_old(shared) + self.count_parting(shared);
         let lasting = accepted.saturating_sub(leaving);
-        if !is_wanted && lasting >= shape.room {
+        let is_due = !is_wanted && lasting >= shape.room && self.is_due_place(shape, (remote, 1), around, shared);
+        if !is_wanted && !is_due && lasting >= shape.room {
             if lasting >= shared.config.max_links && self.oldest_guest(shared).is_none() {
                 return Admission::Full;
             }
@@ -75,11 +94,12 @@ impl LinkSet {
         let gone = self.oldest_guest(shared).filter(|guest| *guest != peer);
         let gone = gone.or_else(|| self.old_to_go(is_neighbour, shared));
         // While links are chosen anew none goes at once: something may be under way on it.
-        let may_evict = is_neighbour || (is_wanted && !self.is_redrawing());
+        let may_evict = is_neighbour || ((is_wanted || is_due) && !self.is_redrawing());
         if let Some(gone) = gone {
             return Admission::InPlaceOf(gone);
         }
         let Some(victim) = self.victim(shape, around, shared).filter(|_| may_evict) else { return Admission::Full };
+        let victim = victim.peer;
         if self.is_redrawing() || !self.is_used(&victim, around, shared) {
             return Admission::InPlaceOf(victim);
         }
@@ -92,6 +112,21 @@ impl LinkSet {
             None if has_parted => Admission::Beside(victim),
             None => Admission::InPlaceOf(victim),
         }
+    }
+
+    /// Whether somebody has a place before those out of prefixes from which many come, `more` than are linked already: where
+    /// there is no room whoever came first would keep all places otherwise.
+    fn is_due_place(
+        &self,
+        shape: Shape,
+        (remote, more): (&Address, usize),
+        around: Around<'_>,
+        shared: &mut Shared,
+    ) -> bool {
+        is_counted(remote)
+            && !self.far.is_pressing(shape, remote, more, (around, &*shared))
+            && self.candidates(shape, around, &*shared).iter().any(|candidate| candidate.is_pressing)
+            && self.victim(shape, around, shared).is_some_and(|victim| victim.is_pressing)
     }
 
     /// The guest that has been linked longest. Of those that are not linked yet nobody would go.
@@ -122,20 +157,28 @@ impl LinkSet {
         after.min(before)
     }
 
-    /// Whether a peer says that we are its neighbour, and we may well be.
-    pub(super) fn is_needed_there(&self, shape: Shape, peer: &NodeId, shared: &Shared) -> bool {
+    /// Whether a peer says that we are its neighbour, and we may well be. Out of a prefix from which many come any number can
+    /// say so and have an id for it: of those the neighbours stay that this node finds itself.
+    pub(super) fn is_needed_there(&self, shape: Shape, peer: &NodeId, around: Around<'_>, shared: &Shared) -> bool {
         let claims = |id: &NodeId| self.theirs.get(id).is_some_and(|purposes| purposes.has(LinkPurpose::Ring));
-        claims(peer) && self.between(peer, shared, claims) < shape.side * CLAIMS
+        claims(peer)
+            && !self.is_of_many(peer, around.links, shared)
+            && self.between(peer, shared, claims) < shape.side * CLAIMS
     }
 
     /// Guests that turn out to be more stay, others go when their time is over.
-    pub(super) fn judge_guests(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&Shared, &mut Choice)) {
+    pub(super) fn judge_guests(
+        &mut self,
+        shape: Shape,
+        around: Around<'_>,
+        (shared, choice): (&mut Shared, &mut Choice),
+    ) {
         let now = shared.now.mono;
         let mut guests: Vec<(Mono, NodeId)> = self.guests.iter().map(|(id, since)| (*since, *id)).collect();
         guests.sort_unstable();
         for (since, id) in guests {
             let is_up = shared.up.contains_key(&id);
-            if is_up && self.may_stay(shape, &id, around, shared) {
+            if is_up && self.may_stay(shape, &id, around, &mut *shared) {
                 self.guests.remove(&id);
                 choice.promoted.push(id);
             } else if now.since(since) >= GUEST_TIME || (is_up && self.is_content(&id)) {
@@ -145,13 +188,16 @@ impl LinkSet {
         }
     }
 
-    fn may_stay(&mut self, shape: Shape, id: &NodeId, around: Around<'_>, shared: &Shared) -> bool {
-        if self.is_own(id) || self.is_needed_there(shape, id, shared) || self.regular(shared) < shape.room {
+    fn may_stay(&mut self, shape: Shape, id: &NodeId, around: Around<'_>, shared: &mut Shared) -> bool {
+        if self.is_own(id) || self.is_needed_there(shape, id, around, shared) || self.regular(shared) < shape.room {
             return true;
         }
         let asks = self.theirs.get(id).is_some_and(|purposes| purposes.has(LinkPurpose::Entry));
         let address = link_to(id, around.links, shared).map(|link| &link.remote);
-        let has_share = address.is_some_and(|address| self.far.has_share(shape, address, (around, shared)));
+        if address.is_some_and(|address| self.is_due_place(shape, (address, 0), around, &mut *shared)) {
+            return true;
+        }
+        let has_share = address.is_some_and(|address| self.far.has_share(shape, address, (around, &*shared)));
         let is_let_in = asks && has_share && self.let_in_at <= shared.now.mono;
         if is_let_in {
             self.let_in_at = shared.now.mono.after(LET_IN_PAUSE);
@@ -170,6 +216,7 @@ impl LinkSet {
         let surplus = self.regular(shared).saturating_sub(shape.room);
         for _ in 0..surplus {
             let Some(victim) = self.victim_but(shape, around, (&mut *shared, &choice.ended)) else { return };
+            let victim = victim.peer;
             if !self.is_used(&victim, around, shared) {
                 choice.ended.push(victim);
             } else if self.begin_parting(victim, shared.now.mono) {
@@ -180,28 +227,42 @@ impl LinkSet {
         }
     }
 
-    pub(super) fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<NodeId> {
+    pub(super) fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<Candidate> {
         self.victim_but(shape, around, (shared, &[]))
     }
 
-    fn victim_but(&self, shape: Shape, around: Around<'_>, (shared, gone): (&mut Shared, &[NodeId])) -> Option<NodeId> {
+    fn victim_but(
+        &self,
+        shape: Shape,
+        around: Around<'_>,
+        (shared, gone): (&mut Shared, &[NodeId]),
+    ) -> Option<Candidate> {
+        let mut candidates = self.candidates(shape, around, &*shared);
+        candidates.retain(|candidate| !gone.contains(&candidate.peer));
+        evicted(candidates, |bound| shared.below(bound))
+    }
+
+    /// Links that may go for others.
+    fn candidates(&self, shape: Shape, around: Around<'_>, shared: &Shared) -> Vec<Candidate> {
         let now = shared.now.mono;
-        let may_go = |id: &NodeId| {
-            !gone.contains(id)
-                && !self.guests.contains_key(id)
+        let may_go = |id: &&NodeId| {
+            !self.guests.contains_key(*id)
                 && !self.is_old(id)
                 && !self.parting.has(id)
                 && !self.is_own(id)
-                && !self.is_needed_there(shape, id, shared)
+                && !self.is_needed_there(shape, id, around, shared)
         };
         let candidate = |id: &NodeId| {
-            let link = link_to(id, around.links, shared).filter(|link| now.since(link.since) >= SETTLED)?;
+            let link = link_to(id, around.links, shared)?;
+            let is_pressing = self.far.is_pressing(shape, &link.remote, 0, (around, shared));
+            if !is_pressing && now.since(link.since) < SETTLED {
+                return None;
+            }
             let brought = self.brought.get(id).copied().unwrap_or(0);
             let (since, rtt_us) = (link.since, link.rtt_us());
             let is_needed = self.purposes(id).1.is_needed();
-            Some(Candidate { peer: *id, since, rtt_us, brought, address: link.remote.clone(), is_needed })
+            Some(Candidate { peer: *id, since, rtt_us, brought, address: link.remote.clone(), is_needed, is_pressing })
         };
-        let candidates: Vec<Candidate> = shared.up.keys().filter(|id| may_go(id)).filter_map(candidate).collect();
-        evicted(candidates, |bound| shared.below(bound))
+        shared.up.keys().filter(may_go).filter_map(candidate).collect()
     }
 }

@@ -8,10 +8,12 @@
 mod admission;
 mod anchors;
 mod around;
+mod crowds;
 mod draw;
 mod eviction;
 mod far;
 mod group;
+mod knocks;
 mod parting;
 mod picks;
 mod purposes;
@@ -25,7 +27,7 @@ use std::time::Duration;
 use meshline_protocol::message::{LinkPurpose, Peers as Message, Role};
 use meshline_protocol::{Code, Message as Wire, NodeId};
 
-pub(crate) use admission::Admission;
+pub(crate) use admission::{Admission, Newcomer};
 pub(crate) use group::{Group, is_counted};
 pub(crate) use purposes::Purposes;
 use redraw::Redraw;
@@ -153,8 +155,8 @@ impl LinkSet {
         let mut wanted = self.choose_ring(shape, around.members, shared);
         self.choose_near(shape, around.links, shared);
         let mut choice = Choice::default();
-        self.end_parted(shape, (&*shared, &mut choice));
-        self.judge_guests(shape, around, (&*shared, &mut choice));
+        self.end_parted(shape, around, (&*shared, &mut choice));
+        self.judge_guests(shape, around, (&mut *shared, &mut choice));
         let regular = self.regular(shared) + self.count_unparted(shared);
         let search_at = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
@@ -229,13 +231,19 @@ impl LinkSet {
         missing_after.into_iter().chain(missing_before).chain(self.ring.iter().copied()).collect()
     }
 
-    /// The nearest of those that are linked; one gives way to another only if that is quicker by far.
+    /// The nearest of those that are linked; one gives way to another only if that is quicker by far. Those out of prefixes
+    /// from which many come are none while there are others: one of many is always quick.
     fn choose_near(&mut self, shape: Shape, links: &Links, shared: &Shared) {
         let rtt = |id: &NodeId| links.get(shared.up.get(id)?.link)?.rtt_us();
+        let (many, others): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
+            shared.up.keys().partition(|id| self.is_of_many(id, links, shared));
+        let left_out = if others.is_empty() { BTreeSet::new() } else { many };
+        self.near.retain(|id| !left_out.contains(id));
         let mut others: Vec<(u64, NodeId)> = shared
             .up
             .keys()
             .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id) && !self.parting.has(id))
+            .filter(|id| !left_out.contains(id))
             .filter_map(|id| Some((rtt(id)?, *id)))
             .collect();
         others.sort_unstable();
@@ -357,6 +365,11 @@ impl LinkSet {
             tried,
             heard,
         }
+    }
+
+    /// Whether a link leads to a prefix from which many come by themselves.
+    fn is_of_many(&self, id: &NodeId, links: &Links, shared: &Shared) -> bool {
+        link_to(id, links, shared).is_some_and(|link| self.far.knocks.are_many(&link.remote))
     }
 
     /// Whether this node needs a link itself.

@@ -73,10 +73,10 @@ impl LinkSet {
     }
 
     /// Links that parted long enough end; those that this node needs again, or as whose neighbour it is needed, stay.
-    pub(super) fn end_parted(&mut self, shape: Shape, (shared, choice): (&Shared, &mut Choice)) {
+    pub(super) fn end_parted(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&Shared, &mut Choice)) {
         let now = shared.now.mono;
         for (id, since) in std::mem::take(&mut self.parting.0) {
-            if self.is_own(&id) || self.is_needed_there(shape, &id, shared) {
+            if self.is_own(&id) || self.is_needed_there(shape, &id, around, shared) {
                 choice.promoted.push(id);
             } else if now.since(since) >= PARTED {
                 choice.ended.push(id);

@@ -6,8 +6,10 @@ use std::time::Duration;
 use meshline_protocol::{Address, Code, NodeId};
 
 use super::anchors::MAX_ANCHORS;
+use super::crowds::Crowds;
 use super::far::far_place;
 use super::group::{Group, is_counted};
+use super::knocks::Knocks;
 use super::shape::Shape;
 use super::{Around, is_linkable, link_to};
 use crate::gossip::Known;
@@ -43,6 +45,9 @@ const DRAWS: usize = 8;
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LAST_PAUSE: Duration = Duration::from_secs(30);
 
+/// Between looks for others in place of choices that lead where there are many.
+const REPLACE: Duration = Duration::from_secs(5);
+
 /// A choice.
 #[derive(Clone, Copy, Debug)]
 struct Pick {
@@ -69,6 +74,10 @@ pub(super) struct Picks {
     turn: bool,
     pick_at: Mono,
     pause: Duration,
+    /// From then on others are looked for in place of choices that lead where there are many.
+    replace_at: Mono,
+    /// Who came by itself.
+    pub(super) knocks: Knocks,
 }
 
 impl Picks {
@@ -105,7 +114,8 @@ impl Picks {
     pub(super) fn rest(&mut self) {
         let mut lasting: Vec<(Mono, NodeId)> = self.picks.iter().map(|(id, pick)| (pick.since, *id)).collect();
         lasting.sort_unstable();
-        *self = Self { anchors: std::mem::take(&mut self.anchors), ..Self::default() };
+        let (anchors, knocks) = (std::mem::take(&mut self.anchors), std::mem::take(&mut self.knocks));
+        *self = Self { anchors, knocks, ..Self::default() };
         self.restore(lasting.into_iter().map(|(_, id)| id));
     }
 
@@ -144,10 +154,14 @@ impl Picks {
             self.pause = Duration::ZERO;
         }
         let missing = shape.far.saturating_sub(self.picks.len()).max(shape.fill.saturating_sub(regular + pending));
+        let crowded = self.crowded(shape, regular, (around, &*shared));
         if self.pick_at <= now {
             for _ in 0..missing.min(MAX_PENDING.saturating_sub(pending)) {
                 let Some(id) = self.pick(shape, regular, (around, &mut *shared)) else { break };
                 self.picks.insert(id, Pick::new(now));
+            }
+            if missing == 0 && pending == 0 {
+                self.replace(shape, &crowded, (around, &mut *shared));
             }
         }
         let again = now.after(SEARCH);
@@ -167,15 +181,8 @@ impl Picks {
                 return Some(id);
             }
         }
-        // Whoever made up most members is most likely to be at any place on the ring, but not in the book.
-        self.turn = !self.turn;
-        for _ in 0..if self.turn { DRAWS } else { 0 } {
-            let Some(known) = around.book.draw_tried(shared).and_then(|member| around.members.get(&member.id)) else {
-                break;
-            };
-            if self.is_good(shape, known, (around, &*shared)) {
-                return Some(known.member.id);
-            }
+        if let Some(id) = self.pick_sound(shape, (around, &mut *shared)) {
+            return Some(id);
         }
         let place = far_place(shared, around.members.len());
         let shared = &*shared;
@@ -184,6 +191,71 @@ impl Picks {
         // In a network that is all in one place there is nobody else.
         let any = || around.members.clockwise(&place).take(MAX_LOOK).find(|known| self.is_open(known, shared));
         good.or_else(|| shape.is_poor(regular).then(any).flatten()).map(|known| known.member.id)
+    }
+
+    /// Somebody out of a prefix like any other, each of which is as likely: of an attacker's there are few, however many
+    /// members it makes up. Every other choice is of somebody found before, for addresses can be made up too.
+    fn pick_sound(&mut self, shape: Shape, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
+        let crowds = Crowds::of(around.members);
+        self.turn = !self.turn;
+        for _ in 0..if self.turn { DRAWS } else { 0 } {
+            let Some(known) = around.book.draw_tried(shared).and_then(|member| around.members.get(&member.id)) else {
+                break;
+            };
+            if crowds.takes(&known.member, shared) && self.is_sound(shape, known, (around, &*shared)) {
+                return Some(known.member.id);
+            }
+        }
+        let place = far_place(shared, around.members.len());
+        let mut from_place = around.members.clockwise(&place);
+        let sound = from_place.find(|known| {
+            self.is_open(known, shared)
+                && crowds.takes(&known.member, shared)
+                && self.is_sound(shape, known, (around, &*shared))
+        });
+        sound.map(|known| known.member.id)
+    }
+
+    /// Whether a member can be chosen that is not where many come from by themselves.
+    fn is_sound(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
+        !known.member.addresses.iter().any(|address| self.knocks.are_many(address))
+            && self.is_good(shape, known, around)
+    }
+
+    /// Choices that came up and lead to a prefix with more than its share of links, or from which many come by themselves.
+    fn crowded(&self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &Shared)) -> Vec<NodeId> {
+        if shape.is_poor(regular) {
+            return Vec::new();
+        }
+        let leads_to_many = |id: &&NodeId| {
+            link_to(id, around.links, shared)
+                .is_some_and(|link| self.is_pressing(shape, &link.remote, 0, (around, shared)))
+        };
+        self.picks.keys().filter(leads_to_many).copied().collect()
+    }
+
+    /// Whether an address is in a prefix that has more than its share with so many links more, or from which many come.
+    pub(super) fn is_pressing(
+        &self,
+        shape: Shape,
+        address: &Address,
+        more: usize,
+        (around, shared): (Around<'_>, &Shared),
+    ) -> bool {
+        let exceeds = || count_in(address, linked(around, shared)) + more > shape.share();
+        is_counted(address) && (self.knocks.are_many(address) || exceeds())
+    }
+
+    /// Looks for others in place of choices that lead where there are many. These are given up when others are up.
+    fn replace(&mut self, shape: Shape, crowded: &[NodeId], (around, shared): (Around<'_>, &mut Shared)) {
+        let now = shared.now.mono;
+        if self.picks.len() - crowded.len() >= shape.far {
+            self.picks.retain(|id, _| !crowded.contains(id));
+        } else if self.replace_at <= now {
+            self.replace_at = now.after(REPLACE);
+            let sound = self.pick_sound(shape, (around, shared));
+            self.picks.extend(sound.map(|id| (id, Pick::new(now))));
+        }
     }
 
     /// Somebody who was linked for long. Whoever is linked again is chosen, and whoever is not known to be there yet waits.

@@ -195,7 +195,7 @@ impl LinkSet {
     /// Marks as many links as there are too many: they go like those from before, and not at once.
     pub(super) fn mark_surplus(&mut self, shape: Shape, around: Around<'_>, shared: &mut Shared) {
         for _ in shape.room..self.regular(shared) {
-            let Some(victim) = self.victim(shape, around, shared) else { return };
+            let Some(victim) = self.victim(shape, around, shared).map(|victim| victim.peer) else { return };
             if let Some(redraw) = &mut self.redraw {
                 redraw.old.insert(victim, Old { parted: None, is_surplus: true });
             }

@@ -1,6 +1,7 @@
 //! Who is chosen, who goes, who shares a prefix.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use meshline_identity::KeyPair;
 use meshline_protocol::message::LinkPurpose;
@@ -12,6 +13,7 @@ use super::draw::Draw;
 use super::eviction::{Candidate, evicted};
 use super::far::{far_place, position};
 use super::group::{Group, is_counted};
+use super::knocks::{Knocks, MANY};
 use super::parting::{MAX_PARTING, PARTED};
 use super::purposes::Purposes;
 use super::shape::Shape;
@@ -180,7 +182,15 @@ fn candidates(addresses: &[&str]) -> Vec<Candidate> {
     let candidate = |(n, text): (usize, &&str)| {
         let n = u8::try_from(n).expect("small");
         let since = Mono(u64::from(n));
-        Candidate { peer: id(n), since, rtt_us: Some(1_000), brought: 0, address: address(text), is_needed: true }
+        Candidate {
+            peer: id(n),
+            since,
+            rtt_us: Some(1_000),
+            brought: 0,
+            address: address(text),
+            is_needed: true,
+            is_pressing: false,
+        }
     };
     addresses.iter().enumerate().map(candidate).collect()
 }
@@ -191,7 +201,7 @@ fn all_evicted(of: &[Candidate]) -> BTreeSet<NodeId> {
     draws
         .filter_map(|draws| {
             let mut draws = draws.into_iter();
-            evicted(of.to_vec(), |bound| draws.next().map_or(0, |draw| draw % bound.max(1)))
+            evicted(of.to_vec(), |bound| draws.next().map_or(0, |draw| draw % bound.max(1))).map(|one| one.peer)
         })
         .collect()
 }
@@ -200,7 +210,7 @@ fn all_evicted(of: &[Candidate]) -> BTreeSet<NodeId> {
 fn who_goes_is_of_the_most_crowded_prefix_and_any_of_it() {
     let of = candidates(&["198.51.100.1:1", "203.0.113.1:1", "203.0.113.2:1"]);
     assert_eq!(all_evicted(&of), BTreeSet::from([id(1), id(2)]));
-    assert_eq!(evicted(Vec::new(), |_| 0), None);
+    assert!(evicted(Vec::new(), |_| 0).is_none());
 }
 
 #[test]
@@ -250,4 +260,44 @@ fn two_links_part_at_once_and_the_next_waits_until_one_is_gone() {
     assert!(!set.is_parting(&id(0)) && set.is_parting(&id(1)));
     assert_eq!(set.parting.longest_if_full(), None, "there is room");
     assert!(set.begin_parting(id(2), Mono(3)));
+}
+
+#[test]
+fn a_prefix_presses_when_so_many_different_members_came_out_of_it_and_is_forgotten_after_an_hour() {
+    let mut knocks = Knocks::default();
+    let (here, beside) = (address("203.0.113.1:1"), address("203.0.9.9:2"));
+    for _ in 0..9 {
+        knocks.note(id(1), &here, Mono(1));
+    }
+    assert!(!knocks.are_many(&here), "it is always the same member");
+    for n in 2..=4 {
+        assert!(!knocks.are_many(&here));
+        knocks.note(id(n), &beside, Mono(1));
+    }
+    assert_eq!(MANY, 4);
+    assert!(knocks.are_many(&here) && knocks.are_many(&beside) && !knocks.are_many(&address("203.1.0.1:1")));
+    knocks.note(id(1), &address("198.51.100.1:1"), Mono(0).after(Duration::from_secs(3_700)));
+    assert!(!knocks.are_many(&here));
+}
+
+#[test]
+fn prefixes_that_mean_nothing_do_not_press_and_of_too_many_those_go_with_the_fewest() {
+    let mut knocks = Knocks::default();
+    for n in 0..9 {
+        knocks.note(id(n), &address("192.168.1.7:1"), Mono(1));
+        knocks.note(id(n), &address("203.0.113.1:1"), Mono(1));
+    }
+    assert!(!knocks.are_many(&address("192.168.1.7:1")));
+    for n in 0..1_000 {
+        knocks.note(id(1), &address(&format!("{}.{}.0.1:1", 20 + n / 250, n % 250)), Mono(1));
+    }
+    assert!(knocks.are_many(&address("203.0.113.1:1")), "others that came once do not wash it away");
+    assert!(knocks.len() <= 256, "{} prefixes", knocks.len());
+}
+
+#[test]
+fn links_out_of_prefixes_from_which_many_come_go_first() {
+    let mut of = candidates(&["203.0.113.1:1", "203.0.113.2:1", "198.51.100.1:1"]);
+    of[2].is_pressing = true;
+    assert_eq!(all_evicted(&of), BTreeSet::from([id(2)]));
 }
