@@ -1,21 +1,86 @@
 //! Results on standard output.
 
+use std::future::{Future, pending};
 use std::io::{self, Write};
+use std::os::fd::AsRawFd;
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Why a command that goes on has nothing to write to any more. Told apart from what is wrong with its source: asking that
+/// again mends nothing here.
+#[derive(Debug, thiserror::Error)]
+pub enum Unwritten {
+    /// The reader went away (`… | head -1`): it has what it wanted.
+    #[error("nobody reads standard output")]
+    Left,
+    /// A full disk, for one.
+    #[error("cannot write to standard output: {0}")]
+    Failed(io::Error),
+}
 
 /// Writes a text and an LF to standard output. A reader that went away (`… | head -1`) is no error:
-/// it has what it wanted, and the program goes on to its end in silence.
+/// it has what it wanted, and the program goes on to its end in silence. What has no end is printed with [`print_next`].
 ///
 /// # Errors
 /// Any other failure to write, a full disk for one.
 pub fn print(text: &str) -> io::Result<()> {
+    match print_to(&mut io::stdout().lock(), text) {
+        Ok(()) | Err(Unwritten::Left) => Ok(()),
+        Err(Unwritten::Failed(error)) => Err(error),
+    }
+}
+
+/// Writes one of many texts, as [`print`] does.
+///
+/// # Errors
+/// Why no other need be written; [`while_read`] knows what to make of it.
+pub fn print_next(text: &str) -> Result<(), Unwritten> {
     print_to(&mut io::stdout().lock(), text)
 }
 
-fn print_to(out: &mut impl Write, text: &str) -> io::Result<()> {
+fn print_to(out: &mut impl Write, text: &str) -> Result<(), Unwritten> {
     let result = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
+    result.map_err(|error| match error.kind() {
+        io::ErrorKind::BrokenPipe => Unwritten::Left,
+        _ => Unwritten::Failed(error),
+    })
+}
+
+/// Does what goes on until it is interrupted, or until nobody reads standard output any more: that is no error, and noticed
+/// even if nothing is written for long.
+///
+/// # Errors
+/// Those of `following`.
+pub async fn while_read(following: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    while_read_from(io::stdout(), following).await
+}
+
+async fn while_read_from(out: impl AsRawFd, following: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    tokio::select! {
+        biased;
+        result = following => well_if_left(result),
+        () = left(out) => Ok(()),
+    }
+}
+
+/// Whoever left has what it wanted.
+///
+/// # Errors
+/// Any other.
+pub fn well_if_left(result: anyhow::Result<()>) -> anyhow::Result<()> {
     match result {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        Err(error) if matches!(error.downcast_ref(), Some(Unwritten::Left)) => Ok(()),
         other => other,
+    }
+}
+
+/// Ends when the reader of a pipe has gone; never for a file, which has none.
+async fn left(out: impl AsRawFd) {
+    // What cannot be waited for shows when it is written to.
+    let Ok(out) = AsyncFd::with_interest(out, Interest::ERROR) else { return pending().await };
+    if out.ready(Interest::ERROR).await.is_err() {
+        pending().await
     }
 }
 
@@ -29,8 +94,12 @@ pub fn print_error(text: &str) {
 #[cfg(test)]
 mod tests {
     use std::io::{self, Write};
+    use std::time::Duration;
 
-    use super::print_to;
+    use super::{Unwritten, print_to, while_read_from};
+
+    /// Longer than it may take to hear of a reader that left.
+    const PATIENCE: Duration = Duration::from_secs(30);
 
     struct Failing(io::ErrorKind);
 
@@ -45,12 +114,32 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_left_is_no_error() {
-        assert!(print_to(&mut Failing(io::ErrorKind::BrokenPipe), "text").is_ok());
+    fn a_reader_that_left_is_told_apart_from_a_full_disk() {
+        let printed = |kind| print_to(&mut Failing(kind), "text").expect_err("it fails");
+        assert!(matches!(printed(io::ErrorKind::BrokenPipe), Unwritten::Left));
+        let full = printed(io::ErrorKind::StorageFull);
+        assert!(matches!(&full, Unwritten::Failed(_)), "{full}");
+        assert!(full.to_string().starts_with("cannot write to standard output: "), "{full}");
     }
 
-    #[test]
-    fn a_full_disk_is_an_error() {
-        assert!(print_to(&mut Failing(io::ErrorKind::StorageFull), "text").is_err());
+    #[tokio::test]
+    async fn what_follows_ends_well_when_its_reader_leaves_though_there_is_nothing_to_write() {
+        let (reader, out) = io::pipe().expect("a pipe");
+        let leaving = async {
+            drop(reader);
+            std::future::pending().await
+        };
+        let ended = tokio::time::timeout(PATIENCE, while_read_from(out, leaving)).await;
+        assert!(ended.expect("it ends").is_ok());
+    }
+
+    #[tokio::test]
+    async fn what_follows_ends_well_when_it_finds_its_reader_gone_and_ill_when_the_disk_is_full() {
+        // Nothing can be waited for here: there is no reader that could leave.
+        let file = || tempfile::tempfile().expect("a file");
+        assert!(while_read_from(file(), async { Err(Unwritten::Left.into()) }).await.is_ok());
+        let full = || Unwritten::Failed(io::ErrorKind::StorageFull.into());
+        assert!(while_read_from(file(), async { Err(full().into()) }).await.is_err());
+        assert!(while_read_from(file(), async { Ok(()) }).await.is_ok());
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use meshline_daemon::exit::{Exit, Stop};
-use meshline_daemon::output::print;
+use meshline_daemon::output::{print, print_next, while_read};
 use serde_json::{Map, Value, json};
 use tokio::time::sleep;
 
@@ -43,10 +43,13 @@ pub(crate) async fn once(data_dir: &Path, settings: Settings, columns: usize, js
 
 /// Prints a document a line, so many seconds apart, until the reader goes away.
 pub(crate) async fn follow(data_dir: &Path, seconds: u64) -> anyhow::Result<()> {
-    loop {
-        print(&whole(take(data_dir).await).to_string())?;
-        sleep(Duration::from_secs(seconds)).await;
-    }
+    while_read(async {
+        loop {
+            print_next(&whole(take(data_dir).await).to_string())?;
+            sleep(Duration::from_secs(seconds)).await;
+        }
+    })
+    .await
 }
 
 /// The document `meshline/watch/1`: `null` where nothing was said, and why under `faults`.

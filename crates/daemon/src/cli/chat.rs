@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::client::Client;
 use crate::api::{MessageRow, Messages};
 use crate::log::escape;
-use crate::output::{print, print_error};
+use crate::output::{print, print_error, print_next};
 
 /// How long `send` waits to be able to say who has the message.
 const DELIVERY_PATIENCE: Duration = Duration::from_secs(2);
@@ -211,7 +211,7 @@ impl Follower<'_> {
         let shown = self.cursor;
         for message in rows.into_iter().filter(|message| number(&message.cursor) > shown) {
             self.cursor = self.cursor.max(number(&message.cursor));
-            print(&if self.json { serde_json::to_string(&message)? } else { line(&message) })?;
+            print_next(&if self.json { serde_json::to_string(&message)? } else { line(&message) })?;
         }
         Ok(())
     }

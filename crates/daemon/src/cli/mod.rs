@@ -58,7 +58,7 @@ pub use wallet::{WalletVerb, light_wallet, wallet};
 
 use crate::config::MemberConfig;
 use crate::exit::{Exit, told};
-use crate::output::print_error;
+use crate::output::{print_error, while_read};
 
 /// A command to a member that runs already, or that is about to join.
 #[derive(Debug, Subcommand)]
@@ -110,11 +110,26 @@ pub enum Verb {
     Page,
 }
 
+impl Verb {
+    /// Whether it prints for as long as somebody reads, and is of no use after that.
+    fn is_for_its_reader(&self) -> bool {
+        match self {
+            Self::Services(args) => args.is_followed(),
+            Self::Read(args) => args.is_followed(),
+            verb => matches!(verb, Self::Tap(_) | Self::Chat(chat::ChatVerb::Follow)),
+        }
+    }
+}
+
 /// Does a command for a program whose configuration is a `T`.
 ///
 /// # Errors
 /// With the exit code the command should end with.
 pub async fn execute<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Result<()> {
+    if verb.is_for_its_reader() { while_read(perform::<T>(verb, place)).await } else { perform::<T>(verb, place).await }
+}
+
+async fn perform<T: MemberConfig>(verb: Verb, place: &Place) -> anyhow::Result<()> {
     match verb {
         Verb::Status => status::run(&place.client::<T>()?, place.json).await,
         Verb::Peers => peers::run(&place.client::<T>()?, place.json).await,
@@ -143,6 +158,36 @@ pub fn finish(result: anyhow::Result<()>) -> ExitCode {
         Err(error) => {
             print_error(&told(error.chain()));
             Exit::of(error.chain()).into()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::Verb;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(subcommand)]
+        verb: Verb,
+    }
+
+    #[test]
+    fn what_follows_ends_with_its_reader_and_what_has_something_to_do_does_not() {
+        let is_for_its_reader = |words: &str| {
+            let program = Program::try_parse_from(["node"].into_iter().chain(words.split(' ')));
+            program.expect("a command").verb.is_for_its_reader()
+        };
+        for words in ["tap", "read temp --follow", "chat follow", "services --watch"] {
+            assert!(is_for_its_reader(words), "{words}");
+        }
+        // Ended early these would not have done it, or say with a wrong code how it went.
+        for words in
+            ["services", "read temp", "advertise --kind _http._tcp", "wait", "connect donald", "chat send hello"]
+        {
+            assert!(!is_for_its_reader(words), "{words}");
         }
     }
 }

@@ -13,7 +13,7 @@ use crate::api::CONNECT;
 use crate::chunks::MAX_PIECE;
 use crate::exit::{Exit, Stop};
 use crate::log::escape;
-use crate::output::{print, print_error};
+use crate::output::{Unwritten, print_error, print_next, well_if_left};
 use crate::topics::KIND;
 
 /// First and longest pause before a lost topic is asked for again.
@@ -88,6 +88,10 @@ impl Following {
 }
 
 impl ReadArgs {
+    pub(super) fn is_followed(&self) -> bool {
+        self.follow
+    }
+
     fn path(&self) -> String {
         let (name, at) = match self.topic.split_once('@') {
             Some((name, at)) => (name, format!("@{at}")),
@@ -117,11 +121,13 @@ pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow:
     loop {
         let read = once(client, args, json, &mut following).await;
         if !args.follow {
-            return read;
+            return well_if_left(read);
         }
         match read {
             // What is wrong before anything came does not pass by itself; later it may be a restart.
-            Err(error) if following.is_first => return Err(error),
+            Err(error) if following.is_first || matches!(error.downcast_ref(), Some(Unwritten::Left)) => {
+                return Err(error);
+            }
             Err(error) => print_error(&format!("{error:#}; trying again")),
             Ok(()) => {}
         }
@@ -187,7 +193,7 @@ fn show(text: &str, (topic, json): (&str, bool), following: &mut Following) -> a
             return Ok(());
         }
         if json {
-            print(&json!({"schema": "meshline/reading/1", "topic": topic, "began_anew": true}).to_string())?;
+            print_next(&json!({"schema": "meshline/reading/1", "topic": topic, "began_anew": true}).to_string())?;
         } else {
             print_error("the topic began anew: what it said meanwhile is not known");
         }
@@ -195,7 +201,7 @@ fn show(text: &str, (topic, json): (&str, bool), following: &mut Following) -> a
     }
     if let Some(missed) = line.missed {
         if json {
-            print(&json!({"schema": "meshline/reading/1", "topic": topic, "missed": missed}).to_string())?;
+            print_next(&json!({"schema": "meshline/reading/1", "topic": topic, "missed": missed}).to_string())?;
         } else {
             print_error(&format!("{missed} readings missed"));
         }
@@ -205,14 +211,14 @@ fn show(text: &str, (topic, json): (&str, bool), following: &mut Following) -> a
     following.last = Some(line.seq);
     if json {
         let (seq, time) = (line.seq, line.time);
-        print(
+        print_next(
             &json!({"schema": "meshline/reading/1", "topic": topic, "seq": seq, "time": time, "value": value})
                 .to_string(),
         )?;
         return Ok(());
     }
     let plain = value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
-    print(&escape(&plain))?;
+    print_next(&escape(&plain))?;
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use super::table::{heading, millis, table};
 use crate::config::MemberConfig;
 use crate::exit::{Exit, Stop};
 use crate::log::escape;
-use crate::output::{print, print_error};
+use crate::output::{print, print_error, print_next};
 use crate::words::{condition, distance};
 
 const SERVICES: &str = "/api/v1/services";
@@ -27,6 +27,12 @@ pub struct ServicesArgs {
     /// Show what changes, as it happens, until interrupted
     #[arg(long, env = "MESHLINE_WATCH", value_parser = clap::builder::FalseyValueParser::new())]
     watch: bool,
+}
+
+impl ServicesArgs {
+    pub(super) fn is_followed(&self) -> bool {
+        self.watch
+    }
 }
 
 /// A row as the command needs it.
@@ -68,7 +74,7 @@ pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> any
         if args.kind.as_ref().is_some_and(|kind| service.get("kind") != Some(&json!(kind))) {
             continue;
         }
-        print(&if json {
+        print_next(&if json {
             json!({"schema": "meshline/service-event/1", "event": change, "service": service}).to_string()
         } else {
             line(change, &serde_json::from_value(service)?)

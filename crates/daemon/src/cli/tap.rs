@@ -4,7 +4,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::client::{Client, in_path};
-use crate::output::{print, print_error};
+use crate::output::{print_error, print_next};
 
 /// Which frames, and how much of them.
 #[derive(Debug, Args)]
@@ -41,9 +41,9 @@ pub(super) async fn run(client: &Client, args: &TapArgs, json: bool) -> anyhow::
         match event.name.as_str() {
             "frame" => {
                 left -= 1;
-                print(&event.data)?;
+                print_next(&event.data)?;
             }
-            "lagged" if json => print(&json!({"lagged": event.data}).to_string())?,
+            "lagged" if json => print_next(&json!({"lagged": event.data}).to_string())?,
             "lagged" => print_error(&format!("too fast for this terminal: {}", event.data)),
             _ => {}
         }
