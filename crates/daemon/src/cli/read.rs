@@ -124,10 +124,7 @@ pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow:
             return well_if_left(read);
         }
         match read {
-            // What is wrong before anything came does not pass by itself; later it may be a restart.
-            Err(error) if following.is_first || matches!(error.downcast_ref(), Some(Unwritten::Left)) => {
-                return Err(error);
-            }
+            Err(error) if is_final(&error, &following) => return Err(error),
             Err(error) => print_error(&format!("{error:#}; trying again")),
             Ok(()) => {}
         }
@@ -135,6 +132,12 @@ pub(super) async fn run(client: &Client, args: &ReadArgs, json: bool) -> anyhow:
         tokio::time::sleep(following.pause).await;
         following.pause = (following.pause * 2).min(RETRY_LONGEST);
     }
+}
+
+/// What is wrong before anything came does not pass by itself; later it may be a restart. Where nothing can be written there
+/// is nothing to ask for.
+fn is_final(error: &anyhow::Error, following: &Following) -> bool {
+    following.is_first || error.is::<Unwritten>()
 }
 
 /// Reads until the topic ends or breaks off.
@@ -242,6 +245,18 @@ mod tests {
         let nobody = told("nobody is called \"service:temp._meshtopic._tcp@attic\" (no_such_service)");
         assert!(nobody.starts_with("no member in reach publishes the topic temp@attic, "), "{nobody}");
         assert_eq!(told("no way (no_route)"), "no way (no_route)");
+    }
+
+    #[test]
+    fn a_lost_topic_is_asked_for_again_and_a_full_disk_is_the_end() {
+        let lost = || anyhow::Error::from(Stop::new(Exit::NoPeer, "the topic broke off"));
+        let mut following = Following::new();
+        assert!(is_final(&lost(), &following), "nothing has come yet");
+        following.is_first = false;
+        assert!(!is_final(&lost(), &following));
+        for unwritten in [Unwritten::Left, Unwritten::Failed(std::io::ErrorKind::StorageFull.into())] {
+            assert!(is_final(&unwritten.into(), &following));
+        }
     }
 
     #[test]
