@@ -4,7 +4,7 @@ use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use meshline_net::http::{self, EventStream, HttpError, Limits, Raw, Request, Response, StatusCode, Target};
+use meshline_net::http::{self, Event, EventStream, HttpError, Limits, Raw, Request, Response, StatusCode, Target};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -30,6 +30,8 @@ const EVENTS: &str = "/api/v1/events";
 /// A running member. What is asked of it comes within ten seconds or not at all.
 #[derive(Debug)]
 pub struct Client {
+    /// What it is called, where that is known.
+    name: Option<String>,
     socket: PathBuf,
     target: Target,
     /// Held so that the short name of the socket stays valid.
@@ -60,7 +62,13 @@ impl Client {
         let short =
             folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name));
         let target = Target::unix(short.unwrap_or_else(|| socket.clone()));
-        Ok(Self { socket, target, _folder: folder })
+        Ok(Self { name: None, socket, target, _folder: folder })
+    }
+
+    /// The same, called by its name where it is spoken of.
+    #[must_use]
+    pub(super) fn called(self, name: String) -> Self {
+        Self { name: Some(name), ..self }
     }
 
     /// A document.
@@ -144,6 +152,17 @@ impl Client {
         // Ids are made of digits and letters.
         let path = last.map_or_else(|| EVENTS.to_owned(), |last| format!("{EVENTS}?last_event_id={last}"));
         http::events(&self.target, Request::get(&path), limits).await.map_err(|error| self.unreachable(&error).into())
+    }
+
+    /// The next event of a stream that lasts as long as the member: one that ended, however it did, does not run.
+    pub(super) async fn next(&self, events: &mut EventStream) -> anyhow::Result<Event> {
+        match events.next().await {
+            Ok(Some(event)) => return Ok(event),
+            Err(error) if !error.is_end() => return Err(error.into()),
+            Ok(None) | Err(_) => {}
+        }
+        let name = self.name.as_ref().map(|name| format!(" {name}")).unwrap_or_default();
+        Err(Stop::new(Exit::NoDaemon, format!("the member{name} ended")).into())
     }
 
     async fn document<T: DeserializeOwned>(&self, request: Request) -> anyhow::Result<T> {
@@ -231,7 +250,41 @@ fn exit_of(status: StatusCode, code: &str) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exit, StatusCode, exit_of, words};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    use super::{Client, Exit, Server, StatusCode, Stop, exit_of, words};
+
+    /// A member that tells of one event and is killed, or ends as it should.
+    async fn ended(rest: &str, name: Option<&str>) -> Stop {
+        let folder = tempfile::tempdir().expect("a folder");
+        let listener = UnixListener::bind(Server::socket_path(folder.path())).expect("a socket");
+        let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+        let said = format!("{head}9\r\ndata: a\n\n\r\n{rest}");
+        let dying = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            let mut heard = Vec::new();
+            while !heard.ends_with(b"\r\n\r\n") {
+                heard.push(stream.read_u8().await.expect("a request"));
+            }
+            stream.write_all(said.as_bytes()).await.expect("the client reads");
+        });
+        let client = Client::new(folder.path()).expect("a client");
+        let client = if let Some(name) = name { client.called(name.to_owned()) } else { client };
+        let mut events = client.events(None).await.expect("events");
+        assert_eq!(client.next(&mut events).await.expect("one").data, "a");
+        let error = client.next(&mut events).await.expect_err("no other");
+        dying.await.expect("it ended");
+        error.downcast().expect("with a code")
+    }
+
+    #[tokio::test]
+    async fn a_member_that_ends_under_a_command_does_not_run_and_is_called_by_its_name() {
+        for rest in ["", "0\r\n\r\n", "9\r\nda"] {
+            assert_eq!(ended(rest, None).await, Stop::new(Exit::NoDaemon, "the member ended"), "{rest:?}");
+        }
+        assert_eq!(ended("", Some("bobby")).await, Stop::new(Exit::NoDaemon, "the member bobby ended"));
+    }
 
     #[test]
     fn a_refusal_says_why_its_name_once_and_what_to_do_next() {

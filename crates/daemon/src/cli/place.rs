@@ -56,7 +56,8 @@ impl Place {
     }
 
     pub(super) fn client<T: MemberConfig>(&self) -> anyhow::Result<Client> {
-        Client::new(&self.data_dir::<T>()?)
+        let config = self.locate::<T>(Flags::new())?.into_node();
+        Ok(Client::new(&config.data_dir)?.called(config.name.to_string()))
     }
 
     /// The data folder of the member, in which its local API is.

@@ -11,7 +11,7 @@ use super::client::{Client, in_path};
 use super::place::Place;
 use super::table::{heading, millis, table};
 use crate::config::MemberConfig;
-use crate::exit::{Exit, Stop};
+use crate::exit::Stop;
 use crate::log::escape;
 use crate::output::{print, print_error, print_next};
 use crate::words::{condition, distance};
@@ -63,7 +63,8 @@ pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> any
     let document: Value = client.get(&format!("{SERVICES}{kind}")).await?;
     print(&if json { document.to_string() } else { text(&serde_json::from_value(document)?, args.kind.as_ref()) })?;
     let Some(mut events) = events else { return Ok(()) };
-    while let Some(event) = events.next().await? {
+    loop {
+        let event = client.next(&mut events).await?;
         let Some(change) = event.name.strip_prefix("service_") else {
             if event.name == "lagged" {
                 print_error("some changes were missed: list the services again");
@@ -80,7 +81,6 @@ pub(super) async fn run(client: &Client, args: &ServicesArgs, json: bool) -> any
             line(change, &serde_json::from_value(service)?)
         })?;
     }
-    Err(Stop::new(Exit::NoDaemon, "the member has stopped").into())
 }
 
 fn text(document: &Services, kind: Option<&ServiceKind>) -> String {
@@ -220,7 +220,8 @@ pub(super) async fn advertise<T: MemberConfig>(args: &AdvertiseArgs, place: &Pla
     let (name, of) = args.named(place)?;
     let client = of.client::<T>()?;
     let mut events = client.held(SERVICES, &args.advert(&name, variable)?).await?;
-    while let Some(event) = events.next().await? {
+    loop {
+        let event = client.next(&mut events).await?;
         if event.name == "advertised" {
             let said: Advertised = serde_json::from_str(&event.data)?;
             for word in said.unknown {
@@ -231,7 +232,6 @@ pub(super) async fn advertise<T: MemberConfig>(args: &AdvertiseArgs, place: &Pla
             print(&if place.json { event.data } else { format!("{name} is offered until this command ends") })?;
         }
     }
-    Err(Stop::new(Exit::NoDaemon, "the member has stopped").into())
 }
 
 #[cfg(test)]

@@ -37,7 +37,7 @@ pub(super) async fn run(client: &Client, args: &TapArgs, json: bool) -> anyhow::
     let mut frames = client.stream(&args.path()).await?;
     let mut left = args.count.unwrap_or(usize::MAX);
     while left > 0 {
-        let Some(event) = frames.next().await? else { break };
+        let event = client.next(&mut frames).await?;
         match event.name.as_str() {
             "frame" => {
                 left -= 1;

@@ -47,5 +47,16 @@ pub enum HttpError {
     NoEvents(StatusCode),
 }
 
+impl HttpError {
+    /// Whether the other end went away in the middle, as a process does that is killed.
+    #[must_use]
+    pub fn is_end(&self) -> bool {
+        let Self::Broken(error) = self else { return false };
+        let cause = std::error::Error::source(error).and_then(|cause| cause.downcast_ref::<io::Error>());
+        let gone = [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::BrokenPipe];
+        error.is_incomplete_message() || cause.is_some_and(|cause| gone.contains(&cause.kind()))
+    }
+}
+
 #[cfg(test)]
 mod tests;

@@ -126,6 +126,29 @@ async fn an_answer_that_breaks_off_or_is_no_http_is_an_error() {
 }
 
 #[tokio::test]
+async fn a_server_that_goes_away_in_the_middle_is_told_apart_from_one_that_speaks_no_http() {
+    for (text, is_end) in
+        [("", true), ("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nhalf", true), ("hello\r\n\r\n", false)]
+    {
+        let (target, _) = server(text).await;
+        let error = request(&target, Request::get("/"), LIMITS).await.expect_err("no answer");
+        assert_eq!(error.is_end(), is_end, "{text:?}: {error:?}");
+    }
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
+    for rest in ["", "9\r\nda", "9\r\ndata: a\n\n\r\n"] {
+        let (target, _) = server(format!("{head}{rest}")).await;
+        let mut stream = events(&target, Request::get("/"), LIMITS).await.expect("events");
+        let error = loop {
+            match stream.next().await {
+                Ok(event) => assert!(event.is_some(), "{rest:?}: it did not end well"),
+                Err(error) => break error,
+            }
+        };
+        assert!(error.is_end(), "{rest:?}: {error:?}");
+    }
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_answer_costs_the_time_limit_and_no_more() {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let target = Target::tcp("127.0.0.1", listener.local_addr().expect("bound").port());
