@@ -2,10 +2,11 @@
 
 use std::future::{Future, pending};
 use std::io::{self, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::AsFd;
 
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use tokio::sync::oneshot;
 
 /// Why a command that goes on has nothing to write to any more. Told apart from what is wrong with its source: asking that
 /// again mends nothing here.
@@ -56,7 +57,10 @@ pub async fn while_read(following: impl Future<Output = anyhow::Result<()>>) -> 
     while_read_from(io::stdout(), following).await
 }
 
-async fn while_read_from(out: impl AsRawFd, following: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+async fn while_read_from(
+    out: impl AsFd + Send + 'static,
+    following: impl Future<Output = anyhow::Result<()>>,
+) -> anyhow::Result<()> {
     tokio::select! {
         biased;
         result = following => well_if_left(result),
@@ -75,11 +79,19 @@ pub fn well_if_left(result: anyhow::Result<()>) -> anyhow::Result<()> {
     }
 }
 
-/// Ends when the reader of a pipe has gone; never for a file, which has none.
-async fn left(out: impl AsRawFd) {
+/// Ends when the reader of a pipe has gone; never for a file, which has none. A thread waits for it, which ends with the
+/// process: the runtime can only wait for what does not block, and the pipe may be that of others, too.
+async fn left(out: impl AsFd + Send + 'static) {
+    let (tell, told) = oneshot::channel();
+    let waiting = std::thread::Builder::new().spawn(move || {
+        // Without events to wait for, only the end of the other side is told.
+        let mut place = [PollFd::new(&out, PollFlags::empty())];
+        while poll(&mut place, None) == Err(Errno::INTR) {}
+        // Who does not wait any more needs no answer.
+        let _ = tell.send(());
+    });
     // What cannot be waited for shows when it is written to.
-    let Ok(out) = AsyncFd::with_interest(out, Interest::ERROR) else { return pending().await };
-    if out.ready(Interest::ERROR).await.is_err() {
+    if waiting.is_err() || told.await.is_err() {
         pending().await
     }
 }
