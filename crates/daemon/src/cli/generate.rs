@@ -1,14 +1,21 @@
 //! What is made from the command line itself: completions for shells, and manual pages.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::builder::{Resettable, StyledStr};
 use clap::{Arg, ArgMatches, Command, CommandFactory, Parser, value_parser};
 use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, roman};
 
 use super::examples::with_examples;
 use crate::exit::Exit;
 use crate::output::{print, print_error};
+
+/// The line above examples.
+const HEADING: &str = "Examples:";
 
 const COMPLETIONS: &str = "completions";
 const MAN: &str = "man";
@@ -50,7 +57,7 @@ fn command<C: CommandFactory>() -> Command {
 }
 
 /// Does one of the two, if it was asked for.
-fn generated(mut command: Command, matches: &ArgMatches) -> Option<std::io::Result<()>> {
+fn generated(mut command: Command, matches: &ArgMatches) -> Option<io::Result<()>> {
     let (verb, given) = matches.subcommand()?;
     let mut text = Vec::new();
     if verb == COMPLETIONS {
@@ -65,8 +72,10 @@ fn generated(mut command: Command, matches: &ArgMatches) -> Option<std::io::Resu
         if let Some(folder) = given.get_one::<PathBuf>("out") {
             return Some(pages(command, folder));
         }
-        if let Err(error) = clap_mangen::Man::new(command).render(&mut text) {
-            return Some(Err(error));
+        let version = version(&command);
+        match page(command, &version) {
+            Ok((_, page)) => text = page,
+            Err(error) => return Some(Err(error)),
         }
     } else {
         return None;
@@ -74,9 +83,65 @@ fn generated(mut command: Command, matches: &ArgMatches) -> Option<std::io::Resu
     Some(print(String::from_utf8_lossy(&text).trim_end()))
 }
 
-fn pages(command: Command, folder: &Path) -> std::io::Result<()> {
-    let written = std::fs::create_dir_all(folder).and_then(|()| clap_mangen::generate_to(command, folder));
-    written.map_err(|error| std::io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+fn version(command: &Command) -> String {
+    command.get_version().unwrap_or_default().to_owned()
+}
+
+/// Writes the page of a command and those of all below it.
+fn pages(command: Command, folder: &Path) -> io::Result<()> {
+    let version = version(&command);
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    let written = std::fs::create_dir_all(folder).and_then(|()| pages_from(&command, &version, folder));
+    written.map_err(|error| io::Error::new(error.kind(), format!("{}: {error}", folder.display())))
+}
+
+fn pages_from(command: &Command, version: &str, folder: &Path) -> io::Result<()> {
+    for below in command.get_subcommands().filter(|command| !command.is_hide_set()) {
+        pages_from(below, version, folder)?;
+    }
+    let (name, text) = page(command.clone(), version)?;
+    std::fs::write(folder.join(name), text)
+}
+
+/// A page and the name of its file. The examples stand as they are: the maker of pages would fill their lines like those of
+/// any text. Whoever looks at the foot of a page reads of which command it is, with the words before it.
+fn page(mut command: Command, version: &str) -> io::Result<(String, Vec<u8>)> {
+    command.build();
+    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let man = Man::new(command.after_help(Resettable::<StyledStr>::Reset)).source(format!("{name} {version}"));
+    let mut text = Vec::new();
+    man.render(&mut text)?;
+    if !help.is_empty() {
+        examples(&help).to_writer(&mut text)?;
+    }
+    Ok((man.get_filename(), text))
+}
+
+/// What stands at the end of a command's help, in the language of pages.
+fn examples(help: &str) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXAMPLES"]);
+    let mut is_example = false;
+    for line in help.lines() {
+        if line == HEADING {
+            is_example = true;
+            section.control("nf", []);
+        } else if line.is_empty() {
+            if is_example {
+                section.control("fi", []);
+            }
+            is_example = false;
+            section.control("PP", []);
+        } else {
+            section.text([roman(line)]);
+        }
+    }
+    if is_example {
+        section.control("fi", []);
+    }
+    section
 }
 
 #[cfg(test)]
@@ -113,5 +178,24 @@ mod tests {
         let page = std::fs::read_to_string(folder.path().join("plain.1")).expect("its page");
         assert!(page.contains("listen"), "{page}");
         assert!(folder.path().join("plain-completions.1").exists());
+    }
+
+    #[test]
+    fn examples_stand_line_by_line_and_the_foot_has_the_whole_name() {
+        let help = "Examples:\n  outer inner 'a b' \\\n      --flag\n  outer inner c\n\nEnds when both have.";
+        let inner = Command::new("inner").about("Does it").after_help(help);
+        let outer =
+            Command::new("outer").version("1.2").subcommand(inner).after_help("It must run.\nExamples:\n  outer");
+        let folder = tempfile::tempdir().expect("a folder");
+        pages(outer, folder.path()).expect("written");
+        let page = |name: &str| std::fs::read_to_string(folder.path().join(name)).expect("its page");
+        let inner = page("outer-inner.1");
+        let lines = "\n.nf\n  outer inner \\*(Aqa b\\*(Aq \\\\\n      \\-\\-flag\n  outer inner c\n.fi\n.PP\nEnds when both have.\n";
+        assert!(inner.contains(&format!("\n.SH EXAMPLES{lines}")), "{inner}");
+        assert!(!inner.contains("EXTRA") && !inner.contains("Examples:"), "{inner}");
+        let title = inner.lines().find(|line| line.starts_with(".TH ")).expect("a title");
+        assert!(title.starts_with(".TH outer-inner 1 ") && title.contains("\"outer inner 1.2\""), "{title}");
+        let outer = page("outer.1");
+        assert!(outer.contains("\n.SH EXAMPLES\nIt must run.\n.nf\n  outer\n.fi\n"), "{outer}");
     }
 }
