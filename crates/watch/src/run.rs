@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use meshline_daemon::cli::Place;
+use meshline_daemon::cli::{Place, seconds};
 use meshline_daemon::config::MemberConfig;
 use meshline_daemon::exit::Stop;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -39,8 +39,8 @@ pub struct WatchArgs {
     /// Print what is known now and end; with --json as one document
     #[arg(long, env = "MESHLINE_ONCE", value_parser = clap::builder::FalseyValueParser::new())]
     once: bool,
-    /// With --json and without --once: seconds between two documents
-    #[arg(long, value_name = "SECONDS", env = "MESHLINE_INTERVAL", default_value = "2", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    /// With --json and without --once: time between two documents, in whole seconds: 10s, 1m
+    #[arg(long, value_name = "TIME", env = "MESHLINE_INTERVAL", default_value = "2s", value_parser = seconds::<86_400>)]
     interval: u64,
     /// The panel to begin with
     #[arg(long, value_name = "PANEL", env = "MESHLINE_PANEL", default_value = "members")]
@@ -221,5 +221,27 @@ impl ValueEnum for Panel {
             Self::Services => "services",
             Self::Events => "events",
         }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::WatchArgs;
+
+    #[derive(Debug, Parser)]
+    struct Program {
+        #[command(flatten)]
+        watch: WatchArgs,
+    }
+
+    #[test]
+    fn the_time_between_two_documents_has_a_unit_or_not() {
+        for (time, seconds) in [("10", 10), ("10s", 10), ("1m", 60)] {
+            let program = Program::try_parse_from(["watch", "--interval", time]);
+            assert_eq!(program.expect("a time").watch.interval, seconds);
+        }
+        assert!(Program::try_parse_from(["watch", "--interval", "500ms"]).is_err());
     }
 }

@@ -5,6 +5,7 @@ mod apply;
 mod chat;
 mod client;
 mod connect;
+mod duration;
 mod examples;
 mod explain;
 mod forward;
@@ -47,6 +48,7 @@ use clap::Subcommand;
 
 pub use absent::{Absent, absent};
 pub use client::Client;
+pub use duration::seconds;
 pub use generate::parse;
 #[cfg(feature = "ledger")]
 pub use ledger::{LedgerVerb, ledger};
@@ -172,6 +174,14 @@ mod tests {
     struct Program {
         #[command(subcommand)]
         verb: Verb,
+    }
+
+    #[test]
+    fn times_have_a_unit_or_not() {
+        for time in ["5", "5s", "1m"] {
+            let words = ["node", "advertise", "--kind", "_http._tcp", "--check", time];
+            assert!(Program::try_parse_from(words).is_ok(), "{time}");
+        }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
 
 use super::client::{Client, in_path};
-use super::wait::duration;
+use super::duration::duration;
 use crate::api::CONNECT;
 use crate::chunks::MAX_PIECE;
 use crate::exit::{Exit, Stop};

@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::client::{Client, in_path};
+use super::duration::seconds;
 use super::place::Place;
 use super::table::{heading, millis, table};
 use crate::config::MemberConfig;
@@ -141,9 +142,9 @@ pub struct AdvertiseArgs {
     /// Who may use it: '*' for everybody, a full id, a name of a closed network, role:…; several with commas between
     #[arg(long, value_name = "WHO", default_value = "*", env = "MESHLINE_ALLOW", value_delimiter = ',')]
     allow: Vec<String>,
-    /// Try to connect to it so often, in seconds from 1 to 3600, and tell whether it is up
-    #[arg(long, value_name = "SECONDS", env = "MESHLINE_CHECK", value_parser = value_parser!(u32).range(1..=3_600))]
-    check: Option<u32>,
+    /// Try to connect to it so often, in whole seconds up to an hour: 5s, 1m; and tell whether it is up
+    #[arg(long, value_name = "TIME", env = "MESHLINE_CHECK", value_parser = seconds::<3_600>)]
+    check: Option<u64>,
 }
 
 /// Variables stand for what no flag said: a flag of one is not held against the variable of the other.

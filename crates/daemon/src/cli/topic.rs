@@ -9,11 +9,14 @@ use std::time::Duration;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::wait::duration;
+use super::duration::seconds;
 use crate::exit::Stop;
 
 /// How often a command runs unless it was said.
 const EVERY: Duration = Duration::from_secs(10);
+
+/// A day, as in the configuration.
+const MAX_EVERY_S: u64 = 86_400;
 
 /// A topic that is published while the member runs.
 #[derive(Debug, Default, Args)]
@@ -125,11 +128,7 @@ fn wrong(name: &str, text: &str, error: &dyn std::fmt::Display) -> Stop {
 
 /// What the configuration has: a command is no way to measure more often.
 fn whole_seconds(text: &str) -> Result<Duration, String> {
-    let time = duration(text)?;
-    if time.as_secs() == 0 || time.subsec_nanos() > 0 {
-        return Err("a command runs every so many whole seconds, from 1s on".to_owned());
-    }
-    Ok(time)
+    seconds::<MAX_EVERY_S>(text).map(Duration::from_secs)
 }
 
 #[cfg(test)]

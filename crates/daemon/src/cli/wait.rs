@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::client::Client;
+use super::duration::duration;
 use super::peers::Peers;
 use crate::exit::{Exit, Stop};
 use crate::output::print;
@@ -49,20 +50,6 @@ impl FromStr for Goal {
             _ => Err(unknown()),
         }
     }
-}
-
-pub(super) fn duration(text: &str) -> Result<Duration, String> {
-    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
-    let (number, unit) = text.split_at(split);
-    let number: f64 = number.parse().map_err(|_| format!("{text:?} is no duration"))?;
-    let seconds = match unit {
-        "ms" => number / 1_000.0,
-        "s" | "" => number,
-        "m" => number * 60.0,
-        "h" => number * 3_600.0,
-        _ => return Err(format!("{unit:?} is none of ms, s, m, h")),
-    };
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 #[derive(Deserialize)]
@@ -146,19 +133,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn goals_and_durations_are_read() {
+    fn goals_are_read() {
         assert_eq!("ready".parse(), Ok(Goal::Ready));
         assert_eq!("peers=4".parse(), Ok(Goal::Peers(4)));
         assert_eq!("ring=5".parse(), Ok(Goal::Ring(5)));
         assert_eq!("path=bobby:direct".parse(), Ok(Goal::Direct("bobby".to_owned())));
         for bad in ["", "peers", "peers=x", "path=bobby", "path=bobby:relay"] {
             assert!(bad.parse::<Goal>().is_err(), "{bad:?}");
-        }
-        assert_eq!(duration("30s"), Ok(Duration::from_secs(30)));
-        assert_eq!(duration("500ms"), Ok(Duration::from_millis(500)));
-        assert_eq!(duration("2m"), Ok(Duration::from_secs(120)));
-        for bad in ["", "s", "-1s", "1d", "nan"] {
-            assert!(duration(bad).is_err(), "{bad:?}");
         }
     }
 }
