@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use clap::Args;
+use meshline_protocol::{ServiceName, ValueError};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, split};
@@ -92,13 +93,15 @@ impl ReadArgs {
         self.follow
     }
 
-    fn path(&self) -> String {
+    fn path(&self) -> Result<String, Stop> {
         let (name, at) = match self.topic.split_once('@') {
             Some((name, at)) => (name, format!("@{at}")),
             None => (self.topic.as_str(), String::new()),
         };
         let name = name.strip_prefix("service:").unwrap_or(name);
-        format!("/api/v1/connect?peer={}", in_path(&format!("service:{name}.{KIND}{at}")))
+        let no_name = |error: ValueError| Stop::usage(format!("not a name of a topic: {name:?} ({error})"));
+        let name: ServiceName = name.parse().map_err(no_name)?;
+        Ok(format!("/api/v1/connect?peer={}", in_path(&format!("service:{name}.{KIND}{at}"))))
     }
 
     fn ask(&self, following: &Following) -> String {
@@ -142,7 +145,7 @@ fn is_final(error: &anyhow::Error, following: &Following) -> bool {
 
 /// Reads until the topic ends or breaks off.
 async fn once(client: &Client, args: &ReadArgs, json: bool, following: &mut Following) -> anyhow::Result<()> {
-    let opened = client.upgrade(&args.path(), CONNECT).await.map_err(|error| named(error, &args.topic))?;
+    let opened = client.upgrade(&args.path()?, CONNECT).await.map_err(|error| named(error, &args.topic))?;
     let (mut hearing, mut saying) = split(opened);
     let ask = args.ask(following);
     saying.write_u32(u32::try_from(ask.len()).unwrap_or(0)).await?;
@@ -233,8 +236,13 @@ mod tests {
     fn a_topic_is_asked_for_as_a_service_of_its_kind() {
         let args = |topic: &str| ReadArgs { topic: topic.to_owned(), follow: true, history: 5, every: None };
         let path = "/api/v1/connect?peer=service%3Atemp._meshtopic._tcp";
-        assert_eq!(args("temp").path(), path);
-        assert_eq!(args("temp@attic 2").path(), format!("{path}%40attic%202"));
+        assert_eq!(args("temp").path(), Ok(path.to_owned()));
+        assert_eq!(args("temp@attic 2").path(), Ok(format!("{path}%40attic%202")));
+        for wrong in ["Te mp", "", "@attic", "temp/1"] {
+            let stop = args(wrong).path().expect_err("no name");
+            assert_eq!(stop.exit, Exit::Usage, "{wrong:?}");
+            assert!(stop.message.starts_with("not a name of a topic: "), "{wrong:?}: {stop}");
+        }
         let once = ReadArgs { follow: false, ..args("temp") };
         assert_eq!(once.ask(&Following::new()), "{\"every_ms\":0,\"follow\":false,\"history\":5}\n");
     }
