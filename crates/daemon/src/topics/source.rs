@@ -101,13 +101,25 @@ async fn complaint(mut stream: ChildStderr) -> String {
 /// Reads the lines of standard input until its end.
 pub(super) fn stdin(topic: &Arc<Topic>) {
     let topic = Arc::downgrade(topic);
-    std::thread::spawn(move || {
-        let mut input = BufReader::new(std::io::stdin().lock());
-        while let Ok(Some(line)) = line(&mut input) {
-            let Some(topic) = topic.upgrade() else { return };
-            topic.push(&line, now());
+    std::thread::spawn(move || publish_all(BufReader::new(std::io::stdin().lock()), &topic));
+}
+
+/// Publishes line after line until the end, which it tells: readers cannot see that no other value will come.
+fn publish_all(mut input: impl BufRead, topic: &Weak<Topic>) {
+    loop {
+        let read = line(&mut input);
+        let Some(topic) = topic.upgrade() else { return };
+        let name = &topic.name;
+        match read {
+            Ok(Some(line)) => topic.push(&line, now()),
+            Ok(None) => {
+                return tracing::info!(target: "meshline", "the input of topic {name} ended; its last value stays");
+            }
+            Err(error) => {
+                return tracing::warn!(target: "meshline", %error, "the input of topic {name} cannot be read; its last value stays");
+            }
         }
-    });
+    }
 }
 
 /// Follows a file: what is in it, and what is added. One that is replaced or cut is read from its beginning.
@@ -177,7 +189,13 @@ fn skip(input: &mut impl BufRead) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use tracing::Level;
+    use tracing_subscriber::Registry;
+    use tracing_subscriber::layer::SubscriberExt;
+
     use super::*;
+    use crate::config::LogLevel;
+    use crate::log::Tail;
 
     #[tokio::test]
     async fn what_a_command_said_before_it_failed_is_published_and_what_it_complained_of_is_kept() {
@@ -189,6 +207,21 @@ mod tests {
         let topic = Topic::new("temp".parse().expect("a name"), "one".to_owned());
         said.publish(&topic);
         assert_eq!(topic.count(), 2);
+    }
+
+    #[test]
+    fn the_end_of_the_input_is_told_once_and_the_last_value_stays() {
+        let (tail, kept) = Tail::new(&LogLevel::try_from("info".to_owned()).expect("a level"));
+        let topic = Arc::new(Topic::new("temp".parse().expect("a name"), "one".to_owned()));
+        tracing::subscriber::with_default(Registry::default().with(vec![kept]), || {
+            publish_all("21.5\n22\n".as_bytes(), &Arc::downgrade(&topic));
+        });
+        let told: Vec<String> =
+            tail.last(10, Level::INFO).iter().map(|line| String::from_utf8_lossy(line.data()).into_owned()).collect();
+        let [told] = told.as_slice() else { panic!("one line: {told:?}") };
+        assert!(told.contains("the input of topic temp ended; its last value stays"), "{told}");
+        assert!(told.contains("\"info\""), "{told}");
+        assert!(topic.last().expect("a value").contains("22"));
     }
 
     #[test]
