@@ -10,7 +10,8 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use meshline_gateway::{Connected, Stream};
+use meshline_gateway::{Connected, ServiceWord, Stream};
+use meshline_mesh::{Command, Reply};
 use meshline_protocol::Target;
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, split};
@@ -23,14 +24,19 @@ use super::forwards::one_at_most;
 use super::operations::Parameter;
 use super::patient::Patient;
 use super::problem::Problem;
+use super::reads::mesh;
 use super::services::unknown;
 use crate::chunks::{cut, join};
+use crate::topics::KIND;
 
 /// What is spoken after the answer: see [`crate::chunks`].
 pub(crate) const PROTOCOL: &str = "meshline-connect";
 
 /// Connections of this kind at once: each is a command of the owner, with a socket and a stream.
 pub(super) const MAX_CONNECTS: usize = 256;
+
+/// Fewer characters of an id are not taken for a prefix.
+const MIN_PREFIX: usize = 8;
 
 /// Code of a reset because the local side broke.
 const LOCAL_BROKE: u16 = 1;
@@ -74,6 +80,10 @@ pub(super) async fn connect(
     if wanted.target.as_ref().is_some_and(Target::is_udp) {
         return Err(Problem::bad_request("payloads of UDP need a forward, not a connection"));
     }
+    if let Some(topic) = own_topic(&api, &wanted).await {
+        drop(tokio::spawn(hand_over(upgrade, topic, room)));
+        return Ok(switching());
+    }
     let Connected { stream, flow, .. } = match api.gateway.connect(&wanted.peer, wanted.target).await {
         Ok(connected) => connected,
         Err(refusal) => return Err(unknown(&api, &wanted.peer, has_target, refusal).await),
@@ -82,21 +92,60 @@ pub(super) async fn connect(
         return Err(Problem::bad_request("the service is one of UDP: it needs a forward, not a connection"));
     }
     drop(tokio::spawn(hand_over(upgrade, stream, room)));
+    Ok(switching())
+}
+
+fn switching() -> Response {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
     response.headers_mut().insert(UPGRADE, HeaderValue::from_static(PROTOCOL));
-    Ok(response)
+    response
+}
+
+/// A topic of this member itself, if that is meant. No way through the mesh leads there, and its owner may read it whoever
+/// else may.
+async fn own_topic(api: &Api, wanted: &Wanted) -> Option<UnixStream> {
+    let word: ServiceWord = wanted.peer.parse().ok().filter(|_| wanted.target.is_none())?;
+    let socket = word.kind.filter(|kind| kind.as_str() == KIND).and_then(|_| api.gateway.topic(&word.name))?;
+    if let Some(at) = &word.at {
+        let Ok(Reply::Status(own)) = mesh(api, Command::Status).await else { return None };
+        let is_prefix = at.len() >= MIN_PREFIX && own.id.to_string().starts_with(at.as_str());
+        // Where names are only claimed they are shown with the beginning of the id behind a '~'.
+        let name = own.name.split('~').next().unwrap_or_default();
+        if !is_prefix && !name.eq_ignore_ascii_case(at) {
+            return None;
+        }
+    }
+    UnixStream::connect(socket).await.ok()
 }
 
 fn is_wanted(headers: &HeaderMap) -> bool {
     headers.get(UPGRADE).is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(PROTOCOL.as_bytes()))
 }
 
-async fn hand_over(upgrade: OnUpgrade, stream: Box<dyn Stream>, _room: OwnedSemaphorePermit) {
+async fn hand_over(upgrade: OnUpgrade, stream: impl Far, _room: OwnedSemaphorePermit) {
     match upgrade.await.map(bare) {
         Ok((local, read)) => carry(local, &read, stream).await,
-        Err(_) => stream.reset(LOCAL_BROKE),
+        Err(_) => stream.break_off(),
+    }
+}
+
+/// What somebody is connected with.
+trait Far: AsyncRead + AsyncWrite + Send + Unpin {
+    /// Ends it so that it does not look complete there, where that can be told.
+    fn break_off(self);
+}
+
+impl Far for Box<dyn Stream> {
+    fn break_off(self) {
+        self.reset(LOCAL_BROKE);
+    }
+}
+
+impl Far for UnixStream {
+    fn break_off(self) {
+        drop(self);
     }
 }
 
@@ -118,13 +167,13 @@ fn bare(upgraded: Upgraded) -> (Box<dyn Local>, Vec<u8>) {
 }
 
 /// Carries both directions until both have ended or one breaks, which breaks the other.
-async fn carry(local: Box<dyn Local>, read: &[u8], mut stream: Box<dyn Stream>) {
+async fn carry(local: Box<dyn Local>, read: &[u8], mut stream: impl Far) {
     if exchange(local, read, &mut stream).await.is_err() {
-        stream.reset(LOCAL_BROKE);
+        stream.break_off();
     }
 }
 
-async fn exchange(local: Box<dyn Local>, read: &[u8], stream: &mut Box<dyn Stream>) -> io::Result<()> {
+async fn exchange(local: Box<dyn Local>, read: &[u8], stream: &mut impl Far) -> io::Result<()> {
     let (reading, mut writing) = split(local);
     let mut reading = read.chain(reading);
     let (mut coming, mut going) = split(stream);

@@ -8,7 +8,7 @@ mod stored;
 #[cfg(test)]
 mod tests;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
 use meshline_gateway::{
@@ -16,7 +16,7 @@ use meshline_gateway::{
     OwnPorts, ProxyState, Refusal, Rules,
 };
 use meshline_net::MeshHandle;
-use meshline_protocol::{Code, NodeId, Target};
+use meshline_protocol::{Code, NodeId, ServiceName, Target};
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
@@ -126,6 +126,11 @@ impl LocalGateway {
     /// The topics of this member, in figures.
     pub(crate) fn topics(&self) -> Vec<TopicRow> {
         self.topics.get().map(Topics::rows).unwrap_or_default()
+    }
+
+    /// Where a topic of this member is read on this host.
+    pub(crate) fn topic(&self, name: &ServiceName) -> Option<PathBuf> {
+        self.topics.get()?.place(name)
     }
 
     /// Offers a service until what is returned is dropped.

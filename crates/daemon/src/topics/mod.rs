@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use meshline_gateway::{Expose, Refusal};
-use meshline_protocol::{Code, ServiceText, Target};
+use meshline_protocol::{Code, ServiceName, ServiceText, Target};
 use schemars::JsonSchema;
 use serde::Serialize;
 use tokio::task::JoinHandle;
@@ -40,7 +40,7 @@ pub(crate) struct Topics {
     tasks: Vec<JoinHandle<()>>,
     paths: Vec<PathBuf>,
     /// Held so that the short names of the sockets stay valid.
-    _folder: Option<std::fs::File>,
+    folder: Option<std::fs::File>,
 }
 
 /// A topic in figures.
@@ -61,17 +61,15 @@ pub(crate) struct TopicRow {
 impl Topics {
     /// Begins to read what is configured, and to serve it.
     pub(crate) async fn start(configs: &[TopicConfig], data_dir: &Path, gateway: &LocalGateway) -> Self {
-        let mut topics = Self { topics: Vec::new(), tasks: Vec::new(), paths: Vec::new(), _folder: None };
+        let mut topics = Self { topics: Vec::new(), tasks: Vec::new(), paths: Vec::new(), folder: None };
         if configs.is_empty() {
             return topics;
         }
         // A path may be longer than the name of a socket: the folder's descriptor makes it short.
-        let folder = std::fs::File::open(data_dir).ok();
-        let short = folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())));
-        topics._folder = folder;
+        topics.folder = std::fs::File::open(data_dir).ok();
         for config in configs {
-            let name = format!("topic-{}.sock", config.name);
-            let place = short.clone().unwrap_or_else(|| data_dir.to_path_buf()).join(&name);
+            let name = socket_name(&config.name);
+            let place = topics.short().unwrap_or_else(|| data_dir.to_path_buf()).join(&name);
             match topics.begin(config, &place, gateway).await {
                 Ok(()) => topics.paths.push(data_dir.join(name)),
                 Err(Refusal { code, detail }) => {
@@ -107,6 +105,16 @@ impl Topics {
         Ok(())
     }
 
+    fn short(&self) -> Option<PathBuf> {
+        self.folder.as_ref().map(|folder| PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())))
+    }
+
+    /// Where a topic listens, for readers on this host.
+    pub(crate) fn place(&self, name: &ServiceName) -> Option<PathBuf> {
+        let path = self.paths.iter().find(|path| path.ends_with(socket_name(name)))?;
+        Some(self.short().map_or_else(|| path.clone(), |folder| folder.join(socket_name(name))))
+    }
+
     pub(crate) fn rows(&self) -> Vec<TopicRow> {
         let row = |topic: &Arc<Topic>| TopicRow {
             name: topic.name.to_string(),
@@ -127,6 +135,10 @@ impl Drop for Topics {
             let _ = std::fs::remove_file(path);
         }
     }
+}
+
+fn socket_name(topic: &ServiceName) -> String {
+    format!("topic-{topic}.sock")
 }
 
 /// A name for this run of a topic. By chance: whoever knows it has read the topic since it began.

@@ -14,4 +14,5 @@ mod safety;
 mod schema;
 mod services;
 mod support;
+mod topics;
 mod via;
