@@ -118,7 +118,8 @@ impl LocalGateway {
 
     /// Begins to publish what is configured, once.
     pub async fn publish(&self, config: &NodeConfig) {
-        let topics = Topics::start(&config.topics, &config.data_dir, self).await;
+        let mut topics = Topics::start(&config.topics, &config.data_dir, self).await;
+        topics.judge_readers(&config.topics, Arc::<Roster>::clone(&self.roster));
         // A second time nothing is configured that was not before.
         let _ = self.topics.set(topics);
     }

@@ -3,6 +3,7 @@
 //! A topic is a service of kind [`KIND`]: the directory tells of it, the rules of `expose` say who may read, and readers
 //! reach it through tunnels. So nobody is sent readings who did not ask, and each has its own place in the queue.
 
+mod readers;
 mod serve;
 mod source;
 mod topic;
@@ -13,7 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use meshline_gateway::{Expose, Refusal};
+use meshline_gateway::{Directory, Expose, Refusal};
 use meshline_protocol::{Code, ServiceName, ServiceText, Target};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -79,6 +80,14 @@ impl Topics {
             }
         }
         topics
+    }
+
+    /// Has it told whom nobody knows of those who may read.
+    pub(crate) fn judge_readers(&mut self, configs: &[TopicConfig], directory: Arc<dyn Directory>) {
+        if configs.is_empty() {
+            return;
+        }
+        self.tasks.push(tokio::spawn(readers::tell_unknown(configs.to_vec(), directory)));
     }
 
     async fn begin(&mut self, config: &TopicConfig, place: &Path, gateway: &LocalGateway) -> Result<(), Refusal> {
