@@ -80,7 +80,8 @@ Others find it with `services` and reach it with `connect NAME` or `forward add 
   PROGRAM read temp --follow --json --config FILE | jq .value
   PROGRAM read temp@attic --follow --every 10s --config FILE
 
-Exit 4 if nobody publishes the topic or nobody who does is in reach, 5 if reading is not allowed.",
+Exit 4 if nobody publishes the topic, nobody who does is in reach, or it is not for this member: which of them \
+         it is nobody is told.",
     ),
     (
         "wait",
@@ -248,6 +249,19 @@ mod tests {
             found.push(command);
         }
         command.get_subcommands().for_each(|verb| leaves(verb, found));
+    }
+
+    /// A topic that is not for somebody is told apart from none nowhere: names say what a member runs.
+    #[test]
+    fn readers_are_promised_no_code_of_their_own_for_what_is_not_for_them() {
+        let command = with_examples(Verb::augment_subcommands(Command::new("node")));
+        let read = command.find_subcommand("read").and_then(Command::get_after_help).map(ToString::to_string);
+        let read = read.expect("its examples");
+        assert!(
+            read.contains("Exit 4 if nobody publishes the topic") && read.contains("not for this member"),
+            "{read}"
+        );
+        assert!(!read.contains("5 if"), "{read}");
     }
 
     #[test]
