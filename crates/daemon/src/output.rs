@@ -42,10 +42,8 @@ pub fn print_next(text: &str) -> Result<(), Unwritten> {
 
 fn print_to(out: &mut impl Write, text: &str) -> Result<(), Unwritten> {
     let result = out.write_all(text.as_bytes()).and_then(|()| out.write_all(b"\n")).and_then(|()| out.flush());
-    result.map_err(|error| match error.kind() {
-        io::ErrorKind::BrokenPipe => Unwritten::Left,
-        _ => Unwritten::Failed(error),
-    })
+    let is_left = |error: &io::Error| error.kind() == io::ErrorKind::BrokenPipe;
+    result.map_err(|error| if is_left(&error) { Unwritten::Left } else { Unwritten::Failed(error) })
 }
 
 /// Does what goes on until it is interrupted, or until nobody reads standard output any more: that is no error, and noticed

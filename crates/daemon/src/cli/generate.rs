@@ -108,7 +108,7 @@ fn pages_from(command: &Command, version: &str, folder: &Path) -> io::Result<()>
 /// any text. Whoever looks at the foot of a page reads of which command it is, with the words before it.
 fn page(mut command: Command, version: &str) -> io::Result<(String, Vec<u8>)> {
     command.build();
-    let name = command.get_bin_name().unwrap_or(command.get_name()).to_owned();
+    let name = command.get_bin_name().unwrap_or_else(|| command.get_name()).to_owned();
     let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
     let man = Man::new(command.after_help(Resettable::<StyledStr>::Reset)).source(format!("{name} {version}"));
     let mut text = Vec::new();

@@ -115,11 +115,9 @@ pub enum Verb {
 impl Verb {
     /// Whether it prints for as long as somebody reads, and is of no use after that.
     fn is_for_its_reader(&self) -> bool {
-        match self {
-            Self::Services(args) => args.is_followed(),
-            Self::Read(args) => args.is_followed(),
-            verb => matches!(verb, Self::Tap(_) | Self::Chat(chat::ChatVerb::Follow)),
-        }
+        let is_followed = matches!(self, Self::Services(args) if args.is_followed())
+            || matches!(self, Self::Read(args) if args.is_followed());
+        is_followed || matches!(self, Self::Tap(_) | Self::Chat(chat::ChatVerb::Follow))
     }
 }
 

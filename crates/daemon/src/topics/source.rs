@@ -113,10 +113,12 @@ fn publish_all(mut input: impl BufRead, topic: &Weak<Topic>) {
         match read {
             Ok(Some(line)) => topic.push(&line, now()),
             Ok(None) => {
-                return tracing::info!(target: "meshline", "the input of topic {name} ended; its last value stays");
+                tracing::info!(target: "meshline", "the input of topic {name} ended; its last value stays");
+                return;
             }
             Err(error) => {
-                return tracing::warn!(target: "meshline", %error, "the input of topic {name} cannot be read; its last value stays");
+                tracing::warn!(target: "meshline", %error, "the input of topic {name} cannot be read; its last value stays");
+                return;
             }
         }
     }
