@@ -320,7 +320,7 @@ impl Node {
     }
 
     fn on_relay(&mut self, peer: NodeId, message: Relay) -> Result<(), Code> {
-        let known = Known { links: &self.links, members: &self.gossip.members };
+        let known = Known { links: &self.links, members: &self.gossip.members, peers: &self.peers };
         let shared = &mut self.shared;
         match message {
             Relay::Request(request) => {
@@ -339,7 +339,7 @@ impl Node {
             Relay::Offer(offer) => self.relay_client.handle_offer(peer, offer, shared, known),
             Relay::Grant(grant) => {
                 let member = grant.peer;
-                let granted = self.relay_client.handle_grant(peer, grant, shared, &self.links);
+                let granted = self.relay_client.handle_grant(peer, grant, shared, known);
                 if let Some((address, target)) = granted {
                     self.peers.dial_relay(shared, member, (peer, address), target);
                 }

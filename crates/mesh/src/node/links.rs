@@ -82,7 +82,7 @@ impl Node {
         self.disturb();
         let peer = link.peer();
         if let Some(dial) = link.dial.filter(|_| !link.is_complete() && code != Code::DuplicateLink) {
-            self.blame_proxy(dial);
+            self.blame_proxy(dial, code);
         }
         if link.is_up() || self.is_current(link) {
             self.on_down(link, code, detail);
@@ -209,6 +209,9 @@ impl Node {
         let (dial, transport, direction) = (link.dial, link.transport, link.direction());
         let (local, remote) = (link.local.clone(), link.remote.clone());
         let (peer, host) = (member.id, Self::host_behind(link));
+        if let Some(proxy) = link.via {
+            self.relay_client.came_up(proxy, &remote);
+        }
         if let Some(host) = host {
             self.punch.note_link(peer, host, self.shared.now.mono);
         }

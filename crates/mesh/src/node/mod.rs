@@ -147,7 +147,7 @@ impl Node {
             Input::LinkOpened(opened) => self.on_link_opened(opened),
             Input::LinkClosed { link, code, detail } => self.on_link_closed(link, code, &detail),
             Input::DialFailed { dial, code, detail } => {
-                self.blame_proxy(dial);
+                self.blame_proxy(dial, code);
                 if !self.nat.not_connected(dial, &mut self.shared) {
                     let failure = Failure { code, detail: &detail, proved: None };
                     self.peers.fail(&mut self.shared, dial, failure);

@@ -31,8 +31,8 @@ impl Node {
                 Surplus::Quicker { link, from_us, to_us } => self.leave_slow(link, (from_us, to_us)),
             }
         }
-        let known = Known { links: &self.links, members: &self.gossip.members };
-        if self.relay_client.handle_timeout(&mut self.shared, &self.peers, known) {
+        let known = Known { links: &self.links, members: &self.gossip.members, peers: &self.peers };
+        if self.relay_client.handle_timeout(&mut self.shared, known) {
             self.reselect_ring();
         }
     }
@@ -136,11 +136,13 @@ impl Node {
         self.shared.event(Event::ProxyFailed { peer, proxy, reason, detail });
     }
 
-    /// A relayed connection came to nothing: another proxy is asked.
-    pub(super) fn blame_proxy(&mut self, dial: DialId) {
-        if let Some((proxy, peer)) = self.peers.relayed_by(dial) {
-            self.relay_client.blame(peer, proxy, self.shared.now.mono);
-        }
+    /// A relayed connection came to nothing: another proxy is asked, or this one at another address.
+    pub(super) fn blame_proxy(&mut self, dial: DialId, code: Code) {
+        let Some((proxy, peer)) = self.peers.relayed_by(dial) else { return };
+        self.relay_client.blame(peer, proxy, self.shared.now.mono);
+        let Some(address) = self.peers.address_of(dial) else { return };
+        let known = Known { links: &self.links, members: &self.gossip.members, peers: &self.peers };
+        self.relay_client.failed_at((proxy, address), code, &mut self.shared, known);
     }
 
     pub(super) fn proxy_rows(&self) -> Vec<ProxyRow> {

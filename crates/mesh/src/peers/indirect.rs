@@ -34,6 +34,27 @@ impl Peers {
         }
     }
 
+    /// Where an attempt goes.
+    pub(crate) fn address_of(&self, dial: DialId) -> Option<Address> {
+        self.dialling.get(&dial).map(|dialling| dialling.address.clone())
+    }
+
+    /// Where a member was dialled and linked, the last one first, and the addresses of the configuration behind which
+    /// it was found.
+    pub(crate) fn dialled_at(&self, id: NodeId) -> Vec<Address> {
+        let last = self.targets.get(&Key::Member(id)).and_then(|target| target.worked.clone());
+        let configured = self.targets.keys_of(id).into_iter().filter_map(|key| match key {
+            Key::Address(address) => Some(address),
+            Key::Member(_) => None,
+        });
+        last.into_iter().chain(configured).collect()
+    }
+
+    /// Who was found behind an address of the configuration.
+    pub(crate) fn behind(&self, address: &Address) -> Option<NodeId> {
+        self.targets.get(&Key::Address(address.clone()))?.id
+    }
+
     /// A proxy would not join us with a member.
     pub(crate) fn relay_refused(&mut self, at: Mono, proxy: String, refusal: RelayRefusal) {
         if let Some(target) = self.targets.get_mut(&Key::Member(refusal.peer)) {

@@ -280,6 +280,9 @@ impl Peers {
             let Some(target) = self.targets.get_mut(&key) else { continue };
             target.note(attempt.clone());
             target.reset(id, transport != Transport::Relay, dialled.as_ref().map(|dialled| &dialled.address));
+            if let Some(dialled) = dialled.as_ref().filter(is_direct) {
+                target.worked = Some(dialled.address.clone());
+            }
         }
         if let Some(target) = self.targets.get_mut(&key) {
             target.id = Some(id);

@@ -75,6 +75,8 @@ pub(crate) struct Target {
     pub(crate) relay_from: Option<Mono>,
     /// It was dialled since it came to be known.
     pub(crate) dialled: bool,
+    /// Where it was dialled and linked last.
+    pub(crate) worked: Option<Address>,
     turn: usize,
     log: VecDeque<Attempt>,
 }
@@ -92,6 +94,7 @@ impl Target {
             dialling: None,
             relay_from: None,
             dialled: false,
+            worked: None,
             turn: 0,
             log: VecDeque::new(),
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use meshline_protocol::message::{Relay as Message, RelayPeer, RelayRefusal, RelayTicket, Role};
 use meshline_protocol::{Address, Code, Message as Wire, NodeId};
 
+use super::places::Places;
 use super::warm::Warm;
 use crate::event::Event;
 use crate::gossip::Members;
@@ -75,11 +76,12 @@ struct Awaited {
     until: Mono,
 }
 
-/// Who is linked and who is known.
+/// Who is linked, who is known, and where they were found.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Known<'a> {
     pub(crate) links: &'a Links,
     pub(crate) members: &'a Members,
+    pub(crate) peers: &'a Peers,
 }
 
 /// A link that stands by and is not needed, or should be used instead of the one in use.
@@ -100,6 +102,7 @@ pub(crate) struct RelayClient {
     /// Links that broke after they had come up, likewise.
     broken: BTreeMap<(NodeId, NodeId), Mono>,
     warm: Warm,
+    places: Places,
     /// The state of links and places that was looked at last.
     seen: Option<(u64, u64)>,
     look_at: Option<Mono>,
@@ -108,14 +111,14 @@ pub(crate) struct RelayClient {
 impl RelayClient {
     /// Asks for the members that are not reached, each through the best proxy first. Says whether other proxies than
     /// before are to be linked.
-    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, peers: &Peers, known: Known<'_>) -> bool {
+    pub(crate) fn handle_timeout(&mut self, shared: &mut Shared, known: Known<'_>) -> bool {
         let now = shared.now.mono;
         if shared.config.is_proxy() || shared.leaving {
             self.errands.clear();
             return false;
         }
         self.expire_grants(shared);
-        let state = (known.links.changes(), peers.changes());
+        let state = (known.links.changes(), known.peers.changes());
         let is_due = self.errands.values().any(|errand| errand.next_at <= now);
         let is_time = [self.look_at, self.warm.next_timeout()].into_iter().flatten().any(|at| at <= now);
         if self.seen == Some(state) && !is_due && !is_time {
@@ -124,13 +127,13 @@ impl RelayClient {
         self.seen = Some(state);
         let before: Vec<NodeId> = self.warm.wanted().collect();
         self.warm.review(shared, known);
-        self.look(shared, peers, known);
+        self.look(shared, known);
         self.ask(shared, known);
         !self.warm.wanted().eq(before)
     }
 
     /// Finds who is to be asked for, and from when on.
-    fn look(&mut self, shared: &Shared, peers: &Peers, Known { links, members }: Known<'_>) {
+    fn look(&mut self, shared: &Shared, Known { links, members, peers }: Known<'_>) {
         let now = shared.now.mono;
         let proxies = self.warm.linked();
         // Proxies are reached directly or not at all.
@@ -165,10 +168,10 @@ impl RelayClient {
         }
     }
 
-    fn ask(&mut self, shared: &mut Shared, Known { links, .. }: Known<'_>) {
+    fn ask(&mut self, shared: &mut Shared, known: Known<'_>) {
         let now = shared.now.mono;
         for (id, errand) in self.errands.iter_mut().filter(|(_, errand)| errand.next_at <= now) {
-            let taken: BTreeSet<NodeId> = links.relayed_to(*id).filter_map(|link| link.via).collect();
+            let taken: BTreeSet<NodeId> = known.links.relayed_to(*id).filter_map(|link| link.via).collect();
             let mut proxies = self.warm.linked();
             let is_broken = |proxy: &NodeId| broke_of_late(&self.broken, (*id, *proxy), now);
             proxies.retain(|proxy| !(taken.contains(proxy) || (errand.standby && is_broken(proxy))));
@@ -185,7 +188,7 @@ impl RelayClient {
                 self.awaited.get(&(*id, proxy)).map_or_else(|| now.after(GRANT_PATIENCE), |before| before.until);
             self.awaited.insert((*id, proxy), Awaited { asked: true, until });
             shared.send(&proxy, Wire::Relay(Message::Request(RelayPeer { peer: *id })));
-            if let Some(address) = proxy_address(proxy, links) {
+            if let Some(address) = self.places.best(proxy, shared, known) {
                 shared.push(Output::ApproachProxy { proxy: address });
             }
         }
@@ -205,7 +208,7 @@ impl RelayClient {
             if let Some(errand) = self.errands.get_mut(&offer.peer) {
                 errand.next_at = errand.next_at.max(now.after(FIRST_PAUSE * 2));
             }
-            if let Some(proxy) = proxy_address(proxy, known.links) {
+            if let Some(proxy) = self.places.best(proxy, shared, known) {
                 shared.push(Output::ApproachProxy { proxy });
             }
             Message::Accept(offer)
@@ -218,7 +221,7 @@ impl RelayClient {
         proxy: NodeId,
         offer: &RelayTicket,
         shared: &Shared,
-        Known { links, members }: Known<'_>,
+        Known { links, members, .. }: Known<'_>,
     ) -> Option<(Code, &'static str)> {
         let is_member = members.get(&offer.peer).is_some_and(|known| !known.member.has_role(Role::Proxy));
         let by_proxy = members.get(&proxy).is_some_and(|known| known.member.has_role(Role::Proxy));
@@ -247,13 +250,13 @@ impl RelayClient {
         proxy: NodeId,
         grant: RelayTicket,
         shared: &mut Shared,
-        links: &Links,
+        known: Known<'_>,
     ) -> Option<(Address, DialTarget)> {
         let Some(awaited) = self.awaited.remove(&(grant.peer, proxy)) else {
             shared.count(Code::BadTicket);
             return None;
         };
-        let address = proxy_address(proxy, links)?;
+        let address = self.places.best(proxy, shared, known)?;
         let target =
             DialTarget::Relay { proxy: address.clone(), ticket: grant.ticket, peer: grant.peer, client: awaited.asked };
         Some((address, target))
@@ -302,6 +305,11 @@ impl RelayClient {
         self.broken.len()
     }
 
+    #[cfg(test)]
+    pub(crate) fn failures(&self) -> usize {
+        self.places.failures()
+    }
+
     /// The last relayed link to a member broke: the other proxies are asked first.
     pub(crate) fn lost(&mut self, peer: NodeId, proxy: Option<NodeId>, shared: &Shared) {
         let now = shared.now.mono;
@@ -331,6 +339,16 @@ impl RelayClient {
     pub(crate) fn blame(&mut self, peer: NodeId, proxy: NodeId, now: Mono) {
         self.warm.blame(proxy, peer, now);
         self.failed(peer, proxy, now);
+    }
+
+    /// The same, at an address of the proxy.
+    pub(crate) fn failed_at(&mut self, at: (NodeId, Address), code: Code, shared: &mut Shared, known: Known<'_>) {
+        self.places.failed(at, code, shared, known);
+    }
+
+    /// A relayed link came up through a proxy at an address.
+    pub(crate) fn came_up(&mut self, proxy: NodeId, address: &Address) {
+        self.places.reached(proxy, address);
     }
 
     /// Standing links that are to end or to be used instead.
@@ -393,19 +411,4 @@ fn judge_standby(standby: &Link, links: &Links, shared: &Shared) -> Option<Surpl
     let (slow, quick) = (used.clock.rtt_us()?, standby.clock.rtt_us()?);
     let quicker = Surplus::Quicker { link: standby.id, from_us: slow, to_us: quick };
     super::warm::is_quicker(quick, slow).then_some(quicker)
-}
-
-/// Where a proxy that is linked is reached: the address we dialled it at.
-fn proxy_address(proxy: NodeId, links: &Links) -> Option<Address> {
-    let dialled = |link: &&Link| link.dial.is_some() && link.transport != Transport::Relay;
-    let to_proxy = links.iter().filter(|link| link.peer() == Some(proxy));
-    let announced = |link: &Link| link.member().and_then(|member| member.addresses.first()).cloned();
-    let mut announced_at = None;
-    for link in to_proxy {
-        if dialled(&link) {
-            return Some(link.remote.clone());
-        }
-        announced_at = announced_at.or_else(|| announced(link));
-    }
-    announced_at
 }

@@ -80,7 +80,7 @@ impl Warm {
         self.choose_tries(now);
     }
 
-    fn measure(&mut self, shared: &Shared, Known { links, members }: Known<'_>) {
+    fn measure(&mut self, shared: &Shared, Known { links, members, .. }: Known<'_>) {
         let now = shared.now.mono;
         let ids: BTreeSet<NodeId> = members.proxies().map(|known| known.member.id).take(MAX_PROXIES).collect();
         self.samples.retain(|id, _| ids.contains(id));

@@ -6,6 +6,7 @@ mod liveness;
 mod nat;
 mod network_time;
 mod relay;
+mod relay_places;
 mod ring_order;
 mod routing;
 mod seen;

@@ -176,7 +176,7 @@ fn with_too_many_grants_awaited_offers_are_refused() {
     const PROXY: u16 = 60_000;
     let (mut shared, mut client) = (shared(&[Role::Node]), RelayClient::default());
     linked(&mut shared, PROXY);
-    let (links, mut members) = (Links::default(), Members::default());
+    let (links, mut members, peers) = (Links::default(), Members::default(), Peers::default());
     members.insert(member(PROXY, Role::Proxy).into());
     let most = u16::try_from(MAX_AWAITED).expect("small");
     for n in 1..=most + 1 {
@@ -185,7 +185,7 @@ fn with_too_many_grants_awaited_offers_are_refused() {
     let ticket: Ticket = data_encoding::BASE64URL_NOPAD.encode(&[7; 32]).try_into().expect("a ticket");
     let mut offer = |n: u16, shared: &mut Shared| {
         let offer = RelayTicket { ticket: ticket.clone(), peer: id(n) };
-        client.handle_offer(id(PROXY), offer, shared, Known { links: &links, members: &members });
+        client.handle_offer(id(PROXY), offer, shared, Known { links: &links, members: &members, peers: &peers });
         refusals(shared).pop()
     };
     for n in 1..=most {

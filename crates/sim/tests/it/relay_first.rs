@@ -1,5 +1,6 @@
 //! Members that are not reached at once are reached through a proxy, and later directly where that is possible.
 
+use meshline_protocol::Address;
 use meshline_protocol::message::Role;
 use meshline_sim::invariants::full_mesh;
 use meshline_sim::{MS, Misdeed, Reach, SECOND, World, address, seed, seeds};
@@ -129,6 +130,33 @@ fn a_bad_proxy_is_named_and_another_one_is_used() {
             });
             assert!(named, "{misdeed:?} shows as {code}");
         }
+    }
+}
+
+#[test]
+fn a_proxy_that_comes_in_again_after_a_crash_joins_members_where_they_reach_it() {
+    // It announces an address first that nobody reaches from here, as one in two nets does.
+    let gone: Address = "gone:6000".parse().expect("an address");
+    for seed in seeds(10) {
+        let mut world = World::closed(seed);
+        for _ in 0..2 {
+            world.add(|_| {});
+        }
+        let proxy = world.add(|config| {
+            as_proxy(config);
+            config.signal.clear();
+            config.peers = vec![address(0), address(1)];
+            config.listen.insert(0, gone.clone());
+        });
+        world.lay_cables(&[(0, proxy), (1, proxy)]);
+        world.set_reach(&gone, Reach::Closed);
+        world.start_all();
+        settle(&mut world, 30 * SECOND, relayed);
+        world.kill(proxy);
+        world.run_for(60 * SECOND);
+        world.start(proxy);
+        let took = settle(&mut world, 30 * SECOND, relayed);
+        println!("seed {seed}: relayed again after {:.3} s", seconds(took));
     }
 }
 
