@@ -65,6 +65,8 @@ pub(crate) struct Shared {
     pub(crate) refused: BTreeMap<&'static str, u64>,
     /// The last refusal of us by a member, until a link comes up: the reason why we are alone.
     pub(crate) refused_us: Option<Code>,
+    /// Whether any link was up since the start.
+    pub(crate) was_linked: bool,
     /// To whom datagrams of the main socket went.
     pub(crate) spoken: Spoken,
     /// What went to hosts that members merely named.
@@ -102,6 +104,7 @@ impl Shared {
             known_changed: false,
             refused: BTreeMap::new(),
             refused_us: None,
+            was_linked: false,
             tree: Tree::new(tree_seed(seed)),
             awaited: BTreeSet::new(),
             rng: ChaCha12Rng::from_seed(seed),

@@ -219,7 +219,7 @@ impl Node {
             self.peers.succeed(dial, peer, (transport, &remote), &self.shared);
             return;
         }
-        self.shared.refused_us = None;
+        (self.shared.refused_us, self.shared.was_linked) = (None, true);
         self.take_into_use(id, &member);
         let linked = Linked::new(transport, direction, &remote, &member.addresses);
         self.nat.link_up(peer, linked, &mut self.shared);

@@ -85,6 +85,7 @@ impl Node {
     fn why_alone(&self) -> String {
         match self.shared.refused_us {
             Some(code) => format!("alone: others refuse this member ({})", code.name()),
+            None if self.shared.was_linked => "alone: no other member is linked at the moment".to_owned(),
             None => "alone: no other member could be linked so far".to_owned(),
         }
     }

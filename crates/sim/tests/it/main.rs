@@ -6,6 +6,7 @@
 
 mod address_lies;
 mod clocks;
+mod explain;
 mod far;
 mod far_attacks;
 mod faults;
