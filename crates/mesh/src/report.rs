@@ -574,8 +574,12 @@ pub struct AttemptRow {
     pub transport: &'static str,
     /// Where to.
     pub address: String,
-    /// `up`, or the name of the refusal.
+    /// `up`, the name of the refusal, or why the link ended that was up.
     pub outcome: &'static str,
     /// More about it.
     pub detail: String,
+    /// How long the link was up that ended so, in milliseconds; `null` of an attempt at one.
+    pub lasted_ms: Option<u64>,
+    /// The proxy that carried that link, or was to.
+    pub via: Option<NodeId>,
 }

@@ -2,16 +2,20 @@
 
 use super::why::{LOSSY, between};
 use super::words::{ms, percent, rate, span};
-use super::{Facts, NEUTRAL};
-use crate::report::LinkEnds;
+use super::{Facts, NEUTRAL, ago, was_linked};
+use crate::report::{AttemptRow, LinkEnds};
 use crate::routing::ASSUMED_KBPS;
 
 /// Clocks that differ by more than this are worth setting: signed records are judged by the time.
 const CLOCK_WORTH_US: u64 = 5_000_000;
 
+/// Ends of links that somebody wanted.
+const WANTED: [&str; 4] = ["duplicate_link", "not_needed", "revoked", "shutting_down"];
+
 /// What would help, a sentence each.
 pub(crate) fn advice(facts: &Facts<'_>) -> Vec<String> {
     let mut found = Vec::new();
+    found.extend(ended(facts));
     found.extend(listening(facts));
     found.extend(attempts(facts));
     found.extend(facts.direct.into_iter().chain(facts.links).flat_map(|link| avoided(facts, link)));
@@ -24,10 +28,29 @@ pub(crate) fn advice(facts: &Facts<'_>) -> Vec<String> {
     found
 }
 
+/// A link that was there is missing: who of those that it takes may have died.
+fn ended(facts: &Facts<'_>) -> Option<String> {
+    let end = facts.ended().filter(|end| !facts.peer.left && !WANTED.contains(&end.outcome))?;
+    let name = &facts.peer.name;
+    let Some((proxy, linked)) = &facts.proxy else {
+        return Some(format!("{}: see whether it runs", was_linked(name, end)));
+    };
+    let start = format!("the link with {name} through {proxy} ended {} ago ({})", ago(end), end.outcome);
+    Some(if *linked {
+        format!("{start}, and {proxy} is linked: see whether {name} runs and reaches it")
+    } else {
+        format!("{start}, and {proxy} is not linked either: see whether it runs")
+    })
+}
+
 /// Whoever cannot be dialled needs somebody in between.
 fn listening(facts: &Facts<'_>) -> Option<String> {
     let name = &facts.peer.name;
     if (facts.peer.direct && !facts.relayed) || facts.peer.left || !facts.peer.addresses.is_empty() {
+        return None;
+    }
+    // Whoever was linked has what it takes.
+    if facts.ended().is_some() {
         return None;
     }
     Some(match (facts.listens, facts.views) {
@@ -48,7 +71,9 @@ fn attempts(facts: &Facts<'_>) -> Option<String> {
     if facts.peer.direct && !facts.relayed {
         return None;
     }
-    let last = facts.attempts.iter().rfind(|attempt| !matches!(attempt.transport, "relay" | "inbound"))?;
+    let is_dial =
+        |attempt: &&AttemptRow| !matches!(attempt.transport, "relay" | "inbound") && attempt.lasted_ms.is_none();
+    let last = facts.attempts.iter().rfind(is_dial)?;
     let (name, address) = (&facts.peer.name, &last.address);
     match last.outcome {
         "unreachable" => Some(format!(

@@ -15,7 +15,7 @@ use crate::routing::{Graph, cost_us};
 
 pub(crate) use advice::advice;
 pub(crate) use why::why;
-pub(crate) use words::link_kept;
+pub(crate) use words::{link_kept, span};
 
 /// What is neither preferred nor avoided, in per cent.
 const NEUTRAL: u16 = 100;
@@ -48,6 +48,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) clock: Option<(i64, u64)>,
     /// The last attempts, oldest first.
     pub(crate) attempts: &'a [AttemptRow],
+    /// The proxy that carried the last link, if it was a relayed one, by name, and whether there is a link to it.
+    pub(crate) proxy: Option<(String, bool)>,
     /// Names.
     pub(crate) name_of: &'a dyn Fn(&NodeId) -> String,
 }
@@ -56,6 +58,11 @@ impl Facts<'_> {
     /// The name of whoever our link goes through.
     pub(crate) fn through_name(&self) -> Option<String> {
         self.through.as_ref().map(self.name_of)
+    }
+
+    /// How the last link with it ended, unless there is one now.
+    fn ended(&self) -> Option<&AttemptRow> {
+        ended(self.attempts).filter(|_| !self.peer.direct && !self.relayed)
     }
 
     /// The best way.
@@ -68,6 +75,20 @@ impl Facts<'_> {
         let between = way.path.len().saturating_sub(1);
         way.path.iter().take(between).map(self.name_of).collect::<Vec<_>>().join(", ")
     }
+}
+
+/// How the last link ended, of all attempts.
+pub(crate) fn ended(attempts: &[AttemptRow]) -> Option<&AttemptRow> {
+    attempts.iter().rfind(|attempt| attempt.lasted_ms.is_some())
+}
+
+/// Until when a member was linked, and why it is not any more.
+pub(crate) fn was_linked(name: &str, end: &AttemptRow) -> String {
+    format!("{name} was linked until {} ago ({})", ago(end), end.outcome)
+}
+
+fn ago(attempt: &AttemptRow) -> String {
+    span(attempt.ago_ms.saturating_mul(1_000))
 }
 
 /// A link as the advertisements of its two ends describe it; `None` if neither claims it.

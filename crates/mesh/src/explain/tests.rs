@@ -70,6 +70,7 @@ fn facts<'a>(peer: &'a PeerRow, ways: &'a [RouteRow], links: &'a [LinkEnds]) -> 
         steered: None,
         clock: None,
         attempts: &[],
+        proxy: None,
         name_of: &name,
     }
 }
@@ -160,16 +161,54 @@ fn who_cannot_be_dialled_is_told_what_it_takes() {
     assert!(advice(&facts(&linked, &[], &[])).is_empty());
 }
 
-#[test]
-fn the_last_direct_attempt_says_what_to_look_at() {
-    let peer = peer();
-    let attempt = |transport, outcome| AttemptRow {
+fn attempt(transport: &'static str, outcome: &'static str) -> AttemptRow {
+    AttemptRow {
         ago_ms: 1,
         transport,
         address: "10.0.0.2:6001".to_owned(),
         outcome,
         detail: String::new(),
+        lasted_ms: None,
+        via: None,
+    }
+}
+
+/// A link that ended two minutes ago.
+fn end(transport: &'static str, outcome: &'static str) -> AttemptRow {
+    AttemptRow { ago_ms: 130_000, lasted_ms: Some(660_000), ..attempt(transport, outcome) }
+}
+
+#[test]
+fn whoever_was_linked_is_said_to_have_been_and_needs_no_address() {
+    let silent = PeerRow { addresses: vec![], ..peer() };
+    let attempts = [attempt("inbound", "up"), end("inbound", "connection_lost")];
+    let told = advice(&Facts { attempts: &attempts, ..facts(&silent, &[], &[]) });
+    assert_eq!(told, ["two was linked until 2 min ago (connection_lost): see whether it runs"]);
+    let linked = PeerRow { direct: true, ..silent.clone() };
+    assert!(advice(&Facts { attempts: &attempts, ..facts(&linked, &[], &[]) }).is_empty());
+    let attempts = [end("inbound", "not_needed")];
+    assert!(advice(&Facts { attempts: &attempts, ..facts(&silent, &[], &[]) }).is_empty(), "somebody wanted that");
+    // The end of a link is no attempt that came to nothing.
+    let attempts = [end("tcp", "link_timeout")];
+    let told = advice(&Facts { attempts: &attempts, ..facts(&peer(), &[], &[]) });
+    assert_eq!(told, ["two was linked until 2 min ago (link_timeout): see whether it runs"]);
+}
+
+#[test]
+fn the_proxy_of_a_link_that_ended_is_named() {
+    let (peer, attempts) = (peer(), [end("relay", "connection_lost")]);
+    let of = |linked| {
+        let proxy = Some(("three".to_owned(), linked));
+        advice(&Facts { attempts: &attempts, proxy, ..facts(&peer, &[], &[]) })
     };
+    let start = "the link with two through three ended 2 min ago (connection_lost), and three is";
+    assert_eq!(of(false), [format!("{start} not linked either: see whether it runs")]);
+    assert_eq!(of(true), [format!("{start} linked: see whether two runs and reaches it")]);
+}
+
+#[test]
+fn the_last_direct_attempt_says_what_to_look_at() {
+    let peer = peer();
     for (outcome, word) in [
         ("unreachable", "firewall"),
         ("identity_mismatch", "another key"),

@@ -37,8 +37,8 @@ pub(super) fn more(base: u64, other: u64) -> String {
     }
 }
 
-/// Seconds, minutes or days of a difference between clocks.
-pub(super) fn span(micros: u64) -> String {
+/// Seconds, minutes or days.
+pub(crate) fn span(micros: u64) -> String {
     match micros / 1_000_000 {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),

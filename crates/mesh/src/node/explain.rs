@@ -1,10 +1,12 @@
 //! What is known of one member and the ways to it, gathered for the rules of `explain`.
 
+use std::time::Duration;
+
 use meshline_protocol::NodeId;
 use meshline_protocol::message::Role;
 
 use super::Node;
-use crate::explain::{Facts, advice, link_ends, link_kept, why};
+use crate::explain::{Facts, advice, ended, link_ends, link_kept, span, was_linked, why};
 use crate::input::Transport;
 use crate::report::{AttemptRow, Explanation, LinkEnds, PeerRow, RouteRow};
 use crate::routing::Graph;
@@ -34,6 +36,7 @@ impl Node {
             steered: self.steered_through(id),
             clock: up.and_then(|up| self.links.get(up.link)).and_then(|link| self.clock_offset(link)),
             attempts: &attempts,
+            proxy: ended(&attempts).and_then(|end| end.via).map(|proxy| self.proxy_state(&proxy)),
             name_of: &|id| self.any_name(id),
         };
         let (mut why, advice, damped) = (why(&facts), advice(&facts), facts.damped);
@@ -44,7 +47,7 @@ impl Node {
         }
         Some(Explanation {
             schema: "meshline/explain/1",
-            summary: summary(&row, (up.is_some(), ways.first()), attempts.last(), facts.through_name().as_deref()),
+            summary: summary(&row, (up.is_some(), ways.first()), &attempts, facts.through_name().as_deref()),
             next_attempt_ms: next.filter(|_| !row.direct).map(|at| at.micros_since(now) / 1_000),
             steered_through: facts.steered,
             punch: self.punch.state_of(id, row.direct, now),
@@ -81,9 +84,25 @@ impl Node {
             transport: attempt.transport,
             address: attempt.address,
             outcome: attempt.outcome.map_or("up", meshline_protocol::Code::name),
-            detail: attempt.detail,
+            detail: match attempt.lasted {
+                Some(lasted) => self.end_detail(lasted, attempt.via, &attempt.detail),
+                None => attempt.detail,
+            },
+            lasted_ms: attempt.lasted.map(|lasted| u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX)),
+            via: attempt.via,
         };
         (attempts.into_iter().map(row).collect(), next)
+    }
+
+    /// How long a link was up, who carried it, and what ended it.
+    fn end_detail(&self, lasted: Duration, via: Option<NodeId>, detail: &str) -> String {
+        let lasted = span(u64::try_from(lasted.as_micros()).unwrap_or(u64::MAX));
+        let through = via.map(|proxy| format!(" through {}", self.any_name(&proxy))).unwrap_or_default();
+        format!("up for {lasted}{through}: {detail}")
+    }
+
+    fn proxy_state(&self, proxy: &NodeId) -> (String, bool) {
+        (self.any_name(proxy), self.shared.up.contains_key(proxy))
     }
 
     /// Each link of a way.
@@ -106,12 +125,13 @@ impl Node {
 fn summary(
     row: &PeerRow,
     (linked, best): (bool, Option<&RouteRow>),
-    last: Option<&AttemptRow>,
+    attempts: &[AttemptRow],
     through: Option<&str>,
 ) -> String {
     let name = &row.name;
     let is_detour = best.is_some_and(|best| best.hops > 1);
-    let failure = last.filter(|last| last.outcome != "up");
+    let failure = attempts.last().filter(|last| last.outcome != "up" && last.lasted_ms.is_none());
+    let end = ended(attempts).map(|end| was_linked(name, end));
     if let (true, Some(through)) = (linked, through) {
         return format!("{name} is linked through {through}'s exit");
     }
@@ -121,12 +141,15 @@ fn summary(
         (false, true, _) => format!("{name} is linked through a proxy, because no direct attempt has succeeded"),
         (false, false, true) => format!("{name} is {} hops away", row.hops),
         (false, false, false) if row.left => format!("{name} said goodbye and has not come back"),
-        (false, false, false) if row.addresses.is_empty() => {
-            format!("{name} announces no address: it only connects out, and is not linked to this node")
-        }
-        (false, false, false) => match failure {
-            Some(last) => format!("{name} is not reachable; the last attempt ended with {}", last.outcome),
-            None => format!("{name} is not reachable, and no attempt has failed yet"),
+        (false, false, false) if row.addresses.is_empty() => match end {
+            Some(end) => format!("{end}; it announces no address, so only it can connect again"),
+            None => format!("{name} announces no address: it only connects out, and is not linked to this node"),
+        },
+        (false, false, false) => match (end, failure) {
+            (Some(end), Some(last)) => format!("{end}; the last attempt ended with {}", last.outcome),
+            (Some(end), None) => end,
+            (None, Some(last)) => format!("{name} is not reachable; the last attempt ended with {}", last.outcome),
+            (None, None) => format!("{name} is not reachable, and no attempt has failed yet"),
         },
     }
 }

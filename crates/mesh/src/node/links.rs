@@ -128,6 +128,7 @@ impl Node {
         self.nat.link_down(&peer, &mut self.shared);
         let event = Event::LinkDown { link: link.id, peer: name, code, detail: detail.to_owned(), ring };
         self.shared.event(event);
+        self.peers.link_ended(peer, link, (code, detail), self.shared.now.mono);
         self.peers.lost(&mut self.shared, peer);
         let was_guest = self.peers.set.is_guest(&peer) || self.peers.set.is_parting(&peer);
         self.peers.ended(&mut self.shared, peer, code);

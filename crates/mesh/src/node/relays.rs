@@ -127,7 +127,7 @@ impl Node {
         let Some((peer, proxy)) = link.peer().zip(link.via).filter(|_| !wanted) else { return };
         let now = self.shared.now.mono;
         self.relay_client.broke(peer, proxy, now);
-        self.peers.relay_broke(peer, (link.remote.to_string(), code, detail), now);
+        self.peers.link_ended(peer, link, (code, detail), now);
         self.tell_proxy_failed((peer, proxy), code.name(), detail.to_owned());
     }
 

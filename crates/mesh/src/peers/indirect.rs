@@ -64,15 +64,16 @@ impl Peers {
                 address: proxy,
                 outcome: Some(refusal.code),
                 detail: refusal.detail,
+                lasted: None,
+                via: None,
             });
         }
     }
 
-    /// A relayed link to a member broke after it had come up, and another one goes on.
-    pub(crate) fn relay_broke(&mut self, id: NodeId, (proxy, code, detail): (String, Code, &str), at: Mono) {
-        let transport = Transport::Relay.name();
+    /// A link with a member ended that was up.
+    pub(crate) fn link_ended(&mut self, id: NodeId, link: &Link, why: (Code, &str), now: Mono) {
         if let Some(target) = self.targets.get_mut(&Key::Member(id)) {
-            target.note(Attempt { at, transport, address: proxy, outcome: Some(code), detail: detail.to_owned() });
+            target.note(Attempt::ended(link, why, now));
         }
     }
 

@@ -270,8 +270,15 @@ impl Peers {
             self.note_found(id, &dialled.address, shared);
         }
         let name = if dialled.is_some() { transport.name() } else { "inbound" };
-        let attempt =
-            Attempt { at: now, transport: name, address: remote.to_string(), outcome: None, detail: String::new() };
+        let attempt = Attempt {
+            at: now,
+            transport: name,
+            address: remote.to_string(),
+            outcome: None,
+            detail: String::new(),
+            lasted: None,
+            via: None,
+        };
         self.targets.links_changed();
         self.full = None;
         self.changes += 1;
@@ -309,6 +316,8 @@ impl Peers {
             address: dialled.address.to_string(),
             outcome: Some(code),
             detail: detail.to_owned(),
+            lasted: None,
+            via: dialled.via,
         });
         // What was agreed on with the other side has its own pauses.
         if matches!(dialled.transport, Transport::Relay | Transport::Quic) || dialled.met {
@@ -363,7 +372,8 @@ impl Peers {
         let mut next: Option<Mono> = None;
         for target in self.targets.keys_of(id).iter().filter_map(|key| self.targets.get(key)) {
             attempts.extend(target.attempts_made().cloned());
-            if target.dialling.is_none() && !target.left {
+            // Whoever has no address is not dialled, whenever it would be its turn.
+            if target.dialling.is_none() && !target.left && !target.addresses.is_empty() {
                 next = Some(next.map_or(target.next_at, |next| next.min(target.next_at)));
             }
         }

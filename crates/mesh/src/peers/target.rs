@@ -6,6 +6,7 @@ use std::time::Duration;
 use meshline_protocol::{Address, Code, NodeId};
 
 use crate::input::DialId;
+use crate::link::Link;
 use crate::now::Mono;
 
 /// Attempts remembered a place, for `explain`.
@@ -57,6 +58,25 @@ pub(crate) struct Attempt {
     /// `None` if it came up.
     pub(crate) outcome: Option<Code>,
     pub(crate) detail: String,
+    /// How long the link was up that ended so; `None` of an attempt at one.
+    pub(crate) lasted: Option<Duration>,
+    /// The proxy that carried that link.
+    pub(crate) via: Option<NodeId>,
+}
+
+impl Attempt {
+    /// How a link ended that was up.
+    pub(crate) fn ended(link: &Link, (code, detail): (Code, &str), now: Mono) -> Self {
+        Self {
+            at: now,
+            transport: if link.dial.is_some() { link.transport.name() } else { "inbound" },
+            address: link.remote.to_string(),
+            outcome: Some(code),
+            detail: detail.to_owned(),
+            lasted: Some(now.since(link.since)),
+            via: link.via,
+        }
+    }
 }
 
 /// One place to dial.
@@ -78,6 +98,8 @@ pub(crate) struct Target {
     /// Where it was dialled and linked last.
     pub(crate) worked: Option<Address>,
     turn: usize,
+    /// How a link ended, before the attempts that are remembered.
+    ended: Option<Attempt>,
     log: VecDeque<Attempt>,
 }
 
@@ -96,6 +118,7 @@ impl Target {
             dialled: false,
             worked: None,
             turn: 0,
+            ended: None,
             log: VecDeque::new(),
         }
     }
@@ -164,13 +187,17 @@ impl Target {
         // One by one: most places see one attempt in their life.
         self.log.reserve_exact(1);
         self.log.push_back(attempt);
-        if self.log.len() > MAX_ATTEMPTS {
-            self.log.pop_front();
+        if self.log.len() > MAX_ATTEMPTS
+            && let Some(oldest) = self.log.pop_front()
+            && oldest.lasted.is_some()
+        {
+            // Attempts in vain go on for days, and none of them says that there was a link.
+            self.ended = Some(oldest);
         }
     }
 
     pub(crate) fn attempts_made(&self) -> impl Iterator<Item = &Attempt> {
-        self.log.iter()
+        self.ended.iter().chain(&self.log)
     }
 }
 
