@@ -9,6 +9,9 @@ use crate::routing::ASSUMED_KBPS;
 /// Clocks that differ by more than this are worth setting: signed records are judged by the time.
 const CLOCK_WORTH_US: u64 = 5_000_000;
 
+/// What systems say when their own table of routes has none: no packet was sent.
+const NO_ROUTE: [&str; 2] = ["Network is unreachable", "unreachable network"];
+
 /// Ends of links that somebody wanted.
 const WANTED: [&str; 4] = ["duplicate_link", "not_needed", "revoked", "shutting_down"];
 
@@ -76,6 +79,9 @@ fn attempts(facts: &Facts<'_>) -> Option<String> {
     let last = facts.attempts.iter().rfind(is_dial)?;
     let (name, address) = (&facts.peer.name, &last.address);
     match last.outcome {
+        "unreachable" if NO_ROUTE.iter().any(|words| last.detail.contains(words)) => Some(format!(
+            "this host has no route to {address}: give it one, or both this node and {name} a proxy that they reach"
+        )),
         "unreachable" => Some(format!(
             "nothing answers at {address}: see that {name} runs, that this is its address, and that no firewall is in between"
         )),

@@ -207,6 +207,27 @@ fn the_proxy_of_a_link_that_ended_is_named() {
 }
 
 #[test]
+fn a_relayed_link_that_one_end_claims_is_not_called_direct() {
+    let (peer, attempts) = (peer(), [end("relay", "connection_lost")]);
+    let mut direct = link(0, 2, 0.0, 0);
+    (direct.cost, direct.there) = (None, None);
+    let relayed = Facts { direct: Some(&direct), attempts: &attempts, ..facts(&peer, &[], &[]) };
+    let words = "only two claims the link through a proxy and zero does not: it does not count";
+    assert!(why(&relayed).contains(&words.to_owned()), "{:?}", why(&relayed));
+}
+
+#[test]
+fn where_this_host_has_no_route_no_firewall_is_looked_for() {
+    let peer = peer();
+    for detail in ["Network is unreachable (os error 101)", "an unreachable network (os error 10051)"] {
+        let attempts = [AttemptRow { detail: detail.to_owned(), ..attempt("tcp", "unreachable") }];
+        let told = advice(&Facts { attempts: &attempts, ..facts(&peer, &[], &[]) }).concat();
+        assert!(told.starts_with("this host has no route to 10.0.0.2:6001: "), "{told}");
+        assert!(!told.contains("firewall"), "{told}");
+    }
+}
+
+#[test]
 fn the_last_direct_attempt_says_what_to_look_at() {
     let peer = peer();
     for (outcome, word) in [

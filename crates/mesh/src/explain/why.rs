@@ -121,7 +121,9 @@ fn one_sided(facts: &Facts<'_>) -> Option<String> {
         (None, Some(_)) => (&direct.to_name, &direct.from_name),
         (Some(_), Some(_)) | (None, None) => return None,
     };
-    Some(format!("only {claims} claims the direct link and {not} does not: it does not count"))
+    let relayed = facts.relayed || facts.ended().is_some_and(|end| end.transport == "relay");
+    let link = if relayed { "link through a proxy" } else { "direct link" };
+    Some(format!("only {claims} claims the {link} and {not} does not: it does not count"))
 }
 
 fn damped(facts: &Facts<'_>) -> Option<String> {
