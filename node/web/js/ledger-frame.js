@@ -27,7 +27,8 @@ const pages = (id, label, ...buttons) => el("div", { class: "row pages", id, rol
 const none = () => el("section", { class: "card", id: "no-ledger", "aria-labelledby": "no-ledger-title", hidden: true },
   el("h2", { id: "no-ledger-title" }, "This node has no ledger"),
   el("p", {}, "Make a chain, whose first coins go to an address of your wallet (node wallet new --config FILE):"),
-  el("pre", { tabindex: 0, role: "region", "aria-label": "How to make a chain" }, "node ledger create --address ADDRESS --config FILE"),
+  el("pre", { tabindex: 0, role: "region", "aria-label": "How to make a chain" },
+    "node ledger create --address ADDRESS --config FILE"),
   el("p", {}, "Or join one: put its genesis file where the node looks for it, and start the node again."));
 
 const chain = () => card("chain", "Chain",
