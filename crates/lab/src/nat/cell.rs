@@ -202,7 +202,7 @@ impl Cell {
 
 impl Cell {
     /// What the two wrote and know of their routers, and the flows that those remember; `None` if nobody asked for it by
-    /// [`LOG_LEVEL`].
+    /// `MESHLINE_LAB_LOG`.
     #[must_use]
     pub fn told(&self) -> Option<String> {
         std::env::var_os(LOG_LEVEL)?;
