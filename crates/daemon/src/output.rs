@@ -32,7 +32,7 @@ pub fn print(text: &str) -> io::Result<()> {
     }
 }
 
-/// Writes one of many texts, as [`print`] does.
+/// Writes one of many texts, as `print` does.
 ///
 /// # Errors
 /// Why no other need be written; [`while_read`] knows what to make of it.
