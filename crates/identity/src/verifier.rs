@@ -2,7 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use meshline_protocol::{NetworkId, NodeId, SignedRecord};
 
@@ -11,7 +11,7 @@ use crate::keys::verify_bytes;
 
 /// Good signatures remembered: several of each of ten thousand members, some fifty megabytes. Beyond it all are
 /// forgotten, and checked again.
-pub(crate) const MAX_REMEMBERED: usize = 65_536;
+pub(crate) const MAX_REMEMBERED: usize = 65_536 / SHARDS;
 
 #[derive(Debug)]
 struct Signed {
@@ -41,6 +41,9 @@ impl Remembered {
     }
 }
 
+/// Parts of what is remembered, so that threads that ask at the same time mostly do not wait for each other.
+const SHARDS: usize = 64;
+
 /// What was found good, in one process.
 #[derive(Debug, Default)]
 struct Memory {
@@ -55,27 +58,34 @@ struct Memory {
 /// check the same ones, may give all of them one that remembers what was good, to the letter.
 #[derive(Clone, Debug, Default)]
 pub struct Verifier {
-    memory: Option<Arc<Mutex<Memory>>>,
+    memory: Option<Arc<[Mutex<Memory>; SHARDS]>>,
 }
 
 impl Verifier {
     /// One whose clones remember together.
     #[must_use]
     pub fn remembering() -> Self {
-        Self { memory: Some(Arc::default()) }
+        Self { memory: Some(Arc::new(std::array::from_fn(|_| Mutex::default()))) }
+    }
+
+    /// The part in which a signature would be, held by this thread alone.
+    fn part(&self, sig: &str) -> Option<MutexGuard<'_, Memory>> {
+        // Signatures are as good as random, and the first ten characters of 64 kinds are sixty bits.
+        let number = sig.bytes().take(2).fold(0, |sum, byte| 31 * sum + usize::from(byte));
+        let part = self.memory.as_ref()?.get(number % SHARDS)?;
+        Some(part.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `sig` is a signature of `by` over exactly `bytes`.
     #[must_use]
     pub fn verify(&self, by: &NodeId, bytes: &[u8], sig: &str) -> bool {
-        let Some(memory) = &self.memory else { return verify_bytes(by, bytes, sig) };
-        let remembered = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).signatures;
-        if remembered.knows(by, bytes, sig) {
+        if self.part(sig).is_some_and(|part| part.signatures.knows(by, bytes, sig)) {
             return true;
         }
+        // Nobody waits for the arithmetic.
         let is_good = verify_bytes(by, bytes, sig);
-        if is_good {
-            remembered.add(by, bytes, sig);
+        if let Some(mut part) = self.part(sig).filter(|_| is_good) {
+            part.signatures.add(by, bytes, sig);
         }
         is_good
     }
@@ -83,15 +93,15 @@ impl Verifier {
     /// The member that just this announcement described in a network, if it was read before: its dates and whether it was
     /// revoked are still to be judged.
     pub(crate) fn member(&self, record: &SignedRecord, network: &NetworkId) -> Option<Arc<Member>> {
-        let memory = self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        let (of, member) = memory.members.get(&record.sig)?;
+        let part = self.part(&record.sig)?;
+        let (of, member) = part.members.get(&record.sig)?;
         (of == network && member.record == *record).then(|| Arc::clone(member))
     }
 
     /// Remembers a member, so that all nodes of a process hold it once.
     pub(crate) fn note_member(&self, member: &Arc<Member>, network: &NetworkId) {
-        let Some(memory) = &self.memory else { return };
-        let members = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).members;
+        let Some(mut part) = self.part(&member.record.sig) else { return };
+        let members = &mut part.members;
         if members.len() >= MAX_REMEMBERED {
             members.clear();
         }
@@ -101,14 +111,14 @@ impl Verifier {
     /// What a signed text was read as before. Whether it is that text, to the letter, is for the caller to see.
     #[must_use]
     pub fn recall<T: Send + Sync + 'static>(&self, sig: &str) -> Option<Arc<T>> {
-        let memory = self.memory.as_ref()?.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(memory.read.get(sig)?).downcast().ok()
+        let read = Arc::clone(self.part(sig)?.read.get(sig)?);
+        read.downcast().ok()
     }
 
     /// Remembers what a text with a good signature reads as, so that all nodes of a process hold it once.
     pub fn note_read<T: Send + Sync + 'static>(&self, sig: &str, read: &Arc<T>) {
-        let Some(memory) = &self.memory else { return };
-        let texts = &mut memory.lock().unwrap_or_else(PoisonError::into_inner).read;
+        let Some(mut part) = self.part(sig) else { return };
+        let texts = &mut part.read;
         if texts.len() >= MAX_REMEMBERED {
             texts.clear();
         }

@@ -47,7 +47,7 @@ pub use lan::{LanBeacon, LanReport, LanSegment, LanSighting};
 pub use link::HANDSHAKE_LIMIT;
 pub use node::Node;
 pub use now::{Mono, Now};
-pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest};
+pub use output::{Beside, DialTarget, Output, Reply, RequestId, SignalRequest, take_first};
 pub use rebuild::RebuildReport;
 pub use report::{
     AttemptRow, Bearer, Explanation, LimitsReport, LinkEnds, LinkRow, LinkSetReport, LinkView, MappedPortRow,

@@ -1,5 +1,6 @@
 //! Everything a node can want done.
 
+use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -275,4 +276,32 @@ pub enum Reply {
         /// A sentence for people.
         detail: String,
     },
+}
+
+/// Room that an empty queue of outputs keeps: mostly no more is in it, and after a burst it would hold its greatest length
+/// for good.
+const KEPT_OUTPUTS: usize = 32;
+
+/// Takes the first of a queue. One that is empty gives back what room it does not need.
+pub fn take_first<T>(queue: &mut VecDeque<T>) -> Option<T> {
+    let first = queue.pop_front();
+    if first.is_none() && queue.capacity() > KEPT_OUTPUTS {
+        *queue = VecDeque::new();
+    }
+    first
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_empty_queue_keeps_no_room_for_a_burst() {
+        let mut queue: VecDeque<usize> = (0..10 * KEPT_OUTPUTS).collect();
+        while take_first(&mut queue).is_some() {}
+        assert!(queue.capacity() <= KEPT_OUTPUTS, "{}", queue.capacity());
+        queue.extend(0..3);
+        while take_first(&mut queue).is_some() {}
+        assert!(queue.capacity() >= 3, "room for what is usual stays");
+    }
 }

@@ -18,7 +18,7 @@ use crate::link::{is_carried, is_traffic};
 use crate::named::Named;
 use crate::nat::Spoken;
 use crate::now::{Mono, Now};
-use crate::output::{DialTarget, Output};
+use crate::output::{DialTarget, Output, take_first};
 use crate::rebuild::Words;
 use crate::time::{Clock, Estimate, NetworkTime};
 
@@ -237,7 +237,7 @@ impl Shared {
     }
 
     pub(crate) fn pop(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        take_first(&mut self.out)
     }
 
     pub(crate) fn event(&mut self, event: Event) {

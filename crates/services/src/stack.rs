@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use meshline_mesh::{Mono, Node, Now, RequestId};
+use meshline_mesh::{Mono, Node, Now, RequestId, take_first};
 use meshline_protocol::{Frame, Message};
 
 use crate::chat::{self, Chat, Context};
@@ -128,7 +128,7 @@ impl Stack {
 
     /// The next thing to do.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.out.pop_front()
+        take_first(&mut self.out)
     }
 
     /// When to call [`Stack::handle_input`] with a timeout at the latest.

@@ -15,6 +15,7 @@ use meshline_services::{Event, Reply, Stack};
 use crate::EPOCH;
 use crate::disk::Disk;
 use crate::schedule::Place;
+use crate::windows::Errand;
 
 /// The calendar clock of a host against the right one.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -85,6 +86,8 @@ pub(crate) struct Host {
     pub(crate) datagrams: Vec<(Datagram, Bytes)>,
     /// The ways as the node told them last.
     pub(crate) table: Arc<Table>,
+    /// What it is to handle in this window of time.
+    pub(crate) errands: Vec<Errand>,
     pub(crate) spins: u32,
     pub(crate) spun_at: u64,
 }
@@ -113,6 +116,7 @@ impl Host {
             sent_bytes: BTreeMap::new(),
             datagrams: Vec::new(),
             table: Arc::default(),
+            errands: Vec::new(),
             spins: 0,
             spun_at: 0,
         }

@@ -10,6 +10,13 @@ impl World {
         self.keeps_log = false;
     }
 
+    /// What nodes keep on disk is not kept from now on, and there is room for so many of them: where none starts again, it
+    /// is a tenth of the memory.
+    pub fn keep_no_disks(&mut self, nodes: usize) {
+        self.keeps_disks = false;
+        self.hosts.reserve_exact(nodes.saturating_sub(self.hosts.len()));
+    }
+
     /// The same but for [`World::service_news`].
     pub fn keep_service_news_only(&mut self) {
         (self.keeps_log, self.keeps_service_news) = (false, true);

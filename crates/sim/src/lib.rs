@@ -31,6 +31,7 @@ mod spoil;
 pub mod spread;
 mod udp;
 mod watch;
+mod windows;
 mod wire;
 mod world;
 

@@ -27,6 +27,10 @@ Runs the network of a scenario in virtual time and says whether what it expects 
   chart          draws a figure of outcomes that were printed with --json and differ in the number of nodes";
 
 /// The words of a run.
+/// Nodes hold much in small pieces, and threads give back what others took.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Debug, Default)]
 struct Words {
     file: Option<String>,
@@ -38,7 +42,6 @@ struct Words {
 }
 
 fn main() -> ExitCode {
-    use_large_pages();
     let words: Vec<String> = std::env::args().skip(1).collect();
     let done = match words.first().map(String::as_str) {
         None | Some("--help" | "-h" | "help") => {
@@ -58,24 +61,6 @@ fn main() -> ExitCode {
         }
     }
 }
-
-/// Starts this program once more with pages of 2 MiB, where the system gives them to those who ask: an event looks here and
-/// there in what thousands of nodes hold, and much of what it takes is finding out where that is. Whoever set the variable
-/// has chosen; where the program cannot be started it goes on with small pages.
-#[cfg(target_os = "linux")]
-fn use_large_pages() {
-    use std::os::unix::process::CommandExt;
-
-    const TUNABLES: &str = "GLIBC_TUNABLES";
-    let Ok(program) = std::env::current_exe() else { return };
-    if std::env::var_os(TUNABLES).is_none() {
-        let words = std::env::args_os().skip(1);
-        let _ = std::process::Command::new(program).args(words).env(TUNABLES, "glibc.malloc.hugetlb=1").exec();
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn use_large_pages() {}
 
 fn read_words(words: &[String]) -> Result<Words, Wrong> {
     let mut read = Words::default();
@@ -113,6 +98,8 @@ fn run(words: &Words) -> Result<bool, Wrong> {
     }
     journal.end(&mut play).map_err(wrong)?;
     let mut outcome = play.finish();
+    // The system takes back what thousands of nodes held quicker than they would put it away one by one.
+    std::mem::forget(play);
     outcome.machine = Some(machine());
     if words.json {
         println!("{}", serde_json::to_string(&outcome).map_err(|error| error.to_string())?);

@@ -71,6 +71,7 @@ impl World {
                 let at = self.later();
                 self.schedule.enter(at, Due::Signal { run, url, request });
             }
+            Output::Store(_) if !self.keeps_disks => {}
             Output::Store(saved) => self.store(node, *saved),
             Output::Datagram { datagram, body } => self.host_mut(node).datagrams.push((*datagram, body)),
             Output::Routes(table) => self.host_mut(node).table = table,
@@ -302,8 +303,9 @@ impl World {
                 if let Some(from) = self.network.other_end(link) {
                     self.watch.arrived(from, node, &frame);
                 }
-                let frame = Arc::try_unwrap(frame).unwrap_or_else(|shared| (*shared).clone());
-                self.input(node, Mesh::Frame { link, frame });
+                if let Some(frame) = self.put_frame_down(node, link, frame) {
+                    self.input(node, Mesh::Frame { link, frame });
+                }
             }
             Content::Frame(Cargo::Bytes(bytes)) => {
                 let codec = self.network.end(link).and_then(|end| end.codec.as_mut());

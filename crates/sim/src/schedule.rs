@@ -125,6 +125,19 @@ impl Schedule {
         Some((first.0, due))
     }
 
+    /// When the next is due.
+    pub(crate) fn next_at(&self) -> Option<u64> {
+        let timer = self.timers.first().map(|((at, _), _)| *at);
+        let parcel = self.parcels.peek().map(|Reverse(((at, _), _))| *at);
+        let other = self.others.first_key_value().map(|((at, _), _)| *at);
+        [timer, parcel, other].into_iter().flatten().min()
+    }
+
+    /// So many timers were taken, of nodes that woke so often.
+    pub(crate) fn note_wakes(&mut self, timers: u64, wakes: u64) {
+        self.taken = self.taken.saturating_sub(timers) + wakes;
+    }
+
     /// Taken so far.
     pub(crate) fn taken(&self) -> u64 {
         self.taken

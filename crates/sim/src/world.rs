@@ -18,15 +18,11 @@ use crate::signal::Signals;
 use crate::spoil::Spoiling;
 use crate::udp::Udp;
 use crate::watch::Watch;
+use crate::windows::Windows;
 use crate::wire::Wire;
 
 /// The URL under which the signal server of a world is known.
 pub const SIGNAL: &str = "http://signal";
-
-/// Timers that fire so often on end, each within [`SPIN`] microseconds of the one before, show that a node asks to be
-/// woken for nothing: two seconds of what a node makes of a time that is past.
-const MAX_SPINS: u32 = 2_000;
-const SPIN: u64 = 1_000;
 
 /// A network of simulated nodes.
 #[derive(Debug)]
@@ -35,6 +31,7 @@ pub struct World {
     pub(crate) rng: Rng,
     pub(crate) now: u64,
     pub(crate) schedule: Schedule,
+    pub(crate) windows: Windows,
     pub(crate) hosts: Vec<Host>,
     pub(crate) network: Network,
     pub(crate) relays: Relays,
@@ -47,6 +44,8 @@ pub struct World {
     ids: BTreeMap<NodeId, usize>,
     /// Whether what nodes tell is kept.
     pub(crate) keeps_log: bool,
+    /// Whether what nodes keep on disk is kept.
+    pub(crate) keeps_disks: bool,
     /// If not, whether what they tell of services is.
     pub(crate) keeps_service_news: bool,
     /// Of so many nodes one is weighed.
@@ -78,6 +77,7 @@ impl World {
             rng: Rng::new(seed),
             now: 0,
             schedule: Schedule::default(),
+            windows: Windows::default(),
             hosts: Vec::new(),
             network: Network::new(),
             relays: Relays::default(),
@@ -87,6 +87,7 @@ impl World {
             verifier: Verifier::default(),
             ids: BTreeMap::new(),
             keeps_log: true,
+            keeps_disks: true,
             keeps_service_news: false,
             weighs_one_of: 1,
             watch: Watch::default(),
@@ -392,6 +393,7 @@ impl World {
     }
 
     pub(crate) fn stack_input(&mut self, node: usize, input: Input) {
+        let Some(input) = self.put_down(node, input) else { return };
         let now = self.now;
         let Some(host) = self.hosts.get_mut(node) else { return };
         let at = host.now(now);
@@ -412,8 +414,7 @@ impl World {
     pub(crate) fn set_timer(&mut self, node: usize) {
         let now = self.now;
         let Some(host) = self.hosts.get_mut(node) else { return };
-        let wanted = host.stack.as_ref().and_then(Stack::poll_timeout);
-        let at = wanted.map(|mono| now.max(host.booted_at.saturating_add(mono.0)));
+        let at = host.due_at(now);
         if host.timer.map(|(at, _)| at) == at {
             return;
         }
@@ -428,6 +429,9 @@ impl World {
     /// Lets everything happen that is due within a time.
     pub fn run_for(&mut self, micros: u64) {
         let end = self.now + micros;
+        if self.has_windows() {
+            return self.run_windows(end);
+        }
         while let Some((at, due)) = self.schedule.pop(end) {
             self.now = self.now.max(at);
             self.happen(due);
@@ -449,7 +453,7 @@ impl World {
         }
     }
 
-    fn happen(&mut self, due: Due) {
+    pub(crate) fn happen(&mut self, due: Due) {
         self.watch.digest.add(self.now);
         self.watch.digest.add(due.digest());
         match due {
@@ -470,12 +474,13 @@ impl World {
     }
 
     fn on_timer(&mut self, node: usize) {
+        if self.leave_timer(node) {
+            return;
+        }
         let now = self.now;
         let host = self.host_mut(node);
         host.timer = None;
-        host.spins = if now - host.spun_at <= SPIN { host.spins + 1 } else { 0 };
-        host.spun_at = now;
-        assert!(host.spins < MAX_SPINS, "node {node} wants to be woken again and again at {now}");
+        host.count_spin(node, now);
         self.input(node, Mesh::Timeout);
     }
 

@@ -110,6 +110,8 @@ impl Node {
 
     /// Looks in all areas when something is due.
     pub(super) fn plan(&mut self) {
+        // What was marked since the places to dial were looked at would wake the node at once, mostly for nothing.
+        self.peers.settle(&self.links, self.shared.now.mono);
         self.agenda.due_at = self.next_timeout();
         self.agenda.is_known = true;
     }

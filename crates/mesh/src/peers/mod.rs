@@ -194,7 +194,7 @@ impl Peers {
     }
 
     /// Gives places that changed their turn.
-    fn settle(&mut self, links: &Links, now: Mono) {
+    pub(crate) fn settle(&mut self, links: &Links, now: Mono) {
         let wanted = self.wanted.as_ref();
         self.targets.settle(links, |id| wanted.is_none_or(|wanted| wanted.contains(id)), now);
     }

@@ -98,6 +98,13 @@ pub(crate) struct Target {
     /// Where it was dialled and linked last.
     pub(crate) worked: Option<Address>,
     turn: usize,
+    /// What was tried. Most of a thousand members are never dialled.
+    history: Option<Box<History>>,
+}
+
+/// What was tried at one place.
+#[derive(Debug, Default)]
+struct History {
     /// How a link ended, before the attempts that are remembered.
     ended: Option<Attempt>,
     log: VecDeque<Attempt>,
@@ -118,8 +125,7 @@ impl Target {
             dialled: false,
             worked: None,
             turn: 0,
-            ended: None,
-            log: VecDeque::new(),
+            history: None,
         }
     }
 
@@ -128,6 +134,8 @@ impl Target {
         let before = self.addresses.len();
         for address in addresses {
             if !self.addresses.contains(address) {
+                // One by one: most have one.
+                self.addresses.reserve_exact(1);
                 self.addresses.push(address.clone());
             }
         }
@@ -184,6 +192,16 @@ impl Target {
     }
 
     pub(crate) fn note(&mut self, attempt: Attempt) {
+        self.history.get_or_insert_default().note(attempt);
+    }
+
+    pub(crate) fn attempts_made(&self) -> impl Iterator<Item = &Attempt> {
+        self.history.iter().flat_map(|history| history.ended.iter().chain(&history.log))
+    }
+}
+
+impl History {
+    fn note(&mut self, attempt: Attempt) {
         // One by one: most places see one attempt in their life.
         self.log.reserve_exact(1);
         self.log.push_back(attempt);
@@ -194,10 +212,6 @@ impl Target {
             // Attempts in vain go on for days, and none of them says that there was a link.
             self.ended = Some(oldest);
         }
-    }
-
-    pub(crate) fn attempts_made(&self) -> impl Iterator<Item = &Attempt> {
-        self.ended.iter().chain(&self.log)
     }
 }
 

@@ -63,6 +63,9 @@ pub(super) struct Said {
     audience: Vec<(usize, u64)>,
 }
 
+/// Of more nodes nothing is kept that no node of the scenario ever reads.
+const MANY_NODES: usize = 500;
+
 /// A scenario under way.
 #[derive(Debug)]
 pub struct Play {
@@ -84,13 +87,23 @@ pub struct Play {
 }
 
 impl Play {
-    /// Builds the network of a scenario; nothing runs yet.
+    /// Builds the network of a scenario; nothing runs yet. As many threads as the machine has cores share the work.
     #[must_use]
     pub fn new(scenario: Scenario, seed: u64) -> Self {
+        Self::with_threads(scenario, seed, std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+
+    /// The same with so many threads, which changes nothing of what comes out.
+    #[must_use]
+    pub fn with_threads(scenario: Scenario, seed: u64, threads: usize) -> Self {
         let mut world = if scenario.closed { World::closed(seed) } else { World::new(seed) };
         world =
             world.verified_once().latency(scenario.network.least_ms.get() * MS, scenario.network.jitter_ms.get() * MS);
         world.keep_no_log();
+        if scenario.nodes.size() > MANY_NODES && !scenario.faults.iter().any(|fault| matches!(fault.what, Deed::Churn(_))) {
+            world.keep_no_disks(scenario.nodes.size());
+        }
+        world.in_windows(threads);
         world.set_spread(scenario.network.spread_ms.get() * MS);
         world.set_loss(scenario.network.loss_percent.get());
         let micros = |row: &Vec<u32>| row.iter().map(|ms| u64::from(*ms) * MS).collect();
@@ -417,9 +430,9 @@ impl Play {
         }
     }
 
-    /// What came of it.
+    /// What came of it. Nothing is left of it afterwards but the world.
     #[must_use]
-    pub fn finish(mut self) -> Outcome {
+    pub fn finish(&mut self) -> Outcome {
         if self.outcome.state.is_none() {
             self.sample();
         }
@@ -437,7 +450,7 @@ impl Play {
         self.outcome.virtual_s = self.world.now() as f64 / 1e6;
         self.outcome.events = self.world.happened();
         self.outcome.digest = format!("{:016x}", self.world.digest());
-        self.outcome
+        self.outcome.clone()
     }
 }
 

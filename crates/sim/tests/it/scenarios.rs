@@ -62,6 +62,25 @@ fn whatever_is_wrong_with_a_file_is_told_with_its_place() {
 }
 
 #[test]
+fn any_number_of_threads_does_the_same() {
+    // One kind of member each that acts within a window of time, and one that is told of it from outside.
+    for name in ["churn", "delayers", "sybils"] {
+        let outcome = |threads: usize| {
+            let mut scenario = small(name, 16);
+            scenario.run_s = Seconds::clamped(30);
+            let mut play = Play::with_threads(scenario, 7, threads);
+            while play.world().now() < 30 * meshline_sim::SECOND && play.step() {}
+            play.finish()
+        };
+        let one = outcome(1);
+        assert!(one.events > 10_000, "{name}: {} events", one.events);
+        for threads in [2, 5] {
+            assert_eq!(outcome(threads), one, "{name}, {threads} threads");
+        }
+    }
+}
+
+#[test]
 fn a_quiet_network_carries_what_is_said_to_all() {
     let mut scenario = small("quiet", 40);
     scenario.run_s = Seconds::clamped(60);
