@@ -9,8 +9,8 @@ use meshline_protocol::{NetworkId, NodeId, SignedRecord};
 use crate::admission::Member;
 use crate::keys::verify_bytes;
 
-/// Good signatures remembered: several of each of ten thousand members, some fifty megabytes. Beyond it all are
-/// forgotten, and checked again.
+/// Good signatures remembered in each part: in all of them several of each of ten thousand members, some fifty megabytes.
+/// Beyond it all of a part are forgotten, and checked again.
 pub(crate) const MAX_REMEMBERED: usize = 65_536 / SHARDS;
 
 #[derive(Debug)]
@@ -70,7 +70,7 @@ impl Verifier {
 
     /// The part in which a signature would be, held by this thread alone.
     fn part(&self, sig: &str) -> Option<MutexGuard<'_, Memory>> {
-        // Signatures are as good as random, and the first ten characters of 64 kinds are sixty bits.
+        // Signatures are as good as random, and two characters of 64 kinds are enough for as many parts.
         let number = sig.bytes().take(2).fold(0, |sum, byte| 31 * sum + usize::from(byte));
         let part = self.memory.as_ref()?.get(number % SHARDS)?;
         Some(part.lock().unwrap_or_else(PoisonError::into_inner))

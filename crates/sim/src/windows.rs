@@ -14,8 +14,8 @@ use meshline_services::{Input, Output, Stack};
 use crate::host::Host;
 use crate::world::World;
 
-/// Fewer things to do in a window are not worth a thread.
-const WORTH_A_THREAD: usize = 32;
+/// Fewer things to do in a window are not worth a thread, which takes as long to start as two of them.
+const WORTH_A_THREAD: usize = 64;
 
 /// Timers that fire so often on end, each within [`SPIN`] microseconds of the one before, show that a node asks to be
 /// woken for nothing: two seconds of what a node makes of a time that is past.
@@ -264,7 +264,9 @@ impl Host {
                     let result = self.disk.flush(ticket);
                     stack.handle_input(Input::Kept { ticket, result }, now);
                 }
-                other => outputs.push(other),
+                other @ (Output::Mesh(_) | Output::Reply { .. } | Output::Keep { .. } | Output::Event(_)) => {
+                    outputs.push(other);
+                }
             }
         }
         if !outputs.is_empty() {

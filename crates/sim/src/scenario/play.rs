@@ -100,7 +100,9 @@ impl Play {
         world =
             world.verified_once().latency(scenario.network.least_ms.get() * MS, scenario.network.jitter_ms.get() * MS);
         world.keep_no_log();
-        if scenario.nodes.size() > MANY_NODES && !scenario.faults.iter().any(|fault| matches!(fault.what, Deed::Churn(_))) {
+        if scenario.nodes.size() > MANY_NODES
+            && !scenario.faults.iter().any(|fault| matches!(fault.what, Deed::Churn(_)))
+        {
             world.keep_no_disks(scenario.nodes.size());
         }
         world.in_windows(threads);

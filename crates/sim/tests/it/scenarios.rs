@@ -67,16 +67,16 @@ fn any_number_of_threads_does_the_same() {
     for name in ["churn", "delayers", "sybils"] {
         let outcome = |threads: usize| {
             let mut scenario = small(name, 16);
-            scenario.run_s = Seconds::clamped(30);
+            if let Some(sybils) = &mut scenario.sybils {
+                sybils.members = Count::clamped(24);
+            }
             let mut play = Play::with_threads(scenario, 7, threads);
-            while play.world().now() < 30 * meshline_sim::SECOND && play.step() {}
+            while play.world().now() < 20 * meshline_sim::SECOND && play.step() {}
             play.finish()
         };
         let one = outcome(1);
-        assert!(one.events > 10_000, "{name}: {} events", one.events);
-        for threads in [2, 5] {
-            assert_eq!(outcome(threads), one, "{name}, {threads} threads");
-        }
+        assert!(one.events > 5_000, "{name}: {} events", one.events);
+        assert_eq!(outcome(3), one, "{name}");
     }
 }
 
