@@ -3,7 +3,7 @@
 #![expect(clippy::print_stdout, reason = "what it prints is its result")]
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Read};
+use std::io::{BufReader, BufWriter, IsTerminal, Read};
 use std::process::ExitCode;
 
 use meshline_sim::scenario::{
@@ -26,11 +26,11 @@ Runs the network of a scenario in virtual time and says whether what it expects 
   --replay FILE  runs what such a log tells of once more, and says at which line it differs
   chart          draws a figure of outcomes that were printed with --json and differ in the number of nodes";
 
-/// The words of a run.
 /// Nodes hold much in small pieces, and threads give back what others took.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
+/// The words of a run.
 #[derive(Debug, Default)]
 struct Words {
     file: Option<String>,
@@ -89,8 +89,10 @@ fn run(words: &Words) -> Result<bool, Wrong> {
     let wrong = |error: std::io::Error| error.to_string();
     let mut journal = journal;
     journal.attach(&mut play);
+    let mut progress = Progress::new();
     loop {
         let goes_on = play.step();
+        progress.tell(&play, goes_on);
         journal.follow(&mut play).map_err(wrong)?;
         if !goes_on {
             break;
@@ -110,6 +112,29 @@ fn run(words: &Words) -> Result<bool, Wrong> {
         }
     }
     Ok(outcome.broken.is_empty())
+}
+
+/// How far a run is, for whoever waits at a terminal: ten thousand nodes take many minutes.
+struct Progress {
+    is_watched: bool,
+    told: u64,
+}
+
+impl Progress {
+    fn new() -> Self {
+        Self { is_watched: std::io::stderr().is_terminal(), told: 0 }
+    }
+
+    /// Once a virtual second, in place of what it said before; nothing is left at the end.
+    fn tell(&mut self, play: &Play, goes_on: bool) {
+        let now = play.world().now() / meshline_sim::SECOND;
+        if !self.is_watched || (now == self.told && goes_on) {
+            return;
+        }
+        self.told = now;
+        let line = if goes_on { format!("{now} s, {} events", play.world().happened()) } else { String::new() };
+        eprint!("\r{line}\x1b[K");
+    }
 }
 
 fn prepare(words: &Words) -> Result<(Header, Journal), Wrong> {

@@ -43,6 +43,8 @@ impl Landmarks {
         let mut sorted: Vec<(NodeId, NodeId)> = area.map(|id| (id, id)).chain(beyond).collect();
         sorted.sort_unstable();
         sorted.dedup_by_key(|(id, _)| *id);
+        // It stays until the ways change.
+        sorted.shrink_to_fit();
         Self { sorted }
     }
 

@@ -1,6 +1,6 @@
 //! Buckets with few places each, and the keyed hash that finds them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 
 use meshline_protocol::NodeId;
@@ -36,8 +36,8 @@ impl std::fmt::Debug for Keyed {
 pub(super) struct Buckets {
     count: u16,
     places: usize,
-    /// None is empty.
-    filled: BTreeMap<u16, BTreeSet<NodeId>>,
+    /// None is empty. Each is in order and takes no more than it has: most have one member, and a node has hundreds.
+    filled: BTreeMap<u16, Vec<NodeId>>,
     len: usize,
 }
 
@@ -64,12 +64,20 @@ impl Buckets {
     }
 
     pub(super) fn insert(&mut self, bucket: u16, id: NodeId) {
-        self.len += usize::from(self.filled.entry(bucket).or_default().insert(id));
+        let members = self.filled.entry(bucket).or_default();
+        if let Err(place) = members.binary_search(&id) {
+            members.reserve_exact(1);
+            members.insert(place, id);
+            self.len += 1;
+        }
     }
 
     pub(super) fn remove(&mut self, bucket: u16, id: &NodeId) {
         if let Some(members) = self.filled.get_mut(&bucket) {
-            self.len -= usize::from(members.remove(id));
+            if let Ok(place) = members.binary_search(id) {
+                members.remove(place);
+                self.len -= 1;
+            }
             if members.is_empty() {
                 self.filled.remove(&bucket);
             }
@@ -79,14 +87,14 @@ impl Buckets {
     /// One member of one bucket, each by chance.
     pub(super) fn draw(&self, shared: &mut Shared) -> Option<NodeId> {
         let members = self.filled.values().nth(shared.below(self.filled.len()))?;
-        members.iter().nth(shared.below(members.len())).copied()
+        members.get(shared.below(members.len())).copied()
     }
 
     /// The first of each bucket, then the second of each, and so on. Who is first in a bucket follows from the key: ids
     /// can be searched for until they are small.
     pub(super) fn in_turns(&self, key: &Keyed) -> Vec<NodeId> {
-        let shuffled = |members: &BTreeSet<NodeId>| {
-            let mut members: Vec<NodeId> = members.iter().copied().collect();
+        let shuffled = |members: &Vec<NodeId>| {
+            let mut members = members.clone();
             members.sort_by_key(|id| (key.hash(id), *id));
             members
         };
