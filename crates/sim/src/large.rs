@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use crate::watch::LinkChanges;
 use crate::world::World;
 
 impl World {
@@ -44,12 +43,6 @@ impl World {
     #[must_use]
     pub fn happened(&self) -> u64 {
         self.schedule.taken()
-    }
-
-    /// How often links changed so far.
-    #[must_use]
-    pub fn link_changes(&self) -> LinkChanges {
-        self.watch.changes
     }
 
     /// In which run a node is, counted from 1.

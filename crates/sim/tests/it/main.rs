@@ -15,7 +15,6 @@ mod history;
 mod history_attacks;
 mod link_attacks;
 mod link_set;
-mod link_start;
 mod links;
 mod membership;
 mod mesh;
