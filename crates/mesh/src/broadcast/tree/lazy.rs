@@ -35,9 +35,8 @@ impl Tree {
             }
             peer.has(id);
             if is_here(&id) {
-                continue;
-            }
-            if peer.is_believed() {
+                self.reshape(from, &id, name.hops, now);
+            } else if peer.is_believed() {
                 let due = if have.past { now } else { now.after(self.pace.patience()) };
                 refused += usize::from(!self.missing.announced(id, from, due, now));
             }
