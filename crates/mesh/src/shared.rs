@@ -84,6 +84,7 @@ pub(crate) struct Shared {
 impl Shared {
     pub(crate) fn new(config: Config, key: KeyPair, seed: [u8; 32], now: Now) -> Self {
         let id = key.id();
+        let is_leaf = !config.carries();
         let mut shared = Self {
             clock: Clock::new(config.saved.newest_signed),
             network_time: NetworkTime::default(),
@@ -105,7 +106,7 @@ impl Shared {
             refused: BTreeMap::new(),
             refused_us: None,
             was_linked: false,
-            tree: Tree::new(tree_seed(seed)),
+            tree: Tree::new(id, is_leaf, tree_seed(seed)),
             awaited: BTreeSet::new(),
             rng: ChaCha12Rng::from_seed(seed),
             last_dial: 0,

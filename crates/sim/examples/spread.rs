@@ -35,7 +35,7 @@ fn print(what: &str, setting: &Setting, outcomes: &[Outcome]) {
     let worst = |of: &dyn Fn(&Outcome) -> u64| outcomes.iter().map(of).max().unwrap_or(0);
     println!(
         "{{\"what\":\"{what}\",\"nodes\":{},\"links\":{},\"method\":\"{:?}\",\"messages\":{},\"missed\":{},\
-         \"copies_per_node\":{:.4},\"announced_per_node\":{:.2},\"asked\":{:.1},\"grafts\":{:.1},\"prunes\":{:.1},\
+         \"copies_per_node\":{:.4},\"announced_per_node\":{:.2},\"asked\":{:.1},\"grafts\":{:.1},\"prunes\":{:.1},\"places\":{:.1},\
          \"mean_hops\":{:.2},\"last_hops\":{:.2},\"last_hops_worst\":{},\"last_ms\":{:.0},\"last_ms_worst\":{}}}",
         setting.nodes,
         setting.links,
@@ -47,6 +47,7 @@ fn print(what: &str, setting: &Setting, outcomes: &[Outcome]) {
         mean(&|outcome| outcome.asked as f64),
         mean(&|outcome| outcome.grafts as f64),
         mean(&|outcome| outcome.prunes as f64),
+        mean(&|outcome| outcome.places as f64),
         mean(&|outcome| outcome.mean_hops),
         mean(&|outcome| f64::from(outcome.last_hops)),
         worst(&|outcome| u64::from(outcome.last_hops)),

@@ -105,15 +105,15 @@ impl Spread {
     pub fn new(setting: &Setting) -> Self {
         let mut rng = Rng::new(setting.seed);
         let links = graph::random(setting.nodes, setting.links, &mut rng);
-        let member = |links: Vec<usize>| Member {
-            tree: Tree::new(rng.bits()),
+        let member = |(node, links): (usize, Vec<usize>)| Member {
+            tree: Tree::new(id_of(node), false, rng.bits()),
             links,
             alive: true,
             conduct: Conduct::Honest,
             have: BTreeMap::new(),
             wakes_at: None,
         };
-        let members = links.into_iter().map(member).collect();
+        let members = links.into_iter().enumerate().map(member).collect();
         let delays = graph::Delays { seed: setting.seed, least: setting.delay.0, more: setting.delay.1 };
         let mut spread = Self {
             method: setting.method,
@@ -190,7 +190,7 @@ impl Spread {
     /// Parts the first nodes from the others: their links are gone.
     pub fn part(&mut self, first: usize) {
         self.parted = Some(first);
-        self.over_the_gap(first, |tree, peer, _| tree.link_down(&peer));
+        self.over_the_gap(first, |tree, peer, now| tree.link_down(&peer, now));
     }
 
     /// The links between the halves are back.
@@ -240,7 +240,7 @@ impl Spread {
         member.have.insert(message, 0);
         if method == Method::Tree {
             let direct = member.links.len() * 2 >= nodes;
-            member.tree.publish(id, direct, nodes, now);
+            member.tree.publish(id, direct, now);
             self.collect(source);
         } else {
             self.pass_on(source, None, id, 0);
@@ -285,8 +285,11 @@ impl Spread {
                 self.member_mut(to).wakes_at = None;
                 self.member_mut(to).tree.handle_timeout(now);
             }
-            What::Gone => tree.link_down(&peer),
+            What::Gone => tree.link_down(&peer, now),
             What::Prune => tree.pruned(&peer, now),
+            What::Place(place) => {
+                tree.placed(&peer, place, now);
+            }
             What::Graft => {
                 tree.grafted(&peer, now);
             }
@@ -370,6 +373,10 @@ impl Spread {
                 Step::Prune { to } => {
                     self.outcome.prunes += 1;
                     self.send(node, index_of(&to), What::Prune);
+                }
+                Step::Place { to, place } => {
+                    self.outcome.places += 1;
+                    self.send(node, index_of(&to), What::Place(place));
                 }
             }
         }

@@ -43,7 +43,7 @@ impl Broadcast {
 
     /// A link is gone.
     pub(crate) fn link_down(&mut self, peer: &NodeId, shared: &mut Shared) {
-        shared.tree.link_down(peer);
+        shared.tree.link_down(peer, shared.now.mono);
         self.compare.answered.remove(peer);
         self.carry_out(shared);
     }

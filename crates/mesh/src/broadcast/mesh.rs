@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use meshline_protocol::message::{
     Broadcast as Message, BroadcastAck, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage, BroadcastName,
-    BroadcastPrune, BroadcastTrail, BroadcastWant, Rebuild, Revocation,
+    BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant, Rebuild, Revocation,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message as Wire, NodeId, SignedRecord, UnixMicros};
 
@@ -101,7 +101,7 @@ impl Broadcast {
     /// Sends an own message to all. `members` are those known.
     pub(super) fn publish(&mut self, id: MessageId, members: usize, shared: &mut Shared) {
         let direct = is_dense(members, shared);
-        shared.tree.publish(id, direct, members, shared.now.mono);
+        shared.tree.publish(id, direct, shared.now.mono);
         self.carry_out(shared);
     }
 
@@ -193,6 +193,14 @@ impl Broadcast {
         shared.tree.pruned(from, shared.now.mono);
     }
 
+    /// A peer says where in the tree it is.
+    pub(super) fn handle_place(&self, from: &NodeId, place: BroadcastPlace, shared: &mut Shared) {
+        if !shared.tree.placed(from, place, shared.now.mono) {
+            shared.count(Code::RateLimited);
+        }
+        self.carry_out(shared);
+    }
+
     /// Does what the tree wants done.
     pub(super) fn carry_out(&self, shared: &mut Shared) {
         while let Some(step) = shared.tree.poll_step() {
@@ -213,6 +221,9 @@ impl Broadcast {
                 }
                 Step::Prune { to } => {
                     shared.send(&to, Wire::Broadcast(Message::Prune(BroadcastPrune {})));
+                }
+                Step::Place { to, place } => {
+                    shared.send(&to, Wire::Broadcast(Message::Place(place)));
                 }
             }
         }

@@ -118,6 +118,10 @@ impl Broadcast {
                 self.handle_prune(&from, shared);
                 Ok(())
             }
+            Message::Place(place) => {
+                self.handle_place(&from, place, shared);
+                Ok(())
+            }
             Message::Compare(compare) => {
                 self.handle_compare(from, &compare, shared);
                 Ok(())

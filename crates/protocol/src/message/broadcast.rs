@@ -26,6 +26,8 @@ pub enum Broadcast {
     Graft(BroadcastGraft),
     /// Mesh: the link is lazy from now on.
     Prune(BroadcastPrune),
+    /// Mesh: where in the tree the sender is.
+    Place(BroadcastPlace),
     /// Mesh: what the sender keeps, in digests.
     Compare(BroadcastCompare),
 }
@@ -40,6 +42,7 @@ impl Broadcast {
             Self::Want(_) => "broadcast.want",
             Self::Graft(_) => "broadcast.graft",
             Self::Prune(_) => "broadcast.prune",
+            Self::Place(_) => "broadcast.place",
             Self::Compare(_) => "broadcast.compare",
         }
     }
@@ -79,7 +82,7 @@ pub struct BroadcastTrail {
     /// lazy link. Two copies of the same entry show a loop, others do not.
     #[serde(default)]
     pub entry: u32,
-    /// To how many more places it may be brought on lazy links.
+    /// To how many more places earlier versions may bring it on lazy links; 0 since there are places in the tree.
     #[serde(default)]
     pub shortcuts: u8,
     /// Its author handed it over on all of its links.
@@ -139,6 +142,15 @@ pub struct BroadcastGraft {}
 /// Takes the link as lazy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BroadcastPrune {}
+
+/// Where in the tree the sender is. Whoever is its own root has not heard of a better one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct BroadcastPlace {
+    /// The node from which the tree is measured: the least id that was heard of.
+    pub root: NodeId,
+    /// Links to it along the tree.
+    pub hops: u8,
+}
 
 /// What the sender keeps of messages to all: whoever keeps the same has nothing to do.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -21,7 +21,7 @@ mod services;
 
 pub use broadcast::{
     Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
-    BroadcastName, BroadcastPrune, BroadcastTrail, BroadcastWant,
+    BroadcastName, BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant,
 };
 pub use chat::{Chat, ChatCompare, ChatEntry, ChatKey, ChatKeys, ChatMessages, ChatRange, ChatRanges, ChatWant};
 pub use companion::{Companion, CompanionOffer, CompanionSealed};
@@ -113,7 +113,7 @@ const AREA_TAGS: &[(&str, &[&str])] = &[
     ("companion", &["offer", "sealed"]),
     ("gossip", &["summary", "want", "records", "departure"]),
     ("ring", &["attach", "detach", "token"]),
-    ("broadcast", &["flood", "ring", "ack", "have", "want", "graft", "prune", "compare"]),
+    ("broadcast", &["flood", "ring", "ack", "have", "want", "graft", "prune", "place", "compare"]),
     ("relay", &["request", "offer", "accept", "grant", "refuse", "ticket"]),
     ("punch", &["call", "answer", "withdraw"]),
     ("nat", &["call", "called", "back", "where", "there"]),

@@ -4,7 +4,7 @@ use std::cmp::{Ordering, Reverse};
 use std::collections::BinaryHeap;
 
 use meshline_mesh::MessageId;
-use meshline_protocol::message::{BroadcastName, BroadcastTrail};
+use meshline_protocol::message::{BroadcastName, BroadcastPlace, BroadcastTrail};
 
 /// What arrives at a node.
 #[derive(Debug)]
@@ -18,6 +18,7 @@ pub(super) enum What {
     Want(Vec<MessageId>),
     Graft,
     Prune,
+    Place(BroadcastPlace),
     /// The other end of the link is gone.
     Gone,
     Wake,

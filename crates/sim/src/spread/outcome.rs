@@ -19,6 +19,8 @@ pub struct Outcome {
     pub grafts: u64,
     /// Links taken out of it.
     pub prunes: u64,
+    /// Places in the tree told to a peer.
+    pub places: u64,
     /// Most links that a message passed to anybody.
     pub last_hops: u32,
     /// The same on average.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
     Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
-    BroadcastName, BroadcastPrune, BroadcastTrail, BroadcastWant, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack,
+    BroadcastName, BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack,
     NatCall, NatCalled, NatThere, NatTransport, NatWhere, RecordText, Records, Relay, RelayPeer, RelayRefusal,
     RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps,
     Want,
@@ -146,10 +146,11 @@ impl Material {
         let names = Bounded::from_first((0..count).map(|_| name(rng)));
         let digest = |rng: &mut Rng| if rng.chance(50) { format!("{:016x}", rng.bits()) } else { "~".repeat(50) };
         let digests = if rng.chance(50) { 1 } else { rng.index(80) };
-        Message::Broadcast(match rng.below(5) {
+        Message::Broadcast(match rng.below(6) {
             0 => Broadcast::Have(BroadcastHave { names, past: rng.chance(50) }),
             1 => Broadcast::Want(BroadcastWant { names }),
             4 => Broadcast::Graft(BroadcastGraft {}),
+            5 => Broadcast::Place(BroadcastPlace { root: self.id(rng), hops: octet(rng) }),
             2 => Broadcast::Prune(BroadcastPrune {}),
             _ => Broadcast::Compare(BroadcastCompare {
                 since: self.time(rng),

@@ -35,8 +35,9 @@ impl Tree {
             }
             peer.has(id);
             if is_here(&id) {
-                self.reshape(from, &id, name.hops, now);
-            } else if peer.is_believed() {
+                continue;
+            }
+            if peer.is_believed() {
                 let due = if have.past { now } else { now.after(self.pace.patience()) };
                 refused += usize::from(!self.missing.announced(id, from, due, now));
             }

@@ -7,37 +7,25 @@ use meshline_protocol::NodeId;
 use super::doubts::Doubt;
 use super::firsts::First;
 use super::peer::Peer;
-use super::{MessageId, Step, Tree};
+use super::{Step, Tree};
 use crate::now::Mono;
-
-/// Eager links a node begins with. Two for each node are four on average, which connects all; what is too much the first
-/// message prunes.
-const FIRST_EAGER: usize = 2;
 
 /// A node that was pruned by all looks for another eager link after this: the pruning may be half of a change.
 const REGRAFT_AFTER: Duration = Duration::from_secs(1);
 
-/// A lazy link takes the place of an eager one if messages would have passed so many fewer links. Less, and messages of
-/// different authors pull the tree to and fro.
-const SHORTER_BY: u8 = 4;
-
-/// Between two such changes: each costs the peers a little, and claims of few hops are easily made.
-const RESHAPE_EVERY: Duration = Duration::from_secs(5);
-
 impl Tree {
-    /// A link came up. One that is not needed stays lazy until a message shows that it is.
+    /// A link came up. It stays lazy unless it is the way to the root, or a message shows that it is needed.
     pub fn link_up(&mut self, peer: NodeId, now: Mono) {
         // Another link to the same peer takes the place of the one before.
         self.peers.entry(peer).or_insert_with(|| Peer::new(now));
-        if self.eager() < FIRST_EAGER {
-            self.graft(peer);
-        }
+        self.tell_soon(now);
     }
 
     /// A link is gone. A node at the end of a branch is without the others then, and takes another link at once.
-    pub fn link_down(&mut self, peer: &NodeId) {
+    pub fn link_down(&mut self, peer: &NodeId, now: Mono) {
         self.peers.remove(peer);
         self.missing.forget_peer(peer);
+        self.choose(now);
         if self.eager() == 0 {
             self.regraft();
         }
@@ -60,10 +48,21 @@ impl Tree {
 
     pub(super) fn prune(&mut self, peer: NodeId, now: Mono) {
         let Some(state) = self.peers.get_mut(&peer) else { return };
-        state.eager = false;
+        (state.eager, state.is_stopgap) = (false, false);
         if state.may_prune(now) {
             self.counts.prunes_sent += 1;
             self.out.push_back(Step::Prune { to: peer });
+        }
+    }
+
+    /// Two copies met: one of the two links must go. What was taken as a stopgap goes first, as the rest is the shape of
+    /// the tree.
+    pub(super) fn end_loop(&mut self, (first, from): (First, NodeId), is_late: bool, now: Mono) {
+        let is_stopgap = |peer: &NodeId| self.peers.get(peer).is_some_and(|peer| peer.is_stopgap);
+        let stopgap = first.from.filter(|first| !is_late && is_stopgap(first) && !is_stopgap(&from));
+        self.prune(stopgap.unwrap_or(from), now);
+        if is_late {
+            self.distrust(&from, now);
         }
     }
 
@@ -71,7 +70,7 @@ impl Tree {
     pub fn pruned(&mut self, from: &NodeId, now: Mono) {
         self.counts.prunes_received += 1;
         if let Some(peer) = self.peers.get_mut(from) {
-            peer.eager = false;
+            (peer.eager, peer.is_stopgap) = (false, false);
         }
         if self.eager() == 0 && self.regraft_at.is_none() {
             self.regraft_at = Some(now.after(REGRAFT_AFTER));
@@ -86,16 +85,26 @@ impl Tree {
         }
     }
 
-    /// Takes another link as eager, if there is one: the one that kept its word best.
+    /// Takes another link as eager, if there is one: the one to the root, or else one that kept its word best.
     pub(super) fn regraft(&mut self) {
         self.regraft_at = None;
+        if let Some(parent) = self.place.parent() {
+            self.graft(parent);
+            return;
+        }
         let least = self.peers.values().map(Peer::broken).min();
         let best: Vec<NodeId> =
             self.peers.iter().filter(|(_, peer)| Some(peer.broken()) == least).map(|(id, _)| *id).collect();
         let chosen = self.below(best.len());
         if let Some(peer) = best.get(chosen).copied() {
-            self.graft(peer);
+            self.graft_for_now(peer);
         }
+    }
+
+    /// Takes a link as eager until a place is found or a loop is.
+    fn graft_for_now(&mut self, peer: NodeId) {
+        self.graft(peer);
+        self.peers.entry(peer).and_modify(|peer| peer.is_stopgap = true);
     }
 
     /// A peer takes the link as eager. Says whether it may.
@@ -107,25 +116,12 @@ impl Tree {
         may
     }
 
-    /// An announcer had a message over far fewer links than it took here: its link is the better one.
-    pub(super) fn reshape(&mut self, from: NodeId, id: &MessageId, hops: Option<u8>, now: Mono) {
-        let Some(First { from: Some(parent), trail, .. }) = self.firsts.get(id).copied() else { return };
-        let is_shorter = hops.is_some_and(|hops| u16::from(hops) + 1 + u16::from(SHORTER_BY) <= u16::from(trail.hops));
-        let is_time = self.reshaped_at.is_none_or(|at| now.since(at) >= RESHAPE_EVERY);
-        if trail.entry != 0 || !is_shorter || !is_time || self.is_eager(&from) || !self.is_eager(&parent) {
-            return;
-        }
-        self.reshaped_at = Some(now);
-        self.graft(from);
-        self.prune(parent, now);
-    }
-
     /// What came because it was asked for came along the tree neither before nor soon after: whoever handed it over is of
     /// the tree from now on. One at a time, as the others may be behind the same gap.
     pub(super) fn mend(&mut self, now: Mono) {
         let Some(Doubt { from, .. }) = self.doubts.take_due(now) else { return };
         if self.peers.get(&from).is_some_and(|peer| !peer.eager) {
-            self.graft(from);
+            self.graft_for_now(from);
         }
     }
 }

@@ -17,6 +17,7 @@ mod links;
 mod missing;
 mod pace;
 mod peer;
+mod place;
 mod steps;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -32,13 +33,11 @@ use firsts::{First, Firsts};
 use missing::{Missing, Wanted};
 use pace::Pace;
 use peer::Peer;
+use place::Place;
 pub use steps::Step;
 
 /// A copy that comes so long after the first one prunes its link wherever it came in: no two ways differ so much.
 const LATE: Duration = Duration::from_secs(2);
-
-/// Of so many members a message enters the tree at one more place: each costs a copy or two.
-const MEMBERS_A_SHORTCUT: usize = 64;
 
 /// The name of a message: what it is, who made it, and the author's sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -67,7 +66,7 @@ pub struct Tree {
     pace: Pace,
     flush_at: Option<Mono>,
     regraft_at: Option<Mono>,
-    reshaped_at: Option<Mono>,
+    place: Place,
     random: u64,
     /// With which lazy link announcements begin.
     turn: usize,
@@ -76,9 +75,9 @@ pub struct Tree {
 }
 
 impl Tree {
-    /// Without links. `seed` decides between what is equally good.
+    /// Of node `own`, without links. At a leaf nothing is passed on. `seed` decides between what is equally good.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub fn new(own: NodeId, is_leaf: bool, seed: u64) -> Self {
         Self {
             peers: BTreeMap::new(),
             firsts: Firsts::default(),
@@ -87,7 +86,7 @@ impl Tree {
             pace: Pace::default(),
             flush_at: None,
             regraft_at: None,
-            reshaped_at: None,
+            place: Place::new(own, is_leaf),
             random: seed,
             turn: 0,
             out: VecDeque::new(),
@@ -100,11 +99,9 @@ impl Tree {
         self.out.pop_front()
     }
 
-    /// A message of this node, one of `members`. With `direct` it is handed over on every link.
-    pub fn publish(&mut self, id: MessageId, direct: bool, members: usize, now: Mono) {
-        let shortcuts = u8::try_from(members / MEMBERS_A_SHORTCUT).unwrap_or(u8::MAX);
-        let trail =
-            BroadcastTrail { direct, shortcuts: if direct { 0 } else { shortcuts }, ..BroadcastTrail::default() };
+    /// A message of this node. With `direct` it is handed over on every link.
+    pub fn publish(&mut self, id: MessageId, direct: bool, now: Mono) {
+        let trail = BroadcastTrail { direct, ..BroadcastTrail::default() };
         self.firsts.put(id, First { from: None, trail, at: now });
         let lonely = self.eager() == 0;
         let all = direct || lonely;
@@ -122,14 +119,18 @@ impl Tree {
     ) {
         self.counts.copies_received += 1;
         let was_asked_for = self.received(&id, from, now);
-        let mut trail = BroadcastTrail { hops: trail.hops.saturating_add(1), ..trail };
+        // Shortcuts are of earlier versions.
+        let mut trail = BroadcastTrail { hops: trail.hops.saturating_add(1), shortcuts: 0, ..trail };
         self.counts.hops = self.counts.hops.max(u64::from(trail.hops));
         self.firsts.put(id, First { from: Some(from), trail, at: now });
+        let upward = self.place.parent().filter(|parent| was_asked_for && self.is_eager(parent) && wanted(parent));
         if was_asked_for {
             // A copy that comes back to us, or to another who asked, shows nothing of the tree.
             trail.entry = self.next_entry();
         }
-        self.hand_on((id, trail), false, wanted, now);
+        // Those before us ask for themselves if they have to: against the tree such a copy would go far about.
+        self.hand_on((id, trail), false, &|peer| Some(*peer) != upward && wanted(peer), now);
+        self.announce(upward.into_iter().collect(), id, now);
     }
 
     /// A message is here, good or not to be judged yet: nobody is asked for it any more. Says whether it came beside the
@@ -154,7 +155,7 @@ impl Tree {
         beside
     }
 
-    /// Hands a message on along the tree, on some more links for the sake of a shorter way, and announces it on the rest.
+    /// Hands a message on along the tree, or on all links, and announces it on the rest.
     fn hand_on(
         &mut self,
         (id, trail): (MessageId, BroadcastTrail),
@@ -168,25 +169,18 @@ impl Tree {
         let eager: Vec<NodeId> = eager.into_iter().map(|(peer, _)| *peer).collect();
         let mut lazy: Vec<NodeId> =
             lazy.into_iter().filter(|(_, peer)| !peer.knows(&id)).map(|(peer, _)| *peer).collect();
-        let passed = BroadcastTrail { shortcuts: 0, ..trail };
-        self.push(eager, id, passed);
-        let count = if all { lazy.len() } else { usize::from(trail.shortcuts).min(lazy.len()) };
-        self.enter_elsewhere(&mut lazy, count, id, trail);
+        self.push(eager, id, trail);
+        if all {
+            std::mem::take(&mut lazy).into_iter().for_each(|peer| self.enter_elsewhere(peer, id, trail));
+        }
         self.announce(lazy, id, now);
     }
 
-    /// Hands a message over on lazy links. These copies go on with names of their own, so that nobody takes two ways in
-    /// for a loop of the tree.
-    fn enter_elsewhere(&mut self, lazy: &mut Vec<NodeId>, count: usize, id: MessageId, trail: BroadcastTrail) {
-        let left = usize::from(trail.shortcuts).saturating_sub(count);
-        for nth in 0..count {
-            let chosen = self.below(lazy.len());
-            let peer = lazy.swap_remove(chosen);
-            let share = left / count + usize::from(nth < left % count);
-            let entry = self.next_entry();
-            let shortcuts = u8::try_from(share).unwrap_or(u8::MAX);
-            self.push(vec![peer], id, BroadcastTrail { entry, shortcuts, ..trail });
-        }
+    /// Hands a message over on a lazy link. Such a copy goes on with a name of its own, so that nobody takes two ways in for
+    /// a loop of the tree.
+    fn enter_elsewhere(&mut self, peer: NodeId, id: MessageId, trail: BroadcastTrail) {
+        let entry = self.next_entry();
+        self.push(vec![peer], id, BroadcastTrail { entry, ..trail });
     }
 
     fn next_entry(&mut self) -> u32 {
@@ -209,19 +203,20 @@ impl Tree {
         }
         let Some(first) = self.firsts.get(id).copied() else { return };
         let is_same = first.trail.entry == trail.entry;
-        if is_same
-            && self.is_eager(&from)
-            && let Some(since) = self.doubts.settle(id)
-        {
-            // The tree is whole, and slower than we waited.
-            self.pace.was_slow(now.since(since));
+        // If the way to the root has it from elsewhere, the gap is not ours to mend.
+        let is_tree = self.is_eager(&from) && (is_same || self.place.parent() == Some(from));
+        if is_tree && let Some(since) = self.doubts.settle(id) {
+            if is_same {
+                // The tree is whole, and slower than we waited.
+                self.pace.was_slow(now.since(since));
+            }
             return;
         }
         // A first copy that was asked for says nothing of the second one's link.
         let is_loop = first.from.is_none_or(|peer| self.is_eager(&peer));
         let is_late = now.since(first.at) >= LATE;
         if first.from != Some(from) && from != id.by && is_loop && (is_same || is_late) {
-            self.prune(from, now);
+            self.end_loop((first, from), is_late, now);
         }
     }
 
@@ -234,7 +229,7 @@ impl Tree {
         peer.has(id);
         // Of what came long ago nobody knows the way any more.
         let trail = self.firsts.get(&id).map_or_else(BroadcastTrail::default, |first| first.trail);
-        self.push(vec![to], id, BroadcastTrail { shortcuts: 0, direct: false, ..trail });
+        self.push(vec![to], id, BroadcastTrail { direct: false, ..trail });
         true
     }
 
@@ -249,6 +244,7 @@ impl Tree {
                 self.regraft();
             }
         }
+        self.settle_place(now);
         self.ask(now);
         self.mend(now);
     }
@@ -256,7 +252,8 @@ impl Tree {
     /// When to call [`Tree::handle_timeout`] at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Mono> {
-        [self.flush_at, self.regraft_at, self.missing.next_due(), self.doubts.next_due()].into_iter().flatten().min()
+        let own = [self.flush_at, self.regraft_at, self.place.next_due(), self.missing.next_due(), self.doubts.next_due()];
+        own.into_iter().flatten().min()
     }
 
     /// What was sent and received.

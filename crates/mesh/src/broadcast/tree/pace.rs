@@ -15,7 +15,7 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const ANSWER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
 /// What is expected before anything was measured.
-const FIRST_PATIENCE: Duration = Duration::from_millis(200);
+const FIRST_PATIENCE: Duration = Duration::from_millis(400);
 const FIRST_ANSWER: Duration = Duration::from_millis(500);
 
 /// A time as it was measured lately: mean and mean deviation, as for round trips of TCP (Jacobson, 1988).
@@ -45,18 +45,44 @@ impl Estimate {
     }
 }
 
+/// The longest time lately. A message comes late from some authors only, those across the root: mean and deviation would
+/// forget them between two of theirs.
+#[derive(Clone, Copy, Debug)]
+struct Peak {
+    us: u64,
+}
+
+impl Peak {
+    fn of(expected: Duration) -> Self {
+        let mut peak = Self { us: 0 };
+        peak.add(expected);
+        peak.us = peak.us * 4 / 5;
+        peak
+    }
+
+    fn add(&mut self, sample: Duration) {
+        let sample = u64::try_from(sample.min(PATIENCE.1).as_micros()).unwrap_or(0);
+        self.us = if sample > self.us { sample } else { self.us - (self.us - sample) / 32 };
+    }
+
+    /// A quarter more than that.
+    fn limit(&self, (least, greatest): (Duration, Duration)) -> Duration {
+        Duration::from_micros(self.us + self.us / 4).clamp(least, greatest)
+    }
+}
+
 /// How long things take.
 #[derive(Debug)]
 pub(super) struct Pace {
     /// From a first announcement to the message itself.
-    lag: Estimate,
+    lag: Peak,
     /// From asking to the answer.
     answer: Estimate,
 }
 
 impl Default for Pace {
     fn default() -> Self {
-        Self { lag: Estimate::of(FIRST_PATIENCE), answer: Estimate::of(FIRST_ANSWER) }
+        Self { lag: Peak::of(FIRST_PATIENCE), answer: Estimate::of(FIRST_ANSWER) }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use meshline_protocol::message::BroadcastPlace;
+
 use super::MessageId;
 use crate::bucket::{Bucket, Rate};
 use crate::now::Mono;
@@ -12,6 +14,10 @@ pub(super) const ANNOUNCED: Rate = Rate { per_second: 1_024, burst: 8_192 };
 
 /// Grafts of a peer: one a message that did not come, and never more than messages.
 pub(super) const GRAFTS: Rate = Rate { per_second: 32, burst: 256 };
+
+/// Places a peer may tell: many while a network comes together. Of one that tells more nothing is believed until it is
+/// within its rate again.
+pub(super) const PLACES: Rate = Rate { per_second: 2, burst: 128 };
 
 /// Kibibytes of messages handed to a peer that asks: what waits for a link at once, and what a good link carries a second.
 /// Nobody asks for more than half of that before it comes.
@@ -34,6 +40,12 @@ const PRUNE_EVERY: Duration = Duration::from_millis(500);
 pub(super) struct Peer {
     /// Messages are handed over, not announced.
     pub(super) eager: bool,
+    /// Eager for want of a better one, until a place is found or a loop is.
+    pub(super) is_stopgap: bool,
+    place: Option<(BroadcastPlace, Mono)>,
+    pub(super) told_place: Option<BroadcastPlace>,
+    distrusted_until: Option<Mono>,
+    places: Bucket,
     queue: VecDeque<MessageId>,
     known: BTreeSet<MessageId>,
     known_order: VecDeque<MessageId>,
@@ -50,6 +62,11 @@ impl Peer {
     pub(super) fn new(now: Mono) -> Self {
         Self {
             eager: false,
+            is_stopgap: false,
+            place: None,
+            told_place: None,
+            distrusted_until: None,
+            places: Bucket::new(PLACES, now),
             queue: VecDeque::new(),
             known: BTreeSet::new(),
             known_order: VecDeque::new(),
@@ -109,6 +126,25 @@ impl Peer {
             self.pruned_at = Some(now);
         }
         may
+    }
+
+    /// Where it is in the tree, and since when it says so.
+    pub(super) fn place(&self) -> Option<(BroadcastPlace, Mono)> {
+        self.place
+    }
+
+    pub(super) fn set_place(&mut self, place: BroadcastPlace, now: Mono) -> bool {
+        let may = self.places.take(now);
+        self.place = may.then_some((place, now));
+        may
+    }
+
+    pub(super) fn is_distrusted(&self, now: Mono) -> bool {
+        self.distrusted_until.is_some_and(|until| until > now)
+    }
+
+    pub(super) fn distrust_until(&mut self, until: Mono) {
+        self.distrusted_until = Some(until);
     }
 
     /// It handed over a message that was new.

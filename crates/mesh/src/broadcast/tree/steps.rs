@@ -1,7 +1,7 @@
 //! What is to be done for the tree.
 
 use meshline_protocol::NodeId;
-use meshline_protocol::message::{BroadcastName, BroadcastTrail};
+use meshline_protocol::message::{BroadcastName, BroadcastPlace, BroadcastTrail};
 
 use super::MessageId;
 
@@ -40,5 +40,12 @@ pub enum Step {
     Prune {
         /// Whose.
         to: NodeId,
+    },
+    /// Tell a peer where in the tree this node is.
+    Place {
+        /// Whom.
+        to: NodeId,
+        /// Where.
+        place: BroadcastPlace,
     },
 }

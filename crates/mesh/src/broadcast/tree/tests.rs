@@ -1,7 +1,7 @@
 //! The tree by itself: what it is told, and what it wants done.
 
 use meshline_protocol::limits::MAX_ANNOUNCED;
-use meshline_protocol::message::BroadcastHave;
+use meshline_protocol::message::{BroadcastHave, BroadcastPlace};
 use meshline_protocol::{Bounded, UnixMicros};
 
 use super::firsts::MAX_FIRSTS;
@@ -28,14 +28,26 @@ fn at(ms: u64) -> Mono {
     Mono(ms * 1_000)
 }
 
-/// A tree with so many links, of which the first two are eager.
+/// A tree with so many links, of which the first two are eager: that to the root, and one that the other end wants.
 fn tree(links: u8) -> Tree {
-    let mut tree = Tree::new(1);
-    for peer in 1..=links {
-        tree.link_up(node(peer), at(0));
-    }
+    let mut tree = linked(links);
+    tree.placed(&node(1), place(0, 2), at(0));
+    tree.grafted(&node(2), at(0));
+    // It has told its place.
+    tree.handle_timeout(at(100));
     steps(&mut tree);
     tree
+}
+
+/// Node 100, with so many links.
+fn linked(links: u8) -> Tree {
+    let mut tree = Tree::new(node(100), false, 1);
+    (1..=links).for_each(|peer| tree.link_up(node(peer), at(0)));
+    tree
+}
+
+fn place(root: u8, hops: u8) -> BroadcastPlace {
+    BroadcastPlace { root: node(root), hops }
 }
 
 fn steps(tree: &mut Tree) -> Vec<Step> {
@@ -65,20 +77,9 @@ fn asked(tree: &mut Tree, now: Mono) -> Vec<(NodeId, usize)> {
     tree.handle_timeout(now);
     let ask = |step| match step {
         Step::Want { to, ids } => Some((to, ids.len())),
-        Step::Push { .. } | Step::Have { .. } | Step::Graft { .. } | Step::Prune { .. } => None,
+        Step::Push { .. } | Step::Have { .. } | Step::Graft { .. } | Step::Prune { .. } | Step::Place { .. } => None,
     };
     steps(tree).into_iter().filter_map(ask).collect()
-}
-
-#[test]
-fn the_first_links_are_eager_and_the_rest_are_lazy() {
-    let mut tree = Tree::new(1);
-    for peer in 1..=4 {
-        tree.link_up(node(peer), at(0));
-    }
-    assert_eq!(tree.eager_peers().collect::<Vec<_>>(), [node(1), node(2)]);
-    let grafts = [1, 2].map(|peer| Step::Graft { to: node(peer) });
-    assert_eq!(steps(&mut tree), grafts);
 }
 
 #[test]
@@ -150,12 +151,12 @@ fn what_is_announced_and_does_not_come_is_asked_for_one_announcer_after_the_othe
     let mut tree = tree(5);
     announce(&mut tree, 3, &[name(1, None)], at(0));
     announce(&mut tree, 4, &[name(1, None)], at(1));
-    assert_eq!(asked(&mut tree, at(199)), []);
-    assert_eq!(asked(&mut tree, at(200)), [(node(3), 1)]);
-    assert_eq!(asked(&mut tree, at(699)), []);
-    assert_eq!(asked(&mut tree, at(700)), [(node(4), 1)]);
+    assert_eq!(asked(&mut tree, at(399)), []);
+    assert_eq!(asked(&mut tree, at(400)), [(node(3), 1)]);
+    assert_eq!(asked(&mut tree, at(899)), []);
+    assert_eq!(asked(&mut tree, at(900)), [(node(4), 1)]);
     assert_eq!(tree.report().broken_promises, 1);
-    arrive(&mut tree, 1, 4, at(750));
+    arrive(&mut tree, 1, 4, at(950));
     assert_eq!(tree.report().missing, 0);
     assert_eq!(asked(&mut tree, at(9_000)), []);
 }
@@ -301,64 +302,28 @@ fn the_end_of_a_branch_takes_another_link_at_once_and_one_that_all_pruned_a_litt
 }
 
 #[test]
-fn a_lazy_link_that_is_much_shorter_takes_the_place_of_the_eager_one_now_and_then() {
-    let mut tree = tree(4);
-    let far = BroadcastTrail { hops: 9, ..BroadcastTrail::default() };
-    let here = |_: &MessageId| true;
-    let mut reshaped = |n: u64, trail: BroadcastTrail, from: u8, hops: Option<u8>, now: Mono| {
-        tree.arrived((message(n), trail), node(from), &|_| true, now);
-        steps(&mut tree);
-        tree.announced(node(4), &have(&[name(n, hops)], false), &here, now);
-        steps(&mut tree)
-    };
-    assert_eq!(reshaped(1, far, 1, Some(6), at(0)), [], "not short enough");
-    assert_eq!(reshaped(2, far, 1, None, at(0)), [], "not told");
-    assert_eq!(reshaped(3, BroadcastTrail { entry: 5, ..far }, 1, Some(1), at(0)), [], "it came in elsewhere");
-    let changed = [Step::Graft { to: node(4) }, Step::Prune { to: node(1) }];
-    assert_eq!(reshaped(4, far, 1, Some(5), at(0)), changed);
-    tree.pruned(&node(4), at(1));
-    let mut again = |n: u64, now: Mono| {
-        tree.arrived((message(n), far), node(2), &|_| true, now);
-        steps(&mut tree);
-        tree.announced(node(4), &have(&[name(n, Some(1))], false), &here, now);
-        steps(&mut tree)
-    };
-    assert_eq!(again(5, at(4_999)), [], "too soon");
-    assert_eq!(again(6, at(5_000)).len(), 2);
-}
-
-#[test]
-fn a_message_enters_the_tree_at_as_many_places_as_the_network_is_worth() {
+fn a_message_goes_along_the_tree_alone_however_many_shortcuts_earlier_versions_give_it() {
     let mut tree = tree(6);
-    tree.publish(message(1), false, 3 * MEMBERS_A_SHORTCUT, at(0));
-    let trails: Vec<BroadcastTrail> = steps(&mut tree)
-        .into_iter()
-        .filter_map(|step| if let Step::Push { trail, .. } = step { Some(trail) } else { None })
-        .collect();
-    assert_eq!(trails.len(), 4, "once along the tree, three times beside it");
-    assert_eq!(trails.iter().filter(|trail| trail.entry == 0).count(), 1);
-    assert_eq!(trails.iter().map(|trail| u32::from(trail.shortcuts)).sum::<u32>(), 0, "none is left");
+    tree.publish(message(1), false, at(0));
+    let copies = |tree: &mut Tree| steps(tree).into_iter().filter(|step| matches!(step, Step::Push { .. })).count();
+    assert_eq!(copies(&mut tree), 1);
     let much = BroadcastTrail { shortcuts: 255, entry: 3, ..BroadcastTrail::default() };
     tree.arrived((message(2), much), node(1), &|_| true, at(0));
-    let given: u32 = steps(&mut tree)
-        .iter()
-        .map(|step| if let Step::Push { trail, .. } = step { u32::from(trail.shortcuts) + 1 } else { 0 })
-        .sum();
-    assert_eq!(given, 255 + 1, "whoever passes on gives no more than it was given, beside the tree");
+    assert_eq!(copies(&mut tree), 1);
 }
 
-/// A message is announced at 0, asked for, and handed over by node 3 at 300 ms.
-fn asked_for(tree: &mut Tree) {
+/// A message is announced at 0, asked for, and handed over by node 3 at 500 ms.
+fn asked_for(tree: &mut Tree) -> Vec<Step> {
     announce(tree, 3, &[name(1, None)], at(0));
-    assert_eq!(asked(tree, at(200)), [(node(3), 1)]);
-    arrive(tree, 1, 3, at(300));
+    assert_eq!(asked(tree, at(400)), [(node(3), 1)]);
+    arrive(tree, 1, 3, at(500))
 }
 
 #[test]
 fn whoever_hands_over_what_the_tree_does_not_bring_is_of_the_tree_from_then_on() {
     let mut tree = tree(4);
     asked_for(&mut tree);
-    tree.handle_timeout(at(350));
+    tree.handle_timeout(at(550));
     assert!(!tree.is_eager(&node(3)), "it may still come");
     tree.handle_timeout(at(2_300));
     assert!(steps(&mut tree).contains(&Step::Graft { to: node(3) }));
@@ -370,7 +335,7 @@ fn a_tree_that_is_only_slow_stays_as_it_is_and_is_waited_for_longer() {
     let mut tree = tree(4);
     let before = tree.pace.patience();
     asked_for(&mut tree);
-    tree.again(&message(1), node(1), along(0), at(330));
+    tree.again(&message(1), node(1), along(0), at(530));
     tree.handle_timeout(at(5_000));
     let prunes = steps(&mut tree).into_iter().filter(|step| matches!(step, Step::Prune { .. } | Step::Graft { .. }));
     assert_eq!(prunes.count(), 0);
@@ -386,3 +351,27 @@ fn a_copy_that_is_very_late_prunes_its_link_wherever_it_came_in() {
     tree.again(&message(1), node(2), along(7), at(2_000));
     assert_eq!(tree.report().prunes_sent, 1);
 }
+
+#[test]
+fn what_was_asked_for_goes_away_from_the_root_and_is_only_announced_towards_it() {
+    let mut tree = tree(4);
+    let pushed: Vec<NodeId> = asked_for(&mut tree)
+        .into_iter()
+        .flat_map(|step| if let Step::Push { to, .. } = step { to } else { Vec::new() })
+        .collect();
+    assert_eq!(pushed, [node(2)], "node 1 leads to the root");
+    tree.handle_timeout(at(550));
+    let told = steps(&mut tree).into_iter().any(|step| matches!(step, Step::Have { to, .. } if to == node(1)));
+    assert!(told);
+}
+
+#[test]
+fn a_gap_above_the_parent_is_not_mended_here() {
+    let mut tree = tree(4);
+    asked_for(&mut tree);
+    tree.again(&message(1), node(1), along(9), at(530));
+    tree.handle_timeout(at(5_000));
+    assert!(!tree.is_eager(&node(3)), "node 1 got it elsewhere too, and mends it");
+}
+
+mod places;

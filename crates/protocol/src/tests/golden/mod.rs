@@ -196,6 +196,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
         ("broadcast.want", Message::Broadcast(Broadcast::Want(BroadcastWant { names: names() })).into()),
         ("broadcast.graft", Message::Broadcast(Broadcast::Graft(BroadcastGraft {})).into()),
         ("broadcast.prune", Message::Broadcast(Broadcast::Prune(BroadcastPrune {})).into()),
+        ("broadcast.place", Message::Broadcast(Broadcast::Place(BroadcastPlace { root: node(1), hops: 3 })).into()),
         ("broadcast.compare", Message::Broadcast(Broadcast::Compare(compare)).into()),
         (
             "broadcast.ack",
