@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use meshline_mesh::{Config, Topology};
 use meshline_protocol::message::{
     Broadcast, BroadcastAck, BroadcastCompare, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage,
-    BroadcastName, BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant, Departure, Echo, ErrorMessage, Gossip, Nat, NatBack,
-    NatCall, NatCalled, NatThere, NatTransport, NatWhere, RecordText, Records, Relay, RelayPeer, RelayRefusal,
-    RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry, TimeFrame, TimeStamps,
-    Want,
+    BroadcastName, BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant, Departure, Echo, ErrorMessage,
+    Gossip, Nat, NatBack, NatCall, NatCalled, NatThere, NatTransport, NatWhere, RecordText, Records, Relay, RelayPeer,
+    RelayRefusal, RelayTicket, Ring, RingAttach, RingToken, Role, SignedBroadcast, Summary, SummaryEntry, TimeFrame,
+    TimeStamps, Want,
 };
 use meshline_protocol::{Bounded, Code, Frame, Message, NodeId, Ping, SignedRecord, UnixMicros};
 use meshline_sim::{MS, Pair, Puppet, Rng, SECOND, World, address, seeds};

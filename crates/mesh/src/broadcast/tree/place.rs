@@ -12,7 +12,6 @@ use meshline_protocol::message::BroadcastPlace;
 
 use super::peer::Peer;
 use super::{Step, Tree};
-use crate::bucket::{Bucket, Rate};
 use crate::now::Mono;
 
 /// A new place is told after this: most changes come together, and bad news is as quick as good.
@@ -27,10 +26,11 @@ pub(super) const MAX_HOPS: u8 = 250;
 /// Roots whose ways were lost lately; the oldest give way.
 const MAX_FLOORS: usize = 8;
 
-/// Better places are taken so often: many while a network comes together, and one in five seconds in the long run, as
-/// claims are easily made and each change costs all who come after us.
-pub(super) const GAINS: Rate = Rate { per_second: 1, burst: 160 };
-pub(super) const A_GAIN: u64 = 5;
+/// Better places are taken so often in the long run: claims are easily made, and each change costs all who come after us.
+pub(super) const GAIN_EVERY: Duration = Duration::from_secs(5);
+
+/// And so many at once, while a network comes together.
+pub(super) const GAINS_AT_ONCE: u32 = 32;
 
 /// A peer that failed to hand over what others had is not taken for so long.
 pub(super) const DISTRUST: Duration = Duration::from_secs(600);
@@ -64,7 +64,8 @@ pub(super) struct Place {
     floors: Vec<Floor>,
     tell_at: Option<Mono>,
     look_at: Option<Mono>,
-    gains: Bucket,
+    /// Until when better places are used up.
+    gained_until: Mono,
 }
 
 impl Place {
@@ -77,7 +78,7 @@ impl Place {
             floors: Vec::new(),
             tell_at: None,
             look_at: None,
-            gains: Bucket::new(GAINS, Mono(0)),
+            gained_until: Mono(0),
         }
     }
 
@@ -92,6 +93,15 @@ impl Place {
 
     fn is_better(&self, place: BroadcastPlace) -> bool {
         (place.root, place.hops) < (self.now.root, self.now.hops)
+    }
+
+    fn may_gain(&mut self, now: Mono) -> bool {
+        let used = self.gained_until.max(now);
+        let may = used.since(now) <= GAIN_EVERY * (GAINS_AT_ONCE - 1);
+        if may {
+            self.gained_until = used.after(GAIN_EVERY);
+        }
+        may
     }
 
     /// What a peer offers, if it may be taken at all.
@@ -143,29 +153,34 @@ impl Tree {
 
     /// Looks for the best place.
     pub(super) fn choose(&mut self, now: Mono) {
-        self.place.forget_floors(now);
-        self.place.look_at = None;
-        let offers = self.peers.iter().filter_map(|(id, peer)| self.place.offer(id, peer, now));
-        let (safe, unsafe_yet): (Vec<Offer>, Vec<Offer>) = offers.partition(|offer| self.place.is_safe(offer));
-        let best = safe.into_iter().min();
+        let best = self.best_offer(now);
         let own = BroadcastPlace { root: self.place.own, hops: 0 };
         let place = best.map_or(own, |offer| BroadcastPlace { root: offer.root, hops: offer.hops.saturating_add(1) });
-        if unsafe_yet.iter().any(|offer| (offer.root, offer.hops) < (place.root, place.hops)) {
-            self.place.look_at = self.place.floors.iter().map(|floor| floor.until).filter(|until| *until > now).min();
-        }
-        let (parent, before) = (best.map(|offer| offer.peer), self.place.now);
         let is_lost = self.place.parent.is_some_and(|parent| !self.is_parent_still(&parent, now));
-        if !is_lost && self.place.is_better(place) && !self.place.gains.take_many(A_GAIN, now) {
-            self.place.look_at = Some(now.after(Duration::from_secs(1)));
+        if !is_lost && self.place.is_better(place) && !self.place.may_gain(now) {
+            self.place.look_at = Some(now.after(GAIN_EVERY));
             return;
         }
+        let before = std::mem::replace(&mut self.place.now, place);
         if place != before {
             self.place.note_floor(before, now);
             self.place.note_floor(place, now);
-            self.place.now = place;
             self.tell_soon(now);
         }
-        self.take_parent(parent);
+        self.take_parent(best.map(|offer| offer.peer));
+    }
+
+    /// The best of what may be taken. If something better may not be taken yet, it is looked at again.
+    fn best_offer(&mut self, now: Mono) -> Option<Offer> {
+        self.place.forget_floors(now);
+        let offers = self.peers.iter().filter_map(|(id, peer)| self.place.offer(id, peer, now));
+        let (safe, early): (Vec<Offer>, Vec<Offer>) = offers.partition(|offer| self.place.is_safe(offer));
+        let best = safe.into_iter().min();
+        let is_early =
+            best.is_none_or(|best| early.iter().any(|offer| (offer.root, offer.hops) < (best.root, best.hops)));
+        let ends = self.place.floors.iter().map(|floor| floor.until).filter(|until| *until > now);
+        self.place.look_at = if is_early && !early.is_empty() { ends.min() } else { None };
+        best
     }
 
     /// Whether the parent still offers the root that it was taken for.
@@ -183,9 +198,9 @@ impl Tree {
         }
         let Some(parent) = parent else { return };
         self.graft(parent);
+        self.peers.entry(parent).and_modify(|peer| peer.is_stopgap = false);
         // What was taken for want of it is not needed any more.
-        let stopgaps: Vec<NodeId> =
-            self.peers.iter().filter(|(id, peer)| peer.is_stopgap && **id != parent).map(|(id, _)| *id).collect();
+        let stopgaps: Vec<NodeId> = self.peers.iter().filter(|(_, peer)| peer.is_stopgap).map(|(id, _)| *id).collect();
         stopgaps.into_iter().for_each(|peer| self.leave(peer));
     }
 
