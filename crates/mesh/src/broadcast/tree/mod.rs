@@ -1,12 +1,13 @@
 //! A tree along which messages reach all, each node about once, and what repairs it.
 //!
-//! After "Epidemic Broadcast Trees" (Leitão, Pereira and Rodrigues, 2007). Links are eager or lazy, the same at both ends.
-//! A message is handed on along the eager ones; on the lazy ones it is announced by its name, a little later and many in
-//! one frame. Whoever gets a message twice prunes the link of the second copy; whoever hears of a message that does not
-//! come asks an announcer for it, and takes that link as eager if the tree does not bring it soon after either. That pause is
-//! beyond the paper: without it many messages at once graft and prune without end. So is that a message that has far to go
-//! enters the tree at several places, so that the way is shorter than the tree is wide; and that peers that announce what
-//! they do not hand over are asked last.
+//! Links are eager or lazy, the same at both ends. A message is handed on along the eager ones; on the lazy ones it is
+//! announced by its name, a little later and many in one frame. Which links are eager follows from [`place`]: the tree is
+//! there before the first message, and as shallow as the links allow.
+//!
+//! What repairs it is after "Epidemic Broadcast Trees" (Leitão, Pereira and Rodrigues, 2007). Whoever gets a message twice
+//! prunes the link of the second copy; whoever hears of a message that does not come asks an announcer for it, and takes
+//! that link as eager if the tree does not bring it soon after either. That pause is beyond the paper: without it many
+//! messages at once graft and prune without end. So is that peers that announce what they do not hand over are asked last.
 //!
 //! Everything here works with names of messages. Who keeps, checks and sends them stands around it.
 
