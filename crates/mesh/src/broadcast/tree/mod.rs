@@ -124,11 +124,14 @@ impl Tree {
         let mut trail = BroadcastTrail { hops: trail.hops.saturating_add(1), shortcuts: 0, ..trail };
         self.counts.hops = self.counts.hops.max(u64::from(trail.hops));
         self.firsts.put(id, First { from: Some(from), trail, at: now });
+        let upward = self.place.parent().filter(|parent| was_asked_for && self.is_eager(parent) && wanted(parent));
         if was_asked_for {
             // A copy that comes back to us, or to another who asked, shows nothing of the tree.
             trail.entry = self.next_entry();
         }
-        self.hand_on((id, trail), false, wanted, now);
+        // Those before us ask for themselves if they have to: against the tree such a copy would go far about.
+        self.hand_on((id, trail), false, &|peer| Some(*peer) != upward && wanted(peer), now);
+        self.announce(upward.into_iter().collect(), id, now);
     }
 
     /// A message is here, good or not to be judged yet: nobody is asked for it any more. Says whether it came beside the

@@ -15,7 +15,7 @@ const PATIENCE: (Duration, Duration) = (Duration::from_millis(50), Duration::fro
 const ANSWER: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(3));
 
 /// What is expected before anything was measured.
-const FIRST_PATIENCE: Duration = Duration::from_millis(300);
+const FIRST_PATIENCE: Duration = Duration::from_millis(400);
 const FIRST_ANSWER: Duration = Duration::from_millis(500);
 
 /// A time as it was measured lately: mean and mean deviation, as for round trips of TCP (Jacobson, 1988).

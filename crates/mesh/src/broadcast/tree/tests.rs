@@ -151,10 +151,10 @@ fn what_is_announced_and_does_not_come_is_asked_for_one_announcer_after_the_othe
     let mut tree = tree(5);
     announce(&mut tree, 3, &[name(1, None)], at(0));
     announce(&mut tree, 4, &[name(1, None)], at(1));
-    assert_eq!(asked(&mut tree, at(299)), []);
-    assert_eq!(asked(&mut tree, at(300)), [(node(3), 1)]);
-    assert_eq!(asked(&mut tree, at(799)), []);
-    assert_eq!(asked(&mut tree, at(800)), [(node(4), 1)]);
+    assert_eq!(asked(&mut tree, at(399)), []);
+    assert_eq!(asked(&mut tree, at(400)), [(node(3), 1)]);
+    assert_eq!(asked(&mut tree, at(899)), []);
+    assert_eq!(asked(&mut tree, at(900)), [(node(4), 1)]);
     assert_eq!(tree.report().broken_promises, 1);
     arrive(&mut tree, 1, 4, at(950));
     assert_eq!(tree.report().missing, 0);
@@ -313,10 +313,10 @@ fn a_message_goes_along_the_tree_alone_however_many_shortcuts_earlier_versions_g
 }
 
 /// A message is announced at 0, asked for, and handed over by node 3 at 500 ms.
-fn asked_for(tree: &mut Tree) {
+fn asked_for(tree: &mut Tree) -> Vec<Step> {
     announce(tree, 3, &[name(1, None)], at(0));
-    assert_eq!(asked(tree, at(300)), [(node(3), 1)]);
-    arrive(tree, 1, 3, at(500));
+    assert_eq!(asked(tree, at(400)), [(node(3), 1)]);
+    arrive(tree, 1, 3, at(500))
 }
 
 #[test]
@@ -350,6 +350,19 @@ fn a_copy_that_is_very_late_prunes_its_link_wherever_it_came_in() {
     assert_eq!(tree.report().prunes_sent, 0);
     tree.again(&message(1), node(2), along(7), at(2_000));
     assert_eq!(tree.report().prunes_sent, 1);
+}
+
+#[test]
+fn what_was_asked_for_goes_away_from_the_root_and_is_only_announced_towards_it() {
+    let mut tree = tree(4);
+    let pushed: Vec<NodeId> = asked_for(&mut tree)
+        .into_iter()
+        .flat_map(|step| if let Step::Push { to, .. } = step { to } else { Vec::new() })
+        .collect();
+    assert_eq!(pushed, [node(2)], "node 1 leads to the root");
+    tree.handle_timeout(at(550));
+    let told = steps(&mut tree).into_iter().any(|step| matches!(step, Step::Have { to, .. } if to == node(1)));
+    assert!(told);
 }
 
 #[test]
