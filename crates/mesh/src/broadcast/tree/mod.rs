@@ -1,7 +1,7 @@
 //! A tree along which messages reach all, each node about once, and what repairs it.
 //!
 //! Links are eager or lazy, the same at both ends. A message is handed on along the eager ones; on the lazy ones it is
-//! announced by its name, a little later and many in one frame. Which links are eager follows from [`place`]: the tree is
+//! announced by its name, a little later and many in one frame. Which links are eager follows from `place`: the tree is
 //! there before the first message, and as shallow as the links allow.
 //!
 //! What repairs it is after "Epidemic Broadcast Trees" (Leitão, Pereira and Rodrigues, 2007). Whoever gets a message twice
