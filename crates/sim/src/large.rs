@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::watch::LinkChanges;
 use crate::world::World;
 
 impl World {
@@ -43,6 +44,12 @@ impl World {
     #[must_use]
     pub fn happened(&self) -> u64 {
         self.schedule.taken()
+    }
+
+    /// How often links changed so far.
+    #[must_use]
+    pub fn link_changes(&self) -> LinkChanges {
+        self.watch.changes
     }
 
     /// In which run a node is, counted from 1.

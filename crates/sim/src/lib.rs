@@ -46,6 +46,7 @@ pub use seed::{seed, seeds};
 pub use services::offered;
 pub use spoil::Spoiling;
 pub use udp::{Filtering, Mapping, PORT, Router, RouterId};
+pub use watch::LinkChanges;
 pub use wire::Wire;
 pub use world::{SIGNAL, World};
 

@@ -15,7 +15,7 @@ use crate::host::Logged;
 use crate::network::{Content, PUPPET};
 use crate::schedule::{Due, Run};
 use crate::udp::QuicDial;
-use crate::watch::Told;
+use crate::watch::{LINK_DOWN, LINK_UP, OPENED, Told};
 use crate::wire::{Cargo, Codec};
 use crate::world::World;
 
@@ -241,6 +241,7 @@ impl World {
             return;
         }
         let links = self.network.connect([run, self.run_of(node)], None);
+        self.watch.tell(Told { at: self.now, node: run.node, what: OPENED, other: Some(node), code: None });
         let transport = if plain { Transport::Plain } else { Transport::Tcp };
         let proved = |node: usize| (!plain).then(|| self.id(node));
         let (dialler, listener) = (proved(run.node), proved(node));
@@ -369,18 +370,18 @@ impl World {
     /// What is worth a line of a journal, and the shown texts that are followed.
     fn watch_event(&mut self, node: usize, event: &Event) {
         let at = self.now;
-        let (what, other) = match event {
-            Event::Mesh(MeshEvent::LinkUp { peer, .. }) => ("link_up", self.index(peer.id)),
-            Event::Mesh(MeshEvent::LinkDown { peer, .. }) => ("link_down", self.index(peer.id)),
-            Event::Mesh(MeshEvent::Misbehaved { peer, .. }) => ("misbehaved", self.index(peer.id)),
+        let (what, other, code) = match event {
+            Event::Mesh(MeshEvent::LinkUp { peer, .. }) => (LINK_UP, self.index(peer.id), None),
+            Event::Mesh(MeshEvent::LinkDown { peer, code, .. }) => (LINK_DOWN, self.index(peer.id), Some(*code)),
+            Event::Mesh(MeshEvent::Misbehaved { peer, .. }) => ("misbehaved", self.index(peer.id), None),
             Event::Mesh(_) => return,
             Event::Chat(chat::Event::Message { message, own: false }) => {
                 let boot = self.host(node).boot;
                 self.watch.shown(node, boot, &message.text, at);
-                ("shown", self.index(message.author))
+                ("shown", self.index(message.author), None)
             }
             Event::Chat(_) | Event::Discovery(_) => return,
         };
-        self.watch.tell(Told { at, node, what, other });
+        self.watch.tell(Told { at, node, what, other, code });
     }
 }

@@ -1,6 +1,11 @@
 //! What a run is watched for: how far marked texts came and what they cost, and a digest by which two runs are compared.
 
-use meshline_protocol::{Frame, Message};
+use meshline_protocol::{Code, Frame, Message};
+
+/// Things worth a line that are counted as well.
+pub(crate) const OPENED: &str = "opened";
+pub(crate) const LINK_UP: &str = "link_up";
+pub(crate) const LINK_DOWN: &str = "link_down";
 
 /// What begins a marked text; its number and a `#` follow.
 const MARK: &[u8] = b"#mark:";
@@ -56,6 +61,7 @@ pub(crate) struct Watch {
     pub(crate) digest: Digest,
     /// Things worth a line, if anybody wants them.
     pub(crate) told: Option<Vec<Told>>,
+    pub(crate) changes: LinkChanges,
     texts: Vec<Text>,
 }
 
@@ -66,6 +72,19 @@ pub(crate) struct Told {
     pub(crate) node: usize,
     pub(crate) what: &'static str,
     pub(crate) other: Option<usize>,
+    /// Why, of a link that ended.
+    pub(crate) code: Option<Code>,
+}
+
+/// How often links changed, in all of the world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkChanges {
+    /// Connections opened, by whom they were dialled.
+    pub opened: u64,
+    /// Ends of links that came up.
+    pub up: u64,
+    /// Ends of links that went down.
+    pub down: u64,
 }
 
 impl Watch {
@@ -147,6 +166,12 @@ impl Watch {
     }
 
     pub(crate) fn tell(&mut self, told: Told) {
+        match told.what {
+            OPENED => self.changes.opened += 1,
+            LINK_UP => self.changes.up += 1,
+            LINK_DOWN => self.changes.down += 1,
+            _ => {}
+        }
         if let Some(lines) = &mut self.told {
             lines.push(told);
         }

@@ -82,6 +82,7 @@ pub(crate) fn is_traffic(message: &Message) -> bool {
                     | Broadcast::Want(_)
                     | Broadcast::Graft(_)
                     | Broadcast::Prune(_)
+                    | Broadcast::Place(_)
                     | Broadcast::Compare(_)
             )
             | Message::Chat(Chat::Compare(_) | Chat::Ranges(_) | Chat::Keys(_) | Chat::Want(_))

@@ -95,8 +95,9 @@ impl Journal {
             play.world.watch.told = Some(Vec::new());
             for one in told {
                 let other = one.other.map(|other| format!(",\"other\":{other}")).unwrap_or_default();
+                let code = one.code.map(|code| format!(",\"code\":\"{}\"", code.name())).unwrap_or_default();
                 self.line(&format!(
-                    "{{\"at_us\":{},\"node\":{},\"event\":\"{}\"{other}}}",
+                    "{{\"at_us\":{},\"node\":{},\"event\":\"{}\"{other}{code}}}",
                     one.at, one.node, one.what
                 ))?;
             }

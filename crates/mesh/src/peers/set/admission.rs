@@ -30,6 +30,9 @@ const LET_IN_PAUSE: Duration = Duration::from_secs(5);
 /// many come there is always a young one at every place.
 const SETTLED: Duration = Duration::from_secs(5);
 
+/// Between two young links that go for neighbours: whoever makes up neighbours moves one link in this time.
+const YOUNG_PAUSE: Duration = Duration::from_secs(5);
+
 /// Peers on a side that may say that we are their neighbour, for each neighbour there is: between an honest one and us
 /// there may be some that it has not found yet.
 const CLAIMS: usize = 2;
@@ -98,8 +101,11 @@ impl LinkSet {
         if let Some(gone) = gone {
             return Admission::InPlaceOf(gone);
         }
-        let Some(victim) = self.victim(shape, around, shared).filter(|_| may_evict) else { return Admission::Full };
-        let victim = victim.peer;
+        let victim = self.victim(shape, around, shared).filter(|_| may_evict);
+        let Some(victim) = victim.map(|victim| victim.peer) else {
+            let young = if is_neighbour { self.young_to_go(shape, around, shared) } else { None };
+            return young.map_or(Admission::Full, Admission::InPlaceOf);
+        };
         if self.is_redrawing() || !self.is_used(&victim, around, shared) {
             return Admission::InPlaceOf(victim);
         }
@@ -242,8 +248,36 @@ impl LinkSet {
         evicted(candidates, |bound| shared.below(bound))
     }
 
+    /// The link that goes for a neighbour where none is settled: a few that have just taken all places among each other would
+    /// keep a newcomer out. If this node needs all of them, one that is only near goes.
+    fn young_to_go(&mut self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<NodeId> {
+        let now = shared.now.mono;
+        if now < self.young_at || self.is_redrawing() {
+            return None;
+        }
+        let mut young = self.candidates_since(Duration::ZERO, shape, around, &*shared);
+        if young.is_empty() {
+            let near = std::mem::take(&mut self.near);
+            young = self.candidates_since(Duration::ZERO, shape, around, &*shared);
+            self.near = near;
+        }
+        // What has lasted stays, or goes by the rules for all.
+        let is_young =
+            |id: &NodeId| link_to(id, around.links, shared).is_some_and(|link| now.since(link.since) < SETTLED);
+        young.retain(|candidate| is_young(&candidate.peer));
+        let at = shared.below(young.len());
+        let peer = young.get(at)?.peer;
+        self.young_at = now.after(YOUNG_PAUSE);
+        Some(peer)
+    }
+
     /// Links that may go for others.
     fn candidates(&self, shape: Shape, around: Around<'_>, shared: &Shared) -> Vec<Candidate> {
+        self.candidates_since(SETTLED, shape, around, shared)
+    }
+
+    /// Links that may go for others and have been up for so long.
+    fn candidates_since(&self, settled: Duration, shape: Shape, around: Around<'_>, shared: &Shared) -> Vec<Candidate> {
         let now = shared.now.mono;
         let may_go = |id: &&NodeId| {
             !self.guests.contains_key(*id)
@@ -255,7 +289,7 @@ impl LinkSet {
         let candidate = |id: &NodeId| {
             let link = link_to(id, around.links, shared)?;
             let is_pressing = self.far.is_pressing(shape, &link.remote, 0, (around, shared));
-            if !is_pressing && now.since(link.since) < SETTLED {
+            if !is_pressing && now.since(link.since) < settled {
                 return None;
             }
             let brought = self.brought.get(id).copied().unwrap_or(0);

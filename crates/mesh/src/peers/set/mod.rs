@@ -102,6 +102,8 @@ pub(crate) struct LinkSet {
     chosen_at: Mono,
     /// From then on another newcomer may take the place of somebody else.
     let_in_at: Mono,
+    /// From then on another young link may go for a neighbour.
+    young_at: Mono,
     /// The next exchange of members found of late, with whom the last one was, and when others wanted theirs.
     shuffle_at: Mono,
     shuffled_with: Option<NodeId>,
