@@ -5,10 +5,12 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use meshline_identity::KeyPair;
+use meshline_protocol::NodeId;
 use serde_json::{Value, json};
 
 use crate::lab::Site;
@@ -18,6 +20,9 @@ use crate::wait::PATIENCE;
 
 /// How long what it signs is valid, in microseconds.
 const HOUR: u64 = 3_600_000_000;
+
+/// How a line begins in which a peer tells its place in the tree of messages to all.
+const PLACE: &str = "{\"broadcast\":{\"place\":";
 
 /// A raw body is at most so long.
 const MAX_BODY: usize = 65_536;
@@ -31,6 +36,8 @@ pub struct Insider {
     key: KeyPair,
     network: String,
     seq: u64,
+    /// How far from the least root it says it is; 0 if it says nothing.
+    leads: Arc<AtomicU8>,
 }
 
 fn now() -> u64 {
@@ -66,7 +73,7 @@ impl Insider {
         let (pen, voice) = (child.stdin.take().expect("piped"), child.stdout.take().expect("piped"));
         let key = KeyPair::from_pem(&read(&key_file)).expect("a key");
         let (pen, network) = (Arc::new(Mutex::new(pen)), member("network"));
-        let mut insider = Self { child, pen, heard: Arc::default(), key, network, seq: 0 };
+        let mut insider = Self { child, pen, heard: Arc::default(), key, network, seq: 0, leads: Arc::default() };
         insider.listen(voice);
         let papers: Value = serde_json::from_str(&read(&folder.join(member("membership")))).expect("JSON");
         insider.greet(&member("name"), &papers);
@@ -91,6 +98,20 @@ impl Insider {
         let line = json!({"by": self.id(), "seq": self.seq, "sig": self.key.sign_bytes(body.as_bytes())});
         self.send(&format!("{}\n{body}", json!({"len": body.len(), "routing": {"advertisement": line}})));
         self.wait_for(mark, &format!("{{\"id\":\"{}\",\"seq\":{}}}", self.id(), self.seq));
+    }
+
+    /// Says from now on, whenever its peer tells where it is in the tree of messages to all, that it is so many links, at
+    /// least one, from the least root there can be; waits until its peer takes it for the way of messages to all.
+    ///
+    /// # Panics
+    /// If its peer does not.
+    #[track_caller]
+    pub fn lead(&self, hops: u8) {
+        self.leads.store(hops, Ordering::SeqCst);
+        if self.heard(PLACE) > 0 {
+            write(&self.pen, &lead(hops));
+        }
+        self.wait_for(0, "\"graft\"");
     }
 
     /// How many of the lines it heard contain a text.
@@ -131,14 +152,19 @@ impl Insider {
 
     /// Hears on a thread of its own.
     fn listen(&self, voice: ChildStdout) {
-        let (heard, pen) = (Arc::clone(&self.heard), Arc::clone(&self.pen));
+        let (heard, pen, leads) = (Arc::clone(&self.heard), Arc::clone(&self.pen), Arc::clone(&self.leads));
         let (network, id) = (self.network.clone(), self.id());
         std::thread::spawn(move || {
             let mut voice = BufReader::new(voice);
             let mut line = String::new();
             while voice.read_line(&mut line).is_ok_and(|count| count > 0) {
                 let frame: Value = serde_json::from_str(&line).unwrap_or_default();
+                let is_place = line.contains(PLACE);
                 heard.push(std::mem::take(&mut line));
+                let hops = leads.load(Ordering::SeqCst);
+                if is_place && hops > 0 {
+                    write(&pen, &lead(hops));
+                }
                 let body = frame.get("len").and_then(Value::as_u64).and_then(|len| usize::try_from(len).ok());
                 let mut body = vec![0; body.unwrap_or(0).min(MAX_BODY)];
                 if voice.read_exact(&mut body).is_err() {
@@ -155,6 +181,12 @@ impl Insider {
 /// What hellos and time frames begin with.
 fn header(network: &str, id: &str) -> Value {
     json!({"network": network, "version": 1, "id": id, "time": now(), "ping": -1})
+}
+
+/// A place so far from the least root that there can be.
+fn lead(hops: u8) -> String {
+    let least = NodeId::from_bytes([0; 32]);
+    format!("{}\n", json!({"broadcast": {"place": {"root": least, "hops": hops}}}))
 }
 
 /// The second step of the exchange that a time frame began.

@@ -28,11 +28,18 @@ fn two_of_ten_that_pass_nothing_on_keep_nothing_from_anybody() {
     // The others know nobody yet, so these have places before anybody else.
     crowd.nodes.iter().for_each(wait_until_it_answers);
     let mut insiders = Vec::new();
-    for (number, victims) in numbers(NODES).skip(HONEST).zip(VICTIMS) {
+    // The second is nearer to the root that both make up: whoever has both takes it.
+    for ((number, victims), hops) in numbers(NODES).skip(HONEST).zip(VICTIMS).zip([2, 1]) {
         let config = ring.node(number).config().to_owned();
         for victim in numbers(HONEST).enumerate().filter(|(at, _)| victims.contains(at)).map(|(_, victim)| victim) {
-            insiders.push(Insider::join(&Site::here(), &config, &format!("127.0.0.1:{}", ring.port(victim))));
+            let insider = Insider::join(&Site::here(), &config, &format!("127.0.0.1:{}", ring.port(victim)));
+            insider.lead(hops);
+            insiders.push(insider);
         }
+    }
+    // These have hardly anybody else yet.
+    for from in 0..SLACKERS {
+        crowd.say(from, &format!("early from {from}"));
     }
     crowd.meet(&ring);
     for from in 0..HONEST {
