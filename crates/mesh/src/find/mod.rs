@@ -13,7 +13,7 @@ use std::time::Duration;
 use meshline_identity::{Member, Sequence, place_of, verify};
 use meshline_protocol::limits::MAX_AVOIDED;
 use meshline_protocol::message::{Find as Text, FindAnswer, FindAsk, FindWhat, Finding, Found, RecordText};
-use meshline_protocol::{Bounded, Code, Name, NodeId, SignedRecord, UnixMicros};
+use meshline_protocol::{Bounded, Code, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
 
 pub(crate) use pointers::Pointers;
 use sent::written;
@@ -117,8 +117,8 @@ pub(crate) struct Find {
     publish_at: Option<Mono>,
     /// When to ask who is next on the ring, and the pause then.
     settle_at: Option<(Mono, Duration)>,
-    /// Members that were looked for in vain.
-    pub(crate) given_up: Vec<NodeId>,
+    /// What was looked for in vain, with the commands that wait for it.
+    pub(crate) given_up: Vec<(Sought, Vec<RequestId>)>,
 }
 
 impl Find {
@@ -172,17 +172,12 @@ impl Find {
         let sent = if tries > TRIES { Err(Drop::NoRoute) } else { self.send_ask(to, what, (flow, &avoid), around) };
         match (sent, self.searches.get_mut(sought)) {
             (Ok((ask, toward)), Some(search)) => (search.ask, search.toward) = (ask, toward),
-            _ => self.give_up(sought, around.shared),
-        }
-    }
-
-    fn give_up(&mut self, sought: &Sought, shared: &mut Shared) {
-        let Some(search) = self.searches.remove(sought) else { return };
-        if let Sought::Id(id) = sought {
-            self.given_up.push(*id);
-        }
-        for request in search.requests {
-            refuse(Some(request), Code::NoSuchPeer, "nobody answers as this member", shared);
+            // The place may be here; the name has another one.
+            (Err(_), Some(_)) if matches!(sought, Sought::Name(_)) && tries <= TRIES => self.attempt(sought, around),
+            _ => {
+                let given_up = self.searches.remove(sought).map(|search| (sought.clone(), search.requests));
+                self.given_up.extend(given_up);
+            }
         }
     }
 
@@ -368,6 +363,12 @@ impl Find {
         let network = &shared.config.network;
         let is_place = (0..COPIES).any(|copy| place_of(network, &member.name, copy) == at);
         is_place && self.pointers.keep(at, member, (shared.id, shared.now.mono))
+    }
+
+    /// Members of a name that made themselves known here, at either of its places.
+    pub(crate) fn kept_as(&self, name: &Name, network: &NetworkId) -> Vec<SignedRecord> {
+        let places = (0..COPIES).map(|copy| place_of(network, name, copy));
+        places.flat_map(|place| self.pointers.at(place, name)).cloned().collect()
     }
 
     pub(crate) fn next_timeout(&self, is_linked: bool) -> Option<Mono> {

@@ -1,11 +1,11 @@
 //! Members that are not known here: what is asked, what is answered, and what becomes of the answers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use meshline_protocol::limits::MAX_FOUND;
 use meshline_protocol::message::{Datagram, Find as Text, FindAnswer, FindAsk, FindWhat, Finding};
-use meshline_protocol::{Code, NodeId, SignedRecord};
+use meshline_protocol::{Code, Name, NodeId, SignedRecord};
 
 use super::Node;
 use crate::find::{Answered, Around, MAX_BODY, SERVICE, Sought, UPKEEP};
@@ -34,9 +34,7 @@ impl Node {
                 let is_reached = !self.routing.is_part() || self.routing.table().routes.contains_key(id);
                 members.map(|known| known.member.id).filter(|known| known == id && is_reached).collect()
             }
-            Sought::Name(name) => {
-                members.filter(|known| known.member.name == *name).map(|known| known.member.id).collect()
-            }
+            Sought::Name(name) => self.known_by_name(name),
             Sought::Neighbours => Vec::new(),
         };
         // Names of an open network are claimed: others may claim the same.
@@ -44,10 +42,36 @@ impl Node {
         (!self.routing.is_part() || (is_all && !found.is_empty())).then_some(found)
     }
 
+    fn known_by_name(&self, name: &Name) -> Vec<NodeId> {
+        let members = self.gossip.members.iter().filter(|known| !known.has_left() && known.member.name == *name);
+        members.map(|known| known.member.id).collect()
+    }
+
     fn search(&mut self, sought: &Sought, request: Option<RequestId>) {
         let table = std::sync::Arc::clone(self.routing.table());
         let around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
         self.find.search(sought, request, around);
+        self.end_searches();
+    }
+
+    /// What was looked for in vain. Of those of a name, whoever made itself known here is known all the same.
+    fn end_searches(&mut self) {
+        for (sought, requests) in std::mem::take(&mut self.find.given_up) {
+            let found = match &sought {
+                Sought::Id(id) => {
+                    self.routing.forget_way(id, &self.shared);
+                    Vec::new()
+                }
+                Sought::Name(name) => {
+                    let records = self.find.kept_as(name, &self.shared.config.network);
+                    let known = self.known_by_name(name);
+                    let kept = self.take_found(&sought, &records, (&[], None));
+                    known.into_iter().chain(kept).collect::<BTreeSet<NodeId>>().into_iter().collect()
+                }
+                Sought::Neighbours => Vec::new(),
+            };
+            self.reply_found(requests, &found);
+        }
     }
 
     /// Asks where it is due.
@@ -58,9 +82,7 @@ impl Node {
         let table = std::sync::Arc::clone(self.routing.table());
         let mut around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
         self.find.handle_timeout(self.routing.is_part(), &mut around);
-        for id in std::mem::take(&mut self.find.given_up) {
-            self.routing.forget_way(&id, &self.shared);
-        }
+        self.end_searches();
     }
 
     /// Whether a datagram is for this area, or comes too fast; then it is taken.
@@ -99,7 +121,9 @@ impl Node {
         self.routing.doubt_way(&report.dst, &self.shared);
         let table = std::sync::Arc::clone(self.routing.table());
         let mut around = Around { datagrams: &mut self.datagrams, table: &table, shared: &mut self.shared };
-        self.find.reported(report.flow, &mut around)
+        let is_ours = self.find.reported(report.flow, &mut around);
+        self.end_searches();
+        is_ours
     }
 
     fn on_ask(&mut self, datagram: &Datagram, asked: &FindAsk) {
@@ -171,22 +195,37 @@ impl Node {
         else {
             return;
         };
+        let found = self.take_found(&sought, &records, (&way, Some(cost_us)));
+        self.reply_found(requests, &found);
+    }
+
+    /// Takes in the records of those that were looked for, with the way that led to them.
+    fn take_found(
+        &mut self,
+        sought: &Sought,
+        records: &[SignedRecord],
+        (way, cost_us): (&[NodeId], Option<u64>),
+    ) -> Vec<NodeId> {
         let mut found = Vec::new();
-        for record in &records {
+        for record in records {
             let Some(member) = self.admit(record) else { continue };
-            let is_meant = match &sought {
+            let is_meant = match sought {
                 Sought::Id(id) => member.id == *id,
                 Sought::Name(name) => member.name == *name,
                 Sought::Neighbours => true,
             };
             if is_meant && member.id != self.shared.id {
                 found.push(member.id);
-                let way = if matches!(sought, Sought::Id(_)) { way.clone() } else { Vec::new() };
-                self.learn_far(member, way, Some(cost_us));
+                let way = if matches!(sought, Sought::Id(_)) { way.to_vec() } else { Vec::new() };
+                self.learn_far(member, way, cost_us);
             }
         }
+        found
+    }
+
+    fn reply_found(&mut self, requests: Vec<RequestId>, found: &[NodeId]) {
         for request in requests {
-            self.shared.push(Output::Reply { request, reply: found_or_not(found.clone()) });
+            self.shared.push(Output::Reply { request, reply: found_or_not(found.to_vec()) });
         }
     }
 

