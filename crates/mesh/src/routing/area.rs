@@ -16,11 +16,15 @@ use super::lsdb::Lsdb;
 /// network fits whole.
 pub(crate) const MAX_AREA: usize = 256;
 
-/// In a larger network it is all members up to as many links away as fit into this much of it, in per cent. With eight
-/// links each that is two links, with twelve as well. Three links, which with seven and a half would just fit, are four
-/// times as many members that tell each change of their links, and those one link beyond the area are reached by what
-/// its own members list.
+/// In a larger network it is all members up to as many links away as fit into this much of it, in per cent. Two links away
+/// is worth more of it than further: with eight links each, and with twelve, these fit. With six and a half three links
+/// would fit as well, but those are three times as many members that tell each change of their links, at twice the cost of
+/// a start; and those one link beyond the area are reached by what its own members list.
 const NEAR_PERCENT: usize = 62;
+const FURTHER_PERCENT: usize = 40;
+
+/// Links away up to which members are near.
+const NEAR: u8 = 2;
 
 /// So many more are held for a moment, until it is looked at who is near: a quarter of the area.
 const SURPLUS_PART: usize = 4;
@@ -130,9 +134,9 @@ impl Area {
         has_room
     }
 
-    /// How many members it may hold where there are more than fit.
-    fn most_near(&self) -> usize {
-        self.max * NEAR_PERCENT / 100
+    /// How many members it may hold up to so many links away where there are more than fit.
+    fn most(&self, radius: u8) -> usize {
+        self.max * if radius <= NEAR { NEAR_PERCENT } else { FURTHER_PERCENT } / 100
     }
 
     /// Looks at who is near and who is not.
@@ -185,14 +189,15 @@ impl Area {
     fn choose(&self, found: &Found) -> Option<u8> {
         let size = |radius: u8| found.size(radius);
         let furthest = found.order.last().map_or(1, |(_, place)| place.level);
-        let largest = |below: u8| (1..below).take_while(|radius| size(*radius) <= self.most_near()).last().unwrap_or(1);
+        let largest =
+            |below: u8| (1..below).take_while(|radius| size(*radius) <= self.most(*radius)).last().unwrap_or(1);
         let Some(radius) = self.radius else {
             // Nobody lists a member that is not held: these are all there are. Of a branch all count here, for none would
             // be left out.
             let is_all = found.order.len() <= self.max && found.fringe.is_empty();
             return (!is_all).then(|| largest(furthest.saturating_add(1)));
         };
-        if size(radius) > self.most_near() {
+        if size(radius) > self.most(radius) {
             return Some(largest(radius));
         }
         let next = found.order.iter().filter(|(_, place)| place.level > radius).count() + found.fringe.len();
@@ -200,8 +205,9 @@ impl Area {
             let is_all = found.order.len() * 100 <= self.max * GROWS_UP_TO;
             return (!is_all).then_some(radius);
         }
-        let grows = (size(radius) + next) * 100 <= self.most_near() * GROWS_UP_TO;
-        Some(if grows { radius.saturating_add(1) } else { radius })
+        let further = radius.saturating_add(1);
+        let grows = (size(radius) + next) * 100 <= self.most(further) * GROWS_UP_TO;
+        Some(if grows { further } else { radius })
     }
 
     pub(super) fn members(&self) -> impl Iterator<Item = (NodeId, NodeId)> {

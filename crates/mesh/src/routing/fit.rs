@@ -4,7 +4,7 @@ use meshline_protocol::message::{LinkState, Routing as Message, RoutingSummary, 
 use meshline_protocol::{Bounded, Message as Wire, NodeId, UnixMicros};
 
 use super::greedy::Landmarks;
-use super::{Graph, MAX_USED, Routing, Table, flood, table};
+use super::{Graph, MAX_USED, Routing, Table, flood};
 use crate::shared::Shared;
 
 impl Routing {
@@ -117,7 +117,7 @@ impl Routing {
         if is_far {
             self.far.lack(to, now);
         }
-        if is_new && (is_far || self.lsdb.len() > table::ALL_PATHS_UP_TO) {
+        if is_new && (is_far || self.is_large()) {
             self.look_again(now);
         }
         if self.used.len() > MAX_USED {

@@ -117,9 +117,9 @@ impl Motion {
         self.count = self.count.saturating_add(1);
     }
 
-    fn is_much(&self, members: usize, now: Mono) -> bool {
+    fn is_much(&self, is_large: bool, now: Mono) -> bool {
         let is_old = now.since(self.since) >= MOTION_WINDOW * 2;
-        members > ALL_PATHS_UP_TO && !is_old && self.count.max(self.before) > FEW_NEWS
+        is_large && !is_old && self.count.max(self.before) > FEW_NEWS
     }
 }
 
@@ -237,7 +237,7 @@ impl Flood {
         let (mut frame, now) = (None, shared.now.mono);
         let (author, seq) = (entry.line.by, entry.line.seq);
         self.motion.note(now);
-        let is_moving = self.motion.is_much(lsdb.len(), now);
+        let is_moving = self.motion.is_much(self.is_any_part() || lsdb.len() > ALL_PATHS_UP_TO, now);
         self.is_moving = is_moving;
         let paced_until = if is_moving { together(now.after(PACE_IN_MOTION)) } else { now.after(PACE) };
         let is_linked = |peer: &NodeId| except.is_some() && entry.state.links.iter().any(|link| link.peer == *peer);
@@ -306,7 +306,7 @@ impl Flood {
     /// `radius` is how far this node looks.
     pub(super) fn handle_timeout(&mut self, (lsdb, radius): (&Lsdb, Option<u8>), shared: &mut Shared) {
         let now = shared.now.mono;
-        let is_moving = self.motion.is_much(lsdb.len(), now);
+        let is_moving = self.motion.is_much(self.is_any_part() || lsdb.len() > ALL_PATHS_UP_TO, now);
         self.is_moving = is_moving;
         for (peer, neighbour) in &mut self.neighbours {
             if neighbour.ack_at.is_some_and(|at| at <= now) {

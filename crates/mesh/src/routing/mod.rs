@@ -196,7 +196,13 @@ impl Routing {
 
     /// Whether there are so many members that what is in motion is told at leisure.
     fn is_large(&self) -> bool {
-        self.lsdb.len() > table::ALL_PATHS_UP_TO
+        self.members() > table::ALL_PATHS_UP_TO
+    }
+
+    /// Members as far as their number matters here: where a part is kept there are many, however few these are.
+    fn members(&self) -> usize {
+        let least = if self.is_part() { table::ALL_PATHS_UP_TO + 1 } else { 0 };
+        self.lsdb.len().max(least)
     }
 
     /// A link goes away soon and bears nothing new: others are told while it still takes what is under way.
@@ -295,7 +301,7 @@ impl Routing {
         if self.damping.is_watching() && self.own.next_timeout().is_some_and(|at| at <= now) {
             self.own.changed(now);
         }
-        let many = self.is_large().then(|| u32::try_from(self.lsdb.len()).unwrap_or(u32::MAX));
+        let many = self.is_large().then(|| u32::try_from(self.members()).unwrap_or(u32::MAX));
         if self.own.is_due(many, now, &links) && !shared.leaving {
             self.advertise(links(), shared);
         }
@@ -333,7 +339,7 @@ impl Routing {
         if self.lsdb.insert(Arc::clone(&entry)) {
             self.flood.spread((&entry, &self.lsdb), (None, 0), shared);
             // What this node sends first of all depends on its own links.
-            self.compute_at = Some(Burst::soonest(self.lsdb.len(), self.computed.1, now));
+            self.compute_at = Some(Burst::soonest(self.members(), self.computed.1, now));
         }
     }
 
@@ -353,7 +359,7 @@ impl Routing {
     fn compute(&mut self, shared: &mut Shared, via: impl Fn() -> BTreeMap<NodeId, NodeId>) -> bool {
         let now = shared.now.mono;
         if self.computed.0 != self.lsdb.version && self.compute_at.is_none() {
-            self.compute_at = Some(self.burst.earliest(self.lsdb.len(), self.computed.1, now));
+            self.compute_at = Some(self.burst.earliest(self.members(), self.computed.1, now));
         }
         let versions = (self.lsdb.version, self.computed.0);
         if let Some(at) = self.compute_at {
@@ -371,7 +377,8 @@ impl Routing {
         self.computed.0 = self.lsdb.version;
         let carries = shared.config.carries_for_others();
         self.links = graph.links();
-        let table = Table::compute(&graph, shared.id, carries, |id| self.used.contains_key(id)).steered(&graph, &via());
+        let has_spares = |id: &NodeId| !self.is_large() || self.used.contains_key(id);
+        let table = Table::compute(&graph, shared.id, carries, has_spares).steered(&graph, &via());
         let table = self.reaching_beyond(table, shared);
         if table == *self.table {
             return false;

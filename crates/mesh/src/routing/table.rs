@@ -51,20 +51,16 @@ pub struct Table {
 }
 
 impl Table {
-    /// Computes the ways from `own` to all. To those in `used` several are found even in a large network.
+    /// Computes the ways from `own` to all, and further ones to those of which `has_spares` says so.
     #[must_use]
-    pub fn compute(graph: &Graph, own: NodeId, carries: bool, used: impl Fn(&NodeId) -> bool) -> Self {
+    pub fn compute(graph: &Graph, own: NodeId, carries: bool, has_spares: impl Fn(&NodeId) -> bool) -> Self {
         let mut table = Self { own: Some(own), carries, ..Self::default() };
         let Some(from) = graph.number(&own) else { return table };
         let tree = Tree::find(graph, from);
-        let is_small = graph.len() <= ALL_PATHS_UP_TO;
         for to in (0..graph.len()).filter(|to| *to != from) {
             let Some(id) = graph.id(to) else { continue };
-            let found = if is_small || used(&id) {
-                paths(graph, &tree, to, MAX_PATHS)
-            } else {
-                tree.path(to).into_iter().collect()
-            };
+            let found =
+                if has_spares(&id) { paths(graph, &tree, to, MAX_PATHS) } else { tree.path(to).into_iter().collect() };
             let found: Vec<Path> = found.iter().filter_map(|path| path_of(graph, from, path)).collect();
             if !found.is_empty() {
                 table.routes.insert(id, Route { paths: shared(found) });

@@ -47,7 +47,7 @@ fn graph(links: &[(u8, u8, u32)], idle: &[u8]) -> Graph {
 }
 
 fn table(links: &[(u8, u8, u32)], idle: &[u8]) -> Table {
-    Table::compute(&graph(links, idle), id(0), true, |_| false)
+    Table::compute(&graph(links, idle), id(0), true, |_| true)
 }
 
 fn hops(table: &Table, to: u8) -> Vec<Vec<u8>> {

@@ -71,6 +71,10 @@ fn an_area_that_would_be_nearly_full_ends_a_link_before() {
     assert_eq!(fit(&mut Area::new(MAX_AREA), &[8, 6, 4, 1], false), (Some(2), 56));
     // 12 and 144, as with twelve links each.
     assert_eq!(fit(&mut Area::new(MAX_AREA), &[12, 11, 2], false), (Some(2), 144));
+    // 8, 40 and 136, as with six and a half: a link further costs more than it is worth.
+    assert_eq!(fit(&mut Area::new(MAX_AREA), &[8, 4, 3, 2], false), (Some(2), 40));
+    // 4, 16 and 52: there it is not dear.
+    assert_eq!(fit(&mut Area::new(MAX_AREA), &[4, 3, 3, 6], false), (Some(3), 52));
     // Not even those linked would have to be left out.
     assert_eq!(fit(&mut Area::new(16), &[12, 2], false), (Some(1), 12));
 }
@@ -85,11 +89,11 @@ fn a_network_that_fits_is_kept_whole_even_if_peers_keep_a_part() {
 fn the_area_grows_by_a_link_only_where_that_leaves_room() {
     let mut area = Area::new(MAX_AREA);
     assert_eq!(fit(&mut area, &[8, 6, 4, 1], false).0, Some(2));
-    // 8, 40 and 136 would fit, and not leave a quarter.
-    assert_eq!(fit(&mut area, &[8, 4, 3], false).0, Some(2));
-    // 8, 24 and 104: one more link; and when that was all, everybody.
-    assert_eq!(fit(&mut area, &[8, 2, 5], false).0, Some(3));
-    assert_eq!(fit(&mut area, &[8, 2, 5], false).0, None);
+    // 8, 32 and 80 would fit, and not leave a quarter.
+    assert_eq!(fit(&mut area, &[8, 3, 2], false).0, Some(2));
+    // 8, 24 and 72: one more link; and when that was all, everybody.
+    assert_eq!(fit(&mut area, &[8, 2, 3], false).0, Some(3));
+    assert_eq!(fit(&mut area, &[8, 2, 3], false).0, None);
 }
 
 #[test]
