@@ -153,13 +153,14 @@ impl Address {
     /// The host without the brackets of an IPv6 address.
     #[must_use]
     pub fn host(&self) -> &str {
-        split_address(&self.0).map_or("", |(host, _)| host.trim_matches(['[', ']']))
+        // It was checked when it was made.
+        self.0.rsplit_once(':').map_or("", |(host, _)| host.trim_matches(['[', ']']))
     }
 
     /// The port.
     #[must_use]
     pub fn port(&self) -> u16 {
-        split_address(&self.0).map_or(0, |(_, port)| port)
+        self.0.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).unwrap_or(0)
     }
 
     /// Whether the host is this machine itself.

@@ -15,7 +15,7 @@ const STORE_DELAY: Duration = Duration::from_secs(1);
 
 /// The same for who is known and linked, where there are more members than that. While a large network starts it changes all
 /// the time, and is copied and written whole each time; what a crash loses of it the peers tell again.
-const KNOWN_DELAY: Duration = Duration::from_secs(10);
+const KNOWN_DELAY: Duration = Duration::from_secs(30);
 const MANY_MEMBERS: usize = 64;
 
 /// Members kept on disk.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use meshline_protocol::NodeId;
 
-use super::group::{Group, is_counted};
+use super::group::Group;
 use crate::now::Mono;
 
 /// A link that may go.
@@ -54,7 +54,7 @@ fn protect<K: Ord>(candidates: &mut Vec<Candidate>, kept: usize, key: impl Fn(&C
 fn most_crowded(candidates: &[Candidate]) -> Vec<Vec<&Candidate>> {
     let mut groups: BTreeMap<Option<Group>, Vec<&Candidate>> = BTreeMap::new();
     for candidate in candidates {
-        let group = is_counted(&candidate.address).then(|| Group::of(&candidate.address));
+        let group = Group::counted(&candidate.address);
         groups.entry(group).or_default().push(candidate);
     }
     let crowding = |group: &Vec<&Candidate>| (group.iter().any(|one| one.is_pressing), group.len());

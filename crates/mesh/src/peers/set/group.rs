@@ -14,16 +14,26 @@ pub(crate) enum Group {
 
 impl Group {
     pub(crate) fn of(address: &Address) -> Self {
-        match address.host().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-            Ok(IpAddr::V4(ip)) => {
+        Self::of_host(address.host(), ip_of(address))
+    }
+
+    /// Of an address of which shares mean something; `None` for others.
+    pub(crate) fn counted(address: &Address) -> Option<Self> {
+        let ip = ip_of(address);
+        has_shares(address, ip).then(|| Self::of_host(address.host(), ip))
+    }
+
+    fn of_host(host: &str, ip: Option<IpAddr>) -> Self {
+        match ip {
+            Some(IpAddr::V4(ip)) => {
                 let [one, two, ..] = ip.octets();
                 Self::V4([one, two])
             }
-            Ok(IpAddr::V6(ip)) => {
+            Some(IpAddr::V6(ip)) => {
                 let [one, two, three, ..] = ip.segments();
                 Self::V6([one, two, three])
             }
-            Err(_) => Self::Name(last_labels(address.host()).into()),
+            None => Self::Name(last_labels(host).into()),
         }
     }
 
@@ -36,11 +46,19 @@ impl Group {
 /// Whether shares of a prefix mean something for an address: on loopback and in private networks all members have the
 /// same prefix, and nobody from outside has an address there.
 pub(crate) fn is_counted(address: &Address) -> bool {
-    match address.host().parse::<IpAddr>().map(|ip| ip.to_canonical()) {
-        Ok(IpAddr::V4(ip)) => !is_private_v4(ip),
-        Ok(IpAddr::V6(ip)) => !is_private_v6(ip),
-        Err(_) => !address.is_loopback(),
+    has_shares(address, ip_of(address))
+}
+
+fn has_shares(address: &Address, ip: Option<IpAddr>) -> bool {
+    match ip {
+        Some(IpAddr::V4(ip)) => !is_private_v4(ip),
+        Some(IpAddr::V6(ip)) => !is_private_v6(ip),
+        None => !address.is_loopback(),
     }
+}
+
+fn ip_of(address: &Address) -> Option<IpAddr> {
+    address.host().parse::<IpAddr>().ok().map(|ip| ip.to_canonical())
 }
 
 fn is_private_v4(ip: Ipv4Addr) -> bool {

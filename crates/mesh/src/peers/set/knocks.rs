@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use meshline_protocol::{Address, NodeId};
 
-use super::group::{Group, is_counted};
+use super::group::Group;
 use crate::now::Mono;
 
 /// Different members out of a prefix that are many: more than a household has, and so few that an attacker who stays below
@@ -36,10 +36,7 @@ impl Knocks {
         if now >= self.forget_at {
             *self = Self { came: BTreeMap::new(), forget_at: now.after(FORGET) };
         }
-        if !is_counted(remote) {
-            return;
-        }
-        let group = Group::of(remote);
+        let Some(group) = Group::counted(remote) else { return };
         if !self.came.contains_key(&group) && self.came.len() >= MAX_PREFIXES {
             let fewest = self.came.iter().min_by_key(|(_, members)| members.len()).map(|(group, _)| group.clone());
             fewest.map(|group| self.came.remove(&group));
@@ -58,6 +55,10 @@ impl Knocks {
 
     /// Whether many came out of the prefix of an address.
     pub(super) fn are_many(&self, address: &Address) -> bool {
-        is_counted(address) && self.came.get(&Group::of(address)).is_some_and(|members| members.len() >= MANY)
+        if self.came.is_empty() {
+            return false;
+        }
+        let members = Group::counted(address).and_then(|group| self.came.get(&group));
+        members.is_some_and(|members| members.len() >= MANY)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use meshline_protocol::{Address, Code, NodeId};
 
 use super::anchors::MAX_ANCHORS;
-use super::crowds::Crowds;
+use super::crowds::Counted;
 use super::far::far_place;
 use super::group::{Group, is_counted};
 use super::knocks::Knocks;
@@ -155,13 +155,14 @@ impl Picks {
         }
         let missing = shape.far.saturating_sub(self.picks.len()).max(shape.fill.saturating_sub(regular + pending));
         let crowded = self.crowded(shape, regular, (around, &*shared));
+        let crowds = Counted::new(around.members);
         if self.pick_at <= now {
             for _ in 0..missing.min(MAX_PENDING.saturating_sub(pending)) {
-                let Some(id) = self.pick(shape, regular, (around, &mut *shared)) else { break };
+                let Some(id) = self.pick(shape, regular, &crowds, (around, &mut *shared)) else { break };
                 self.picks.insert(id, Pick::new(now));
             }
             if missing == 0 && pending == 0 {
-                self.replace(shape, &crowded, (around, &mut *shared));
+                self.replace(shape, (&crowded, &crowds), (around, &mut *shared));
             }
         }
         let again = now.after(SEARCH);
@@ -170,7 +171,13 @@ impl Picks {
         (missing + pending > 0).then_some(paused)
     }
 
-    fn pick(&mut self, shape: Shape, regular: usize, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
+    fn pick(
+        &mut self,
+        shape: Shape,
+        regular: usize,
+        crowds: &Counted<'_>,
+        (around, shared): (Around<'_>, &mut Shared),
+    ) -> Option<NodeId> {
         if let Some(id) = self.next_anchor(shape, (around, &*shared)) {
             return Some(id);
         }
@@ -181,7 +188,7 @@ impl Picks {
                 return Some(id);
             }
         }
-        if let Some(id) = self.pick_sound(shape, (around, &mut *shared)) {
+        if let Some(id) = self.pick_sound(shape, crowds, (around, &mut *shared)) {
             return Some(id);
         }
         let place = far_place(shared, around.members.len());
@@ -195,8 +202,12 @@ impl Picks {
 
     /// Somebody out of a prefix like any other, each of which is as likely: of an attacker's there are few, however many
     /// members it makes up. Every other choice is of somebody found before, for addresses can be made up too.
-    fn pick_sound(&mut self, shape: Shape, (around, shared): (Around<'_>, &mut Shared)) -> Option<NodeId> {
-        let crowds = Crowds::of(around.members);
+    fn pick_sound(
+        &mut self,
+        shape: Shape,
+        crowds: &Counted<'_>,
+        (around, shared): (Around<'_>, &mut Shared),
+    ) -> Option<NodeId> {
         self.turn = !self.turn;
         for _ in 0..if self.turn { DRAWS } else { 0 } {
             let Some(known) = around.book.draw_tried(shared).and_then(|member| around.members.get(&member.id)) else {
@@ -247,13 +258,18 @@ impl Picks {
     }
 
     /// Looks for others in place of choices that lead where there are many. These are given up when others are up.
-    fn replace(&mut self, shape: Shape, crowded: &[NodeId], (around, shared): (Around<'_>, &mut Shared)) {
+    fn replace(
+        &mut self,
+        shape: Shape,
+        (crowded, crowds): (&[NodeId], &Counted<'_>),
+        (around, shared): (Around<'_>, &mut Shared),
+    ) {
         let now = shared.now.mono;
         if self.picks.len() - crowded.len() >= shape.far {
             self.picks.retain(|id, _| !crowded.contains(id));
         } else if self.replace_at <= now {
             self.replace_at = now.after(REPLACE);
-            let sound = self.pick_sound(shape, (around, shared));
+            let sound = self.pick_sound(shape, crowds, (around, shared));
             self.picks.extend(sound.map(|id| (id, Pick::new(now))));
         }
     }
@@ -352,7 +368,7 @@ fn linked<'a>(around: Around<'a>, shared: &'a Shared) -> impl Iterator<Item = &'
 /// How many of these addresses are in the prefix of one that counts.
 fn count_in<'a>(address: &Address, others: impl Iterator<Item = &'a Address>) -> usize {
     let group = Group::of(address);
-    others.filter(|other| is_counted(other) && Group::of(other) == group).count()
+    others.filter(|other| Group::counted(other).as_ref() == Some(&group)).count()
 }
 
 /// Whether a link's far end is in a prefix that counts and of which the member has not told.
