@@ -219,7 +219,7 @@ impl LinkSet {
 
     /// Ends as many links as there are too many, or lets them part.
     pub(super) fn trim(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&mut Shared, &mut Choice)) {
-        let surplus = self.regular(shared).saturating_sub(shape.room);
+        let surplus = self.regular_but(&choice.ended, shared).saturating_sub(shape.room);
         for _ in 0..surplus {
             let Some(victim) = self.victim_but(shape, around, (&mut *shared, &choice.ended)) else { return };
             let victim = victim.peer;
@@ -231,6 +231,24 @@ impl LinkSet {
                 return;
             }
         }
+    }
+
+    /// Ends a link that neither end keeps for anything, if there are enough without it: whoever looks for one it needs finds
+    /// a place then, and nobody else has to go for it.
+    pub(super) fn end_needless(
+        &mut self,
+        shape: Shape,
+        around: Around<'_>,
+        (shared, choice): (&mut Shared, &mut Choice),
+    ) {
+        if self.regular_but(&choice.ended, shared) <= shape.fill {
+            return;
+        }
+        let mut needless = self.candidates(shape, around, &*shared);
+        needless.retain(|one| !one.is_needed && !choice.ended.contains(&one.peer));
+        needless.retain(|one| !self.is_used(&one.peer, around, &*shared));
+        let at = shared.below(needless.len());
+        choice.ended.extend(needless.get(at).map(|one| one.peer));
     }
 
     pub(super) fn victim(&self, shape: Shape, around: Around<'_>, shared: &mut Shared) -> Option<Candidate> {

@@ -168,6 +168,7 @@ impl LinkSet {
             self.mark_surplus(shape, around, shared);
         } else {
             self.trim(shape, around, (&mut *shared, &mut choice));
+            self.end_needless(shape, around, (&mut *shared, &mut choice));
         }
         self.tell(&choice.ended, shared);
         self.plan(search_at, shared);
@@ -303,7 +304,14 @@ impl LinkSet {
 
     /// Links that are meant to stay.
     fn regular(&self, shared: &Shared) -> usize {
-        let is_regular = |id: &&NodeId| !self.guests.contains_key(id) && !self.is_old(id) && !self.parting.has(id);
+        self.regular_but(&[], shared)
+    }
+
+    /// The same without those that are about to end.
+    fn regular_but(&self, ended: &[NodeId], shared: &Shared) -> usize {
+        let is_regular = |id: &&NodeId| {
+            !self.guests.contains_key(id) && !self.is_old(id) && !self.parting.has(id) && !ended.contains(id)
+        };
         shared.up.keys().filter(is_regular).count()
     }
 
