@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_mesh::Status;
-use meshline_sim::{MS, PORT, SECOND, World, address, invariants, seed};
+use meshline_sim::{MS, PORT, SECOND, World, address, invariants, seed, seeds};
 
 use crate::support::{add_by_first, seconds};
 
@@ -101,6 +101,35 @@ fn nodes_with_eight_links_each_become_one_mesh_with_every_neighbour_linked() {
     // Where all are full a long link may have been given up for somebody else a moment ago, and its end asks around.
     settle(&mut world, 60 * SECOND, is_settled);
     invariants::everyone_knows_everyone(&mut world).expect("gossip reaches everybody");
+}
+
+/// Links below which a node looks for more, of eight.
+const FILL: usize = 6;
+
+#[test]
+fn links_come_to_rest_and_whoever_has_enough_keeps_none_for_nothing() {
+    seeds(3).for_each(come_to_rest);
+}
+
+fn come_to_rest(seed: u64) {
+    let mut world = bounded(size(60), seed);
+    world.run_for(60 * SECOND);
+    for (node, status) in statuses(&mut world) {
+        let needless =
+            status.links.iter().filter(|link| link.purposes.is_empty() && link.their_purposes.is_empty()).count();
+        let links = status.links.len();
+        assert!(needless == 0 || links <= FILL, "seed {seed}, node {node}: {needless} of {links} for nothing");
+    }
+    let pairs = |world: &World| -> BTreeSet<(usize, usize)> {
+        let all = (0..world.len()).flat_map(|one| (0..one).map(move |other| (one, other)));
+        all.filter(|(one, other)| world.is_linked(*one, *other)).collect()
+    };
+    let before = pairs(&world);
+    world.run_for(60 * SECOND);
+    // Round trips of this world vary, and whoever is nearest by them too.
+    let stayed = before.intersection(&pairs(&world)).count();
+    println!("seed {seed}: {stayed} of {} links stayed", before.len());
+    assert!(stayed * 10 >= before.len() * 9, "seed {seed}: {stayed} of {} links stayed", before.len());
 }
 
 #[test]
