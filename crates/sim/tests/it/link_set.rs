@@ -108,11 +108,12 @@ const FILL: usize = 6;
 
 #[test]
 fn links_come_to_rest_and_whoever_has_enough_keeps_none_for_nothing() {
-    seeds(3).for_each(come_to_rest);
+    seeds(2).for_each(come_to_rest);
 }
 
 fn come_to_rest(seed: u64) {
-    let mut world = bounded(size(60), seed);
+    // With more than 64 ways are computed for what is in use alone, which is soon done.
+    let mut world = bounded(size(72), seed);
     world.run_for(60 * SECOND);
     for (node, status) in statuses(&mut world) {
         let needless =
