@@ -14,6 +14,7 @@ mod eviction;
 mod far;
 mod group;
 mod knocks;
+mod nearest;
 mod parting;
 mod picks;
 mod purposes;
@@ -38,7 +39,6 @@ use crate::config::Topology;
 use crate::gossip::{Known, Members};
 use crate::link::{Link, Links};
 use crate::now::Mono;
-use crate::relay::is_quicker;
 use crate::report::LinkSetReport;
 use crate::shared::Shared;
 use around::Side;
@@ -232,39 +232,6 @@ impl LinkSet {
             before.choose(members.counterclockwise(&shared.id).filter_map(candidate), shape.side, now);
         self.ring = next.into_iter().chain(previous).collect();
         missing_after.into_iter().chain(missing_before).chain(self.ring.iter().copied()).collect()
-    }
-
-    /// The nearest of those that are linked; one gives way to another only if that is quicker by far. Those out of prefixes
-    /// from which many come are none while there are others: one of many is always quick.
-    fn choose_near(&mut self, shape: Shape, links: &Links, shared: &Shared) {
-        let rtt = |id: &NodeId| links.get(shared.up.get(id)?.link)?.rtt_us();
-        let (many, others): (BTreeSet<NodeId>, BTreeSet<NodeId>) =
-            shared.up.keys().partition(|id| self.is_of_many(id, links, shared));
-        let left_out = if others.is_empty() { BTreeSet::new() } else { many };
-        self.near.retain(|id| !left_out.contains(id));
-        let mut others: Vec<(u64, NodeId)> = shared
-            .up
-            .keys()
-            .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id) && !self.parting.has(id))
-            .filter(|id| !left_out.contains(id))
-            .filter_map(|id| Some((rtt(id)?, *id)))
-            .collect();
-        others.sort_unstable();
-        for (quick, id) in others {
-            let slowest = self.near.iter().map(|id| (rtt(id).unwrap_or(u64::MAX), *id)).max();
-            match slowest {
-                Some((slow, worst)) if self.near.len() >= shape.near => {
-                    if !is_quicker(quick, slow) {
-                        break;
-                    }
-                    self.near.remove(&worst);
-                    self.near.insert(id);
-                }
-                Some(_) | None => {
-                    self.near.insert(id);
-                }
-            }
-        }
     }
 
     /// What this node keeps a link for.
