@@ -10,12 +10,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use meshline_mesh::{Input as Mesh, LinkId};
 use meshline_protocol::Frame;
 use meshline_services::{Input, Output, Stack};
+use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use crate::host::Host;
 use crate::world::World;
 
-/// Fewer things to do in a window are not worth a thread, which takes as long to start as two of them.
-const WORTH_A_THREAD: usize = 64;
+/// Fewer things to do in a window are not worth a thread, which takes as long to wake as some of them.
+const WORTH_A_THREAD: usize = 32;
 
 /// Timers that fire so often on end, each within [`SPIN`] microseconds of the one before, show that a node asks to be
 /// woken for nothing: two seconds of what a node makes of a time that is past.
@@ -37,6 +38,8 @@ pub(crate) enum Mode {
 pub(crate) struct Windows {
     /// Threads that share the work; 0 where everything is done as it comes.
     threads: usize,
+    /// Those beside the one that plays. They stay, and what they allocated with them.
+    others: Option<ThreadPool>,
     pub(crate) mode: Mode,
     /// Nodes that have something to do.
     touched: Vec<usize>,
@@ -76,6 +79,9 @@ impl World {
     /// comes out is the same for any number of them, but not the same as without windows.
     pub fn in_windows(&mut self, threads: usize) {
         self.windows.threads = threads.max(1);
+        // Without them this one does all.
+        self.windows.others =
+            (threads > 1).then(|| ThreadPoolBuilder::new().num_threads(threads - 1).build().ok()).flatten();
     }
 
     pub(crate) fn has_windows(&self) -> bool {
@@ -155,15 +161,16 @@ impl World {
         let all: usize = busy.iter().map(|(_, host)| 1 + host.errands.len()).sum();
         let threads = self.windows.threads.min(all / WORTH_A_THREAD).max(1);
         let queue = Mutex::new(busy.into_iter());
-        std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(|| work(&queue, limit))).collect();
-            let own = work(&queue, limit);
-            let others = others.into_iter().map(|other| match other.join() {
-                Ok(done) => done,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            others.chain([own]).collect()
-        })
+        let mut done: Vec<Done> = (1..threads).map(|_| Done::default()).collect();
+        let own = match &self.windows.others {
+            Some(others) if threads > 1 => others.in_place_scope(|scope| {
+                done.iter_mut().for_each(|done| scope.spawn(|_| *done = work(&queue, limit)));
+                work(&queue, limit)
+            }),
+            _ => work(&queue, limit),
+        };
+        done.push(own);
+        done
     }
 
     /// Does what they want done.
