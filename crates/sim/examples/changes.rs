@@ -12,6 +12,9 @@ use std::collections::BTreeMap;
 use meshline_sim::scenario::{Nodes, Play, Scenario, Seconds, read};
 use meshline_sim::{LinkChanges, SECOND, World};
 
+/// Kinds of frames that are told of.
+const KINDS: usize = 16;
+
 fn argument(at: usize) -> String {
     std::env::args().nth(at).expect("SCENARIO.json NODES SEED MINUTES")
 }
@@ -57,6 +60,19 @@ fn links(world: &World, nodes: usize) -> Vec<(usize, usize)> {
         .collect()
 }
 
+/// The kinds of frames that were most, with how many a node sent and how many bytes.
+fn most(before: &Count, after: &Count, a_node: impl Fn(u64) -> f64) -> Vec<String> {
+    let since = |(kind, (frames, bytes)): (&&'static str, &(u64, u64))| {
+        let (frames_before, bytes_before) = before.frames.get(*kind).copied().unwrap_or_default();
+        (frames - frames_before, bytes - bytes_before, *kind)
+    };
+    let mut kinds: Vec<(u64, u64, &str)> = after.frames.iter().map(since).collect();
+    kinds.sort_unstable_by(|a, b| b.cmp(a));
+    kinds.truncate(KINDS);
+    let told = |(frames, bytes, kind)| format!("\"{kind}\":[{:.1},{:.0}]", a_node(frames), a_node(bytes));
+    kinds.into_iter().map(told).collect()
+}
+
 fn main() {
     let nodes = usize::try_from(number(2)).expect("small");
     let mut play = Play::new(undisturbed(), number(3));
@@ -81,7 +97,7 @@ fn main() {
             ("stayed", stayed as f64 / now_linked.len().max(1) as f64),
         ];
         let row: Vec<String> = row.iter().map(|(name, value)| format!("\"{name}\":{value:.2}")).collect();
-        println!("{{\"minute\":{minute},{}}}", row.join(","));
+        println!("{{\"minute\":{minute},{},\"most\":{{{}}}}}", row.join(","), most(&before, &after, a_node).join(","));
         (before, linked) = (after, now_linked);
     }
 }

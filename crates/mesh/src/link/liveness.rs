@@ -18,6 +18,9 @@ const IDLE_INTERVAL: Duration = Duration::from_secs(15);
 /// The same on a QUIC link: some routers forget UDP after ten seconds without a packet, and with it the way.
 const IDLE_INTERVAL_UDP: Duration = Duration::from_secs(8);
 
+/// The end that dialled asks so much sooner on an idle link, so that it alone does: the other one has been asked by then.
+const LEAD: Duration = Duration::from_millis(500);
+
 /// A QUIC link on which a message was sent is asked after this unless something comes back: a router between the two may
 /// have forgotten the way, and then nothing says so. The same goes for a relayed link: its proxy acknowledges what it need not
 /// pass on. With [`DEAD_AFTER`] it is left seven seconds after the message. Other links over TCP are not: there the system says
@@ -43,6 +46,9 @@ const LEAST_PATIENCE: Duration = Duration::from_millis(300);
 /// cases, even where every tenth packet is lost.
 const FIRST_ASKS: u8 = 4;
 const FIRST_INTERVAL: Duration = Duration::from_millis(200);
+
+/// For the next of the first asks of the end that dialled the other one waits so long at most, whatever a round trip takes.
+const LONGEST_TURN: Duration = Duration::from_secs(2);
 
 /// A clock is off by half of a round trip at most: below this the next ask can wait.
 const SHORT_US: u64 = 20_000;
@@ -117,6 +123,11 @@ pub(crate) fn answer_time(rtt_us: u64, jitter_us: u64, goodput_bps: Option<u64>,
     Duration::from_micros(micros).min(MOST_PATIENCE)
 }
 
+/// What the end that did not dial leaves the other one for the next of the first asks, and it takes to show here.
+fn turn(rtt_us: u64) -> Duration {
+    Duration::from_micros(rtt_us).saturating_add(2 * FIRST_INTERVAL).min(LONGEST_TURN)
+}
+
 /// A time in which a link carries datagrams.
 #[derive(Clone, Copy, Debug)]
 struct Carrying {
@@ -164,6 +175,8 @@ pub(crate) struct Liveness {
     answers: u64,
     /// Of the first asks those that were not answered yet.
     first_asks: u8,
+    /// This end dialled, and asks where one is enough.
+    leads: bool,
     idle_interval: Duration,
     /// Whether a message that nothing comes back after is asked after.
     minds_silence: bool,
@@ -193,6 +206,7 @@ impl Liveness {
             asks: 0,
             answers: 0,
             first_asks: FIRST_ASKS,
+            leads: false,
             minds_silence: false,
             spoken: None,
         }
@@ -261,20 +275,38 @@ impl Liveness {
         }
     }
 
+    /// Which end dialled is known.
+    pub(crate) fn lead(&mut self, leads: bool) {
+        self.leads = leads;
+    }
+
     /// The answer told a round trip.
     pub(crate) fn measured(&mut self, rtt_us: u64, now: Mono) {
-        self.first_asks = if rtt_us < SHORT_US { 0 } else { self.first_asks.saturating_sub(1) };
+        self.count_first(rtt_us);
         if self.first_asks > 0 {
-            self.next_ask = self.next_ask.min(now.after(FIRST_INTERVAL));
+            let pause = if self.leads { FIRST_INTERVAL } else { turn(rtt_us) };
+            self.next_ask = self.next_ask.min(now.after(pause));
         }
     }
 
-    /// The other end asked, and its answer to our answer shows as much as an own ask would: on an idle link that comes only
-    /// after the usual time. One end asks, for as long as it does so.
-    pub(crate) fn asked(&mut self, now: Mono) {
-        if self.unanswered.is_none() && self.first_asks == 0 && self.interval(now) == self.idle_interval {
+    /// The other end asked, and its answer to our answer shows as much as an own ask would, the round trip as well: of the
+    /// first asks, and on an idle link, those of the end that leads are enough. The other one asks when they stay away.
+    pub(crate) fn asked(&mut self, rtt_us: u64, now: Mono) {
+        if self.leads || self.unanswered.is_some() {
+            return;
+        }
+        if self.first_asks > 0 && !self.is_carrying(now) {
+            self.count_first(rtt_us);
+            self.next_ask = now.after(turn(rtt_us));
+        }
+        if self.first_asks == 0 && self.interval(now) == self.idle_interval {
             self.next_ask = self.next_ask.max(now.after(self.idle_interval));
         }
+    }
+
+    /// One of the first asks was answered.
+    fn count_first(&mut self, rtt_us: u64) {
+        self.first_asks = if rtt_us < SHORT_US { 0 } else { self.first_asks.saturating_sub(1) };
     }
 
     /// Share of asks that stayed unanswered, the pending one left out.
@@ -299,7 +331,8 @@ impl Liveness {
         }
         self.spoken = None;
         let interval = self.interval(now);
-        self.next_ask = now.after(interval);
+        let sooner = if self.leads && interval == self.idle_interval { LEAD } else { Duration::ZERO };
+        self.next_ask = now.after(interval - sooner);
         if interval == PROBE_INTERVAL && self.waits(now) {
             return None;
         }

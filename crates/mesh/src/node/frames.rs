@@ -279,12 +279,11 @@ impl Node {
         let context = StepContext { network: &self.shared.config.network, id: self.shared.id, now: self.shared.now };
         if let Some(answer) = link.clock.handle(step, context) {
             // These two steps of the four end a measurement each.
-            if step.step == 2 {
-                link.liveness.asked(self.shared.now.mono);
-            }
             if let Some(rtt) = link.clock.last_rtt_us().filter(|_| matches!(step.step, 1 | 2)) {
                 if step.step == 1 {
                     link.liveness.measured(rtt, self.shared.now.mono);
+                } else {
+                    link.liveness.asked(rtt, self.shared.now.mono);
                 }
                 self.round_trips.add(rtt);
                 if let Some(reading) = link.clock.latest() {

@@ -6,7 +6,7 @@ use meshline_protocol::message::ErrorMessage;
 use meshline_protocol::{Code, Fault, Message, NodeId};
 
 use super::Node;
-use crate::event::Event;
+use crate::event::{Direction, Event};
 use crate::input::{LinkId, LinkMeasured, LinkOpened, Transport};
 use crate::link::{Contender, FAULTS_WITHIN, Link, LinkDue, MAX_FAULTS, Stage, hello, newer_wins};
 use crate::nat::Linked;
@@ -130,7 +130,7 @@ impl Node {
         self.shared.event(event);
         self.peers.link_ended(peer, link, (code, detail), self.shared.now.mono);
         self.peers.lost(&mut self.shared, peer);
-        let was_guest = self.peers.set.is_guest(&peer) || self.peers.set.is_parting(&peer);
+        let bore = self.peers.set.bears(&peer);
         self.peers.ended(&mut self.shared, peer, code);
         if link.transport == Transport::Relay && !is_wanted {
             self.relay_client.lost(peer, link.via, &self.shared);
@@ -138,7 +138,7 @@ impl Node {
         if link.transport == Transport::Quic {
             self.punch.lost(&peer, self.shared.now.mono.since(link.since), &mut self.shared);
         }
-        if !was_guest {
+        if bore {
             self.routing.link_down(&peer, code, &self.shared);
         }
         self.shared.known_changed = true;
@@ -165,7 +165,9 @@ impl Node {
         if !self.settle_duplicate(id, peer) || !self.make_room_for(id, &member) {
             return;
         }
+        let own = self.shared.id;
         let Some(link) = self.links.get_mut(id) else { return };
+        link.liveness.lead(link.direction_of(own, peer) == Direction::Outbound);
         let asked = match &link.stage {
             Stage::Hello(hello, _) => hello.encoding,
             Stage::Opened | Stage::Accepted(_) | Stage::Up(_) => return,
@@ -242,7 +244,7 @@ impl Node {
             self.companions.offer(link.into(), &mut self.shared);
         }
         self.ring.relink(&peer, &mut self.shared);
-        if !self.peers.set.is_guest(&peer) {
+        if self.peers.set.bears(&peer) {
             self.routing.link_up(peer, &mut self.shared);
         }
         self.peers.set.changed(self.shared.now.mono);

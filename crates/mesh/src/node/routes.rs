@@ -39,8 +39,7 @@ impl Node {
         let name_of = |id: &NodeId| names.get(id).map(|known| known.member.name.to_string());
         let via = || steering(&policy, names.iter().map(|known| (known.member.id, known.member.name.as_str())));
         // Who is here for a moment, or no more for long, is no way to anybody.
-        let lasts = |peer: &NodeId| !set.is_guest(peer) && !set.is_parting(peer);
-        let lasting = || links.iter().filter(|link| link.peer().is_some_and(|peer| lasts(&peer)));
+        let lasting = || links.iter().filter(|link| link.peer().is_some_and(|peer| set.bears(&peer)));
         let links = || advertised(lasting(), |id| weight(&policy, id, name_of(id).as_deref()));
         let changed = self.routing.handle_timeout(&mut self.shared, links, via);
         self.datagrams.handle_timeout(&mut self.shared);

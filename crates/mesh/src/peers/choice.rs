@@ -23,15 +23,16 @@ impl Peers {
     ) -> Choice {
         let now = shared.now.mono;
         let around = Around { links, members, book: &self.book };
-        let Some(choice) = self.set.choose(kept, around, shared) else {
+        let choice = self.set.choose(kept, around, shared);
+        let Some(wanted) = &choice.wanted else {
             if self.wanted.take().is_some() {
                 self.changes += 1;
                 self.targets.mark_all();
             }
-            return Choice::default();
+            return choice;
         };
-        self.want(choice.wanted.clone(), now);
-        for id in &choice.wanted {
+        self.want(wanted.clone(), now);
+        for id in wanted {
             if self.targets.get(&Key::Member(*id)).is_none()
                 && let Some(known) = members.get(id)
             {

@@ -45,9 +45,73 @@ fn on_an_idle_link_one_end_asks_and_when_it_falls_silent_the_other_does() {
         last = s(14.0 * f64::from(round));
         assert_eq!(liveness.due(last), None, "asked by the other end in round {round}");
         liveness.heard(false, last);
-        liveness.asked(last);
+        liveness.asked(1_000, last);
     }
     assert!(death(&mut liveness) <= last.after(Duration::from_millis(21_500)));
+}
+
+/// Both ends of a link whose frames take `delay`, for so long: how often the one that dialled asks, and the other one.
+fn both_ends(delay: Duration, until: f64) -> (usize, usize) {
+    let rtt_us = u64::try_from(2 * delay.as_micros()).expect("short");
+    let mut ends = [Liveness::new(s(0.0)), Liveness::new(s(0.0))];
+    ends[0].lead(true);
+    let mut asks = [0, 0];
+    // Frames under way: when they arrive, at which end, and which step of an exchange they are.
+    let mut under_way: Vec<(Mono, usize, u8)> = Vec::new();
+    loop {
+        under_way.sort_unstable();
+        let timer = ends.iter().map(Liveness::next_timeout).min().expect("two");
+        let now = under_way.first().map_or(timer, |(at, ..)| timer.min(*at));
+        if now >= s(until) {
+            return (asks[0], asks[1]);
+        }
+        if under_way.first().is_some_and(|(at, ..)| *at == now) {
+            let (_, end, step) = under_way.remove(0);
+            ends[end].heard(false, now);
+            match step {
+                1 => {
+                    ends[end].answered();
+                    ends[end].measured(rtt_us, now);
+                }
+                2 => ends[end].asked(rtt_us, now),
+                _ => {}
+            }
+            if step < 3 {
+                under_way.push((now.after(delay), 1 - end, step + 1));
+            }
+        }
+        for (end, other) in [(0, 1), (1, 0)] {
+            match ends[end].due(now) {
+                Some(LinkDue::Ask) => {
+                    asks[end] += 1;
+                    under_way.push((now.after(delay), other, 0));
+                }
+                Some(LinkDue::Dead) => panic!("all is answered"),
+                None => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn the_end_that_dialled_asks_and_the_other_one_only_shows_that_it_is_there() {
+    for (ms, first) in [(1, 1), (9, 1), (50, 4), (150, 4), (400, 4)] {
+        let delay = Duration::from_millis(ms);
+        assert_eq!(both_ends(delay, 10.0), (first, 1), "{ms} ms there");
+        let (led, followed) = both_ends(delay, 600.0);
+        assert!((40..=48).contains(&led) && followed == 1, "{ms} ms there: {led} and {followed} in ten minutes");
+    }
+}
+
+#[test]
+fn when_the_end_that_asks_falls_silent_the_other_one_notices_in_time() {
+    let mut liveness = Liveness::new(s(0.0));
+    assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
+    liveness.heard(false, s(0.2));
+    liveness.answered();
+    liveness.measured(200_000, s(0.2));
+    liveness.asked(200_000, s(0.3));
+    assert!(death(&mut liveness) <= s(0.3 + 0.6 + 6.5), "between the first asks");
 }
 
 #[test]
@@ -56,7 +120,7 @@ fn where_somebody_waits_for_messages_both_ends_ask() {
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     liveness.heard(true, s(0.1));
     liveness.answered();
-    liveness.asked(s(0.2));
+    liveness.asked(1_000, s(0.2));
     assert!(liveness.next_timeout() <= s(3.1), "the link is active");
 }
 
@@ -309,6 +373,7 @@ fn what_nodes_tell_each_other_about_themselves_keeps_no_link_active() {
 fn a_link_on_a_long_line_is_asked_again_soon_until_it_was_measured_some_times() {
     let asked_until = |rtt_us: u64, until: f64| {
         let mut liveness = Liveness::new(s(0.0));
+        liveness.lead(true);
         let mut asked = vec![];
         while liveness.next_timeout() < s(until) {
             let now = liveness.next_timeout();
@@ -331,6 +396,7 @@ fn a_link_on_a_long_line_is_asked_again_soon_until_it_was_measured_some_times() 
 #[test]
 fn an_answer_that_is_held_up_is_waited_for_before_the_next_of_the_first_asks() {
     let mut liveness = Liveness::new(s(0.0));
+    liveness.lead(true);
     assert_eq!(liveness.due(s(0.0)), Some(LinkDue::Ask));
     assert_eq!(liveness.due(s(1.9)), None, "another ask would make the answer useless");
     liveness.heard(false, s(2.0));

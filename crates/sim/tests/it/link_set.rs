@@ -166,6 +166,14 @@ fn a_newcomer_gets_in_where_everybody_is_full() {
     println!("in after {:.2} s", seconds(took));
 }
 
+/// With this seed a node that found few links chose six, and these took all places before its neighbour came.
+#[test]
+fn a_neighbour_gets_in_where_a_node_filled_itself_with_choices() {
+    let mut world = bounded(size(20), seed(32));
+    let took = settle(&mut world, 30 * SECOND, neighbours_are_linked);
+    println!("neighbours are linked after {:.2} s", seconds(took));
+}
+
 #[test]
 fn nothing_under_way_is_lost_when_links_go_for_want_of_room() {
     newcomers_take_places(seed(8));

@@ -226,8 +226,9 @@ fn a_member_behind_a_router_of_many_ports_reaches_one_that_lets_hosts_answer_fro
     for left in [Site::Public, Site::Behind(Router::full()), Site::Behind(Router::address())] {
         for right in [Router::symmetric(), Router::counting()] {
             if left != Site::Public {
-                all_find_a_way(left, Site::Behind(right), 2, 1_000);
-                all_find_a_way(Site::Behind(right), left, 2, 1_000);
+                // Of four pairs none could be the one of twenty that loses a packet of its handshake.
+                all_find_a_way(left, Site::Behind(right), 10, 1_000);
+                all_find_a_way(Site::Behind(right), left, 10, 1_000);
             }
         }
     }

@@ -1,6 +1,7 @@
 //! Faults that strike many members at once: ten real nodes with four links at most, so that a mesh is more than each
 //! member's own links, and no signal server once they know each other.
 
+mod churn;
 mod clocks;
 mod deaths;
 mod halves;

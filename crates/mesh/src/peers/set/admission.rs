@@ -82,6 +82,9 @@ impl LinkSet {
         };
         let is_neighbour = self.would_be_neighbour(shape, &peer, shared);
         let is_wanted = (is_ours && self.is_own(&peer)) || is_neighbour || self.is_agreed(shape, &peer, shared);
+        if is_ours {
+            self.try_out(shape, peer, shared);
+        }
         let leaving = self.count_old(shared) + self.count_parting(shared);
         let lasting = accepted.saturating_sub(leaving);
         let is_due = !is_wanted && lasting >= shape.room && self.is_due_place(shape, (remote, 1), around, shared);
@@ -187,9 +190,11 @@ impl LinkSet {
             if is_up && self.may_stay(shape, &id, around, &mut *shared) {
                 self.guests.remove(&id);
                 choice.promoted.push(id);
-            } else if now.since(since) >= GUEST_TIME || (is_up && self.is_content(&id)) {
+            } else if is_up && (now.since(since) >= GUEST_TIME || self.is_content(&id)) {
+                // It is a guest until its link has ended: of that nobody is told either.
+                choice.ended.push(id);
+            } else if now.since(since) >= GUEST_TIME {
                 self.guests.remove(&id);
-                choice.ended.extend(is_up.then_some(id));
             }
         }
     }
@@ -263,7 +268,27 @@ impl LinkSet {
     ) -> Option<Candidate> {
         let mut candidates = self.candidates(shape, around, &*shared);
         candidates.retain(|candidate| !gone.contains(&candidate.peer));
+        if candidates.is_empty() {
+            candidates = self.surplus_choices(shape, around, (&*shared, gone));
+        }
         evicted(candidates, |bound| shared.below(bound))
+    }
+
+    /// Choices beyond those that are never given up, made while links were few: all places may be taken by them, and a
+    /// neighbour would find none for ever.
+    fn surplus_choices(
+        &self,
+        shape: Shape,
+        around: Around<'_>,
+        (shared, gone): (&Shared, &[NodeId]),
+    ) -> Vec<Candidate> {
+        let stays = |id: &NodeId| shared.up.contains_key(id) && !gone.contains(id);
+        let choices: Vec<NodeId> = self.far.ids().filter(stays).collect();
+        if choices.len() <= shape.far {
+            return Vec::new();
+        }
+        let may_go = |id: &NodeId| choices.contains(id) && !self.is_more_than_chosen(id);
+        self.candidates_of(may_go, SETTLED, shape, (around, shared))
     }
 
     /// The link that goes for a neighbour where none is settled: a few that have just taken all places among each other would
@@ -296,12 +321,23 @@ impl LinkSet {
 
     /// Links that may go for others and have been up for so long.
     fn candidates_since(&self, settled: Duration, shape: Shape, around: Around<'_>, shared: &Shared) -> Vec<Candidate> {
+        self.candidates_of(|id| !self.is_own(id), settled, shape, (around, shared))
+    }
+
+    /// Those of some links that may go for others and have been up for so long.
+    fn candidates_of(
+        &self,
+        is_one: impl Fn(&NodeId) -> bool,
+        settled: Duration,
+        shape: Shape,
+        (around, shared): (Around<'_>, &Shared),
+    ) -> Vec<Candidate> {
         let now = shared.now.mono;
         let may_go = |id: &&NodeId| {
-            !self.guests.contains_key(*id)
+            is_one(id)
+                && !self.guests.contains_key(*id)
                 && !self.is_old(id)
                 && !self.parting.has(id)
-                && !self.is_own(id)
                 && !self.is_needed_there(shape, id, around, shared)
         };
         let candidate = |id: &NodeId| {

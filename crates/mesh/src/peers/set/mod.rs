@@ -21,6 +21,7 @@ mod purposes;
 mod redraw;
 mod shape;
 mod shuffle;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -45,6 +46,7 @@ use around::Side;
 use parting::Parting;
 use picks::Picks;
 use shape::Shape;
+use trial::Trials;
 
 /// Least time between two choices: members and links come in bursts.
 const PACE: Duration = Duration::from_millis(100);
@@ -64,8 +66,8 @@ pub(crate) struct Around<'a> {
 /// What follows from a choice.
 #[derive(Debug, Default)]
 pub(crate) struct Choice {
-    /// Members that should be linked from now on.
-    pub(crate) wanted: BTreeSet<NodeId>,
+    /// Members that should be linked from now on; `None` if all of them should.
+    pub(crate) wanted: Option<BTreeSet<NodeId>>,
     /// Links that are to be ended.
     pub(crate) ended: Vec<NodeId>,
     /// Links that bear traffic again: guests that stay, and others that were to go.
@@ -92,6 +94,8 @@ pub(crate) struct LinkSet {
     told: BTreeMap<NodeId, Purposes>,
     /// Peers that are linked for a moment only, with the time they came.
     guests: BTreeMap<NodeId, Mono>,
+    /// Links that this node tries.
+    trials: Trials,
     /// Members found of which peers told first.
     brought: BTreeMap<NodeId, u32>,
     /// Links that end soon.
@@ -145,13 +149,12 @@ impl LinkSet {
         self.choose_at
     }
 
-    /// Chooses anew; `None` if every member is to be linked.
-    pub(crate) fn choose(&mut self, kept: BTreeSet<NodeId>, around: Around<'_>, shared: &mut Shared) -> Option<Choice> {
+    /// Chooses anew.
+    pub(crate) fn choose(&mut self, kept: BTreeSet<NodeId>, around: Around<'_>, shared: &mut Shared) -> Choice {
         (self.chosen_at, self.choose_at) = (shared.now.mono, None);
         self.forget(shared);
         let Some(shape) = self.reshape(around.members, shared) else {
-            self.unbound(shared);
-            return None;
+            return self.unbound(shared);
         };
         self.kept = kept;
         let mut wanted = self.choose_ring(shape, around.members, shared);
@@ -159,10 +162,11 @@ impl LinkSet {
         let mut choice = Choice::default();
         self.end_parted(shape, around, (&*shared, &mut choice));
         self.judge_guests(shape, around, (&mut *shared, &mut choice));
+        self.judge_trials(shape, &*shared, &mut choice);
         let regular = self.regular(shared) + self.count_unparted(shared);
         let search_at = self.far.review(shape, regular, (around, &mut *shared));
         wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
-        choice.wanted = wanted;
+        choice.wanted = Some(wanted);
         self.part(shape, (&mut *shared, &mut choice));
         if self.is_redrawing() {
             self.mark_surplus(shape, around, shared);
@@ -172,7 +176,7 @@ impl LinkSet {
         }
         self.tell(&choice.ended, shared);
         self.plan(search_at, shared);
-        Some(choice)
+        choice
     }
 
     /// Which members count depends on how many there are, with some slack so that one that comes and goes changes nothing.
@@ -189,8 +193,8 @@ impl LinkSet {
         self.shape
     }
 
-    /// Every member is linked from now on.
-    fn unbound(&mut self, shared: &mut Shared) {
+    /// Every member is linked from now on, and whoever is linked stays.
+    fn unbound(&mut self, shared: &mut Shared) -> Choice {
         let all = Purposes::from_iter([LinkPurpose::All]);
         for (peer, before) in std::mem::take(&mut self.told) {
             if before != all {
@@ -198,9 +202,12 @@ impl LinkSet {
             }
         }
         (self.ring, self.near, self.kept) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
-        self.guests.clear();
+        let is_up = |id: &NodeId| shared.up.contains_key(id);
+        let guests = std::mem::take(&mut self.guests).into_keys().filter(is_up);
+        let promoted = guests.chain(self.trials.end(shared)).collect();
         self.redraw = None;
         self.far.rest();
+        Choice { promoted, ..Choice::default() }
     }
 
     /// Nothing is kept of who is not linked any more.
@@ -266,7 +273,8 @@ impl LinkSet {
         let review = [Some(now.after(REVIEW)), search_at, judge_at].into_iter().flatten();
         self.choose_at =
             self.sides.iter().filter_map(Side::next_timeout).chain(review).chain(self.redraw_timeout()).min();
-        self.choose_at = self.choose_at.into_iter().chain(self.parting.next_timeout()).min();
+        let ends = [self.parting.next_timeout(), self.trials.next_timeout()];
+        self.choose_at = self.choose_at.into_iter().chain(ends.into_iter().flatten()).min();
     }
 
     /// Links that are meant to stay.
@@ -311,6 +319,7 @@ impl LinkSet {
     pub(crate) fn failed(&mut self, id: NodeId, code: Code, now: Mono) {
         self.guests.remove(&id);
         self.parting.forget(&id);
+        self.trials.forget(&id);
         if self.is_bounded() {
             self.far.failed(id, code, now);
         }
@@ -320,6 +329,11 @@ impl LinkSet {
     /// Whether a link that came up is there for a moment only.
     pub(crate) fn is_guest(&self, id: &NodeId) -> bool {
         self.guests.contains_key(id)
+    }
+
+    /// Whether a link bears traffic: it is there for more than a moment, and not about to end.
+    pub(crate) fn bears(&self, id: &NodeId) -> bool {
+        !self.guests.contains_key(id) && !self.trials.has(id) && !self.is_parting(id)
     }
 
     /// What the two ends of a link keep it for: ours, and theirs as they told.

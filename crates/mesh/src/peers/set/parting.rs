@@ -36,6 +36,11 @@ impl Parting {
         self.0.remove(id);
     }
 
+    /// One that parted elsewhere ends now: until it has, it bears nothing.
+    pub(super) fn go_on(&mut self, id: NodeId, now: Mono) {
+        self.0.insert(id, now);
+    }
+
     pub(super) fn retain(&mut self, is_up: impl Fn(&NodeId) -> bool) {
         self.0.retain(|id, _| is_up(id));
     }
@@ -78,10 +83,10 @@ impl LinkSet {
         for (id, since) in std::mem::take(&mut self.parting.0) {
             if self.is_own(&id) || self.is_needed_there(shape, &id, around, shared) {
                 choice.promoted.push(id);
-            } else if now.since(since) >= PARTED {
-                choice.ended.push(id);
             } else {
+                // It parts until it has ended: others have heard of that.
                 self.parting.0.insert(id, since);
+                choice.ended.extend((now.since(since) >= PARTED).then_some(id));
             }
         }
     }

@@ -172,7 +172,7 @@ impl LinkSet {
     }
 
     /// Whether nothing new is sent over a link: it ends soon.
-    pub(crate) fn is_parting(&self, id: &NodeId) -> bool {
+    pub(super) fn is_parting(&self, id: &NodeId) -> bool {
         self.parting.has(id)
             || self.redraw.as_ref().is_some_and(|redraw| redraw.old.get(id).is_some_and(|old| old.parted.is_some()))
     }
@@ -223,6 +223,7 @@ impl LinkSet {
         redraw.redrawn.let_go += over.len();
         for id in over {
             redraw.old.remove(&id);
+            self.parting.go_on(id, now);
             choice.ended.push(id);
         }
         self.part_one(shape, &mut redraw, (shared, choice));

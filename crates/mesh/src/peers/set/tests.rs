@@ -7,7 +7,6 @@ use meshline_identity::KeyPair;
 use meshline_protocol::message::LinkPurpose;
 use meshline_protocol::{Address, Code, NodeId, UnixMicros};
 
-use super::LinkSet;
 use super::around::Side;
 use super::draw::Draw;
 use super::eviction::{Candidate, evicted};
@@ -17,10 +16,15 @@ use super::knocks::{Knocks, MANY};
 use super::parting::{MAX_PARTING, PARTED};
 use super::purposes::Purposes;
 use super::shape::Shape;
+use super::trial::TRIAL;
+use super::{Around, Choice, LinkSet};
 use crate::config::Config;
+use crate::gossip::Members;
+use crate::input::{LinkId, Transport};
 use crate::link::Links;
 use crate::now::{Mono, Now};
-use crate::shared::Shared;
+use crate::peers::book::Book;
+use crate::shared::{Shared, UpPeer};
 
 fn id(n: u8) -> NodeId {
     NodeId::from_bytes([n; 32])
@@ -260,6 +264,75 @@ fn two_links_part_at_once_and_the_next_waits_until_one_is_gone() {
     assert!(!set.is_parting(&id(0)) && set.is_parting(&id(1)));
     assert_eq!(set.parting.longest_if_full(), None, "there is room");
     assert!(set.begin_parting(id(2), Mono(3)));
+}
+
+/// A set of eight links, of which these are up.
+fn linked(up: &[u8]) -> (LinkSet, Shared, Shape) {
+    let mut shared = shared();
+    for n in up {
+        let up = UpPeer { link: LinkId(u64::from(*n)), transport: Transport::Tcp, is_view: false, is_proxy: false };
+        shared.up.insert(id(*n), up);
+    }
+    let shape = Shape::of(8);
+    (LinkSet { shape, ..LinkSet::default() }, shared, shape.expect("enough links"))
+}
+
+/// What is made of guests, and of what is tried and parts.
+fn judge(set: &mut LinkSet, shape: Shape, shared: &mut Shared) -> Choice {
+    let (links, members, book) = (Links::default(), Members::default(), Book::default());
+    let around = Around { links: &links, members: &members, book: &book };
+    let mut choice = Choice::default();
+    set.end_parted(shape, around, (&*shared, &mut choice));
+    set.judge_guests(shape, around, (&mut *shared, &mut choice));
+    set.judge_trials(shape, &*shared, &mut choice);
+    choice
+}
+
+#[test]
+fn what_bears_nothing_bears_nothing_until_it_has_ended() {
+    let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7, 8, 10]);
+    set.guests.insert(id(8), shared.now.mono);
+    set.handle_purpose(id(8), Purposes::from_iter([LinkPurpose::Far]), shared.now.mono);
+    assert!(set.begin_parting(id(10), shared.now.mono));
+    shared.now.mono = shared.now.mono.after(PARTED);
+    let choice = judge(&mut set, shape, &mut shared);
+    assert_eq!(choice.ended, [id(10), id(8)]);
+    assert!(!set.bears(&id(8)) && !set.bears(&id(10)), "nobody is told that what nobody knew of is gone");
+    for n in [8, 10] {
+        set.failed(id(n), Code::NotNeeded, shared.now.mono);
+        assert!(set.bears(&id(n)), "the next link to it is another one");
+    }
+}
+
+#[test]
+fn a_choice_is_told_to_nobody_until_it_has_lasted() {
+    let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7]);
+    set.far.redraw([id(6), id(7)].into_iter(), shared.now.mono);
+    set.try_out(shape, id(5), &shared);
+    assert!(set.bears(&id(5)), "it is no choice of this node");
+    set.try_out(shape, id(6), &shared);
+    set.try_out(shape, id(7), &shared);
+    assert!(!set.bears(&id(6)) && !set.bears(&id(7)));
+    assert!(judge(&mut set, shape, &mut shared).promoted.is_empty());
+    set.failed(id(7), Code::NotNeeded, shared.now.mono);
+    shared.up.remove(&id(7));
+    shared.now.mono = set.trials.next_timeout().expect("one is tried");
+    assert_eq!(shared.now.mono, Mono(0).after(TRIAL));
+    assert_eq!(judge(&mut set, shape, &mut shared).promoted, [id(6)]);
+    assert!(set.bears(&id(6)) && set.trials.next_timeout().is_none());
+}
+
+#[test]
+fn whoever_has_hardly_any_links_tells_of_a_choice_at_once() {
+    let (mut set, mut shared, shape) = linked(&[1, 2, 6, 7]);
+    set.far.redraw([id(6), id(7)].into_iter(), shared.now.mono);
+    set.try_out(shape, id(6), &shared);
+    assert!(!set.bears(&id(6)), "three others are enough");
+    shared.up.remove(&id(1));
+    shared.up.remove(&id(2));
+    assert_eq!(judge(&mut set, shape, &mut shared).promoted, [id(6)], "no more");
+    set.try_out(shape, id(7), &shared);
+    assert!(set.bears(&id(7)));
 }
 
 #[test]
