@@ -55,7 +55,8 @@ pub const FIGURES: &[Figure] = &[
         title: "Links on the way of a message",
         unit: "links",
         curves: &[
-            ("to the last node", |outcome| Some(f64::from(outcome.messages.first()?.hops_most))),
+            ("to the last node at most", |outcome| Some(f64::from(outcome.messages.first()?.hops_most))),
+            ("to the last node", |outcome| Some(outcome.messages.first()?.hops_last_mean)),
             ("on average", |outcome| Some(outcome.messages.first()?.hops_mean)),
         ],
     },

@@ -119,6 +119,9 @@ pub struct MessageRow {
     pub repairs_mean: f64,
     /// Links on the way to the last node, at most.
     pub hops_most: u32,
+    /// Links on the way to the last node of a message, on average.
+    #[serde(default)]
+    pub hops_last_mean: f64,
     /// Links on the way, on average.
     pub hops_mean: f64,
     /// Until half of the nodes were shown it, in milliseconds.
@@ -141,6 +144,7 @@ impl MessageRow {
         let mean = |values: Vec<f64>| values.iter().sum::<f64>() / values.len().max(1) as f64;
         let mut took: Vec<u64> = reaches.iter().flat_map(|reach| reach.took_us.iter().copied()).collect();
         took.sort_unstable();
+        let farthest = |reach: &Reach| reach.hops.iter().copied().max().map_or(0.0, f64::from);
         let hops: Vec<u32> = reaches.iter().flat_map(|reach| reach.hops.iter().copied()).collect();
         Self {
             at_s: messages.at_s.get(),
@@ -151,6 +155,7 @@ impl MessageRow {
             copies_most: reaches.iter().map(copies).fold(0.0, f64::max),
             repairs_mean: mean(reaches.iter().map(|reach| ratio(reach.repairs, reach.reached)).collect()),
             hops_most: hops.iter().copied().max().unwrap_or(0),
+            hops_last_mean: mean(reaches.iter().map(farthest).collect()),
             hops_mean: mean(hops.iter().map(|hops| f64::from(*hops)).collect()),
             p50_ms: quantile(&took, 0.5) / 1e3,
             p99_ms: quantile(&took, 0.99) / 1e3,

@@ -24,8 +24,8 @@ fn write(out: &mut String, outcome: &Outcome) -> std::fmt::Result {
     if !outcome.messages.is_empty() {
         writeln!(
             out,
-            "\n{:<16} {:>9} {:>14} {:>8} {:>9} {:>26}",
-            "messages", "reached", "copies (most)", "repairs", "hops", "p50 / p99 / last, ms"
+            "\n{:<16} {:>9} {:>14} {:>8} {:>18} {:>26}",
+            "messages", "reached", "copies (most)", "repairs", "hops / last / most", "p50 / p99 / last, ms"
         )?;
         outcome.messages.iter().try_for_each(|row| message(out, row))?;
     }
@@ -80,12 +80,12 @@ fn honest_links(out: &mut String, state: &StateRow) -> std::fmt::Result {
 fn message(out: &mut String, row: &MessageRow) -> std::fmt::Result {
     writeln!(
         out,
-        "{:<16} {:>7.2} % {:>14} {:>8.3} {:>9} {:>26}",
+        "{:<16} {:>7.2} % {:>14} {:>8.3} {:>18} {:>26}",
         format!("{} at {} s", row.count, row.at_s),
         row.coverage_percent,
         format!("{:.3} ({:.3})", row.copies_mean, row.copies_most),
         row.repairs_mean,
-        format!("{:.1} / {}", row.hops_mean, row.hops_most),
+        format!("{:.1} / {:.1} / {}", row.hops_mean, row.hops_last_mean, row.hops_most),
         format!("{:.0} / {:.0} / {:.0}", row.p50_ms, row.p99_ms, row.last_ms),
     )?;
     let frames: Vec<String> = row.frames.iter().map(|(kind, frames)| format!("{kind} {frames:.3}")).collect();

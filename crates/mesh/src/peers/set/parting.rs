@@ -72,6 +72,7 @@ impl LinkSet {
         let has_room = self.parting.0.len() < MAX_PARTING;
         if has_room {
             self.parting.0.insert(id, now);
+            self.far.give_up(&id);
             self.changed(now);
         }
         has_room

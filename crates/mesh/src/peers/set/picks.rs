@@ -89,6 +89,11 @@ impl Picks {
         self.picks.contains_key(id)
     }
 
+    /// This one has to go: it is no choice any more, or it would be kept.
+    pub(super) fn give_up(&mut self, id: &NodeId) {
+        self.picks.remove(id);
+    }
+
     /// All choices are these from now on; the others are made anew.
     pub(super) fn redraw(&mut self, agreed: impl Iterator<Item = NodeId>, now: Mono) {
         self.picks = agreed.map(|id| (id, Pick::new(now))).collect();

@@ -305,6 +305,17 @@ fn what_bears_nothing_bears_nothing_until_it_has_ended() {
 }
 
 #[test]
+fn a_choice_that_has_to_go_is_none_any_more() {
+    let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7]);
+    set.far.redraw([id(5), id(6), id(7)].into_iter(), shared.now.mono);
+    assert!(set.begin_parting(id(6), shared.now.mono));
+    assert!(!set.is_own(&id(6)) && set.is_own(&id(5)));
+    assert_eq!(judge(&mut set, shape, &mut shared).promoted, []);
+    shared.now.mono = shared.now.mono.after(PARTED);
+    assert_eq!(judge(&mut set, shape, &mut shared).ended, [id(6)]);
+}
+
+#[test]
 fn a_choice_is_told_to_nobody_until_it_has_lasted() {
     let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7]);
     set.far.redraw([id(6), id(7)].into_iter(), shared.now.mono);
