@@ -16,7 +16,7 @@ mod sealed;
 mod sequence;
 mod verifier;
 
-pub use admission::{Member, admit, admit_by};
+pub use admission::{Member, admit, admit_by, admit_to_list};
 pub use attempt::{AttemptKeys, Ephemeral};
 pub use join::{JoinRequest, JoinRequestText};
 pub use keys::{KeyError, KeyPair, verify_bytes};

@@ -4,7 +4,7 @@ use meshline_protocol::message::{Announcement, Departure, Membership, RecordText
 use meshline_protocol::{Bounded, NetworkId, SignedRecord, UnixMicros};
 
 use crate::verifier::{MAX_REMEMBERED, Remembered};
-use crate::{JoinRequest, KeyPair, RecordError, RevocationList, Sequence, Verifier, admit, admit_by, sign, verify};
+use crate::{JoinRequest, KeyPair, Member, RecordError, RevocationList, Sequence, Verifier, admit_by, sign, verify};
 
 const NOW: UnixMicros = UnixMicros::new(1_800_000_000_000_000);
 const HOUR: i64 = 3_600_000_000;
@@ -47,7 +47,19 @@ fn announcement_text(membership: Option<SignedRecord>) -> Announcement {
     }
 }
 
-fn announced(text: &Announcement, by: u8) -> Result<crate::Member, RecordError> {
+/// What those who link with it say of a record, and whoever only lists it says as well.
+fn admit(
+    record: &SignedRecord,
+    network: &NetworkId,
+    revoked: &RevocationList,
+    now: UnixMicros,
+) -> Result<Member, RecordError> {
+    let verdict = crate::admit(record, network, revoked, now);
+    assert_eq!(crate::admit_to_list(record, network, revoked, now), verdict);
+    verdict
+}
+
+fn announced(text: &Announcement, by: u8) -> Result<Member, RecordError> {
     admit(&sign(text, &key(by)).expect("plain data"), &network(), &RevocationList::default(), NOW)
 }
 
@@ -101,6 +113,28 @@ fn a_forged_text_or_author_is_refused() {
     for forged in [changed, spaced, renamed, cut] {
         assert_eq!(admit(&forged, &network(), &RevocationList::default(), NOW), Err(RecordError::BadSignature));
     }
+}
+
+#[test]
+fn no_letter_of_either_signature_may_differ() {
+    let good = sign(&announcement_text(Some(membership(1))), &key(1)).expect("plain data");
+    let bent = |sig: &str, at: usize| -> String {
+        let other = |letter: char| if letter == 'A' { 'B' } else { 'A' };
+        sig.chars().enumerate().map(|(n, letter)| if n == at { other(letter) } else { letter }).collect()
+    };
+    let refused = |record: &SignedRecord| {
+        let verdict = admit(record, &network(), &RevocationList::default(), NOW);
+        assert_eq!(verdict, Err(RecordError::BadSignature), "{record:?}");
+    };
+    for at in 0..good.sig.len() {
+        refused(&SignedRecord { sig: bent(&good.sig, at), ..good.clone() });
+        let granted = SignedRecord { sig: bent(&membership(1).sig, at), ..membership(1) };
+        refused(&sign(&announcement_text(Some(granted)), &key(1)).expect("plain data"));
+    }
+    // What one of them has too much of, the other one may not make up for.
+    let swapped = SignedRecord { sig: good.sig.clone(), ..membership(1) };
+    let text = announcement_text(Some(swapped));
+    refused(&SignedRecord { sig: membership(1).sig, ..sign(&text, &key(1)).expect("plain data") });
 }
 
 #[test]

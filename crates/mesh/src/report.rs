@@ -133,6 +133,12 @@ pub struct SpreadReport {
     pub broken_promises: u64,
     /// Most links that a message had passed when it came here.
     pub hops: u64,
+    /// The root of the tree, the least id of the mesh; this member itself where it stands alone.
+    pub root: Option<NodeId>,
+    /// Links from here to the root.
+    pub root_links: u8,
+    /// The peer on the way there.
+    pub parent: Option<NodeId>,
 }
 
 /// Attempts at direct ways, in figures since the start.

@@ -94,6 +94,13 @@ impl World {
         arrivals.iter().filter(|one| one.shown_at.is_some()).count()
     }
 
+    /// Links that the first copy of a text that is followed came over, of each node that has it, by number.
+    #[must_use]
+    pub fn links_passed(&self, number: usize) -> BTreeMap<usize, u32> {
+        let arrivals = self.watch.text(number).map(|text| text.arrivals.as_slice()).unwrap_or_default();
+        arrivals.iter().enumerate().filter_map(|(node, one)| Some((node, one.hops?))).collect()
+    }
+
     /// What the ways between regions add to the latency, one way, in microseconds. Nodes are dealt to them in turn.
     pub fn set_regions(&mut self, micros: Vec<Vec<u64>>) {
         self.network.regions = micros;

@@ -1,5 +1,6 @@
 //! The list itself: announce, refresh, depart, read, revoke.
 
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
@@ -103,7 +104,9 @@ pub(crate) async fn list(
     let mut response = if has_already(&headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        json(StatusCode::OK, with_observed(&head, peer, "}"))
+        let mut body = with_observed(&head, peer);
+        body.put_u8(b'}');
+        json(StatusCode::OK, body.freeze())
     };
     // To be kept by the caller alone, and asked for each time.
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("private, no-cache"));
@@ -160,20 +163,23 @@ fn note_refusal(app: &App, peer: Peer, code: &'static str) {
     app.log.line(|| tracing::info!(address = %peer.0, code, "refused"));
 }
 
+/// Room for what [`with_own_entry`] puts behind a list: an address, a number and a secret.
+const OWN_ROOM: usize = 192;
+
 /// Ends the ready list with what concerns the caller alone.
 fn with_own_entry(head: &Bytes, peer: Peer, listed: &Listed) -> Bytes {
-    let end = format!(",\"expires_s\":{},\"refresh\":\"{}\"}}", listed.expires_s, listed.secret.text());
-    with_observed(head, peer, &end)
+    let mut body = with_observed(head, peer);
+    // Writing to it cannot fail.
+    let _ = write!(body, ",\"expires_s\":{},\"refresh\":\"{}\"}}", listed.expires_s, listed.secret.text());
+    body.freeze()
 }
 
-/// An address and a secret hold no character that JSON would have escaped.
-fn with_observed(head: &Bytes, peer: Peer, end: &str) -> Bytes {
-    let observed = format!(",\"observed\":\"{}\"", Address::from(peer.0));
-    let mut body = BytesMut::with_capacity(head.len() + observed.len() + end.len());
+/// The ready list and where the caller was seen. An address and a secret hold no character that JSON would have escaped.
+fn with_observed(head: &Bytes, peer: Peer) -> BytesMut {
+    let mut body = BytesMut::with_capacity(head.len() + OWN_ROOM);
     body.put_slice(head);
-    body.put_slice(observed.as_bytes());
-    body.put_slice(end.as_bytes());
-    body.freeze()
+    let _ = write!(body, ",\"observed\":\"{}\"", Address::from(peer.0));
+    body
 }
 
 fn json(status: StatusCode, body: Bytes) -> Response {

@@ -1,7 +1,7 @@
 //! The checks that need no registry: signature, form, validity. They cost a tenth of a millisecond of arithmetic,
 //! so they are made before the registry is locked.
 
-use meshline_identity::{Member, RecordError, RevocationList, admit, verify};
+use meshline_identity::{Member, RecordError, RevocationList, admit_to_list, verify};
 use meshline_protocol::message::{Departure, RecordText};
 use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
 use serde::Deserialize;
@@ -21,10 +21,10 @@ impl Candidate {
     /// Checks an announcement at `now`.
     ///
     /// # Errors
-    /// The first check of [`admit`] that failed.
+    /// The first check of [`admit_to_list`] that failed.
     pub fn check(record: &SignedRecord, now: UnixMicros) -> Result<Self, Refusal> {
         let network = network_of(record)?;
-        let member = admit(record, &network, &RevocationList::default(), now)?;
+        let member = admit_to_list(record, &network, &RevocationList::default(), now)?;
         Ok(Self { network, member })
     }
 }

@@ -2,9 +2,9 @@
 
 use meshline_protocol::UnixMicros;
 
-use super::entry::{Entry, NO_SLOT, Slot};
-use super::facts::{Facts, is_settled};
-use super::{Granted, Key, Outcome, Refusal, Registry, Seen};
+use super::entry::{Entry, Slot};
+use super::facts::Facts;
+use super::{Granted, Key, Outcome, Refusal, Registry, Secret, Seen};
 
 impl Registry {
     /// The entry of a member, unless it has ended: then it is dropped.
@@ -25,20 +25,7 @@ impl Registry {
         (seq, expires): (UnixMicros, UnixMicros),
     ) -> Result<Slot, Refusal> {
         let network = self.networks.number_or_new(&key.1);
-        let entry = Entry {
-            id: key.0,
-            seq,
-            expires,
-            ends: expires,
-            packed: facts.pack(),
-            nonce: self.chance.number(),
-            network,
-            place: NO_SLOT,
-            proxy_place: NO_SLOT,
-            due: 0,
-            before: NO_SLOT,
-            after: NO_SLOT,
-        };
+        let entry = Entry::new((key.0, network), facts, (seq, expires), self.chance.number());
         let Some(slot) = self.slots.insert(entry) else {
             self.networks.tidy(network);
             return Err(Refusal::ServerFull);
@@ -51,23 +38,20 @@ impl Registry {
         Ok(slot)
     }
 
-    /// Gives the entry a full term from `now` on.
-    pub(super) fn prolong(&mut self, slot: Slot, at: Seen) -> Result<Granted, Refusal> {
-        if self.slots.get(slot).is_some_and(|entry| !is_settled(&entry.packed)) {
+    /// Gives the entry a full term from `now` on. Its secret is made if whoever asks did not prove that it has it.
+    pub(super) fn prolong(&mut self, slot: Slot, secret: Option<Secret>, at: Seen) -> Result<Granted, Refusal> {
+        if self.slots.get(slot).is_some_and(|entry| !entry.is_settled) {
             self.amend(slot, |facts| facts.see(at.observed));
         }
         let entry = self.slots.get(slot).ok_or(Refusal::NoSuchEntry)?;
         let network = &self.networks.get(entry.network).ok_or(Refusal::NoSuchEntry)?.id;
         let ends = entry.expires.min(at.now.offset(self.rules.ttl_micros));
-        let unproved = if is_settled(&entry.packed) {
-            Vec::new()
-        } else {
-            entry.facts().map(|facts| facts.unproved()).unwrap_or_default()
-        };
+        let unproved =
+            if entry.is_settled { Vec::new() } else { entry.facts().map(|facts| facts.unproved()).unwrap_or_default() };
         let granted = Granted {
             outcome: Outcome::Refreshed,
             ends,
-            secret: self.secret_of(entry, network),
+            secret: secret.unwrap_or_else(|| self.secret_of(entry, network)),
             seq: entry.seq,
             unproved,
         };
@@ -81,7 +65,7 @@ impl Registry {
         let Some(entry) = self.slots.get_mut(slot) else { return };
         let Some(mut facts) = entry.facts() else { return };
         if change(&mut facts) {
-            entry.packed = facts.pack();
+            entry.set_facts(&facts);
             let (id, network) = (entry.id, entry.network);
             let Some(held) = self.networks.get_mut(network) else { return };
             held.on_changed(slot);

@@ -21,7 +21,9 @@ pub(super) struct Entry {
     /// The end unless refreshed; never behind `expires`.
     pub(super) ends: UnixMicros,
     /// [`Facts`].
-    pub(super) packed: Box<[u8]>,
+    packed: Box<[u8]>,
+    /// Whether all its addresses are proved by where it was seen: then a refresh need not look at what is packed.
+    pub(super) is_settled: bool,
     /// Goes into the secret: an announcement repeated after its entry has ended gets another one.
     pub(super) nonce: u32,
     /// The number of its network, its place among the members there, and among the proxies if it is one.
@@ -35,6 +37,40 @@ pub(super) struct Entry {
 }
 
 impl Entry {
+    /// A member of a network that is in no queue or list yet.
+    pub(super) fn new(
+        (id, network): (NodeId, u32),
+        facts: &Facts,
+        (seq, expires): (UnixMicros, UnixMicros),
+        nonce: u32,
+    ) -> Self {
+        Self {
+            id,
+            seq,
+            expires,
+            ends: expires,
+            packed: facts.pack(),
+            is_settled: facts.is_settled(),
+            nonce,
+            network,
+            place: NO_SLOT,
+            proxy_place: NO_SLOT,
+            due: 0,
+            before: NO_SLOT,
+            after: NO_SLOT,
+        }
+    }
+
+    /// Holds something else from now on.
+    pub(super) fn set_facts(&mut self, facts: &Facts) {
+        (self.packed, self.is_settled) = (facts.pack(), facts.is_settled());
+    }
+
+    /// What it holds, as it is kept.
+    pub(super) fn packed(&self) -> &[u8] {
+        &self.packed
+    }
+
     /// What it holds, to be read.
     pub(super) fn facts(&self) -> Option<Facts> {
         Facts::unpack(&self.packed)

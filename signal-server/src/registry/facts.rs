@@ -107,10 +107,14 @@ impl Facts {
         self.roles.contains(&Role::Proxy)
     }
 
+    /// Whether every address is proved by where the member was seen: then a refresh has nothing to do.
+    pub(super) fn is_settled(&self) -> bool {
+        self.claims.iter().all(|claim| claim.proof == Proof::Observed)
+    }
+
     /// The packed form.
     pub(super) fn pack(&self) -> Box<[u8]> {
-        let is_settled = self.claims.iter().all(|claim| claim.proof == Proof::Observed);
-        let mut out = vec![u8::from(is_settled)];
+        let mut out = vec![u8::from(self.is_settled())];
         match self.observed {
             IpAddr::V4(ip) => put_short(&mut out, &ip.octets()),
             IpAddr::V6(ip) => put_short(&mut out, &ip.octets()),
@@ -152,11 +156,6 @@ impl Facts {
         }
         Some(Self { observed, membership_seq, name, roles, claims })
     }
-}
-
-/// Whether every address of a packed form is proved by where the member was seen: then a refresh has nothing to do.
-pub(super) fn is_settled(packed: &[u8]) -> bool {
-    packed.first() == Some(&1)
 }
 
 fn put_short(out: &mut Vec<u8>, bytes: &[u8]) {
@@ -229,10 +228,10 @@ mod tests {
     fn packing_loses_nothing() {
         let facts = facts();
         assert_eq!(Facts::unpack(&facts.pack()), Some(facts.clone()));
-        assert!(!is_settled(&facts.pack()));
+        assert!(!facts.is_settled());
         let bare = Facts { observed: IpAddr::V4(Ipv4Addr::LOCALHOST), membership_seq: None, claims: vec![], ..facts };
         assert_eq!(Facts::unpack(&bare.pack()), Some(bare.clone()));
-        assert!(is_settled(&bare.pack()));
+        assert!(bare.is_settled());
     }
 
     #[test]

@@ -206,7 +206,7 @@ impl Registry {
             (Some(entry), Touch::Refreshed | Touch::Ended) => Change::Refreshed(key, entry.ends),
             (Some(entry), Touch::Changed) => {
                 let (seq, expires, ends, nonce) = (entry.seq, entry.expires, entry.ends, entry.nonce);
-                Change::Entry(key, Stored { seq, expires, ends, nonce, packed: entry.packed.clone() })
+                Change::Entry(key, Stored { seq, expires, ends, nonce, packed: entry.packed().into() })
             }
         })
     }

@@ -155,7 +155,7 @@ impl Registry {
         let facts = older.and_then(Entry::facts);
         let (outcome, seq, expires) = (self.judge(older, facts.as_ref(), &member, at)?, member.seq, member.expires);
         if let (Outcome::Refreshed, Some(slot)) = (outcome, slot) {
-            return self.prolong(slot, at);
+            return self.prolong(slot, None, at);
         }
         let mut fresh = Facts::new(member, at.observed);
         if let (Some(slot), Some(facts)) = (slot, &facts) {
@@ -163,7 +163,7 @@ impl Registry {
             self.take(slot);
         }
         let slot = self.put(&key, &fresh, (seq, expires))?;
-        let granted = self.prolong(slot, at)?;
+        let granted = self.prolong(slot, None, at)?;
         self.touch_changed(key.0, &key.1);
         Ok(Granted { outcome, ..granted })
     }
@@ -200,10 +200,11 @@ impl Registry {
         let slot = self.slots.find(&id, number).ok_or(Refusal::NoSuchEntry)?;
         let entry = self.slots.get(slot).filter(|entry| entry.ends > at.now).ok_or(Refusal::NoSuchEntry)?;
         let secret = Secret::parse(secret).ok_or(Refusal::WrongSecret)?;
-        if !self.is_secret_of(entry, network, &secret) {
+        let own = self.secret_of(entry, network);
+        if !own.is_same(&secret) && !self.is_secret_of(entry, network, &secret) {
             return Err(Refusal::WrongSecret);
         }
-        self.prolong(slot, at)
+        self.prolong(slot, Some(own), at)
     }
 
     /// Takes a member off the list.

@@ -10,7 +10,7 @@ use super::peer::Peer;
 use super::{Step, Tree};
 use crate::now::Mono;
 
-/// A node that was pruned by all looks for another eager link after this: the pruning may be half of a change.
+/// A node that was pruned by all, or by its parent, takes a link again after this: the pruning may be half of a change.
 const REGRAFT_AFTER: Duration = Duration::from_secs(1);
 
 impl Tree {
@@ -40,6 +40,11 @@ impl Tree {
         self.peers.iter().filter(|(_, peer)| peer.eager).map(|(id, _)| *id)
     }
 
+    /// Whether a link was taken for want of a better one.
+    pub(super) fn is_stopgap(&self, peer: &NodeId) -> bool {
+        self.peers.get(peer).is_some_and(|peer| peer.is_stopgap)
+    }
+
     /// Whether messages are handed to a peer rather than announced.
     #[must_use]
     pub fn is_eager(&self, peer: &NodeId) -> bool {
@@ -55,14 +60,19 @@ impl Tree {
         }
     }
 
-    /// Two copies met: one of the two links must go. What was taken as a stopgap goes first, as the rest is the shape of
-    /// the tree.
+    /// Two copies met: one of the two links goes, what was taken as a stopgap first. If both are of the tree, what closes
+    /// the loop is a stopgap elsewhere, which whoever took it prunes as soon as the tree brings something there.
     pub(super) fn end_loop(&mut self, (first, from): (First, NodeId), is_late: bool, now: Mono) {
-        let is_stopgap = |peer: &NodeId| self.peers.get(peer).is_some_and(|peer| peer.is_stopgap);
-        let stopgap = first.from.filter(|first| !is_late && is_stopgap(first) && !is_stopgap(&from));
-        self.prune(stopgap.unwrap_or(from), now);
         if is_late {
+            self.prune(from, now);
             self.distrust(&from, now);
+            return;
+        }
+        let links = [Some(from), first.from.filter(|first| self.is_eager(first))];
+        let stopgap = links.into_iter().flatten().find(|peer| self.is_stopgap(peer));
+        let other = links.into_iter().flatten().find(|peer| !self.is_of_tree(peer));
+        if let Some(peer) = stopgap.or(other) {
+            self.prune(peer, now);
         }
     }
 
@@ -72,7 +82,7 @@ impl Tree {
         if let Some(peer) = self.peers.get_mut(from) {
             (peer.eager, peer.is_stopgap) = (false, false);
         }
-        if self.eager() == 0 && self.regraft_at.is_none() {
+        if (self.eager() == 0 || self.place.parent().as_ref() == Some(from)) && self.regraft_at.is_none() {
             self.regraft_at = Some(now.after(REGRAFT_AFTER));
         }
     }

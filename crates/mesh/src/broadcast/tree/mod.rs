@@ -124,12 +124,14 @@ impl Tree {
         let mut trail = BroadcastTrail { hops: trail.hops.saturating_add(1), shortcuts: 0, ..trail };
         self.counts.hops = self.counts.hops.max(u64::from(trail.hops));
         self.firsts.put(id, First { from: Some(from), trail, at: now });
-        let upward = self.place.parent().filter(|parent| was_asked_for && self.is_eager(parent) && wanted(parent));
+        let is_beside = was_asked_for || self.is_stopgap(&from);
+        let upward = self.place.parent().filter(|parent| is_beside && self.is_eager(parent) && wanted(parent));
         if was_asked_for {
             // A copy that comes back to us, or to another who asked, shows nothing of the tree.
             trail.entry = self.next_entry();
         }
-        // Those before us ask for themselves if they have to: against the tree such a copy would go far about.
+        // Those before us ask for themselves if they have to: against the tree such a copy would go far about, and what they
+        // hand down shows that a stopgap is not needed.
         self.hand_on((id, trail), false, &|peer| Some(*peer) != upward && wanted(peer), now);
         self.announce(upward.into_iter().collect(), id, now);
     }
@@ -241,7 +243,8 @@ impl Tree {
         }
         if self.regraft_at.is_some_and(|at| at <= now) {
             self.regraft_at = None;
-            if self.eager() == 0 {
+            let is_cut_off = self.place.parent().is_some_and(|parent| !self.is_eager(&parent));
+            if is_cut_off || self.eager() == 0 {
                 self.regraft();
             }
         }
@@ -253,9 +256,9 @@ impl Tree {
     /// When to call [`Tree::handle_timeout`] at the latest.
     #[must_use]
     pub fn next_timeout(&self) -> Option<Mono> {
-        let own =
-            [self.flush_at, self.regraft_at, self.place.next_due(), self.missing.next_due(), self.doubts.next_due()];
-        own.into_iter().flatten().min()
+        let links = [self.regraft_at, self.place.next_due()];
+        let messages = [self.flush_at, self.missing.next_due(), self.doubts.next_due()];
+        links.into_iter().chain(messages).flatten().min()
     }
 
     /// What was sent and received.
@@ -266,6 +269,9 @@ impl Tree {
             eager_links: self.eager(),
             missing: self.missing.len(),
             broken_promises: broken,
+            root: Some(self.place.now().root),
+            root_links: self.place.now().hops,
+            parent: self.place.parent(),
             ..self.counts.clone()
         }
     }

@@ -87,6 +87,11 @@ impl Place {
         self.parent
     }
 
+    /// The root and how many links away it is.
+    pub(super) fn now(&self) -> BroadcastPlace {
+        self.now
+    }
+
     pub(super) fn next_due(&self) -> Option<Mono> {
         self.tell_at.into_iter().chain(self.look_at).min()
     }
@@ -202,6 +207,14 @@ impl Tree {
         // What was taken for want of it is not needed any more.
         let stopgaps: Vec<NodeId> = self.peers.iter().filter(|(_, peer)| peer.is_stopgap).map(|(id, _)| *id).collect();
         stopgaps.into_iter().for_each(|peer| self.leave(peer));
+    }
+
+    /// Whether a link is of the tree as it should be: the way to the root, or that of a peer which is one link further.
+    pub(super) fn is_of_tree(&self, peer: &NodeId) -> bool {
+        let Some(state) = self.peers.get(peer).filter(|state| state.eager && !state.is_stopgap) else { return false };
+        let BroadcastPlace { root, hops } = self.place.now;
+        let below = BroadcastPlace { root, hops: hops.saturating_add(1) };
+        self.place.parent.as_ref() == Some(peer) || state.place().is_some_and(|(place, _)| place == below)
     }
 
     fn leave(&mut self, peer: NodeId) {

@@ -294,10 +294,11 @@ fn the_end_of_a_branch_takes_another_link_at_once_and_one_that_all_pruned_a_litt
     let eager: Vec<NodeId> = tree.eager_peers().collect();
     assert_eq!(eager.len(), 1);
     assert_eq!(steps(&mut tree), [Step::Graft { to: eager[0] }]);
-    tree.pruned(&eager[0], at(5_000));
-    tree.handle_timeout(at(5_999));
+    tree.handle_timeout(at(5_000));
+    tree.pruned(&eager[0], at(6_000));
+    tree.handle_timeout(at(6_999));
     assert_eq!(steps(&mut tree), []);
-    tree.handle_timeout(at(6_000));
+    tree.handle_timeout(at(7_000));
     assert!(matches!(steps(&mut tree).as_slice(), [Step::Graft { .. }]));
 }
 
@@ -374,4 +375,5 @@ fn a_gap_above_the_parent_is_not_mended_here() {
     assert!(!tree.is_eager(&node(3)), "node 1 got it elsewhere too, and mends it");
 }
 
+mod loops;
 mod places;
