@@ -17,6 +17,7 @@ use super::round::Round;
 use super::{Broadcast, MAX_CLOCK_AHEAD, flood, is_plausible};
 use crate::event::{Delivery, DeliveryState, Event, SignedText};
 use crate::ring::RingPlace;
+use crate::routing::MAX_AREA;
 use crate::shared::Shared;
 
 /// How long a message may be under way: a ring may stay open for a while.
@@ -25,9 +26,9 @@ pub(crate) const VALIDITY: i64 = 3_600_000_000;
 /// Own messages whose delivery is watched. On a ring no more are taken while so many wait for it to close.
 pub(crate) const MAX_PENDING: usize = 256;
 
-/// In networks of more members than this only those linked with the author send receipts. Each receipt of the others passes
-/// half a dozen links, and all of them the author's.
-const MAX_RECEIPTS: usize = 1_024;
+/// Who knows of more members than this asks only those linked with it for receipts. Each receipt of the others passes half
+/// a dozen links, all of them the author's, and of more than an area nobody knows all to count them.
+const MAX_RECEIPTS: usize = MAX_AREA;
 
 /// Bytes of own messages that a member is sent when it comes up: a quarter of what waits for a link at most.
 const MAX_CATCH_UP: usize = 256 * 1024;
@@ -102,7 +103,7 @@ impl Broadcast {
         (ring, members): (Option<RingPlace<'_>>, usize),
         shared: &mut Shared,
     ) -> Delivery {
-        let (line, body) = self.release_own(signed, expires, (ring, members, members > MAX_RECEIPTS), shared);
+        let (line, body) = self.release_own(signed, expires, (ring, members, !are_counted(members)), shared);
         let way = Way::Mesh(shared.up.keys().copied().collect());
         let told = Delivery { state: DeliveryState::Queued, delivered_to: 0, delivered_of: 0 };
         let mut pending = Pending { line, body, holders: BTreeSet::new(), way, expires, told };
@@ -243,6 +244,11 @@ impl Pending {
     }
 }
 
+/// Whether all who have a message say so, with so many members known.
+fn are_counted(members: usize) -> bool {
+    members <= MAX_RECEIPTS
+}
+
 /// The next sequence: by the own clock, unless the members say that it is ahead. What was written while a wrong clock was
 /// not known to be wrong was taken by nobody, so the sequence may go back behind it.
 fn next_seq(shared: &mut Shared) -> UnixMicros {
@@ -256,4 +262,15 @@ fn next_seq(shared: &mut Shared) -> UnixMicros {
 /// The number of an attempt that is made now.
 pub(super) fn attempt_at(seq: UnixMicros, shared: &Shared) -> u32 {
     u32::try_from((shared.steady().since(seq) / ATTEMPT_MICROS).max(0)).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn receipts_are_asked_of_all_up_to_an_area() {
+        assert!(are_counted(MAX_RECEIPTS));
+        assert!(!are_counted(MAX_RECEIPTS + 1));
+    }
 }

@@ -45,8 +45,30 @@ fn messages(entries: impl IntoIterator<Item = ChatEntry>, body: Bytes) -> Frame 
     Frame { message: Message::Chat(Chat::Messages(messages)), body: Some(body) }
 }
 
+/// The text as its author sends it to all.
+fn flood(key: &KeyPair, text: &SignedBroadcast, silent: bool) -> Frame {
+    let (ChatEntry { by, seq, sig, .. }, body) = signed(key, text);
+    let (holders, trail) = (Bounded::default(), Default::default());
+    let line = BroadcastMessage { by, seq, sig, attempt: 0, holders, trail, silent };
+    Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) }
+}
+
 fn key(seq: UnixMicros, author: NodeId) -> ChatKey {
     ChatKey { seq, author }
+}
+
+#[test]
+fn of_a_silent_message_only_those_linked_with_its_author_send_receipts() {
+    for (silent, expected) in [(false, 2), (true, 1)] {
+        let (mut pair, puppet) = linked_puppet(seed(5));
+        let said = text(&pair, pair.wall(), "who has this?");
+        pair.puppet_send(&puppet, flood(&puppet.key, &said, silent));
+        pair.run_for(SECOND);
+        assert_eq!((pair.times_heard(0, "who has this?"), pair.times_heard(1, "who has this?")), (1, 1));
+        let got = pair.puppet_got(&puppet);
+        let receipts = got.iter().filter(|message| matches!(message, Message::Broadcast(Broadcast::Ack(_)))).count();
+        assert_eq!(receipts, expected, "silent {silent}");
+    }
 }
 
 #[test]
@@ -54,17 +76,7 @@ fn a_member_that_sends_a_thousand_messages_a_second_is_told_and_the_others_are_s
     let (mut pair, puppet) = linked_puppet(seed(1));
     for n in 0..2_000_u64 {
         let signed_text = text(&pair, pair.wall().offset(n.cast_signed()), &format!("flood {n}"));
-        let (entry, body) = signed(&puppet.key, &signed_text);
-        let line = BroadcastMessage {
-            by: entry.by,
-            seq: entry.seq,
-            sig: entry.sig,
-            attempt: 0,
-            holders: Bounded::default(),
-            trail: Default::default(),
-            silent: false,
-        };
-        pair.puppet_send(&puppet, Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) });
+        pair.puppet_send(&puppet, flood(&puppet.key, &signed_text, false));
         pair.run_for(MS);
     }
     pair.run_for(SECOND);

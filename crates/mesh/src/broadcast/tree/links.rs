@@ -76,6 +76,18 @@ impl Tree {
         }
     }
 
+    /// A message came over two links. If one of them is that to the root, the other one is not needed as a stopgap, wherever
+    /// the copies entered the tree. Says whether that was so.
+    pub(super) fn give_up_stopgap(&mut self, links: [Option<NodeId>; 2], now: Mono) -> bool {
+        let parent = self.place.parent().filter(|parent| self.is_eager(parent));
+        if parent.is_none() || !links.contains(&parent) {
+            return false;
+        }
+        let stopgap = links.into_iter().flatten().find(|peer| self.is_stopgap(peer));
+        stopgap.into_iter().for_each(|peer| self.prune(peer, now));
+        stopgap.is_some()
+    }
+
     /// A peer wants announcements only.
     pub fn pruned(&mut self, from: &NodeId, now: Mono) {
         self.counts.prunes_received += 1;

@@ -215,6 +215,9 @@ impl Tree {
             }
             return;
         }
+        if self.give_up_stopgap([first.from, Some(from)], now) {
+            return;
+        }
         // A first copy that was asked for says nothing of the second one's link.
         let is_loop = first.from.is_none_or(|peer| self.is_eager(&peer));
         let is_late = now.since(first.at) >= LATE;
