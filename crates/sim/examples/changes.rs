@@ -27,11 +27,9 @@ fn number(at: usize) -> u64 {
 fn undisturbed() -> Scenario {
     let file = argument(1);
     let text = std::fs::read_to_string(&file).expect("a file");
-    let mut scenario = read(&file, &text).expect("a scenario");
-    scenario.nodes = Nodes::try_from(number(2)).expect("so many nodes");
-    (scenario.messages, scenario.faults, scenario.rest) = (Vec::new(), Vec::new(), None);
-    scenario.run_s = Seconds::try_from(60 * number(4)).expect("so many minutes");
-    scenario
+    let nodes = Nodes::try_from(number(2)).expect("so many nodes");
+    let run = Seconds::try_from(60 * number(4)).expect("so many minutes");
+    read(&file, &text).expect("a scenario").left_alone(nodes, run)
 }
 
 /// All that is counted, so far.

@@ -51,6 +51,14 @@ pub struct Scenario {
     pub expect: Expect,
 }
 
+impl Scenario {
+    /// Its start alone, with so many nodes and for so long: nothing is said, and no fault befalls them.
+    #[must_use]
+    pub fn left_alone(self, nodes: Nodes, run_s: Seconds) -> Self {
+        Self { nodes, run_s, messages: Vec::new(), faults: Vec::new(), rest: None, ..self }
+    }
+}
+
 fn default_links() -> Count {
     Count::clamped(8)
 }
