@@ -393,6 +393,8 @@ pub struct LinkSetReport {
     pub others: usize,
     /// Newcomers that are linked for a moment.
     pub guests: usize,
+    /// Links at the places of newcomers that bring one end nearer to the root of the tree.
+    pub shortcuts: usize,
     /// Links that stay at most; what is left is for newcomers.
     pub room: usize,
     /// Members in the book of addresses that this node found there itself.

@@ -274,8 +274,14 @@ fn round_trips(report: &RoutingReport) -> String {
 
 /// The links of a bounded set. A link kept for several things counts for each.
 fn kept_for(set: &LinkSetReport) -> String {
-    let rows =
-        [("ring", set.ring), ("near", set.near), ("far", set.far), ("others", set.others), ("guests", set.guests)];
+    let rows = [
+        ("ring", set.ring),
+        ("near", set.near),
+        ("far", set.far),
+        ("others", set.others),
+        ("shortcuts", set.shortcuts),
+        ("guests", set.guests),
+    ];
     rows.into_iter().fold(String::new(), |mut lines, (purpose, count)| {
         let _ = writeln!(lines, "meshline_links_kept{{for=\"{purpose}\"}} {count}");
         lines

@@ -43,7 +43,7 @@ impl Broadcast {
             Freshness::New if !self.has_allowance(line.by, from, shared) => return Ok(()),
             Freshness::New => {
                 let text = verified(line, &arrival.body, shared)?;
-                self.keep(line, &arrival.body, text.expires);
+                self.keep(line, (&arrival.body, None), text.expires);
                 self.deliver(text, &arrival, line.holders.to_vec(), (members, shared));
                 flood(line, &arrival.body, |peer, up| *peer != from && up.is_view, shared);
             }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use meshline_identity::Member;
 use meshline_protocol::message::{
     Broadcast as Message, BroadcastAck, BroadcastGraft, BroadcastHave, BroadcastKind, BroadcastMessage, BroadcastName,
     BroadcastPlace, BroadcastPrune, BroadcastTrail, BroadcastWant, Rebuild, Revocation,
@@ -28,7 +29,8 @@ impl Broadcast {
         if id.by == shared.id {
             return Ok(());
         }
-        if members.get(&id.by).is_none() {
+        let known = members.get(&id.by);
+        if known.is_none() {
             shared.tree.received(&id, from, now);
             self.park(false, arrival, shared);
             return Ok(());
@@ -40,8 +42,9 @@ impl Broadcast {
             }
             let Arrival { line, body, .. } = &arrival;
             let text = verified(line, body, shared)?;
+            let told = known.filter(|_| arrival.is_told).map(|known| Arc::clone(&known.member));
             let path = std::iter::once(id.by).chain((id.by != from).then_some(from)).collect();
-            self.keep(line, body, text.expires);
+            self.keep(line, (body, told), text.expires);
             self.deliver(text, &arrival, path, (members, shared));
             self.pass_on(&arrival, ring, routing, shared);
         } else {
@@ -55,15 +58,20 @@ impl Broadcast {
         Ok(())
     }
 
-    /// Keeps a message for those who ask.
-    pub(super) fn keep(&mut self, line: &BroadcastMessage, body: &Bytes, expires: UnixMicros) {
+    /// Keeps a message for those who ask. `told` is its author, if this node had to be told who that is.
+    pub(super) fn keep(
+        &mut self,
+        line: &BroadcastMessage,
+        (body, told): (&Bytes, Option<Arc<Member>>),
+        expires: UnixMicros,
+    ) {
         let line = BroadcastMessage {
             attempt: 0,
             holders: Bounded::default(),
             trail: BroadcastTrail::default(),
             ..line.clone()
         };
-        self.store.put(line, body.clone(), expires);
+        self.store.put(line, (body.clone(), told), expires);
     }
 
     /// A copy of what is here already is acknowledged to its author, who sends again what it has no receipt for, and to
@@ -78,7 +86,7 @@ impl Broadcast {
     /// have it from there: in a full mesh that is everybody. They are remembered for a while, in case that link is lost
     /// with the message on it.
     fn pass_on(&mut self, arrival: &Arrival, ring: Option<RingPlace<'_>>, routing: &Routing, shared: &mut Shared) {
-        let Arrival { from, line, body } = arrival;
+        let Arrival { from, line, body, .. } = arrival;
         let id = text_id(line.by, line.seq);
         let carries = shared.config.carries();
         let mut linked: BTreeSet<NodeId> = BTreeSet::new();
@@ -233,7 +241,9 @@ impl Broadcast {
         match id.kind {
             BroadcastKind::Text => {
                 let kept = self.store.get(id)?;
-                let line = BroadcastMessage { trail, ..kept.line.clone() };
+                // Whom this node had to be told of, those after it have to be told of as well.
+                let announcement = kept.told.as_ref().map(|author| Box::new(author.record.clone()));
+                let line = BroadcastMessage { trail, announcement, ..kept.line.clone() };
                 Some(Frame { message: Wire::Broadcast(Message::Flood(line)), body: Some(kept.body.clone()) })
             }
             BroadcastKind::Revocation => {

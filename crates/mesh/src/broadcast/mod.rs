@@ -63,6 +63,8 @@ struct Arrival {
     from: NodeId,
     line: BroadcastMessage,
     body: Bytes,
+    /// This node had to be told who the author is.
+    is_told: bool,
 }
 
 /// What is around when a message comes.
@@ -84,11 +86,11 @@ impl Broadcast {
         }
     }
 
-    /// Takes in a message of a peer.
+    /// Takes in a message of a peer. `is_told` says that it brought the word of who its author is.
     pub(crate) fn handle(
         &mut self,
         from: NodeId,
-        message: Message,
+        (message, is_told): (Message, bool),
         body: Option<Bytes>,
         around: Around<'_>,
     ) -> Result<(), Code> {
@@ -96,8 +98,8 @@ impl Broadcast {
         let Around { ring, members, routing, shared } = around;
         let around = Around { ring, members, routing, shared: &mut *shared };
         let done = match message {
-            Message::Flood(line) => self.handle_flood(Arrival { from, line, body }, around),
-            Message::Ring(line) => self.handle_ring(Arrival { from, line, body }, around),
+            Message::Flood(line) => self.handle_flood(Arrival { from, line, body, is_told }, around),
+            Message::Ring(line) => self.handle_ring(Arrival { from, line, body, is_told }, around),
             Message::Ack(ack) => {
                 self.handle_ack(from, ack, members, shared);
                 Ok(())
@@ -144,6 +146,7 @@ impl Broadcast {
         let released = self.parked.take(author);
         shared.awaited.remove(&author);
         for (on_ring, arrival) in released {
+            let arrival = Arrival { is_told: true, ..arrival };
             let around = Around { ring, members, routing, shared };
             let done = if on_ring { self.handle_ring(arrival, around) } else { self.handle_flood(arrival, around) };
             faults.extend(done.err());
@@ -200,7 +203,7 @@ impl Broadcast {
         around: (&Members, &mut Shared),
     ) {
         let (members, shared) = around;
-        let Arrival { from, line, body } = arrival;
+        let Arrival { from, line, body, .. } = arrival;
         self.seen.note((line.by, line.seq), line.attempt, *from, shared.judged());
         self.rates.count(line.by, shared.now.mono);
         self.note_clock(text.clock, shared);

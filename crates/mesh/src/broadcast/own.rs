@@ -143,8 +143,9 @@ impl Broadcast {
     ) -> (BroadcastMessage, Bytes) {
         let SignedText { by, seq, sig, body } = signed.clone();
         let (attempt, holders) = (attempt_at(seq, shared), Bounded::from_first([shared.id]));
-        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail: BroadcastTrail::default(), silent };
-        self.keep(&line, &body, expires);
+        let (trail, announcement) = (BroadcastTrail::default(), None);
+        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail, silent, announcement };
+        self.keep(&line, (&body, None), expires);
         if ring.is_some() {
             flood(&line, &body, |_, up| up.is_view, shared);
         } else {

@@ -1,9 +1,11 @@
 //! Messages kept for those who ask: the newest, of all authors a share.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use data_encoding::HEXLOWER;
+use meshline_identity::Member;
 use meshline_protocol::limits::MAX_SLICES;
 use meshline_protocol::message::{BroadcastKind, BroadcastMessage};
 use meshline_protocol::{NodeId, UnixMicros};
@@ -28,6 +30,8 @@ const DIGEST_BYTES: usize = 16;
 pub(super) struct Kept {
     pub(super) line: BroadcastMessage,
     pub(super) body: Bytes,
+    /// The author, if this node had to be told who that is.
+    pub(super) told: Option<Arc<Member>>,
     expires: UnixMicros,
 }
 
@@ -47,9 +51,14 @@ pub(super) struct Store {
 }
 
 impl Store {
-    pub(super) fn put(&mut self, line: BroadcastMessage, body: Bytes, expires: UnixMicros) {
+    pub(super) fn put(
+        &mut self,
+        line: BroadcastMessage,
+        (body, told): (Bytes, Option<Arc<Member>>),
+        expires: UnixMicros,
+    ) {
         let (key, author, length) = ((line.seq, line.by), line.by, body.len());
-        if let Some(before) = self.kept.insert(key, Kept { line, body, expires }) {
+        if let Some(before) = self.kept.insert(key, Kept { line, body, told, expires }) {
             self.bytes -= before.body.len();
             let share = self.shares.entry(author).or_default();
             *share = Share { messages: share.messages - 1, bytes: share.bytes - before.body.len() };

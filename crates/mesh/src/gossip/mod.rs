@@ -13,7 +13,7 @@ use meshline_protocol::limits::MAX_IDS;
 use meshline_protocol::message::{Departure, Gossip as Message, Records, Summary, SummaryEntry, Want};
 use meshline_protocol::{Bounded, Code, Message as Wire, NodeId, SignedRecord};
 
-pub(crate) use kept::most_kept;
+pub(crate) use kept::{RING_SIDE, most_kept};
 pub(crate) use members::{Known, MAX_MEMBERS, Members};
 
 use crate::now::Mono;

@@ -8,7 +8,6 @@ use meshline_protocol::message::{Companion, ErrorMessage, Hello, Nat, Peers, Rel
 use meshline_protocol::{Code, Fault, Frame, Message, NodeId, SignedRecord};
 
 use super::Node;
-use crate::broadcast::Around;
 use crate::input::LinkId;
 use crate::link::{Stage, Verdict, check_header, is_carried, is_traffic, judge};
 use crate::nat::{Asker, host_of};
@@ -305,17 +304,6 @@ impl Node {
         self.shared.push(crate::Output::Close { link: id, error: None });
         self.on_link_closed(id, Code::ShuttingDown, "the peer said goodbye");
         Ok(())
-    }
-
-    fn on_broadcast(
-        &mut self,
-        peer: NodeId,
-        message: meshline_protocol::message::Broadcast,
-        body: Option<Bytes>,
-    ) -> Result<(), Code> {
-        let (members, routing) = (&self.gossip.members, &self.routing);
-        let around = Around { ring: self.ring.place(), members, routing, shared: &mut self.shared };
-        self.broadcast.handle(peer, message, body, around)
     }
 
     fn on_relay(&mut self, peer: NodeId, message: Relay) -> Result<(), Code> {

@@ -1,6 +1,7 @@
 //! The node: takes inputs to the area they belong to. It holds no rules of its own.
 
 mod asking;
+mod authors;
 mod choosing;
 mod commands;
 mod explain;
@@ -27,7 +28,7 @@ use std::time::Duration;
 use meshline_identity::{KeyPair, Member, admit_by};
 use meshline_protocol::{Address, Code, NodeId, SignedRecord, UnixMicros};
 
-use crate::broadcast::{Around, Broadcast};
+use crate::broadcast::Broadcast;
 use crate::companion::Companions;
 use crate::config::Config;
 use crate::event::Event;
@@ -312,15 +313,6 @@ impl Node {
         }
         self.peers.set.changed(self.shared.now.mono);
         self.reorder_ring();
-    }
-
-    /// Takes in what a member wrote before it was known.
-    fn release_parked(&mut self, author: NodeId) {
-        let (members, routing) = (&self.gossip.members, &self.routing);
-        let around = Around { ring: self.ring.place(), members, routing, shared: &mut self.shared };
-        for code in self.broadcast.release(author, around) {
-            self.shared.count(code);
-        }
     }
 
     fn reorder_ring(&mut self) {

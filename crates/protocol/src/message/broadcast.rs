@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::SignedRecord;
 use crate::limits::{MAX_ANNOUNCED, MAX_RING, MAX_SLICES};
 use crate::{Bounded, NodeId, UnixMicros};
 
@@ -69,6 +70,9 @@ pub struct BroadcastMessage {
     /// Mesh: the author wants no receipts.
     #[serde(default, skip_serializing_if = "is_default")]
     pub silent: bool,
+    /// Mesh: who the author is, a signed record of type `announcement`, from whoever had to be told of it too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub announcement: Option<Box<SignedRecord>>,
 }
 
 /// How a copy of a message came here. Whoever passes it on may write what it likes: nothing but the shape of the tree

@@ -64,6 +64,8 @@ pub enum LinkPurpose {
     Configured,
     /// The sender has few links and asks to be let in.
     Entry,
+    /// The receiver brings the sender nearer to the root of the tree, from which it is further than most.
+    Shortcut,
     /// One this version does not know.
     #[serde(other)]
     Other,

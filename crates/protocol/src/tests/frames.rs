@@ -20,6 +20,7 @@ fn flood(body: &[u8]) -> Frame {
         holders: Default::default(),
         trail: Default::default(),
         silent: false,
+        announcement: None,
     };
     Frame { message: Message::Broadcast(Broadcast::Flood(message)), body: Some(Bytes::copy_from_slice(body)) }
 }

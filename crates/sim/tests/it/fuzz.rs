@@ -181,7 +181,8 @@ impl Material {
         let sig = puppet.key.sign_bytes(&body);
         let by = if rng.chance(70) { puppet.key.id() } else { self.id(rng) };
         let (attempt, holders, trail) = (self.small(rng), self.ids(rng), trail(rng));
-        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail, silent: rng.chance(20) };
+        let announcement = rng.chance(20).then(|| Box::new(self.record(rng)));
+        let line = BroadcastMessage { by, seq, sig, attempt, holders, trail, silent: rng.chance(20), announcement };
         let message = if rng.chance(50) { Broadcast::Flood(line) } else { Broadcast::Ring(line) };
         Frame { message: Message::Broadcast(message), body: rng.chance(95).then(|| body.into()) }
     }

@@ -48,8 +48,8 @@ fn messages(entries: impl IntoIterator<Item = ChatEntry>, body: Bytes) -> Frame 
 /// The text as its author sends it to all.
 fn flood(key: &KeyPair, text: &SignedBroadcast, silent: bool) -> Frame {
     let (ChatEntry { by, seq, sig, .. }, body) = signed(key, text);
-    let (holders, trail) = (Bounded::default(), Default::default());
-    let line = BroadcastMessage { by, seq, sig, attempt: 0, holders, trail, silent };
+    let (holders, trail, announcement) = (Bounded::default(), Default::default(), None);
+    let line = BroadcastMessage { by, seq, sig, attempt: 0, holders, trail, silent, announcement };
     Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) }
 }
 
@@ -227,6 +227,7 @@ fn a_clock_far_ahead_moves_nobody_elses() {
         holders: Bounded::default(),
         trail: Default::default(),
         silent: false,
+        announcement: None,
     };
     pair.puppet_send(&puppet, Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) });
     pair.run_for(SECOND);

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_mesh::Status;
-use meshline_sim::{MS, PORT, SECOND, World, address, invariants, seed, seeds};
+use meshline_protocol::message::{LinkPurpose, Peers, PeersPurpose};
+use meshline_protocol::{Bounded, Message};
+use meshline_sim::{MS, PORT, Puppet, SECOND, World, address, invariants, seed, seeds};
 
 use crate::support::{add_by_first, seconds};
 
@@ -343,4 +345,45 @@ fn after_a_restart_among_many_made_up_members_an_honest_one_is_found_each_time()
     }
     println!("found after {longest} s at the most");
     println!("{own_honest} of {own} links of its own choice were honest, of {} members {}", made_up.len() + 5, 5);
+}
+
+/// A puppet that is linked with a node and keeps the link for this.
+fn puppet_for(world: &mut World, node: usize, purposes: Option<LinkPurpose>) -> Puppet {
+    let puppet = world.puppet(node);
+    let hello = world.puppet_hello(&puppet.key);
+    world.puppet_send(&puppet, Message::Hello(Box::new(hello)));
+    world.run_for(500 * MS);
+    let purposes = PeersPurpose { purposes: Bounded::from_first(purposes) };
+    world.puppet_send(&puppet, Message::Peers(Peers::Purpose(purposes)));
+    puppet
+}
+
+fn is_linked_with(world: &mut World, node: usize, puppet: &Puppet) -> bool {
+    world.status(node).links.iter().any(|link| link.peer == puppet.key.id())
+}
+
+#[test]
+fn a_shortcut_has_the_last_place_and_newcomers_are_let_in_beside_it() {
+    let mut world = bounded(24, seed(6));
+    settle(&mut world, 120 * SECOND, is_settled);
+    let is_full = |status: &Status| status.links.len() == LINKS - 1 && status.limits.link_set.guests == 0;
+    world.run_until(60 * SECOND, SECOND, |world| is_full(&world.status(5))).expect("one place is left");
+    let idle = puppet_for(&mut world, 5, None);
+    world.run_for(5 * SECOND);
+    assert!(!is_linked_with(&mut world, 5, &idle), "a guest that keeps the link for nothing is let go");
+    let shortcut = puppet_for(&mut world, 5, Some(LinkPurpose::Shortcut));
+    world.run_for(20 * SECOND);
+    let set = world.status(5).limits.link_set;
+    assert!(is_linked_with(&mut world, 5, &shortcut), "{set:?}");
+    assert_eq!((set.shortcuts, set.guests), (1, 0));
+    let other = puppet_for(&mut world, 5, None);
+    assert!(is_linked_with(&mut world, 5, &other), "there is a place for newcomers all the same");
+    world.run_for(5 * SECOND);
+    let stay = [&shortcut, &other].map(|puppet| is_linked_with(&mut world, 5, puppet));
+    assert_eq!(stay, [true, false]);
+    let second = puppet_for(&mut world, 5, Some(LinkPurpose::Shortcut));
+    world.run_for(20 * SECOND);
+    assert!(!is_linked_with(&mut world, 5, &second), "one is as many as there are places");
+    assert!(world.status(5).links.len() <= LINKS);
+    neighbours_are_linked(&mut world).expect("nobody had to go for it");
 }

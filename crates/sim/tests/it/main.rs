@@ -5,6 +5,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "tests look for one event among many")]
 
 mod address_lies;
+mod authors;
 mod clocks;
 mod explain;
 mod far;

@@ -53,6 +53,7 @@ fn send(pair: &mut Pair, puppet: &Puppet, seq: UnixMicros, text: &str) {
         holders: Bounded::default(),
         trail: Default::default(),
         silent: true,
+        announcement: None,
     };
     pair.puppet_send(puppet, Frame { message: Message::Broadcast(Broadcast::Flood(line)), body: Some(body) });
     pair.run_for(100 * MS);

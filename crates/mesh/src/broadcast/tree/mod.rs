@@ -25,7 +25,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use meshline_protocol::NodeId;
-use meshline_protocol::message::{BroadcastKind, BroadcastName, BroadcastTrail};
+use meshline_protocol::message::{BroadcastKind, BroadcastName, BroadcastPlace, BroadcastTrail};
 
 use crate::now::Mono;
 use crate::report::SpreadReport;
@@ -262,6 +262,18 @@ impl Tree {
         let links = [self.regraft_at, self.place.next_due()];
         let messages = [self.flush_at, self.missing.next_due(), self.doubts.next_due()];
         links.into_iter().chain(messages).flatten().min()
+    }
+
+    /// The root and how many links away it is.
+    #[must_use]
+    pub fn place(&self) -> BroadcastPlace {
+        self.place.now()
+    }
+
+    /// Over which link the root is reached.
+    #[must_use]
+    pub fn parent(&self) -> Option<NodeId> {
+        self.place.parent()
     }
 
     /// What was sent and received.

@@ -85,7 +85,7 @@ impl LinkSet {
         if is_ours {
             self.try_out(shape, peer, shared);
         }
-        let leaving = self.count_old(shared) + self.count_parting(shared);
+        let leaving = self.count_old(shared) + self.count_parting(shared) + self.count_shortcuts(shared);
         let lasting = accepted.saturating_sub(leaving);
         let is_due = !is_wanted && lasting >= shape.room && self.is_due_place(shape, (remote, 1), around, shared);
         if !is_wanted && !is_due && lasting >= shape.room {
@@ -187,7 +187,13 @@ impl LinkSet {
         guests.sort_unstable();
         for (since, id) in guests {
             let is_up = shared.up.contains_key(&id);
-            if is_up && self.may_stay(shape, &id, around, &mut *shared) {
+            let shortcut = if is_up { self.judge_shortcut(shape, (&id, since), around, shared) } else { None };
+            if let Some(stays) = shortcut {
+                if stays {
+                    self.guests.remove(&id);
+                    choice.promoted.push(id);
+                }
+            } else if is_up && self.may_stay(shape, &id, around, &mut *shared) {
                 self.guests.remove(&id);
                 choice.promoted.push(id);
             } else if is_up && (now.since(since) >= GUEST_TIME || self.is_content(&id)) {
@@ -336,6 +342,7 @@ impl LinkSet {
         let may_go = |id: &&NodeId| {
             is_one(id)
                 && !self.guests.contains_key(*id)
+                && !self.shortcuts.has(id)
                 && !self.is_old(id)
                 && !self.parting.has(id)
                 && !self.is_needed_there(shape, id, around, shared)

@@ -20,7 +20,16 @@ pub(super) fn far_place(shared: &mut Shared, members: usize) -> NodeId {
     let distance = least | (random & (least - 1));
     // Half of the ring is as far as it goes: the two directions meet there.
     let distance = distance / 2;
-    let place = if shared.below(2) == 0 { own.wrapping_add(distance) } else { own.wrapping_sub(distance) };
+    id_at(if shared.below(2) == 0 { own.wrapping_add(distance) } else { own.wrapping_sub(distance) })
+}
+
+/// A place on the ring, each of which is as likely.
+pub(super) fn any_place(shared: &mut Shared) -> NodeId {
+    id_at((u64::from(shared.random_u32()) << 32) | u64::from(shared.random_u32()))
+}
+
+/// The first id at a place.
+fn id_at(place: u64) -> NodeId {
     let mut bytes = [0; 32];
     bytes.iter_mut().zip(place.to_be_bytes()).for_each(|(byte, part)| *byte = part);
     NodeId::from_bytes(bytes)

@@ -20,6 +20,7 @@ mod picks;
 mod purposes;
 mod redraw;
 mod shape;
+mod shortcut;
 mod shuffle;
 mod trial;
 
@@ -46,6 +47,7 @@ use around::Side;
 use parting::Parting;
 use picks::Picks;
 use shape::Shape;
+use shortcut::Shortcuts;
 use trial::Trials;
 
 /// Least time between two choices: members and links come in bursts.
@@ -96,6 +98,7 @@ pub(crate) struct LinkSet {
     guests: BTreeMap<NodeId, Mono>,
     /// Links that this node tries.
     trials: Trials,
+    shortcuts: Shortcuts,
     /// Members found of which peers told first.
     brought: BTreeMap<NodeId, u32>,
     /// Links that end soon.
@@ -163,9 +166,10 @@ impl LinkSet {
         self.end_parted(shape, around, (&*shared, &mut choice));
         self.judge_guests(shape, around, (&mut *shared, &mut choice));
         self.judge_trials(shape, &*shared, &mut choice);
+        self.review_shortcuts(shape, around, (&mut *shared, &mut choice));
         let regular = self.regular(shared) + self.count_unparted(shared);
         let search_at = self.far.review(shape, regular, (around, &mut *shared));
-        wanted.extend(self.far.ids().chain(self.kept.iter().copied()));
+        wanted.extend(self.far.ids().chain(self.kept.iter().copied()).chain(self.shortcuts.own()));
         choice.wanted = Some(wanted);
         self.part(shape, (&mut *shared, &mut choice));
         if self.is_redrawing() {
@@ -205,7 +209,7 @@ impl LinkSet {
         let is_up = |id: &NodeId| shared.up.contains_key(id);
         let guests = std::mem::take(&mut self.guests).into_keys().filter(is_up);
         let promoted = guests.chain(self.trials.end(shared)).collect();
-        self.redraw = None;
+        (self.redraw, self.shortcuts) = (None, Shortcuts::default());
         self.far.rest();
         Choice { promoted, ..Choice::default() }
     }
@@ -249,6 +253,7 @@ impl LinkSet {
             (LinkPurpose::Near, self.near.contains(id)),
             (LinkPurpose::Far, self.far.has(id)),
             (LinkPurpose::Configured, self.kept.contains(id)),
+            (LinkPurpose::Shortcut, self.shortcuts.is_own(id)),
             (LinkPurpose::Entry, self.shape.is_some_and(|shape| shape.is_poor(shared.up.len()))),
         ];
         sets.into_iter().filter(|(_, is_so)| *is_so).for_each(|(purpose, _)| purposes.add(purpose));
@@ -273,7 +278,7 @@ impl LinkSet {
         let review = [Some(now.after(REVIEW)), search_at, judge_at].into_iter().flatten();
         self.choose_at =
             self.sides.iter().filter_map(Side::next_timeout).chain(review).chain(self.redraw_timeout()).min();
-        let ends = [self.parting.next_timeout(), self.trials.next_timeout()];
+        let ends = [self.parting.next_timeout(), self.trials.next_timeout(), self.shortcuts.next_timeout(now)];
         self.choose_at = self.choose_at.into_iter().chain(ends.into_iter().flatten()).min();
     }
 
@@ -285,7 +290,11 @@ impl LinkSet {
     /// The same without those that are about to end.
     fn regular_but(&self, ended: &[NodeId], shared: &Shared) -> usize {
         let is_regular = |id: &&NodeId| {
-            !self.guests.contains_key(id) && !self.is_old(id) && !self.parting.has(id) && !ended.contains(id)
+            !self.guests.contains_key(id)
+                && !self.shortcuts.has(id)
+                && !self.is_old(id)
+                && !self.parting.has(id)
+                && !ended.contains(id)
         };
         shared.up.keys().filter(is_regular).count()
     }
@@ -320,6 +329,7 @@ impl LinkSet {
         self.guests.remove(&id);
         self.parting.forget(&id);
         self.trials.forget(&id);
+        self.shortcuts.forget(&id, now);
         if self.is_bounded() {
             self.far.failed(id, code, now);
         }
@@ -351,6 +361,7 @@ impl LinkSet {
             near: self.near.len(),
             far: self.far.ids().filter(|id| shared.up.contains_key(id)).count(),
             guests: self.guests.len(),
+            shortcuts: self.count_shortcuts(shared),
             others: regular.saturating_sub(shared.up.keys().filter(|id| self.is_own(id)).count()),
             room: self.shape.map_or(shared.config.max_links, |shape| shape.room),
             tried,

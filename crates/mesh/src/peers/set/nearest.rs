@@ -23,7 +23,7 @@ impl LinkSet {
             .up
             .keys()
             .filter(|id| !self.near.contains(id) && !self.guests.contains_key(id) && !self.parting.has(id))
-            .filter(|id| !left_out.contains(id))
+            .filter(|id| !left_out.contains(id) && !self.shortcuts.has(id))
             .filter_map(|id| Some((rtt(id)?, *id)))
             .collect();
         others.sort_unstable();

@@ -73,6 +73,7 @@ impl LinkSet {
         if has_room {
             self.parting.0.insert(id, now);
             self.far.give_up(&id);
+            self.shortcuts.forget(&id, now);
             self.changed(now);
         }
         has_room

@@ -18,7 +18,7 @@ use crate::now::Mono;
 use crate::shared::Shared;
 
 /// A choice that is not linked by then was none: a direct dial takes four seconds at most, a relayed one as many more.
-const PICK_LIMIT: Duration = Duration::from_secs(9);
+pub(super) const PICK_LIMIT: Duration = Duration::from_secs(9);
 
 /// Whoever could not be linked is not chosen again for so long.
 const AVOID_FOR: Duration = Duration::from_secs(20);
@@ -317,7 +317,7 @@ impl Picks {
         }
     }
 
-    fn is_good(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
+    pub(super) fn is_good(&self, shape: Shape, known: &Known, around: (Around<'_>, &Shared)) -> bool {
         self.is_open(known, around.1) && self.has_shares(shape, known, around)
     }
 

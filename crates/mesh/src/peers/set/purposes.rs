@@ -4,13 +4,14 @@ use meshline_protocol::Bounded;
 use meshline_protocol::message::{LinkPurpose, PeersPurpose};
 
 /// All purposes that are acted on, in the order in which they are told.
-const KNOWN: [LinkPurpose; 6] = [
+const KNOWN: [LinkPurpose; 7] = [
     LinkPurpose::All,
     LinkPurpose::Ring,
     LinkPurpose::Near,
     LinkPurpose::Far,
     LinkPurpose::Configured,
     LinkPurpose::Entry,
+    LinkPurpose::Shortcut,
 ];
 
 /// What one end keeps a link for.
@@ -61,6 +62,7 @@ fn name(purpose: LinkPurpose) -> &'static str {
         LinkPurpose::Far => "far",
         LinkPurpose::Configured => "configured",
         LinkPurpose::Entry => "entry",
+        LinkPurpose::Shortcut => "shortcut",
         LinkPurpose::Other => "other",
     }
 }

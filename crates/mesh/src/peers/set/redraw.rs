@@ -13,6 +13,7 @@ use meshline_protocol::NodeId;
 use super::draw::Draw;
 use super::parting::PARTED;
 use super::shape::Shape;
+use super::shortcut::{MAX_BESIDE, Shortcuts};
 use super::{Around, Choice, LinkSet, is_linkable};
 use crate::gossip::Members;
 use crate::now::Mono;
@@ -112,6 +113,7 @@ impl LinkSet {
         let now = shared.now.mono;
         self.choose_now(now);
         self.near.clear();
+        self.shortcuts = Shortcuts::default();
         let plan = self.plan_redraw(nonce, around, shared);
         let Some(shape) = self.shape else { return plan };
         let draw = draw(nonce, shape, around.members, shared);
@@ -151,7 +153,8 @@ impl LinkSet {
     /// Links above the limit for now.
     pub(super) fn extra(&self, shared: &Shared) -> usize {
         let extra = (shared.config.max_links / 4).clamp(LEAST_EXTRA, MAX_EXTRA);
-        if self.is_redrawing() { extra } else { self.count_parting(shared) }
+        let beside = self.count_shortcuts(shared).min(MAX_BESIDE);
+        if self.is_redrawing() { extra } else { self.count_parting(shared) + beside }
     }
 
     /// Whether a link is from before and may go.

@@ -48,6 +48,18 @@ impl Shape {
         self.far.div_ceil(2)
     }
 
+    /// Links from the root of the tree to those who are furthest, or hardly anybody is further, among so many members that
+    /// each have as many links as stay: in a random graph each level has as many more members as each of the one before
+    /// has links to others, and in the last but one half of all are found.
+    pub(super) fn depth(self, members: u64) -> u8 {
+        let more = u64::try_from(self.room.saturating_sub(1)).unwrap_or(u64::MAX).max(2);
+        let (mut depth, mut reached) = (0_u8, 1_u64);
+        while reached < members.saturating_mul(2) {
+            (depth, reached) = (depth.saturating_add(1), reached.saturating_mul(more));
+        }
+        depth
+    }
+
     /// Links to one prefix at most: a quarter.
     pub(super) fn share(self) -> usize {
         (self.room / 4).max(1)

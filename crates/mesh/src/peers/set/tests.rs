@@ -26,7 +26,7 @@ use crate::now::{Mono, Now};
 use crate::peers::book::Book;
 use crate::shared::{Shared, UpPeer};
 
-fn id(n: u8) -> NodeId {
+pub(super) fn id(n: u8) -> NodeId {
     NodeId::from_bytes([n; 32])
 }
 
@@ -267,7 +267,7 @@ fn two_links_part_at_once_and_the_next_waits_until_one_is_gone() {
 }
 
 /// A set of eight links, of which these are up.
-fn linked(up: &[u8]) -> (LinkSet, Shared, Shape) {
+pub(super) fn linked(up: &[u8]) -> (LinkSet, Shared, Shape) {
     let mut shared = shared();
     for n in up {
         let up = UpPeer { link: LinkId(u64::from(*n)), transport: Transport::Tcp, is_view: false, is_proxy: false };

@@ -98,6 +98,7 @@ fn broadcast() -> (BroadcastMessage, Bytes) {
         holders: Bounded::from_first([node(1), node(2)]),
         trail: BroadcastTrail::default(),
         silent: false,
+        announcement: None,
     };
     (line, serde_json::to_vec(&text).expect("plain data").into())
 }
@@ -151,6 +152,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
     let with_body = |broadcast| Frame { message: Message::Broadcast(broadcast), body: Some(body.clone()) };
     let trail = BroadcastTrail { hops: 3, entry: 0, shortcuts: 2, direct: false };
     let flooded = BroadcastMessage { holders: Bounded::default(), trail, ..line.clone() };
+    let told = BroadcastMessage { announcement: Some(Box::new(announcement())), ..flooded.clone() };
     let names = || Bounded::from_first([name(BroadcastKind::Text, Some(3)), name(BroadcastKind::Revocation, None)]);
     let have = BroadcastHave { names: names(), past: true };
     let compare =
@@ -191,6 +193,7 @@ fn samples() -> Vec<(&'static str, Frame)> {
             .into(),
         ),
         ("broadcast.flood", with_body(Broadcast::Flood(flooded))),
+        ("broadcast.flood.told", with_body(Broadcast::Flood(told))),
         ("broadcast.ring", with_body(Broadcast::Ring(line))),
         ("broadcast.have", Message::Broadcast(Broadcast::Have(have)).into()),
         ("broadcast.want", Message::Broadcast(Broadcast::Want(BroadcastWant { names: names() })).into()),
