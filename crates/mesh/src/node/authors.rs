@@ -9,12 +9,11 @@ use crate::broadcast::Around;
 
 impl Node {
     pub(super) fn on_broadcast(&mut self, peer: NodeId, message: Message, body: Option<Bytes>) -> Result<(), Code> {
-        let (message, is_told) = match message {
-            Message::Flood(line) => {
-                let (line, is_told) = self.meet_author(peer, line)?;
-                (Message::Flood(line), is_told)
-            }
-            other => (other, false),
+        let (message, is_told) = if let Message::Flood(line) = message {
+            let (line, is_told) = self.meet_author(peer, line)?;
+            (Message::Flood(line), is_told)
+        } else {
+            (message, false)
         };
         let (members, routing) = (&self.gossip.members, &self.routing);
         let around = Around { ring: self.ring.place(), members, routing, shared: &mut self.shared };

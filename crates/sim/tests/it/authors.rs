@@ -66,13 +66,11 @@ fn without_it_the_peer_is_asked() {
 #[test]
 fn another_members_announcement_or_a_forged_one_is_refused_and_nothing_is_taken() {
     let author = KeyPair::from_secret([5; 32]);
-    let foreign = |world: &World, puppet: &Puppet| world.puppet_announcement(&puppet.key, &world.announcement_text());
-    let forged = |world: &World, puppet: &Puppet| SignedRecord { by: author.id(), ..foreign(world, puppet) };
-    let cases: [(&dyn Fn(&World, &Puppet) -> SignedRecord, Code); 2] =
-        [(&foreign, Code::RecordForeign), (&forged, Code::BadSignature)];
-    for (announcement, code) in cases {
+    for (is_forged, code) in [(false, Code::RecordForeign), (true, Code::BadSignature)] {
         let (mut pair, puppet) = linked_puppet(seed(4));
-        let frame = passed_on(&pair, &author, Some(announcement(&pair, &puppet)));
+        let mut announcement = pair.puppet_announcement(&puppet.key, &pair.announcement_text());
+        announcement.by = if is_forged { author.id() } else { announcement.by };
+        let frame = passed_on(&pair, &author, Some(announcement));
         pair.puppet_send(&puppet, frame);
         pair.run_for(SECOND);
         assert_eq!(misbehaved(&pair), [code]);
