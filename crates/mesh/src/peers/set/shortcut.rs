@@ -1,9 +1,9 @@
-//! One more link for a node that is further from the root of the tree than nearly all others, at places that are free for
+//! One more link for a node that is further from the root of the tree than nearly all others, at the place that is free for
 //! newcomers otherwise.
 //!
 //! With seven links each a few of ten thousand members are one link further away than anybody else, and every message
-//! takes that one more to be with all. Such a member tries members drawn at random until one brings it nearer, and both
-//! ends let the link go for whoever comes and finds no other place.
+//! takes that one more to be with all. Such a member tries members drawn at random until one brings it nearer. The link
+//! goes as soon as it does not, or as either end needs its place for one that stays; newcomers stand beside it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
