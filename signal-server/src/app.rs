@@ -9,6 +9,7 @@ use aws_lc_rs::rand;
 use meshline_protocol::signal::RefreshRequest;
 use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
 
+use crate::checks::Checks;
 use crate::connection::Slots;
 use crate::dial_back::{self, DialBack, DialQueue, Question};
 use crate::log::LogBudget;
@@ -36,6 +37,7 @@ pub(crate) struct App {
     pub(crate) log: LogBudget,
     pub(crate) slots: Arc<Slots>,
     pub(crate) dials: DialQueue,
+    checks: Checks,
     is_stopping: AtomicBool,
 }
 
@@ -52,6 +54,7 @@ impl App {
     ) -> Result<(Arc<Self>, impl Future<Output = ()> + Send + use<>), NoRandom> {
         let (seed, key) = (random_bytes()?, SecretKey::new(&random_bytes()?));
         let (dials, questions) = DialQueue::new(dial_back.is_available());
+        let (checks, checking) = Checks::new();
         let app = Arc::new(Self {
             registry: Mutex::new(Registry::new(settings.rules(), key, u64::from_le_bytes(seed))),
             overview: Mutex::new(None),
@@ -60,13 +63,14 @@ impl App {
             log: LogBudget::new(Instant::now()),
             slots: Arc::default(),
             dials,
+            checks,
             is_stopping: AtomicBool::new(false),
         });
         let (settling, sweeping) = (Arc::clone(&app), Arc::clone(&app));
         let dialling =
             dial_back::work(questions, dial_back, move |question, answered| settling.settle(question, answered));
         let work = async move {
-            tokio::join!(dialling, sweep(sweeping));
+            tokio::join!(dialling, checking, sweep(sweeping));
         };
         Ok((app, work))
     }
@@ -84,10 +88,13 @@ impl App {
         self.registry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lists the author of an announcement; its network and id come with the grant.
-    pub(crate) fn announce(&self, record: &SignedRecord, observed: IpAddr) -> Result<Listed, Refusal> {
+    /// Lists the author of an announcement; its network and id come with the grant. `None` if the server stops.
+    pub(crate) async fn announce(&self, record: SignedRecord, observed: IpAddr) -> Option<Result<Listed, Refusal>> {
+        Some(self.checks.check(record).await?.and_then(|candidate| self.enter(candidate, observed)))
+    }
+
+    fn enter(&self, candidate: Candidate, observed: IpAddr) -> Result<Listed, Refusal> {
         let now = now();
-        let candidate = Candidate::check(record, now)?;
         let (network, id, name) = (candidate.network.clone(), candidate.member.id, candidate.member.name.clone());
         let granted = self.registry().announce(candidate, Seen { observed, now })?;
         let outcome = granted.outcome.name();

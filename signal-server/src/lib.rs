@@ -8,6 +8,7 @@
 pub mod address;
 mod api;
 mod app;
+mod checks;
 mod connection;
 pub mod dial_back;
 mod log;

@@ -5,8 +5,7 @@ use std::sync::Arc;
 use meshline_protocol::message::{Announcement, Membership, Role};
 use meshline_protocol::{Address, Name, NetworkId, NodeId, SignedRecord, UnixMicros};
 
-use crate::keys::verify_two;
-use crate::record::{RecordError, read, verify_by};
+use crate::record::{RecordError, verify_by};
 use crate::revocation::RevocationList;
 use crate::verifier::Verifier;
 
@@ -54,35 +53,7 @@ pub fn admit(
     judge(&Verifier::default(), record, network, revoked, now)
 }
 
-/// The same for whoever only lists members, and leaves it to those who link with them to be strict: of a closed network
-/// both signatures are checked together, which costs two thirds. Who is refused here is refused by [`admit`], for the same
-/// reason; what is accepted beyond it takes a key that its owner made for it.
-///
-/// # Errors
-/// As [`admit`].
-pub fn admit_to_list(
-    record: &SignedRecord,
-    network: &NetworkId,
-    revoked: &RevocationList,
-    now: UnixMicros,
-) -> Result<Member, RecordError> {
-    let NetworkId::Closed(key) = network else { return admit(record, network, revoked, now) };
-    let texts = read::<Announcement>(record, network, now).and_then(|announcement| {
-        let membership = membership_record(&announcement, *key)?.clone();
-        let text: Membership = read(&membership, network, now)?;
-        Ok((announcement, membership, text))
-    });
-    // Whatever is wrong beside the signatures, those come first.
-    let Ok((announcement, membership, text)) = texts else { return admit(record, network, revoked, now) };
-    let signed = [record, &membership].map(|record| (&record.by, record.signed.as_bytes(), record.sig.as_str()));
-    if !verify_two(signed) {
-        return Err(RecordError::BadSignature);
-    }
-    let text = check_membership(text, record.by, &announcement)?;
-    describe(record, announcement, Some(&text), revoked)
-}
-
-/// The same, with signatures checked by `verifier`. One that remembers gives the same member to all who ask.
+/// As [`admit`], with signatures checked by `verifier`. One that remembers gives the same member to all who ask.
 ///
 /// # Errors
 /// As [`admit`].
@@ -120,7 +91,7 @@ fn judge(
 }
 
 /// The member that texts describe whose signatures are good.
-fn describe(
+pub(crate) fn describe(
     record: &SignedRecord,
     announcement: Announcement,
     membership: Option<&Membership>,
@@ -157,12 +128,12 @@ fn membership_of(
 }
 
 /// The membership in the network of this key that an announcement shows.
-fn membership_record(announcement: &Announcement, key: NodeId) -> Result<&SignedRecord, RecordError> {
+pub(crate) fn membership_record(announcement: &Announcement, key: NodeId) -> Result<&SignedRecord, RecordError> {
     let record = announcement.membership.as_ref().ok_or(RecordError::NotMember)?;
     if record.by == key { Ok(record) } else { Err(RecordError::Foreign) }
 }
 
-fn check_membership(
+pub(crate) fn check_membership(
     membership: Membership,
     member: NodeId,
     announcement: &Announcement,

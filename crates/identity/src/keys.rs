@@ -1,5 +1,7 @@
 //! ed25519 key pairs and their PEM files.
 
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 
 use data_encoding::BASE64;
@@ -85,19 +87,40 @@ impl KeyPair {
 /// malleable signatures are refused, so that one record has one signature.
 #[must_use]
 pub fn verify_bytes(by: &NodeId, bytes: &[u8], sig: &str) -> bool {
-    key_and_signature(by, sig).is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
+    let both = verifying_key(by).zip(signature(sig));
+    both.is_some_and(|(key, signature)| key.verify_strict(bytes, &signature).is_ok())
 }
 
-/// Whether both are signatures, at two thirds of the price of one after the other. Not as strict: whoever has a key that
-/// is no multiple of the base point, which only its owner can make, gets some through that [`verify_bytes`] refuses.
-pub(crate) fn verify_two(texts: [(&NodeId, &[u8], &str); 2]) -> bool {
-    let [one, other] = texts.map(|(by, _, sig)| key_and_signature(by, sig).filter(|(key, _)| !key.is_weak()));
-    let (Some((key, signature)), Some((other_key, other_signature))) = (one, other) else { return false };
-    let messages = texts.map(|(_, bytes, _)| bytes);
-    verify_batch(&messages, &[signature, other_signature], &[key, other_key]).is_ok()
+/// A text, who is said to have signed it, and the signature in base64.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signed<'a> {
+    pub(crate) by: &'a NodeId,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) sig: &'a str,
 }
 
-fn key_and_signature(by: &NodeId, sig: &str) -> Option<(VerifyingKey, Signature)> {
-    let raw = BASE64.decode(sig.as_bytes()).ok()?;
-    Some((VerifyingKey::from_bytes(by.as_bytes()).ok()?, Signature::from_slice(&raw).ok()?))
+/// Whether all are signatures, the cheaper each the more there are. Not as strict: whoever has a key that is no multiple of
+/// the base point, which only its owner can make, gets some through that [`verify_bytes`] refuses.
+pub(crate) fn verify_all(all: &[Signed<'_>]) -> bool {
+    // Memberships of one network are all signed by the same key, and to read it costs a tenth of a check.
+    let mut known = BTreeMap::new();
+    let mut read = |one: &Signed<'_>| {
+        let key = match known.entry(*one.by) {
+            Entry::Occupied(known) => *known.get(),
+            Entry::Vacant(new) => *new.insert(verifying_key(one.by).filter(|key| !key.is_weak())?),
+        };
+        Some((key, signature(one.sig)?))
+    };
+    let Some(read) = all.iter().map(&mut read).collect::<Option<Vec<_>>>() else { return false };
+    let (keys, signatures): (Vec<_>, Vec<_>) = read.into_iter().unzip();
+    let texts: Vec<&[u8]> = all.iter().map(|one| one.bytes).collect();
+    verify_batch(&texts, &signatures, &keys).is_ok()
+}
+
+fn verifying_key(of: &NodeId) -> Option<VerifyingKey> {
+    VerifyingKey::from_bytes(of.as_bytes()).ok()
+}
+
+fn signature(sig: &str) -> Option<Signature> {
+    Signature::from_slice(&BASE64.decode(sig.as_bytes()).ok()?).ok()
 }

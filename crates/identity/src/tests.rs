@@ -4,7 +4,9 @@ use meshline_protocol::message::{Announcement, Departure, Membership, RecordText
 use meshline_protocol::{Bounded, NetworkId, SignedRecord, UnixMicros};
 
 use crate::verifier::{MAX_REMEMBERED, Remembered};
-use crate::{JoinRequest, KeyPair, Member, RecordError, RevocationList, Sequence, Verifier, admit_by, sign, verify};
+use crate::{
+    JoinRequest, KeyPair, Listing, Member, RecordError, RevocationList, Sequence, Verifier, admit_by, sign, verify,
+};
 
 const NOW: UnixMicros = UnixMicros::new(1_800_000_000_000_000);
 const HOUR: i64 = 3_600_000_000;
@@ -55,7 +57,7 @@ fn admit(
     now: UnixMicros,
 ) -> Result<Member, RecordError> {
     let verdict = crate::admit(record, network, revoked, now);
-    assert_eq!(crate::admit_to_list(record, network, revoked, now), verdict);
+    assert_eq!(crate::admit_to_list(&[Listing { record, network }], revoked, now), [verdict.clone()]);
     verdict
 }
 
@@ -71,6 +73,37 @@ fn revocation_text(node: u8, seq: UnixMicros) -> Revocation {
         expires: NOW.offset(HOUR),
         node: key(node).id(),
     }
+}
+
+#[test]
+fn whoever_lists_many_at_once_judges_each_as_if_it_were_alone() {
+    let open: NetworkId = "open".parse().expect("a name");
+    let closed = |node: u8| {
+        let text = announcement_text(Some(membership(node)));
+        (sign(&text, &key(node)).expect("plain data"), network())
+    };
+    let alone = Announcement { network: open.clone(), ..announcement_text(None) };
+    let (mut forged, mut lent) = (closed(3), closed(4));
+    forged.0.sig = closed(2).0.sig;
+    lent.0.signed = lent.0.signed.replacen("\\\"name\\\":\\\"bobby", "\\\"name\\\":\\\"carol", 1);
+    lent.0.sig = key(4).sign_bytes(lent.0.signed.as_bytes());
+    let good = [closed(1), closed(2), (sign(&alone, &key(5)).expect("plain data"), open)];
+    let bad = [forged, lent, (closed(6).0, NetworkId::Closed(key(6).id())), closed(7)];
+    let mut revoked = RevocationList::default();
+    revoked.insert(&sign(&revocation_text(7, NOW), &key(100)).expect("plain data"), &network(), NOW).expect("holds");
+    let judge = |all: &[(SignedRecord, NetworkId)]| {
+        let listings: Vec<Listing<'_>> = all.iter().map(|(record, network)| Listing { record, network }).collect();
+        let verdicts = crate::admit_to_list(&listings, &revoked, NOW);
+        let each = all.iter().map(|(record, network)| crate::admit(record, network, &revoked, NOW));
+        assert_eq!(verdicts, each.collect::<Vec<_>>());
+        verdicts.iter().map(|verdict| verdict.as_ref().err().copied()).collect::<Vec<_>>()
+    };
+    assert_eq!(judge(&[]), []);
+    assert_eq!(judge(&good), [None; 3]);
+    let reasons = [RecordError::BadSignature, RecordError::BadSignature, RecordError::Foreign, RecordError::Revoked];
+    assert_eq!(judge(&bad), reasons.map(Some));
+    let expected: Vec<Option<RecordError>> = [None; 3].into_iter().chain(reasons.map(Some)).collect();
+    assert_eq!(judge(&[&good[..], &bad[..]].concat()), expected);
 }
 
 #[test]

@@ -51,7 +51,9 @@ pub(crate) async fn announce(
 
 async fn enter(app: &App, peer: Peer, headers: &HeaderMap, body: Body) -> Result<Listed, Problem> {
     match read_json(headers, body).await? {
-        AnnounceRequest::Announcement(record) => Ok(app.announce(&record, peer.ip())?),
+        AnnounceRequest::Announcement(record) => {
+            Ok(app.announce(record, peer.ip()).await.ok_or_else(Problem::stopping)??)
+        }
         AnnounceRequest::Refresh { refresh } => Ok(app.refresh(refresh, peer.ip())?),
     }
 }

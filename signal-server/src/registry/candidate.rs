@@ -1,7 +1,7 @@
 //! The checks that need no registry: signature, form, validity. They cost a tenth of a millisecond of arithmetic,
 //! so they are made before the registry is locked.
 
-use meshline_identity::{Member, RecordError, RevocationList, admit_to_list, verify};
+use meshline_identity::{Listing, Member, RecordError, RevocationList, admit_to_list, verify};
 use meshline_protocol::message::{Departure, RecordText};
 use meshline_protocol::{NetworkId, NodeId, SignedRecord, UnixMicros};
 use serde::Deserialize;
@@ -23,9 +23,21 @@ impl Candidate {
     /// # Errors
     /// The first check of [`admit_to_list`] that failed.
     pub fn check(record: &SignedRecord, now: UnixMicros) -> Result<Self, Refusal> {
-        let network = network_of(record)?;
-        let member = admit_to_list(record, &network, &RevocationList::default(), now)?;
-        Ok(Self { network, member })
+        Self::check_all(&[record], now).pop().unwrap_or(Err(RecordError::WrongForm.into()))
+    }
+
+    /// The same for many, whose signatures are checked together: each costs less then.
+    #[must_use]
+    pub fn check_all(records: &[&SignedRecord], now: UnixMicros) -> Vec<Result<Self, Refusal>> {
+        let networks: Vec<Result<NetworkId, Refusal>> = records.iter().map(|record| network_of(record)).collect();
+        let both = records.iter().zip(&networks);
+        let listings =
+            both.filter_map(|(record, network)| network.as_ref().ok().map(|network| Listing { record, network }));
+        let verdicts = admit_to_list(&listings.collect::<Vec<_>>(), &RevocationList::default(), now);
+        let mut verdicts = verdicts.into_iter();
+        // There is one for each whose network is known.
+        let mut next = || verdicts.next().unwrap_or(Err(RecordError::WrongForm));
+        networks.into_iter().map(|network| network.and_then(|network| Ok(Self { network, member: next()? }))).collect()
     }
 }
 

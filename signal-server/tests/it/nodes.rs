@@ -8,8 +8,8 @@ use meshline_protocol::signal::NodeList;
 use meshline_protocol::{Address, Bounded, NodeId};
 use serde_json::{Value, json};
 
-use super::client::{Answer, Running, settings, start, start_with};
-use super::records::{SECOND, announcement, closed, departure, id, member, now, record, revocation, signed};
+use super::client::{Answer, Running, send, settings, start, start_with};
+use super::records::{SECOND, announcement, body, closed, departure, id, member, now, record, revocation, signed};
 
 fn names(answer: &Answer) -> Vec<String> {
     assert_eq!(answer.status, 200, "{answer:?}");
@@ -48,6 +48,38 @@ async fn the_asker_is_listed_and_reads_who_else_is() {
     assert_eq!((typed.nodes.len(), typed.proxies.len()), (2, 1));
     assert_eq!(names(&server.get("/v1/nodes?network=lab").await), ["member-1", "member-2"]);
     assert!(names(&server.get("/v1/nodes?network=other").await).is_empty());
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn of_many_that_come_at_once_each_is_judged_by_itself() {
+    let crowd = 60;
+    let server = start_with(
+        &signal_server::Settings { max_per_address: crowd, ..settings() },
+        Arc::new(signal_server::NoDialBack),
+    )
+    .await;
+    let is_forged = |n: u8| n.is_multiple_of(20);
+    let (address, mut asked) = (server.address, Vec::new());
+    for n in 1..=60 {
+        let text = member(n);
+        let mut announced = record(&text, n);
+        if is_forged(n) {
+            announced.sig = record(&text, 200).sig;
+        }
+        let text = body(&announced);
+        asked.push(tokio::spawn(async move { (n, send(address, "POST", "/v1/nodes", "", text.as_bytes()).await) }));
+    }
+    for one in asked {
+        let (n, answer) = one.await.expect("no panic");
+        if is_forged(n) {
+            assert_eq!((answer.status, answer.code().as_str()), (400, "bad_signature"), "{n}");
+        } else {
+            assert!(names(&answer).contains(&format!("member-{n}")), "{n}: {answer:?}");
+        }
+    }
+    assert_eq!(server.metric("meshline_signal_announcements_total{outcome=\"added\"}").await, 57);
+    assert_eq!(server.metric("meshline_signal_announcements_total{outcome=\"bad_signature\"}").await, 3);
     server.stop().await;
 }
 
@@ -154,7 +186,7 @@ async fn a_revoked_member_is_dropped_and_refused_and_the_others_read_why() {
     let forged = server.post("/v1/revocations", signed(&revocation(1), 2)).await;
     assert_eq!((forged.status, forged.code().as_str()), (403, "record_foreign"));
     let revoked = record(&revocation(1), 200);
-    assert_eq!(server.post("/v1/revocations", super::records::body(&revoked)).await.status, 204);
+    assert_eq!(server.post("/v1/revocations", body(&revoked)).await.status, 204);
     let refused = server.post("/v1/nodes", signed(&Announcement { seq: now(), ..member_from_before(1) }, 1)).await;
     assert_eq!((refused.status, refused.code().as_str()), (403, "revoked"));
     let list: NodeList =
