@@ -64,7 +64,8 @@ pub enum LinkPurpose {
     Configured,
     /// The sender has few links and asks to be let in.
     Entry,
-    /// The receiver brings the sender nearer to the root of the tree, from which it is further than most.
+    /// The receiver may bring the sender nearer to the root of the tree, from which it is further than most; or the sender,
+    /// which is next to the root, the receiver.
     Shortcut,
     /// One this version does not know.
     #[serde(other)]

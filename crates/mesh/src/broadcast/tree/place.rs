@@ -210,7 +210,8 @@ impl Tree {
     }
 
     /// Whether a link is of the tree as it should be: the way to the root, or that of a peer which is one link further.
-    pub(super) fn is_of_tree(&self, peer: &NodeId) -> bool {
+    #[must_use]
+    pub fn is_of_tree(&self, peer: &NodeId) -> bool {
         let Some(state) = self.peers.get(peer).filter(|state| state.eager && !state.is_stopgap) else { return false };
         let BroadcastPlace { root, hops } = self.place.now;
         let below = BroadcastPlace { root, hops: hops.saturating_add(1) };

@@ -9,6 +9,13 @@ const MAX_GUESTS: usize = 4;
 /// From so many links on there are two neighbours on each side, so that one may die without a gap.
 const TWO_A_SIDE_FROM: usize = 16;
 
+/// Levels of the tree above the last that are as wide as the links alone make them.
+const WIDE_FROM: u8 = 3;
+
+/// Among fewer members than this a message passes ten links at most however they are chosen, and free places are better left
+/// to newcomers.
+const WIDE_MEMBERS: u64 = 512;
+
 /// What a node does with its links when there are more members than links.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shape {
@@ -58,6 +65,12 @@ impl Shape {
             (depth, reached) = (depth.saturating_add(1), reached.saturating_mul(more));
         }
         depth
+    }
+
+    /// Links from the root up to which a node keeps one more, for whoever comes after it: three less than the depth, which is one
+    /// member in thirty. `None` in a small network.
+    pub(super) fn near_root(self, members: u64) -> Option<u8> {
+        self.depth(members).checked_sub(WIDE_FROM).filter(|_| members >= WIDE_MEMBERS)
     }
 
     /// Links to one prefix at most: a quarter.

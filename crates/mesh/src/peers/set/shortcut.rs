@@ -1,9 +1,11 @@
-//! One more link for a node that is further from the root of the tree than nearly all others, at the place that is free for
-//! newcomers otherwise.
+//! One more link for a node that is further from the root of the tree than nearly all others, or near it, at the place
+//! that is free for newcomers otherwise.
 //!
 //! With seven links each a few of ten thousand members are one link further away than anybody else, and every message
-//! takes that one more to be with all. Such a member tries members drawn at random until one brings it nearer. The link
-//! goes as soon as it does not, or as either end needs its place for one that stays; newcomers stand beside it.
+//! takes that one more to be with all. Such a member tries members drawn at random until one brings it nearer. The few
+//! next to the root, of whom each has thousands behind it, do the same until somebody comes after them who was further
+//! away. The link goes as soon as it brings nobody nearer, or as either end needs its place for one that stays; newcomers
+//! stand beside it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,10 +22,10 @@ use crate::gossip::RING_SIDE;
 use crate::now::Mono;
 use crate::shared::Shared;
 
-/// Before a node that is far from the root looks for a shortcut: after a disturbance places change for seconds.
-const FAR_FOR: Duration = Duration::from_secs(20);
+/// Before a node that needs a shortcut looks for one: after a disturbance places change for seconds.
+const LACKED_FOR: Duration = Duration::from_secs(20);
 
-/// A shortcut over which the root is not reached by then is none: places are told within a tenth of a second.
+/// A shortcut by which nobody is nearer to the root by then is none: places are told within a tenth of a second.
 const USELESS_AFTER: Duration = Duration::from_secs(3);
 
 /// The other end tells of one that has lasted: it is none of those by then.
@@ -44,9 +46,9 @@ const MAX_LOOK: usize = 16;
 #[derive(Clone, Copy, Debug)]
 struct Chosen {
     id: NodeId,
-    /// When it was chosen, or the root was last seen to be reached over it.
+    /// When it was chosen, or last seen to serve.
     since: Mono,
-    /// The root is reached over it.
+    /// One of its ends reaches the root over it.
     serves: bool,
 }
 
@@ -56,7 +58,7 @@ pub(super) struct Shortcuts {
     own: Option<Chosen>,
     /// Links that their other ends keep for this.
     theirs: BTreeSet<NodeId>,
-    far_since: Option<Mono>,
+    lacked_since: Option<Mono>,
     try_at: Mono,
     pause: Duration,
 }
@@ -89,8 +91,8 @@ impl Shortcuts {
     pub(super) fn next_timeout(&self, now: Mono) -> Option<Mono> {
         let judged = self.own.filter(|own| !own.serves);
         let judged = judged.into_iter().flat_map(|own| [USELESS_AFTER, PICK_LIMIT].map(|limit| own.since.after(limit)));
-        let looks = self.far_since.filter(|_| self.own.is_none());
-        let looks = looks.map(|since| since.after(FAR_FOR).max(self.try_at));
+        let looks = self.lacked_since.filter(|_| self.own.is_none());
+        let looks = looks.map(|since| since.after(LACKED_FOR).max(self.try_at));
         // What had to wait for a place waits on.
         judged.chain(looks).filter(|at| *at > now).min()
     }
@@ -112,7 +114,7 @@ impl LinkSet {
     ) -> Option<bool> {
         let lasted = shared.now.mono.since(since);
         if self.shortcuts.is_own(id) {
-            return Some(lasted >= TRIAL && shared.tree.parent() == Some(*id));
+            return Some(lasted >= TRIAL && self.is_serving(shape, id, around, shared));
         }
         let address = &link_to(id, around.links, shared)?.remote;
         let is_free = self.regular(shared) + self.count_shortcuts(shared) < shared.config.max_links;
@@ -128,7 +130,13 @@ impl LinkSet {
         self.theirs.get(id) == Some(&Purposes::from_iter([LinkPurpose::Shortcut]))
     }
 
-    /// Ends what leads to no better place, and looks for a better one if this node is far from the root.
+    /// Whether one of the ends reaches the root over a link: this one, if it is not so near that it helps others.
+    fn is_serving(&self, shape: Shape, id: &NodeId, around: Around<'_>, shared: &Shared) -> bool {
+        shared.tree.parent() == Some(*id)
+            || (shared.tree.is_of_tree(id) && is_near_root(shape, self.estimate(around, shared), shared))
+    }
+
+    /// Ends what leads to no better place, and looks for a better one if this node is far from the root or next to it.
     pub(super) fn review_shortcuts(
         &mut self,
         shape: Shape,
@@ -140,12 +148,14 @@ impl LinkSet {
         let stays = |id: &NodeId| shared.up.contains_key(id) && self.is_only_shortcut(id) && !self.is_own(id);
         self.shortcuts.theirs = theirs.into_iter().filter(stays).collect();
         self.end_surplus_shortcut(around, (&*shared, choice));
-        self.judge_own_shortcut(around, (&*shared, choice));
+        self.judge_own_shortcut(shape, around, (&*shared, choice));
+        let members = self.estimate(around, shared);
+        let is_far = shared.tree.place().hops > shape.depth(members);
         // Nobody is nearer for what a view has.
-        let is_far = shared.config.carries() && shared.tree.place().hops > shape.depth(self.estimate(around, shared));
-        let since = self.shortcuts.far_since.filter(|_| is_far);
-        self.shortcuts.far_since = is_far.then(|| since.unwrap_or(now));
-        let is_settled = since.is_some_and(|since| now.since(since) >= FAR_FOR) && !self.is_redrawing();
+        let is_lacked = shared.config.carries() && (is_far || is_near_root(shape, members, shared));
+        let since = self.shortcuts.lacked_since.filter(|_| is_lacked);
+        self.shortcuts.lacked_since = is_lacked.then(|| since.unwrap_or(now));
+        let is_settled = since.is_some_and(|since| now.since(since) >= LACKED_FOR) && !self.is_redrawing();
         let is_free = shared.up.len() < shared.config.max_links && self.regular(shared) >= shape.fill;
         if is_settled && is_free && self.shortcuts.own.is_none() && self.shortcuts.try_at <= now {
             let id = self.draw_shortcut(shape, around, shared);
@@ -153,8 +163,8 @@ impl LinkSet {
         }
     }
 
-    /// What this node chose lasts as long as the root is reached over it. What it is needed for otherwise is no shortcut.
-    fn judge_own_shortcut(&mut self, around: Around<'_>, (shared, choice): (&Shared, &mut Choice)) {
+    /// What this node chose lasts as long as it serves. What it is needed for otherwise is no shortcut.
+    fn judge_own_shortcut(&mut self, shape: Shape, around: Around<'_>, (shared, choice): (&Shared, &mut Choice)) {
         let (now, Some(Chosen { id, since, serves })) = (shared.now.mono, self.shortcuts.own) else { return };
         let since = self.guests.get(&id).copied().unwrap_or(since);
         let is_up = shared.up.contains_key(&id);
@@ -162,7 +172,7 @@ impl LinkSet {
             self.shortcuts.own = None;
         } else if !is_up && now.since(since) >= PICK_LIMIT {
             self.shortcuts.forget(&id, now);
-        } else if is_up && shared.tree.parent() == Some(id) {
+        } else if is_up && self.is_serving(shape, &id, around, shared) {
             self.shortcuts.own = Some(Chosen { id, since: now, serves: true });
             self.shortcuts.pause = Duration::ZERO;
         } else if is_up && serves {
@@ -217,9 +227,18 @@ impl LinkSet {
     }
 }
 
+/// Whether a node is so near to the root that those who come after it make the tree wider.
+fn is_near_root(shape: Shape, members: u64, shared: &Shared) -> bool {
+    shape.near_root(members).is_some_and(|near| shared.tree.place().hops <= near)
+}
+
 #[cfg(test)]
 mod tests {
-    use meshline_protocol::message::BroadcastPlace;
+    use std::sync::Arc;
+
+    use meshline_identity::Member;
+    use meshline_protocol::message::{BroadcastPlace, Role};
+    use meshline_protocol::{SignedRecord, UnixMicros};
 
     use super::super::tests::{id, linked};
     use super::*;
@@ -232,12 +251,22 @@ mod tests {
         let depth = |links: usize, members: u64| Shape::of(links).expect("enough links").depth(members);
         assert_eq!([100, 1_000, 3_000, 10_000, 100_000].map(|members| depth(8, members)), [3, 5, 5, 6, 7]);
         assert_eq!((depth(64, 10_000), depth(4, 10), depth(8, 0), depth(8, u64::MAX)), (3, 5, 0, 25));
+        let near = |members: u64| Shape::of(8).expect("enough links").near_root(members);
+        assert_eq!([0, 511, 512, 1_000, 10_000, 100_000].map(near), [None, None, Some(1), Some(2), Some(3), Some(4)]);
     }
 
     /// What is done about shortcuts so much later.
     fn review(set: &mut LinkSet, shape: Shape, shared: &mut Shared, after: Duration) -> Choice {
-        let (links, members, book) = (Links::default(), Members::default(), Book::default());
-        let around = Around { links: &links, members: &members, book: &book };
+        review_among(&Members::default(), (set, shape, shared), after)
+    }
+
+    fn review_among(
+        members: &Members,
+        (set, shape, shared): (&mut LinkSet, Shape, &mut Shared),
+        after: Duration,
+    ) -> Choice {
+        let (links, book) = (Links::default(), Book::default());
+        let around = Around { links: &links, members, book: &book };
         shared.now.mono = shared.now.mono.after(after);
         let mut choice = Choice::default();
         set.review_shortcuts(shape, around, (&mut *shared, &mut choice));
@@ -256,7 +285,7 @@ mod tests {
         let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7, 8]);
         place(&mut shared, 1, 9);
         assert!(review(&mut set, shape, &mut shared, Duration::ZERO).ended.is_empty());
-        assert!(set.shortcuts.far_since.is_some(), "ten links away");
+        assert!(set.shortcuts.lacked_since.is_some(), "ten links away");
         set.shortcuts.own = Some(Chosen { id: id(8), since: shared.now.mono, serves: false });
         place(&mut shared, 8, 2);
         for _ in 0..9 {
@@ -267,6 +296,51 @@ mod tests {
         assert!(review(&mut set, shape, &mut shared, Duration::ZERO).ended.is_empty(), "it may be so for a moment");
         assert_eq!(review(&mut set, shape, &mut shared, USELESS_AFTER).ended, [id(8)]);
         assert!(!set.shortcuts.has(&id(8)));
+    }
+
+    /// So many members, at equal distances on the ring.
+    fn members(count: u64) -> Members {
+        let mut members = Members::default();
+        for n in 0..count {
+            let mut bytes = [0; 32];
+            bytes.iter_mut().zip((n * (u64::MAX / count)).to_be_bytes()).for_each(|(byte, part)| *byte = part);
+            let id = NodeId::from_bytes(bytes);
+            members.insert(Arc::new(Member {
+                id,
+                name: format!("n{n}").parse().expect("a name"),
+                roles: vec![Role::Node],
+                addresses: Vec::new(),
+                next: None,
+                seq: UnixMicros::new(1),
+                expires: UnixMicros::new(u64::MAX / 4),
+                membership_seq: None,
+                record: SignedRecord { signed: String::new(), by: id, sig: String::new() },
+            }));
+        }
+        members
+    }
+
+    #[test]
+    fn next_to_the_root_a_shortcut_stays_while_its_other_end_reaches_the_root_over_it() {
+        let (mut set, mut shared, shape) = linked(&[1, 2, 3, 4, 5, 6, 7, 8]);
+        let (own, now, many, few) = (shared.id, shared.now.mono, members(600), members(400));
+        assert_eq!(shared.tree.place().hops, 0, "it is the root itself");
+        shared.tree.link_up(id(8), now);
+        shared.tree.placed(&id(8), BroadcastPlace { root: own, hops: 1 }, now);
+        shared.tree.grafted(&id(8), now);
+        let mut review = |members: &Members, after: Duration| {
+            set.shortcuts.own.get_or_insert(Chosen { id: id(8), since: shared.now.mono, serves: false });
+            review_among(members, (&mut set, shape, &mut shared), after).ended
+        };
+        assert!((0..9).all(|_| review(&many, LAST_PAUSE).is_empty()));
+        assert!(review(&few, Duration::ZERO).is_empty(), "it may be so for a moment");
+        assert_eq!(review(&few, USELESS_AFTER), [id(8)], "in a small network it is of no use");
+        assert!((0..9).all(|_| review(&many, LAST_PAUSE).is_empty()));
+        let later = shared.now.mono;
+        shared.tree.pruned(&id(8), later);
+        let mut review = |after: Duration| review_among(&many, (&mut set, shape, &mut shared), after).ended;
+        assert!(review(Duration::ZERO).is_empty());
+        assert_eq!(review(USELESS_AFTER), [id(8)], "nobody comes after it there");
     }
 
     #[test]
