@@ -59,11 +59,12 @@ async fn work(mut waiting: mpsc::Receiver<Waiting>) {
         let more = pace.together(Instant::now()) - 1;
         together.extend(std::iter::from_fn(|| waiting.try_recv().ok()).take(more));
         // On another core, if there is one.
-        tokio::spawn(tell(together, Arc::clone(&pace)));
+        let pace = Arc::clone(&pace);
+        tokio::spawn(async move { tell(together, &pace) });
     }
 }
 
-async fn tell(together: Vec<Waiting>, pace: Arc<Pace>) {
+fn tell(together: Vec<Waiting>, pace: &Pace) {
     let records: Vec<&SignedRecord> = together.iter().map(|one| &one.record).collect();
     let verdicts = Candidate::check_all(&records, now());
     if verdicts.iter().any(|verdict| matches!(verdict, Err(Refusal::Record(RecordError::BadSignature)))) {
@@ -125,16 +126,16 @@ mod tests {
 
     #[tokio::test]
     async fn after_a_bad_signature_each_is_checked_alone_for_a_while() {
-        let (pace, begin) = (Arc::new(Pace::default()), Instant::now());
+        let (pace, begin) = (Pace::default(), Instant::now());
         let (together, verdicts) = waiting((1..=4).map(|n| record(n, false)).collect());
-        tell(together, Arc::clone(&pace)).await;
+        tell(together, &pace);
         for (n, verdict) in (1..=4).zip(verdicts) {
             let name = verdict.await.expect("told").expect("it holds").member.name;
             assert_eq!(name.as_str(), format!("member-{n}"), "each its own");
         }
         assert_eq!(pace.together(begin), MAX_TOGETHER);
         let (together, verdicts) = waiting(vec![record(1, false), record(2, true), record(3, false)]);
-        tell(together, Arc::clone(&pace)).await;
+        tell(together, &pace);
         let mut are_good = Vec::new();
         for verdict in verdicts {
             are_good.push(verdict.await.expect("told").is_ok());

@@ -23,7 +23,7 @@ impl Candidate {
     /// # Errors
     /// The first check of [`admit_to_list`] that failed.
     pub fn check(record: &SignedRecord, now: UnixMicros) -> Result<Self, Refusal> {
-        Self::check_all(&[record], now).pop().unwrap_or(Err(RecordError::WrongForm.into()))
+        Self::check_all(&[record], now).pop().unwrap_or_else(|| Err(RecordError::WrongForm.into()))
     }
 
     /// The same for many, whose signatures are checked together: each costs less then.
