@@ -57,7 +57,7 @@ fn admit(
     now: UnixMicros,
 ) -> Result<Member, RecordError> {
     let verdict = crate::admit(record, network, revoked, now);
-    assert_eq!(crate::admit_to_list(&[Listing { record, network }], revoked, now), [verdict.clone()]);
+    assert_eq!(crate::admit_to_list(&[Listing { record, network }], revoked, now), std::slice::from_ref(&verdict));
     verdict
 }
 

@@ -329,7 +329,8 @@ mod tests {
         shared.tree.placed(&id(8), BroadcastPlace { root: own, hops: 1 }, now);
         shared.tree.grafted(&id(8), now);
         let mut review = |members: &Members, after: Duration| {
-            set.shortcuts.own.get_or_insert(Chosen { id: id(8), since: shared.now.mono, serves: false });
+            let since = shared.now.mono;
+            set.shortcuts.own.get_or_insert_with(|| Chosen { id: id(8), since, serves: false });
             review_among(members, (&mut set, shape, &mut shared), after).ended
         };
         assert!((0..9).all(|_| review(&many, LAST_PAUSE).is_empty()));
