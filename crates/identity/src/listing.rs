@@ -19,7 +19,8 @@ pub struct Listing<'a> {
 
 /// Judges announcements at `now`, each as [`admit`] does, for whoever only lists members and leaves it to those who link
 /// with them to be strict. All signatures are checked together: those of one announcement for two thirds of what they cost
-/// one after the other, those of sixteen for less than half. If one is bad, each announcement is checked by itself.
+/// one after the other, those of sixteen for less than half. If that fails, each of several is judged by [`admit`], and one of
+/// them at least is refused for its signature.
 ///
 /// Who is refused here is refused by [`admit`], for the same reason; what is accepted beyond it takes a key that its owner
 /// made for it.
@@ -34,16 +35,13 @@ pub fn admit_to_list(
     let are_good = verify_all(&signed);
     let judge = |(listing, texts): (&Listing<'_>, Option<Texts<'_>>)| match texts {
         Some(texts) if are_good => texts.describe(revoked),
-        Some(_) if listings.len() > 1 => admit_one(*listing, revoked, now),
-        Some(_) => Err(RecordError::BadSignature),
-        // Whatever is wrong beside the signatures, those come first.
-        None => admit(listing.record, listing.network, revoked, now),
+        // There is nothing else that could be wrong with one alone.
+        Some(_) if listings.len() == 1 => Err(RecordError::BadSignature),
+        // Strictly, so that whoever spoils the check of all is always named. Whatever is wrong beside the signatures, those
+        // come first.
+        _ => admit(listing.record, listing.network, revoked, now),
     };
     listings.iter().zip(texts).map(judge).collect()
-}
-
-fn admit_one(listing: Listing<'_>, revoked: &RevocationList, now: UnixMicros) -> Result<Member, RecordError> {
-    admit_to_list(&[listing], revoked, now).pop().unwrap_or(Err(RecordError::BadSignature))
 }
 
 /// What an announcement says that somebody may have made up.
