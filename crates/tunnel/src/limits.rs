@@ -42,6 +42,10 @@ pub const MAX_STANDING: u64 = 896 * 1024;
 /// than people or protocols notice, and than the queue of a cheap router holds.
 pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
+/// The best rate of late is that of the last time so long, and the one before it: long enough that a machine which runs a
+/// hundred others' programs had its turns in it, and short enough that a path which carries less now is soon known to.
+pub const PEAK_AGE: Duration = Duration::from_secs(1);
+
 /// How long a least round trip is believed. Then the channel lets its queue run empty for a round and looks again.
 pub const MIN_RTT_AGE: Duration = Duration::from_secs(10);
 

@@ -1,5 +1,6 @@
 //! Channels: packet numbers, acknowledgements, round trips and window of one path, for bulk or for what is small.
 
+mod delivery;
 mod rtt;
 mod seen;
 mod window;
@@ -9,6 +10,7 @@ use std::time::Duration;
 
 use meshline_mesh::Mono;
 
+use delivery::{Delivery, Mark};
 pub(crate) use rtt::Rtt;
 pub(crate) use seen::Seen;
 pub(crate) use window::Window;
@@ -43,6 +45,7 @@ pub(crate) enum Carried {
 pub(crate) struct Sent {
     at: Mono,
     bytes: u64,
+    mark: Mark,
     pub(crate) carried: Vec<Carried>,
 }
 
@@ -55,6 +58,7 @@ pub(crate) struct Channel {
     largest_acked: Option<u64>,
     pub(crate) rtt: Rtt,
     pub(crate) window: Window,
+    delivery: Delivery,
     /// Trials since the last answer.
     pub(crate) tries: u32,
     /// From when silence counts: the last packet that wanted an answer, or the last trial.
@@ -79,6 +83,7 @@ impl Channel {
             largest_acked: None,
             rtt: Rtt::new(None),
             window: Window::new(),
+            delivery: Delivery::default(),
             tries: 0,
             quiet_since: now,
             last_sent: now,
@@ -90,7 +95,7 @@ impl Channel {
     pub(crate) fn take_over(&mut self, expected: Option<Duration>, now: Mono) -> Vec<Carried> {
         let lost = self.abandon();
         self.rtt = Rtt::new(expected);
-        self.window.restart();
+        self.restart();
         self.tries = 0;
         self.quiet_since = now;
         self.last_heard = None;
@@ -110,7 +115,8 @@ impl Channel {
             }
             let bytes = u64::try_from(bytes).unwrap_or(0) + LINE;
             self.bytes += bytes;
-            self.under_way.insert(self.next, Sent { at: now, bytes, carried });
+            let mark = self.delivery.mark(self.under_way.is_empty(), now);
+            self.under_way.insert(self.next, Sent { at: now, bytes, mark, carried });
         }
         self.last_sent = now;
         self.next += 1;
@@ -162,11 +168,11 @@ impl Channel {
                 let number = *number;
                 let Some(sent) = self.under_way.remove(&number) else { break };
                 self.bytes -= sent.bytes;
-                newest = Some((number, sent.at, newest.map_or(0, |(_, _, bytes)| bytes) + sent.bytes));
+                newest = Some((number, sent.at, sent.mark, newest.map_or(0, |(_, _, _, bytes)| bytes) + sent.bytes));
                 acked.arrived.extend(sent.carried);
             }
         }
-        let Some((number, at, bytes)) = newest else { return Ok(acked) };
+        let Some((number, at, mark, bytes)) = newest else { return Ok(acked) };
         self.tries = 0;
         self.quiet_since = now;
         self.last_heard = Some(now);
@@ -174,7 +180,11 @@ impl Channel {
         if number == largest {
             let (sample, delay) = (now.since(at), Duration::from_micros(ack.delay_us.into()));
             self.rtt.measure(sample, delay, now);
-            self.window.acknowledge((number, bytes), sample, &mut self.rtt, (self.next, now));
+        }
+        self.delivery.note(mark, bytes, self.rtt.least(), now);
+        if number == largest {
+            let (sample, peak) = (now.since(at), self.delivery.peak());
+            self.window.acknowledge((number, bytes), (sample, peak), &mut self.rtt, (self.next, now));
         }
         acked.lost = self.find_lost(now);
         Ok(acked)
@@ -191,7 +201,9 @@ impl Channel {
         {
             let (number, sent) = entry.remove_entry();
             self.bytes -= sent.bytes;
-            self.window.cut(number, self.next);
+            if self.window.cut(number, self.next) {
+                self.delivery.lower();
+            }
             lost.extend(sent.carried);
         }
         lost
@@ -213,6 +225,12 @@ impl Channel {
             self.quiet_since = now;
         }
         is_due
+    }
+
+    /// The path did not answer, or is another one: begins anew.
+    pub(crate) fn restart(&mut self) {
+        self.window.restart();
+        self.delivery.restart();
     }
 
     /// Gives up all that is under way.

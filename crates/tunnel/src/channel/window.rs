@@ -60,11 +60,12 @@ impl Window {
         self.bytes.saturating_mul(1_000_000) / micros
     }
 
-    /// A packet was acknowledged; `next` is the number of the next one to be sent.
+    /// A packet was acknowledged; `peak` is the best rate of late in bytes a second, `next` the number of the next packet to be
+    /// sent.
     pub(crate) fn acknowledge(
         &mut self,
         (number, bytes): (u64, u64),
-        sample: Duration,
+        (sample, peak): (Duration, u64),
         rtt: &mut Rtt,
         (next, now): (u64, Mono),
     ) {
@@ -74,12 +75,12 @@ impl Window {
             self.bytes = (self.bytes + bytes).min(limit.max(self.bytes)).min(MAX_WINDOW);
         }
         if number >= self.round_end {
-            self.end_round(rtt, now);
+            self.end_round(peak, rtt, now);
             self.round_end = next;
         }
     }
 
-    fn end_round(&mut self, rtt: &mut Rtt, now: Mono) {
+    fn end_round(&mut self, peak: u64, rtt: &mut Rtt, now: Mono) {
         let Some(measured) = self.round_rtt.take() else { return };
         let was_full = std::mem::take(&mut self.was_full);
         match self.phase {
@@ -90,14 +91,14 @@ impl Window {
             }
             Phase::Start if measured > rtt.least() + DELAY_TARGET / 2 => {
                 self.phase = Phase::Steady;
-                self.bytes = self.aim(measured, rtt);
+                self.bytes = self.aim(measured, peak, rtt);
             }
             Phase::Start => {
                 self.bytes = self.bytes.min(FIRST_WINDOW.max(self.limit(rtt)));
             }
             Phase::Steady if rtt.is_stale(now) => self.phase = Phase::Drain { window: self.bytes },
             Phase::Steady => {
-                let aim = self.aim(measured, rtt);
+                let aim = self.aim(measured, peak, rtt);
                 // An application that sends less than it might proves nothing about the path.
                 if was_full || aim < self.bytes {
                     self.bytes = u64::midpoint(self.bytes, aim);
@@ -108,8 +109,9 @@ impl Window {
     }
 
     /// Where the window would rest by this round.
-    fn aim(&self, measured: Duration, rtt: &Rtt) -> u64 {
-        let scaled = scale(self.bytes, rtt.least() + DELAY_TARGET, measured);
+    fn aim(&self, measured: Duration, peak: u64, rtt: &Rtt) -> u64 {
+        let rest = rtt.least() + DELAY_TARGET;
+        let scaled = scale(self.bytes, rest, measured).max(scale(peak, rest * 7 / 8, Duration::from_secs(1)));
         scaled.min(self.limit(rtt)).min(self.bytes.saturating_mul(2))
     }
 
@@ -118,14 +120,15 @@ impl Window {
         scale(self.bytes, rtt.least(), rtt.smoothed()) + MAX_STANDING
     }
 
-    /// A packet was lost; `next` is the number of the next one to be sent. Cuts once a round.
-    pub(crate) fn cut(&mut self, lost: u64, next: u64) {
+    /// A packet was lost; `next` is the number of the next one to be sent. Cuts once a round, and says whether it did.
+    pub(crate) fn cut(&mut self, lost: u64, next: u64) -> bool {
         if lost < self.cut_until {
-            return;
+            return false;
         }
         self.cut_until = next;
         self.phase = Phase::Steady;
         self.bytes = (self.bytes * 7 / 10).max(MIN_WINDOW);
+        true
     }
 
     /// The path did not answer: begin anew.

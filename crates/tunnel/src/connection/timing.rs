@@ -89,7 +89,7 @@ impl Connection {
         let has_other = self.paths.doubt(number);
         let Some(channel) = self.paths.channel_mut(number) else { return };
         let lost = if has_other || tries > 2 {
-            channel.window.restart();
+            channel.restart();
             channel.abandon()
         } else {
             channel.oldest()

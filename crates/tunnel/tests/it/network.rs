@@ -70,6 +70,10 @@ pub(crate) struct Network {
     /// Streams that neither end reads.
     pub(crate) unread: Vec<StreamId>,
     pub(crate) packets: [u64; 2],
+    /// How long the machine of an end runs others' programs at a time, and how long the end's own, on average.
+    pub(crate) busy: Option<(Duration, Duration)>,
+    /// When each end did not run, as far as anybody asked.
+    still: [Vec<(Mono, Mono)>; 2],
     /// What happens to a packet on its way, if anything.
     pub(crate) meddle: Option<fn(&mut BytesMut, &mut ChaCha8Rng)>,
 }
@@ -107,6 +111,8 @@ impl Network {
             is_deaf: [false; 2],
             unread: vec![],
             packets: [0; 2],
+            busy: None,
+            still: [vec![], vec![]],
             meddle: None,
         };
         network.tell_paths(&(1..=u8::try_from(models.len()).unwrap()).collect::<Vec<_>>());
@@ -149,11 +155,26 @@ impl Network {
         if let Some(meddle) = self.meddle {
             meddle(&mut body, &mut self.rng);
         }
+        let taken = self.runs_at(1 - from, sent.after(model.delay));
         for _ in 0..copies {
             self.serial += 1;
             let arrival = Arrival { from: hop, is_private: false };
-            self.under_way.insert((sent.after(model.delay), self.serial), (1 - from, arrival, body.clone()));
+            self.under_way.insert((taken, self.serial), (1 - from, arrival, body.clone()));
         }
+    }
+
+    /// When an end takes what arrives at a time: at once, or when its machine lets it run again.
+    fn runs_at(&mut self, end: usize, time: Mono) -> Mono {
+        let Some((still, runs)) = self.busy else { return time };
+        while self.still[end].last().is_none_or(|(_, until)| *until <= time) {
+            let mut up_to = |mean: Duration| mean * (self.rng.next_u32() % 2_000) / 1_000;
+            let from = self.still[end].last().map_or(self.now, |(_, until)| *until).after(up_to(runs));
+            let until = from.after(up_to(still).max(Duration::from_micros(1)));
+            self.still[end].push((from, until));
+        }
+        let next = self.still[end].partition_point(|(_, until)| *until <= time);
+        let (from, until) = self.still[end][next];
+        if from <= time { until } else { time }
     }
 
     fn flush(&mut self) {

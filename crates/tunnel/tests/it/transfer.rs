@@ -31,6 +31,20 @@ fn one_path_is_filled_and_its_queue_stays_short() {
 }
 
 #[test]
+fn delay_that_a_busy_machine_makes_is_not_taken_for_a_queue() {
+    // With a window that shrank with any delay: 95, 2.2 and 1.7 Mbit/s, and the last one never ended.
+    for (still, runs, least) in [(4, 2, 80.0), (10, 1, 20.0), (20, 5, 15.0), (20, 1, 4.0)] {
+        let mut network = Network::new(1, &[PathModel::new(100, 1)]);
+        network.connect();
+        network.busy = Some((Duration::from_millis(still), Duration::from_millis(runs)));
+        let time = network.transfer(A, 20 * MIB, Duration::from_secs(120)).expect("the transfer ends");
+        let (reached, report) = (rate(20 * MIB, time), network.ends[A].report(network.now));
+        println!("still for {still} ms, runs for {runs} ms: {reached:.1} Mbit/s, {report:?}");
+        assert!(reached > least, "still for {still} ms, runs for {runs} ms: {reached:.1} Mbit/s");
+    }
+}
+
+#[test]
 fn unequal_paths_are_used_at_once() {
     for (first, second) in [(100, 100), (100, 30)] {
         let mut network = Network::new(2, &[PathModel::new(first, 2), PathModel::new(second, 5)]);
