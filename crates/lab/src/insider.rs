@@ -24,6 +24,9 @@ const HOUR: u64 = 3_600_000_000;
 /// How a line begins in which a peer tells its place in the tree of messages to all.
 const PLACE: &str = "{\"broadcast\":{\"place\":";
 
+/// How the first line begins that whoever is let in hears after the greeting.
+const IS_IN: &str = "{\"time\":";
+
 /// A raw body is at most so long.
 const MAX_BODY: usize = 65_536;
 
@@ -59,12 +62,26 @@ impl Insider {
     #[track_caller]
     #[must_use]
     pub fn join(site: &Site, config: &Path, address: &str) -> Self {
+        let insider = Self::call(site, config, address, &[]);
+        insider.wait_for(0, IS_IN);
+        insider
+    }
+
+    /// The same without waiting, telling where it says it is reached: [`Self::is_in`] says whether it was let in.
+    ///
+    /// # Panics
+    /// If its files are not those of a node.
+    #[track_caller]
+    #[must_use]
+    pub fn call(site: &Site, config: &Path, address: &str, own: &[String]) -> Self {
         let folder = config.parent().expect("a file is in a folder");
         let config: Value = serde_json::from_str(&read(config)).expect("JSON");
         let member = |name: &str| config.get(name).and_then(Value::as_str).expect("a closed network's node").to_owned();
         let key_file = folder.join(member("key_file"));
         let certificate = key_file.with_extension("crt");
-        certify(&key_file, &certificate);
+        if !certificate.exists() {
+            certify(&key_file, &certificate);
+        }
         let mut command = site.bound_command("openssl");
         command.args(["s_client", "-tls1_3", "-quiet", "-connect", address, "-key"]).arg(&key_file);
         command.arg("-cert").arg(&certificate);
@@ -76,9 +93,24 @@ impl Insider {
         let mut insider = Self { child, pen, heard: Arc::default(), key, network, seq: 0, leads: Arc::default() };
         insider.listen(voice);
         let papers: Value = serde_json::from_str(&read(&folder.join(member("membership")))).expect("JSON");
-        insider.greet(&member("name"), &papers);
-        insider.wait_for(0, "{\"time\":");
+        insider.greet(&member("name"), own, &papers);
         insider
+    }
+
+    /// Whether it was let in, so far.
+    #[must_use]
+    pub fn is_in(&self) -> bool {
+        self.heard(IS_IN) > 0
+    }
+
+    /// Whether its link is over, or never came to be.
+    pub fn is_over(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Says what its peer's link to it is for, as it wants to have it.
+    pub fn claim(&self, purposes: &[&str]) {
+        self.send(&format!("{}\n", json!({"peers": {"purpose": {"purposes": purposes}}})));
     }
 
     /// Its id.
@@ -135,8 +167,8 @@ impl Insider {
         text.to_string()
     }
 
-    fn greet(&mut self, name: &str, papers: &Value) {
-        let text = json!({"name": name, "roles": ["node"], "addresses": [], "membership": papers});
+    fn greet(&mut self, name: &str, addresses: &[String], papers: &Value) {
+        let text = json!({"name": name, "roles": ["node"], "addresses": addresses, "membership": papers});
         let signed = self.signable("announcement", text);
         let sig = self.key.sign_bytes(signed.as_bytes());
         let mut hello = header(&self.network, &self.id());

@@ -183,10 +183,26 @@ impl Lab {
     #[must_use]
     pub fn site(&self) -> Site {
         let (number, host, address) = self.host();
+        self.plug(number, host, address, 24)
+    }
+
+    /// The same with an address of its own, by which it reaches all those whose first byte is equal.
+    ///
+    /// # Panics
+    /// If the system refuses it.
+    #[track_caller]
+    #[must_use]
+    pub fn site_at(&self, address: &str) -> Site {
+        let (number, host, _) = self.host();
+        self.plug(number, host, address.to_owned(), 8)
+    }
+
+    #[track_caller]
+    fn plug(&self, number: u8, host: Namespace, address: String, prefix: u8) -> Site {
         let cable = format!("cable{number}");
         self.switch.ip(&format!("link add {cable} type veth peer name eth0 netns {}", host.holder.id()));
         self.switch.ip(&format!("link set {cable} master switch up"));
-        host.ip(&format!("addr add {address}/24 dev eth0"));
+        host.ip(&format!("addr add {address}/{prefix} dev eth0"));
         host.ip("link set eth0 up");
         Site::of(Host { namespace: Arc::new(host), lab: self.clone(), cable, address, _router: None })
     }

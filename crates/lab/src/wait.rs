@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// How long anything may take that has no limit of its own: far more than on a quiet machine, because tests also run
 /// on busy ones.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_secs(90);
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(50);

@@ -150,7 +150,7 @@ impl SignalServer {
             name: Some(entry.text.name.clone()),
             roles: entry.text.roles.clone(),
             addresses: entry.text.addresses.clone(),
-            record: Some(entry.record.clone()),
+            record: None,
         };
         let listed: Vec<&Entry> = listed.iter().filter_map(|id| self.entries.get(id)).collect();
         let others = || listed.iter().copied().filter(|entry| entry.record.by != caller);

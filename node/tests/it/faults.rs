@@ -43,6 +43,8 @@ fn a_killed_peer_is_seen_missing_and_gets_once_what_was_said_meanwhile() {
 fn the_page_outlives_its_own_node_with_draft_and_history() {
     let Some(browser) = Browser::start() else { return };
     browser.expect_complaints(UNREACHABLE);
+    // What a node says that is about to end.
+    browser.expect_complaints("503 (Service Unavailable)");
     let mut nodes = mesh(&["bobby", "donald"]);
     let [bobby, donald] = [&nodes[0], &nodes[1]].map(|node| Page::open(&browser, node));
     bobby.say("before");

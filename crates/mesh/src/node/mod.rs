@@ -252,7 +252,7 @@ impl Node {
                 let news = self.gossip.learn(None, member, (&mut self.shared, &self.routing));
                 self.on_news(news.into_iter().collect());
             } else if let Some(id) = row.id {
-                self.peers.add_member(&mut self.shared, id, &row.addresses, Heard::Listed);
+                self.peers.add_listed(&mut self.shared, id, &row.addresses, &self.gossip.members);
             } else {
                 for address in row.addresses.iter() {
                     self.peers.add_address(address, Purpose::Member, self.shared.now.mono);

@@ -23,16 +23,20 @@ impl Peers {
     ) -> Choice {
         let now = shared.now.mono;
         let around = Around { links, members, book: &self.book };
-        let choice = self.set.choose(kept, around, shared);
-        let Some(wanted) = &choice.wanted else {
+        let mut choice = self.set.choose(kept, around, shared);
+        let Some(wanted) = &mut choice.wanted else {
             if self.wanted.take().is_some() {
                 self.changes += 1;
                 self.targets.mark_all();
             }
             return choice;
         };
+        wanted.extend(self.listed.take_turns(has_dialled(links, shared), members, shared));
+        if let Some(at) = self.listed.next_turn() {
+            self.set.changed(at);
+        }
         self.want(wanted.clone(), now);
-        for id in wanted {
+        for id in wanted.iter() {
             if self.targets.get(&Key::Member(*id)).is_none()
                 && let Some(known) = members.get(id)
             {
@@ -86,6 +90,11 @@ impl Peers {
             target.next_at = target.next_at.max(later);
         }
     }
+}
+
+/// Whether a link is up that this node began itself.
+fn has_dialled(links: &Links, shared: &Shared) -> bool {
+    shared.up.values().any(|up| links.get(up.link).is_some_and(|link| link.dial.is_some()))
 }
 
 /// Whether the other end had no room for a link.

@@ -7,6 +7,7 @@ mod feeler;
 mod found;
 mod heard;
 mod indirect;
+mod listed;
 mod set;
 mod target;
 mod targets;
@@ -23,6 +24,7 @@ pub(crate) use book::Book;
 pub(crate) use found::FOUND_ATTEMPTS;
 pub(crate) use heard::Heard;
 use heard::{FIRST_DIAL_LARGER, FIRST_DIAL_SMALLER};
+use listed::Listed;
 pub(crate) use set::{Admission, Around, Choice, LinkSet, Newcomer, Purposes, RedrawPlan, Redrawn};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
@@ -40,9 +42,8 @@ pub(crate) const MAX_TARGETS: usize = 1_024;
 /// Connections being opened at once: enough for a full mesh at the start, few enough for any router.
 pub(crate) const MAX_DIALS: usize = 64;
 
-/// What a direct dial gets before a proxy is asked beside it. On one segment a dial ends within some milliseconds, over
-/// a round trip of 100 ms after two of them: such members burden no proxy, and one behind a wall waits no longer for its
-/// first byte than people notice.
+/// What a direct dial gets before a proxy is asked beside it. Over a round trip of 100 ms it ends after two of them: such
+/// members burden no proxy, and one behind a wall waits no longer for its first byte than people notice.
 const HEAD_START: Duration = Duration::from_millis(250);
 
 /// Before the links are counted again when all are taken.
@@ -85,12 +86,13 @@ pub(crate) struct Peers {
     feeler: Option<(DialId, NodeId)>,
     feel_at: Mono,
     targets: Targets,
+    listed: Listed,
     dialling: BTreeMap<DialId, Dialling>,
     /// The members the ring wants linked, or the set of links; `None` for all of them.
     wanted: Option<BTreeSet<NodeId>>,
     /// All links are taken: until this time, unless a connection comes or goes meanwhile.
     full: Option<(Mono, u64)>,
-    /// How often anything changed that says who is reached.
+    /// How often what says who is reached changed.
     changes: u64,
 }
 

@@ -1,6 +1,6 @@
 //! Members that are told two signal servers use both, and either is enough.
 
-use meshline_sim::{SECOND, SIGNAL, World, invariants, seed};
+use meshline_sim::{SECOND, SIGNAL, World, address, invariants, seed};
 
 use crate::support::{seconds, settle};
 
@@ -54,4 +54,28 @@ fn who_is_told_both_gets_in_and_comes_back_with_either_of_them_down() {
         world.start(second);
         settle(&mut world, 30 * SECOND, invariants::full_mesh);
     }
+}
+
+/// Members of each mesh, and links of a member: more of those than of these, so that each knows enough to choose among.
+const MESH: usize = 12;
+const LINKS: usize = 6;
+
+#[test]
+fn two_meshes_that_know_nothing_of_each_other_become_one_when_a_server_lists_both() {
+    let mut world = World::new(seed(4));
+    world.set_signal_down(true);
+    for node in 0..2 * MESH {
+        world.add(|config| {
+            config.signal = vec![SIGNAL.to_owned()];
+            config.max_links = LINKS;
+            config.peers = (node % MESH > 0).then(|| address(node - node % MESH)).into_iter().collect();
+        });
+    }
+    world.start_all();
+    world.run_for(60 * SECOND);
+    let pieces = |world: &mut World| world.pieces(&(0..2 * MESH).collect::<Vec<_>>()).len();
+    assert_eq!(pieces(&mut world), 2);
+    world.set_signal_down(false);
+    let took = world.run_until(180 * SECOND, SECOND, |world| pieces(world) == 1);
+    println!("one mesh after {:.2} s", seconds(took.expect("they meet")));
 }

@@ -6,6 +6,7 @@ mod clocks;
 mod deaths;
 mod halves;
 mod slackers;
+mod sybils;
 
 use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
@@ -43,6 +44,11 @@ fn network(count: usize, sites: &[Site]) -> Ring {
 /// Nodes are counted from 1 in their files.
 fn numbers(count: usize) -> RangeInclusive<u16> {
     1..=u16::try_from(count).expect("few")
+}
+
+#[track_caller]
+fn wait_until_it_answers(node: &Member) {
+    until("it answers", || node.try_json(&["status"]));
 }
 
 /// Runs a test with nodes that are one mesh, on these hosts or all on this one.

@@ -5,9 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use meshline_lab::{Insider, Member, Site, TlsStranger, signal_pids, until};
+use meshline_lab::{Insider, Site, TlsStranger, signal_pids};
 
-use super::{Crowd, NODES, network, numbers, with_crowd};
+use super::{Crowd, NODES, network, numbers, wait_until_it_answers, with_crowd};
 
 /// Members that drop, or are late.
 const SLACKERS: usize = 2;
@@ -49,10 +49,6 @@ fn two_of_ten_that_pass_nothing_on_keep_nothing_from_anybody() {
     let handed: usize = insiders.iter().map(|insider| insider.heard("\"broadcast\":{\"flood\":")).sum();
     println!("{handed} messages ended at those who pass nothing on");
     assert!(handed > 0, "nobody relied on them");
-}
-
-fn wait_until_it_answers(node: &Member) {
-    until("it answers", || node.try_json(&["status"]));
 }
 
 /// A member hangs so long, less than its links live without an answer, and then goes on for a moment.

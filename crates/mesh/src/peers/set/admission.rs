@@ -214,7 +214,8 @@ impl LinkSet {
         if address.is_some_and(|address| self.is_due_place(shape, (address, 0), around, &mut *shared)) {
             return true;
         }
-        let has_share = address.is_some_and(|address| self.far.has_share(shape, address, (around, &*shared)));
+        // It is one of those that are counted.
+        let has_share = address.is_some_and(|address| self.far.has_share(shape, (address, 0), (around, &*shared)));
         let is_let_in = asks && has_share && self.let_in_at <= shared.now.mono;
         if is_let_in {
             self.let_in_at = shared.now.mono.after(LET_IN_PAUSE);

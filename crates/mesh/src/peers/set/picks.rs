@@ -334,7 +334,7 @@ impl Picks {
         if !tells_place(known) {
             return around.book.is_in_lab() || self.hidden(around) < shape.most_hidden();
         }
-        known.member.addresses.iter().all(|address| self.has_share(shape, address, (around, shared)))
+        known.member.addresses.iter().all(|address| self.has_share(shape, (address, 1), (around, shared)))
     }
 
     /// Choices of members that tell of no place that counts. Outside a lab they are anywhere.
@@ -353,15 +353,20 @@ impl Picks {
             && !member.addresses.is_empty()
     }
 
-    /// Whether one link more may lead to this prefix: no prefix has more than a quarter of all.
-    pub(super) fn has_share(&self, shape: Shape, address: &Address, (around, shared): (Around<'_>, &Shared)) -> bool {
+    /// Whether so many links `more` may lead to this prefix: no prefix has more than a quarter of all.
+    pub(super) fn has_share(
+        &self,
+        shape: Shape,
+        (address, more): (&Address, usize),
+        (around, shared): (Around<'_>, &Shared),
+    ) -> bool {
         if !is_counted(address) {
             return true;
         }
         let pending = self.picks.keys().filter(|id| !shared.up.contains_key(id));
         let pending = pending.filter_map(|id| around.members.get(id));
         let pending = pending.filter(|known| count_in(address, known.member.addresses.iter()) > 0).count();
-        count_in(address, linked(around, shared)) + pending < shape.share()
+        count_in(address, linked(around, shared)) + pending + more <= shape.share()
     }
 }
 
