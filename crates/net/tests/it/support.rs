@@ -19,7 +19,7 @@ use tokio::sync::broadcast::Receiver;
 use tokio::time::timeout;
 
 /// Longer than anything here may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 static KEYS: AtomicU8 = AtomicU8::new(1);
 

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// How long anything may take: far more than on a quiet machine, because tests also run on busy ones.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Between two looks.
 const INTERVAL: Duration = Duration::from_millis(40);

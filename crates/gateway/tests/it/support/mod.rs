@@ -19,7 +19,7 @@ use tokio::time::timeout;
 use pipes::Pipes;
 
 /// Longer than anything here may take.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What is waited for, or a failure.
 pub(crate) async fn within<T>(what: impl Future<Output = T>) -> T {

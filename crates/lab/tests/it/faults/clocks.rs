@@ -40,7 +40,7 @@ fn clocks_a_minute_ahead_and_behind_agree_on_the_time_and_on_the_order_of_what_i
         }
     }
     nodes.iter_mut().for_each(Member::start);
-    let mut crowd = Crowd { nodes, said: Vec::new() };
+    let mut crowd = Crowd { nodes, links: super::LINKS, said: Vec::new() };
     crowd.meet(&ring);
     for (node, off_s) in crowd.nodes.iter().zip(OFF_S) {
         wait_for_time(node, off_s);

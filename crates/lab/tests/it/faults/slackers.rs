@@ -24,7 +24,7 @@ fn two_of_ten_that_pass_nothing_on_keep_nothing_from_anybody() {
         return;
     }
     let ring = network(NODES, &[]);
-    let mut crowd = Crowd { nodes: ring.start(*numbers(HONEST).end()), said: Vec::new() };
+    let mut crowd = Crowd { nodes: ring.start(*numbers(HONEST).end()), links: super::LINKS, said: Vec::new() };
     // The others know nobody yet, so these have places before anybody else.
     crowd.nodes.iter().for_each(wait_until_it_answers);
     let mut insiders = Vec::new();
