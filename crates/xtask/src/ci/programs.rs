@@ -1,4 +1,5 @@
-//! The test programs of the workspace, two at a time: those that start processes mostly wait, the others mostly compute.
+//! The test programs of the workspace, two at a time: those that start processes mostly wait, the others mostly compute. One in
+//! which many nodes share the thread of a test runs by itself: where that thread waits for others, all links seem to fall silent.
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
@@ -15,7 +16,10 @@ use crate::Outcome;
 const AT_ONCE: usize = 2;
 
 /// Packages whose tests take longest, in that order. They begin first, lest one of them runs alone at the end.
-const LONGEST: &[&str] = &["meshline-lab", "meshline-sim", "node", "meshline-net"];
+const LONGEST: &[&str] = &["meshline-lab", "meshline-sim", "node"];
+
+/// Packages whose tests run by themselves, after all others.
+const ALONE: &[&str] = &["meshline-net"];
 
 /// One test program.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +33,10 @@ pub(super) struct Program {
 
 /// Runs each once, and then the examples in the documentation.
 pub(super) fn run(root: &Path, programs: Vec<Program>) -> Outcome {
-    let failed = run_all(programs);
+    let (alone, others): (Vec<_>, Vec<_>) =
+        programs.into_iter().partition(|program| ALONE.contains(&program.package.as_str()));
+    let mut failed = run_all(others, AT_ONCE);
+    failed.extend(run_all(alone, 1));
     if !failed.is_empty() {
         return Err(format!("tests failed: {}", failed.join(", ")));
     }
@@ -71,12 +78,12 @@ fn program(line: &str) -> Option<Program> {
     Some(Program { package, target: format!("{kind} {}", target.get("name")?.as_str()?), folder, file })
 }
 
-/// Runs them all, whatever fails, and names those that did.
-fn run_all(programs: Vec<Program>) -> Vec<String> {
+/// Runs them all, so many beside each other and whatever fails, and names those that did.
+fn run_all(programs: Vec<Program>, at_once: usize) -> Vec<String> {
     let waiting = Mutex::new(VecDeque::from(programs));
     let failed = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
+        for _ in 0..at_once {
             scope.spawn(|| {
                 while let Some(program) = next(&waiting) {
                     if let Err(reason) = run_one(&program) {
@@ -151,7 +158,7 @@ mod tests {
             file: PathBuf::from(file),
         };
         let programs = ["/bin/false", "/bin/true", "/nonexistent/program", "/bin/true"];
-        let failed = run_all(programs.iter().map(|file| program(file, file)).collect());
+        let failed = run_all(programs.iter().map(|file| program(file, file)).collect(), AT_ONCE);
         let mut names: Vec<&str> = failed.iter().filter_map(|named| named.split(' ').next()).collect();
         names.sort_unstable();
         assert_eq!(names, ["/bin/false", "/nonexistent/program"]);
