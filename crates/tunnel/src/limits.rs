@@ -42,6 +42,10 @@ pub const MAX_STANDING: u64 = 896 * 1024;
 /// than people or protocols notice, and than the queue of a cheap router holds.
 pub const DELAY_TARGET: Duration = Duration::from_millis(4);
 
+/// A window that the best rate of late would fill is held against so much delay: ends that do not run for some turns of
+/// their machine's other programs. More would let a path that suddenly carries less keep a queue that people notice.
+pub const MAX_HELD: Duration = Duration::from_millis(50);
+
 /// The best rate of late is that of the last time so long, and the one before it: long enough that a machine which runs a
 /// hundred others' programs had its turns in it, and short enough that a path which carries less now is soon known to.
 pub const PEAK_AGE: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use meshline_mesh::Mono;
 
 use super::rtt::Rtt;
-use crate::limits::{DELAY_TARGET, FIRST_WINDOW, MAX_STANDING, MAX_WINDOW, MIN_WINDOW};
+use crate::limits::{DELAY_TARGET, FIRST_WINDOW, MAX_HELD, MAX_STANDING, MAX_WINDOW, MIN_WINDOW};
 
 /// What a round does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,8 +111,16 @@ impl Window {
     /// Where the window would rest by this round.
     fn aim(&self, measured: Duration, peak: u64, rtt: &Rtt) -> u64 {
         let rest = rtt.least() + DELAY_TARGET;
-        let scaled = scale(self.bytes, rest, measured).max(scale(peak, rest * 7 / 8, Duration::from_secs(1)));
+        let scaled = scale(self.bytes, rest, measured).max(self.held(peak, rtt));
         scaled.min(self.limit(rtt)).min(self.bytes.saturating_mul(2))
+    }
+
+    /// What the window does not shrink below, whatever the delay: three quarters of what the best rate of late fills in a
+    /// round trip. If the delay is that of the own queue, the queue goes with these quarters. If it is that of machines
+    /// which run others' programs, a smaller window would have the same delay and carry less.
+    fn held(&self, peak: u64, rtt: &Rtt) -> u64 {
+        let round = rtt.smoothed().min(rtt.least() + MAX_HELD);
+        scale(peak, round * 3 / 4, Duration::from_secs(1)).min(self.bytes)
     }
 
     /// What the path itself holds, and what may stand in its queues.
