@@ -228,6 +228,7 @@ impl Node {
                     self.gossip.members.insert(member);
                 }
             }
+            self.peers.note_kept(peer.id, &self.gossip.members, &self.shared);
         }
         self.peers.set.restore(saved.peers.iter().filter(|peer| peer.anchor).map(|peer| peer.id));
         self.peers.set.changed(self.shared.now.mono);

@@ -1,4 +1,5 @@
-//! Members that a signal server named, and of whom nobody else told yet.
+//! Members that a signal server named, and of whom nobody else told yet; and those that were known before a restart, of
+//! whom nothing holds any more.
 //!
 //! Where there are more members than links, links are chosen among members that are known. Whoever knows only those that
 //! came by themselves would never look for others: an attacker who is there first would keep it for good, and two meshes
@@ -28,12 +29,17 @@ const PAUSE_A_MEMBER: Duration = Duration::from_secs(2);
 const LEAST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1_800);
 
+/// A server names its members again and again; of one that was known before a restart nobody does, so it is tried again so often.
+const KEPT_RETRIES: u8 = 8;
+
 /// Those named.
 #[derive(Debug, Default)]
 pub(super) struct Listed {
     waiting: BTreeSet<NodeId>,
     /// With the time at which it is another one's turn.
     tried: BTreeMap<NodeId, Mono>,
+    /// Those that were known before a restart, with the trials they have left.
+    kept: BTreeMap<NodeId, u8>,
     /// When one is tried without need.
     seldom_at: Option<Mono>,
 }
@@ -45,13 +51,32 @@ impl Listed {
         }
     }
 
+    fn keep(&mut self, id: NodeId) {
+        if self.kept.len() < MAX_LISTED {
+            self.kept.insert(id, KEPT_RETRIES);
+            self.note(id);
+        }
+    }
+
+    /// Whoever was tried in vain has no other turn until it is named again, or has trials left.
+    fn end_turns(&mut self, now: Mono, is_unknown: impl Fn(&NodeId) -> bool) {
+        self.kept.retain(|id, left| *left > 0 && is_unknown(id));
+        let is_over = |id: &NodeId, until: Mono| until <= now || !is_unknown(id);
+        let over: Vec<NodeId> = self.tried.extract_if(.., |id, until| is_over(id, *until)).map(|(id, _)| id).collect();
+        for id in over {
+            if let Some(left) = self.kept.get_mut(&id) {
+                *left -= 1;
+                self.note(id);
+            }
+        }
+        self.waiting.retain(is_unknown);
+    }
+
     /// Whom to try now. Those that are known by now need no trial, and of the others it is not the server that says who is
     /// first.
     pub(super) fn take_turns(&mut self, has_dialled: bool, members: &Members, shared: &mut Shared) -> Vec<NodeId> {
         let (now, judged) = (shared.now.mono, shared.judged());
-        let is_unknown = |id: &NodeId| is_unknown(members, id, judged);
-        self.tried.retain(|id, until| *until > now && is_unknown(id));
-        self.waiting.retain(is_unknown);
+        self.end_turns(now, |id| is_unknown(members, id, judged));
         let most = if has_dialled { self.seldom(members.len(), shared) } else { LISTED_AT_ONCE };
         self.seldom_at = self.seldom_at.filter(|_| has_dialled);
         while self.tried.len() < most && !self.waiting.is_empty() {
@@ -99,6 +124,13 @@ impl Peers {
             self.set.changed(shared.now.mono);
         }
     }
+
+    /// A member was kept on disk. If what it announced holds no more, it is tried as those are that a server names.
+    pub(crate) fn note_kept(&mut self, id: NodeId, members: &Members, shared: &Shared) {
+        if is_unknown(members, &id, shared.judged()) {
+            self.listed.keep(id);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -139,6 +171,24 @@ mod tests {
         assert_eq!((tried.len(), at_once), (MAX_LISTED, LISTED_AT_ONCE));
         let turns = u32::try_from(MAX_LISTED / LISTED_AT_ONCE).expect("few");
         assert_eq!(took, Mono(0).after(TRY_FOR * turns));
+    }
+
+    #[test]
+    fn those_kept_on_disk_are_tried_some_times_and_then_no_more() {
+        let (mut shared, members, mut listed) = (shared(), Members::default(), Listed::default());
+        for number in 0..=u8::MAX {
+            listed.keep(NodeId::from_bytes([number; 32]));
+        }
+        let mut turns: BTreeMap<NodeId, usize> = BTreeMap::new();
+        loop {
+            for id in listed.take_turns(false, &members, &mut shared) {
+                *turns.entry(id).or_default() += 1;
+            }
+            let Some(next) = listed.next_turn() else { break };
+            shared.now.mono = next;
+        }
+        assert_eq!(turns.len(), MAX_LISTED);
+        assert!(turns.values().all(|turns| *turns == 1 + usize::from(KEPT_RETRIES)), "{turns:?}");
     }
 
     #[test]

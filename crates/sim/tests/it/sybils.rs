@@ -2,9 +2,10 @@
 //! the honest first, pass on nothing of theirs and tell of nobody but each other.
 
 use meshline_sim::scenario::{Count, Nodes, Play, Scenario, Seconds, print};
-use meshline_sim::{SECOND, seeds};
+use meshline_sim::{SECOND, World, address, seeds};
 
 use crate::scenarios::file;
+use crate::support::seconds;
 
 /// Ten honest members of eight links each among a hundred made-up ones.
 fn ten_among_a_hundred() -> Scenario {
@@ -55,5 +56,44 @@ fn whoever_is_restarted_among_them_with_no_signal_server_finds_an_honest_one_aga
             }
             println!("seed {seed}: node {node} had an honest link of its own after {took} s");
         }
+    }
+}
+
+/// Members that a node knew, and strangers who come to it, as many of each; links of a member.
+const CIRCLE: usize = 12;
+const LINKS: usize = 6;
+
+#[test]
+fn whoever_comes_back_after_hours_and_meets_strangers_first_finds_those_it_knew() {
+    for seed in seeds(1) {
+        let mut world = World::new(seed);
+        for node in 0..2 * CIRCLE {
+            // The last of the first circle is the one that goes: only those of the second know where it is.
+            let entry = if node < CIRCLE { 0 } else { CIRCLE - 1 };
+            world.add(|config| {
+                config.max_links = LINKS;
+                config.peers = (node > 0).then(|| address(entry)).into_iter().collect();
+            });
+        }
+        let (known, strangers): (Vec<usize>, Vec<usize>) = (0..2 * CIRCLE).partition(|node| *node < CIRCLE);
+        let goer = CIRCLE - 1;
+        known.iter().for_each(|node| world.start(*node));
+        world.run_for(60 * SECOND);
+        // All are off for hours: nothing that was announced holds any more.
+        known.iter().for_each(|node| world.power_off(*node));
+        world.run_for(2 * 3_600 * SECOND);
+        known[..goer].iter().for_each(|node| world.start(*node));
+        world.run_for(30 * SECOND);
+        // The way to those it knew is not there yet when it starts.
+        world.edit(goer, |config, _| config.peers.clear());
+        world.part(&known[..goer], &[&[goer], &strangers[..]].concat());
+        world.start(goer);
+        strangers.iter().for_each(|node| world.start(*node));
+        world.run_for(120 * SECOND);
+        assert!(world.status(goer).links.len() >= LINKS - 1, "it has links enough: {:?}", world.status(goer).links);
+        world.heal();
+        let all: Vec<usize> = (0..2 * CIRCLE).collect();
+        let took = world.run_until(120 * SECOND, SECOND, |world| world.pieces(&all).len() == 1);
+        println!("seed {seed}: one mesh after {:.2} s", seconds(took.expect("it finds them")));
     }
 }
