@@ -1,14 +1,20 @@
 //! What the chosen set of links means for whom to dial.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use meshline_protocol::{Address, Code, NodeId};
 
+use super::listed::MAX_LISTED;
 use super::{Around, Choice, Heard, Key, MAX_TARGETS, Peers, Target};
 use crate::gossip::Members;
 use crate::link::Links;
 use crate::shared::Shared;
+
+/// Places to dial that are remembered while links are chosen, beyond which only those that are to be dialled are taken and others
+/// give way: twice those of whom a server or the disk told, for `explain` says what was tried at the others.
+pub(crate) const MAX_CHOSEN_TARGETS: usize = 2 * MAX_LISTED;
 
 /// Before an address of the configuration is dialled again where there was no room, by a node that has other links.
 const FULL_ADDRESS_PAUSE: Duration = Duration::from_secs(600);
@@ -28,6 +34,7 @@ impl Peers {
             if self.wanted.take().is_some() {
                 self.changes += 1;
                 self.targets.mark_all();
+                self.take_all(members, shared);
             }
             return choice;
         };
@@ -46,21 +53,42 @@ impl Peers {
         choice
     }
 
-    /// Whether another member can be remembered; one that nobody wants gives way.
+    /// Every member is to be linked from now on; of some there was no place to dial while few were.
+    fn take_all(&mut self, members: &Members, shared: &mut Shared) {
+        let judged = shared.judged();
+        let current = members.iter().filter(|known| known.is_current(judged));
+        for member in current.map(|known| Arc::clone(&known.member)).collect::<Vec<_>>() {
+            self.add_member(shared, member.id, &member.addresses, Heard::Kept);
+        }
+    }
+
+    /// Whether a member can be remembered as a place to dial. While links are chosen, few are that are not to be dialled:
+    /// whoever is chosen later is known by its announcement.
+    pub(super) fn has_place_for(&mut self, id: &NodeId, shared: &Shared) -> bool {
+        let Some(wanted) = &self.wanted else { return self.has_place() };
+        let is_needed = wanted.contains(id) || self.listed.has(id) || shared.up.contains_key(id);
+        self.targets.len() < MAX_CHOSEN_TARGETS || (is_needed && self.has_place())
+    }
+
+    /// Whether another place to dial can be remembered; one that nobody wants gives way, one that was never tried first.
     pub(super) fn has_place(&mut self) -> bool {
-        if self.targets.len() < MAX_TARGETS {
+        let most = if self.wanted.is_some() { MAX_CHOSEN_TARGETS } else { MAX_TARGETS };
+        if self.targets.len() < most {
             return true;
         }
         let Some(wanted) = &self.wanted else { return false };
         let is_idle = |key: &Key, target: &Target| match key {
-            Key::Member(id) => !wanted.contains(id) && target.dialling.is_none(),
+            Key::Member(id) => !wanted.contains(id) && !self.listed.has(id) && target.dialling.is_none(),
             Key::Address(_) => false,
         };
-        let idle = self.targets.iter().find(|(key, target)| is_idle(key, target)).map(|(key, _)| key.clone());
-        idle.is_some_and(|key| {
-            self.targets.remove(&key);
-            true
-        })
+        let mut idle = self.targets.iter().filter(|(key, target)| is_idle(key, target));
+        let first = idle.next();
+        let untried = first.into_iter().chain(idle).find(|(_, target)| target.attempts_made().next().is_none());
+        let Some(key) = untried.or(first).map(|(key, _)| key.clone()) else {
+            return self.targets.len() < MAX_TARGETS;
+        };
+        self.targets.remove(&key);
+        true
     }
 
     /// A link that was up ended, and the other end said why.

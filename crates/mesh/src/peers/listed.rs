@@ -51,6 +51,11 @@ impl Listed {
         }
     }
 
+    /// Whether it has a turn yet.
+    pub(super) fn has(&self, id: &NodeId) -> bool {
+        self.waiting.contains(id) || self.tried.contains_key(id)
+    }
+
     fn keep(&mut self, id: NodeId) {
         if self.kept.len() < MAX_LISTED {
             self.kept.insert(id, KEPT_RETRIES);
@@ -118,11 +123,11 @@ fn is_unknown(members: &Members, id: &NodeId, judged: UnixMicros) -> bool {
 impl Peers {
     /// Takes in a member that a signal server named without anything signed.
     pub(crate) fn add_listed(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], members: &Members) {
-        self.add_member(shared, id, addresses, Heard::Listed);
         if id != shared.id && is_unknown(members, &id, shared.judged()) {
             self.listed.note(id);
             self.set.changed(shared.now.mono);
         }
+        self.add_member(shared, id, addresses, Heard::Listed);
     }
 
     /// A member was kept on disk. If what it announced holds no more, it is tried as those are that a server names.

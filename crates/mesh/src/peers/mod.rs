@@ -2,7 +2,7 @@
 
 mod ask;
 mod book;
-mod choice;
+pub(crate) mod choice;
 mod feeler;
 mod found;
 mod heard;
@@ -117,7 +117,7 @@ impl Peers {
     /// Takes in addresses of a member.
     pub(crate) fn add_member(&mut self, shared: &mut Shared, id: NodeId, addresses: &[Address], heard: Heard) {
         let key = Key::Member(id);
-        if id == shared.id || (self.targets.get(&key).is_none() && !self.has_place()) {
+        if id == shared.id || (self.targets.get(&key).is_none() && !self.has_place_for(&id, shared)) {
             return;
         }
         let wait = heard.wait(&shared.id, &id);

@@ -11,6 +11,7 @@ use crate::input::{DialId, LinkId, LinkOpened, Transport};
 use crate::link::Links;
 use crate::now::{Mono, Now};
 use crate::output::{DialTarget, Output};
+use crate::peers::choice::MAX_CHOSEN_TARGETS;
 use crate::peers::{Failure, Heard, MAX_DIALS, Peers, Purpose};
 use crate::shared::Shared;
 
@@ -161,4 +162,28 @@ fn of_those_known_from_the_disk_who_was_linked_for_long_is_dialled_first() {
     let first: Vec<Address> = bench.dialled(0).into_iter().map(|(_, address)| address).collect();
     assert_eq!(first, [address(19)]);
     assert_eq!(bench.dialled(10_000).len(), 1, "the other place is for any of those who waited");
+}
+
+#[test]
+fn while_links_are_chosen_few_others_are_remembered_and_whoever_is_chosen_always_is() {
+    let mut bench = Bench::new(64);
+    let chosen: BTreeSet<NodeId> = [id(500), id(900)].into();
+    bench.peers.want(chosen, Mono(0));
+    for n in 0..899 {
+        bench.peers.add_member(&mut bench.shared, id(n), &[address(n)], Heard::Told);
+    }
+    let remembered = |bench: &Bench| (0..1_000).filter(|n| !bench.peers.addresses(id(*n)).is_empty()).count();
+    assert_eq!(remembered(&bench), MAX_CHOSEN_TARGETS);
+    // There is a place for whoever is chosen, and whoever was tried keeps its own: `explain` tells of it.
+    bench.peers.add_member(&mut bench.shared, id(900), &[address(900)], Heard::Listed);
+    let dialled = bench.dialled(2_000_000);
+    assert_eq!(dialled.iter().map(|(_, at)| at.clone()).collect::<Vec<_>>(), [address(900), address(500)]);
+    bench.peers.want(BTreeSet::from_iter((901..1_000).map(id)), Mono(2_000_000));
+    dialled.into_iter().for_each(|(dial, _)| bench.fail(dial));
+    for n in 901..1_000 {
+        bench.peers.add_member(&mut bench.shared, id(n), &[address(n)], Heard::Listed);
+    }
+    assert_eq!(remembered(&bench), MAX_CHOSEN_TARGETS);
+    assert!((901..1_000).all(|n| !bench.peers.addresses(id(n)).is_empty()), "all that are chosen");
+    assert!([500, 900].iter().all(|n| !bench.peers.addresses(id(*n)).is_empty()), "those that were tried");
 }
