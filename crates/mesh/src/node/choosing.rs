@@ -8,8 +8,9 @@ use meshline_protocol::message::{Gossip as GossipMessage, Peers as Message, Peer
 use meshline_protocol::{Bounded, Code, Fault, Message as Wire, NodeId, SignedRecord};
 
 use super::Node;
+use crate::gossip::Known;
 use crate::input::{LinkId, Transport};
-use crate::peers::{Admission, Around, Newcomer, Purposes};
+use crate::peers::{Admission, Around, Newcomer, Purposes, is_linkable};
 
 /// Records told to somebody who is refused fit into a line before the hello is accepted, with the quotes in them.
 const MAX_REFUSED_TEXT: usize = 3_000;
@@ -101,13 +102,19 @@ impl Node {
         }
     }
 
-    /// Names some linked members to somebody who has to look elsewhere.
+    /// Names members to somebody who has to look elsewhere: who is next to it on either side, as far as is known here, and some
+    /// that are linked.
     fn tell_others(&mut self, (link, peer): (LinkId, NodeId), most_text: usize) {
-        let mut ids: Vec<NodeId> = self.shared.up.keys().filter(|id| **id != peer).copied().collect();
+        let mut next = self.beside(&peer);
+        let mut ids: Vec<NodeId> =
+            self.shared.up.keys().filter(|id| **id != peer && !next.contains(id)).copied().collect();
         let mut records = Bounded::default();
         let mut left = most_text;
-        while !ids.is_empty() {
-            let id = ids.swap_remove(self.shared.below(ids.len()));
+        while !next.is_empty() || !ids.is_empty() {
+            let id = match next.pop() {
+                Some(id) => id,
+                None => ids.swap_remove(self.shared.below(ids.len())),
+            };
             let Some(record) = self.dialable_record(&id) else { continue };
             let length = record.signed.len() + record.signed.len() / 4;
             if length > left || !records.push(record) {
@@ -119,6 +126,17 @@ impl Node {
             let others = Wire::Peers(Message::Others(PeersOthers { records }));
             self.shared.send_on(link, &Arc::new(others.into()));
         }
+    }
+
+    /// Who is next to a member on the ring of ids, on either side, of those known that can be linked.
+    fn beside(&self, peer: &NodeId) -> Vec<NodeId> {
+        let (members, judged) = (&self.gossip.members, self.shared.judged());
+        let is_next = |known: &&Known| {
+            known.member.id != *peer && is_linkable(known, judged) && !known.member.addresses.is_empty()
+        };
+        let after = members.clockwise(peer).find(is_next);
+        let before = members.counterclockwise(peer).find(is_next);
+        after.into_iter().chain(before).map(|known| known.member.id).collect()
     }
 
     /// The announcement of a member that can be dialled.
@@ -159,7 +177,9 @@ impl Node {
         let (news, done) = self.gossip.handle(peer, GossipMessage::Records(records), around);
         self.on_news(news);
         done?;
-        self.peers.set.hint(ids.into_iter(), self.shared.now.mono);
+        // Whoever is next to this node is dialled as such.
+        let next = self.beside(&self.shared.id);
+        self.peers.set.hint(ids.into_iter().filter(|id| !next.contains(id)), self.shared.now.mono);
         Ok(())
     }
 }

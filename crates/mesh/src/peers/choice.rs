@@ -126,6 +126,6 @@ fn has_dialled(links: &Links, shared: &Shared) -> bool {
 }
 
 /// Whether the other end had no room for a link.
-pub(super) fn is_full_there(code: Code) -> bool {
+pub(crate) fn is_full_there(code: Code) -> bool {
     matches!(code, Code::TooManyLinks | Code::NotNeeded)
 }

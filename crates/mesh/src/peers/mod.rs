@@ -25,7 +25,7 @@ pub(crate) use found::FOUND_ATTEMPTS;
 pub(crate) use heard::Heard;
 use heard::{FIRST_DIAL_LARGER, FIRST_DIAL_SMALLER};
 use listed::Listed;
-pub(crate) use set::{Admission, Around, Choice, LinkSet, Newcomer, Purposes, RedrawPlan, Redrawn};
+pub(crate) use set::{Admission, Around, Choice, LinkSet, Newcomer, Purposes, RedrawPlan, Redrawn, is_linkable};
 pub(crate) use target::{Attempt, Key, Purpose, Target};
 use targets::Targets;
 

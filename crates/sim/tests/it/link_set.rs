@@ -3,13 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use meshline_mesh::Status;
-use meshline_protocol::message::{LinkPurpose, Peers, PeersPurpose};
-use meshline_protocol::{Bounded, Code, Message};
-use meshline_sim::{MS, PORT, Puppet, SECOND, World, address, invariants, seed, seeds};
+use meshline_sim::{MS, PORT, SECOND, World, address, invariants, seed, seeds};
 
 use crate::support::{add_by_first, seconds};
 
-const LINKS: usize = 8;
+pub(crate) const LINKS: usize = 8;
 
 /// So many nodes, or with `MESHLINE_SOAK=1` a hundred: ways are computed for all of them, which takes a while.
 fn size(count: usize) -> usize {
@@ -17,7 +15,7 @@ fn size(count: usize) -> usize {
 }
 
 /// Nodes with few links each, all started, that know the first one.
-fn bounded(count: usize, seed: u64) -> World {
+pub(crate) fn bounded(count: usize, seed: u64) -> World {
     let mut world = World::new(seed).verified_once().latency(5 * MS, 20 * MS);
     for node in 0..count {
         world.add(|config| {
@@ -30,7 +28,7 @@ fn bounded(count: usize, seed: u64) -> World {
 }
 
 /// Runs until an invariant holds; the time it took. It looks seldom, for what it looks at is costly.
-fn settle(world: &mut World, limit: u64, mut check: impl FnMut(&mut World) -> Result<(), String>) -> u64 {
+pub(crate) fn settle(world: &mut World, limit: u64, mut check: impl FnMut(&mut World) -> Result<(), String>) -> u64 {
     match world.run_until(limit, 250 * MS, |world| check(world).is_ok()) {
         Some(took) => took,
         None => panic!("after {} s: {}", seconds(limit), check(world).expect_err("it did not hold")),
@@ -65,7 +63,7 @@ fn is_one(world: &World) -> bool {
 }
 
 /// Every node is linked with its neighbours among those that run, on both sides.
-fn neighbours_are_linked(world: &mut World) -> Result<(), String> {
+pub(crate) fn neighbours_are_linked(world: &mut World) -> Result<(), String> {
     let mut order: Vec<_> = world.running().into_iter().map(|node| (world.id(node), node)).collect();
     order.sort();
     for (at, (_, node)) in order.iter().enumerate() {
@@ -77,7 +75,7 @@ fn neighbours_are_linked(world: &mut World) -> Result<(), String> {
     Ok(())
 }
 
-fn is_settled(world: &mut World) -> Result<(), String> {
+pub(crate) fn is_settled(world: &mut World) -> Result<(), String> {
     neighbours_are_linked(world)?;
     for (node, status) in statuses(world) {
         let set = status.limits.link_set;
@@ -345,46 +343,4 @@ fn after_a_restart_among_many_made_up_members_an_honest_one_is_found_each_time()
     }
     println!("found after {longest} s at the most");
     println!("{own_honest} of {own} links of its own choice were honest, of {} members {}", made_up.len() + 5, 5);
-}
-
-/// A puppet that is linked with a node and keeps the link for this.
-fn puppet_for(world: &mut World, node: usize, purposes: Option<LinkPurpose>) -> Puppet {
-    let puppet = world.puppet(node);
-    let hello = world.puppet_hello(&puppet.key);
-    world.puppet_send(&puppet, Message::Hello(Box::new(hello)));
-    world.run_for(500 * MS);
-    let purposes = PeersPurpose { purposes: Bounded::from_first(purposes) };
-    world.puppet_send(&puppet, Message::Peers(Peers::Purpose(purposes)));
-    puppet
-}
-
-fn is_linked_with(world: &mut World, node: usize, puppet: &Puppet) -> bool {
-    world.status(node).links.iter().any(|link| link.peer == puppet.key.id())
-}
-
-#[test]
-fn a_shortcut_has_the_last_place_and_newcomers_are_let_in_beside_it() {
-    // With this seed no puppet would be a neighbour, and no other newcomer is at the node meanwhile.
-    let mut world = bounded(24, seed(6));
-    settle(&mut world, 120 * SECOND, is_settled);
-    let is_full = |status: &Status| status.links.len() == LINKS - 1 && status.limits.link_set.guests == 0;
-    world.run_until(60 * SECOND, SECOND, |world| is_full(&world.status(5))).expect("one place is left");
-    let idle = puppet_for(&mut world, 5, None);
-    world.run_for(5 * SECOND);
-    assert!(!is_linked_with(&mut world, 5, &idle), "a guest that keeps the link for nothing is let go");
-    let shortcut = puppet_for(&mut world, 5, Some(LinkPurpose::Shortcut));
-    // A puppet answers nothing, and is held to be gone after a while.
-    world.run_for(8 * SECOND);
-    let set = world.status(5).limits.link_set;
-    assert!(is_linked_with(&mut world, 5, &shortcut), "{set:?}");
-    assert_eq!((set.shortcuts, set.guests), (1, 0));
-    let other = puppet_for(&mut world, 5, None);
-    world.run_for(2 * SECOND);
-    let stay = [&shortcut, &other].map(|puppet| is_linked_with(&mut world, 5, puppet));
-    assert_eq!(stay, [true, false]);
-    assert_eq!(world.puppet_refusal(&other), Some(Code::NotNeeded), "there was a place for it all the same");
-    (0..3).for_each(|_| drop(puppet_for(&mut world, 5, Some(LinkPurpose::Shortcut))));
-    world.run_for(8 * SECOND);
-    assert!(world.status(5).links.len() <= LINKS);
-    neighbours_are_linked(&mut world).expect("nobody had to go for it");
 }

@@ -15,6 +15,7 @@ mod fuzz;
 mod history;
 mod history_attacks;
 mod link_attacks;
+mod link_guests;
 mod link_set;
 mod link_start;
 mod links;

@@ -43,7 +43,7 @@ use crate::link::{Link, Links};
 use crate::now::Mono;
 use crate::report::LinkSetReport;
 use crate::shared::Shared;
-use around::Side;
+use around::{Answered, Side};
 use parting::Parting;
 use picks::Picks;
 use shape::Shape;
@@ -86,6 +86,7 @@ pub(crate) struct LinkSet {
     /// What is kept for what; `None` while every member is linked.
     shape: Option<Shape>,
     sides: [Side; 2],
+    answered: Answered,
     ring: BTreeSet<NodeId>,
     near: BTreeSet<NodeId>,
     far: Picks,
@@ -225,26 +226,6 @@ impl LinkSet {
         self.parting.retain(is_up);
     }
 
-    /// The neighbours that are linked, and whom to dial before them.
-    fn choose_ring(&mut self, shape: Shape, members: &Members, shared: &Shared) -> BTreeSet<NodeId> {
-        if !shared.config.carries() {
-            // Whoever only connects out has no place in the order.
-            self.ring.clear();
-            return BTreeSet::new();
-        }
-        let (judged, now) = (shared.judged(), shared.now.mono);
-        let candidate = |known: &Known| {
-            let (id, is_linked) = (known.member.id, shared.up.contains_key(&known.member.id));
-            (is_linkable(known, judged) && (is_linked || !known.member.addresses.is_empty())).then_some((id, is_linked))
-        };
-        let [after, before] = &mut self.sides;
-        let (next, missing_after) = after.choose(members.clockwise(&shared.id).filter_map(candidate), shape.side, now);
-        let (previous, missing_before) =
-            before.choose(members.counterclockwise(&shared.id).filter_map(candidate), shape.side, now);
-        self.ring = next.into_iter().chain(previous).collect();
-        missing_after.into_iter().chain(missing_before).chain(self.ring.iter().copied()).collect()
-    }
-
     /// What this node keeps a link for.
     fn own_purposes(&self, id: &NodeId, shared: &Shared) -> Purposes {
         let mut purposes = Purposes::default();
@@ -330,6 +311,7 @@ impl LinkSet {
         self.parting.forget(&id);
         self.trials.forget(&id);
         self.shortcuts.forget(&id, now);
+        self.answered.note(id, code, now);
         if self.is_bounded() {
             self.far.failed(id, code, now);
         }
@@ -387,7 +369,7 @@ fn shape_of(shared: &Shared) -> Option<Shape> {
 }
 
 /// Whether a member can be a neighbour or the end of a long link.
-fn is_linkable(known: &Known, judged: meshline_protocol::UnixMicros) -> bool {
+pub(crate) fn is_linkable(known: &Known, judged: meshline_protocol::UnixMicros) -> bool {
     known.is_current(judged) && !known.member.has_role(Role::View)
 }
 

@@ -7,7 +7,6 @@ use meshline_identity::KeyPair;
 use meshline_protocol::message::LinkPurpose;
 use meshline_protocol::{Address, Code, NodeId, UnixMicros};
 
-use super::around::Side;
 use super::draw::Draw;
 use super::eviction::{Candidate, evicted};
 use super::far::{far_place, position};
@@ -148,24 +147,6 @@ fn addresses_of_one_prefix_are_one_group_and_private_ones_are_not_counted() {
     for counted in ["203.0.113.7:1", "[2001:db8::1]:1", "example.org:1", "[::ffff:8.8.8.8]:1"] {
         assert!(is_counted(&address(counted)), "{counted}");
     }
-}
-
-#[test]
-fn the_nearest_linked_ones_are_neighbours_and_a_gap_is_crossed_faster_and_faster() {
-    let mut side = Side::default();
-    // Thirty that are not linked, then three that are.
-    let candidates = || (0..33).map(|n| (id(n), n >= 30));
-    let (linked, missing) = side.choose(candidates(), 2, Mono(0));
-    assert_eq!((linked, missing.len()), (vec![id(30), id(31)], 2));
-    let mut reached = Vec::new();
-    while let Some(at) = side.next_timeout() {
-        let (_, missing) = side.choose(candidates(), 2, at);
-        reached.push(missing.len());
-    }
-    assert_eq!(reached, [3, 4, 6, 9, 13, 19, 28, 30]);
-    // The gap is filled: it begins anew.
-    let (linked, missing) = side.choose((0..9).map(|n| (id(n), n > 0)), 2, Mono(9_000_000));
-    assert_eq!((linked, missing), (vec![id(1), id(2)], BTreeSet::from([id(0)])));
 }
 
 #[test]
